@@ -1,0 +1,161 @@
+//! The one error type of the engine's public API.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::types::{DecodeError, LabelError};
+
+/// What the engine's fallible functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation failed. Each variant says what to do by its kind; `Display` names the place.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused an operation on a file.
+    Io {
+        /// What was attempted, such as "append to".
+        operation: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The disk (or quota) is full. Nothing acknowledged was lost; the operation may be repeated
+    /// when there is room.
+    DiskFull {
+        /// The file that could not grow.
+        path: PathBuf,
+    },
+    /// Bytes on disk are damaged. Other blocks and files are unaffected.
+    Corrupt {
+        /// The damaged file.
+        path: PathBuf,
+        /// What the damaged bytes are, such as "value block" or "footer".
+        section: &'static str,
+        /// Where in the file the damaged unit starts, in bytes.
+        offset: u64,
+        /// What was wrong.
+        source: DecodeError,
+    },
+    /// A file of the store was written by a newer version of Siltstone.
+    UnsupportedVersion {
+        /// The file.
+        path: PathBuf,
+        /// The format version found.
+        found: u32,
+        /// The newest version this build reads.
+        supported: u32,
+    },
+    /// Another process, or another `Db` of this one, holds the store.
+    Locked {
+        /// The directory of the store.
+        path: PathBuf,
+    },
+    /// The directory holds files but no store.
+    NotAStore {
+        /// The directory.
+        path: PathBuf,
+        /// What was found there.
+        found: String,
+    },
+    /// A label set was refused.
+    Labels(LabelError),
+    /// An option or argument is out of its range.
+    InvalidArgument(String),
+    /// A limit of the store or of the query was reached; the message says which and what to do.
+    LimitExceeded(String),
+    /// A series handle is no longer valid; resolve the labels again.
+    StaleHandle,
+    /// The batch reached the log, but a sync failed: whether it survives a power cut is unknown.
+    DurabilityUnknown {
+        /// The highest seq known to be durable.
+        durable_seq: u64,
+    },
+    /// The engine stopped accepting writes after a fault; reads go on. Holds the first fault.
+    Failed(String),
+    /// The query was cancelled or ran past its deadline.
+    Cancelled,
+    /// The database handle was closed.
+    Closed,
+}
+
+impl Error {
+    /// Wraps an I/O error; a full disk becomes [`Error::DiskFull`].
+    pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
+            _ => Self::Io { operation, path, source },
+        }
+    }
+
+    /// Wraps a decode error with its place; a newer version is not damage.
+    pub(crate) fn decode(
+        path: impl Into<PathBuf>,
+        section: &'static str,
+        offset: u64,
+        source: DecodeError,
+    ) -> Self {
+        let path = path.into();
+        match source {
+            DecodeError::Newer { found, supported } => {
+                Self::UnsupportedVersion { path, found, supported }
+            }
+            source => Self::Corrupt { path, section, offset, source },
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { operation, path, source } => {
+                write!(f, "cannot {operation} {}: {source}", path.display())
+            }
+            Self::DiskFull { path } => write!(f, "the disk is full: {}", path.display()),
+            Self::Corrupt { path, section, offset, source } => {
+                write!(f, "{} is damaged: {section} at byte {offset}: {source}", path.display())
+            }
+            Self::UnsupportedVersion { path, found, supported } => write!(
+                f,
+                "{} has format version {found}; this build reads up to {supported}: use a newer siltstone",
+                path.display()
+            ),
+            Self::Locked { path } => {
+                write!(f, "{} is in use by another process", path.display())
+            }
+            Self::NotAStore { path, found } => {
+                write!(f, "{} is not a siltstone store: it holds {found}", path.display())
+            }
+            Self::Labels(e) => e.fmt(f),
+            Self::InvalidArgument(what) | Self::LimitExceeded(what) => f.write_str(what),
+            Self::StaleHandle => f.write_str("the series handle is stale: resolve its labels again"),
+            Self::DurabilityUnknown { durable_seq } => write!(
+                f,
+                "a sync failed: batches above seq {durable_seq} may not survive a power cut"
+            ),
+            Self::Failed(first) => write!(f, "the store stopped accepting writes: {first}"),
+            Self::Cancelled => f.write_str("the query was cancelled or ran out of time"),
+            Self::Closed => f.write_str("the database is closed"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Corrupt { source, .. } => Some(source),
+            Self::Labels(source) => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<LabelError> for Error {
+    fn from(e: LabelError) -> Self {
+        Self::Labels(e)
+    }
+}

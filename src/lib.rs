@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+
+pub mod error;
+pub mod types;
+
+pub use error::{Error, Result};
+pub use types::{Label, LabelError, Labels, LabelsLimits, Sample, SeriesId, Timestamp};

@@ -1,0 +1,29 @@
+//! The data model: what a sample, a label set and a series identity are.
+//!
+//! The lowest floor: pure values, no I/O, imported by everything above.
+
+mod decode_error;
+mod labels;
+mod limits;
+mod series_id;
+
+pub use decode_error::DecodeError;
+pub use labels::{Label, LabelError, LabelIter, Labels};
+pub use limits::LabelsLimits;
+pub use series_id::SeriesId;
+
+/// A point in time in ticks since the Unix epoch; a store has `ticks_per_second` of them, 1,000 by
+/// default, fixed when it is created. Every `i64` is valid.
+pub type Timestamp = i64;
+
+/// One measurement: a timestamp and an `f64` that is kept bit for bit (NaN payloads and -0.0 too).
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// Ticks since the Unix epoch.
+    pub timestamp: Timestamp,
+    /// The value; every bit pattern is valid.
+    pub value: f64,
+}
+
+/// The bits of the value by which Prometheus marks a series as ended (a signalling NaN).
+pub const STALE_MARKER_BITS: u64 = 0x7ff0_0000_0000_0002;
