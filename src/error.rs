@@ -83,7 +83,7 @@ pub enum Error {
 
 impl Error {
     /// Wraps an I/O error; a full disk becomes [`Error::DiskFull`].
-    pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+    pub fn io(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
@@ -92,7 +92,7 @@ impl Error {
     }
 
     /// Wraps a decode error with its place; a newer version is not damage.
-    pub(crate) fn decode(
+    pub fn decode(
         path: impl Into<PathBuf>,
         section: &'static str,
         offset: u64,
@@ -131,7 +131,9 @@ impl fmt::Display for Error {
             }
             Self::Labels(e) => e.fmt(f),
             Self::InvalidArgument(what) | Self::LimitExceeded(what) => f.write_str(what),
-            Self::StaleHandle => f.write_str("the series handle is stale: resolve its labels again"),
+            Self::StaleHandle => {
+                f.write_str("the series handle is stale: resolve its labels again")
+            }
             Self::DurabilityUnknown { durable_seq } => write!(
                 f,
                 "a sync failed: batches above seq {durable_seq} may not survive a power cut"

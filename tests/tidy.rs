@@ -1,0 +1,256 @@
+//! The style guide as a test: sizes, the import graph, banned words, licences of dependencies.
+//!
+//! Every exception stands in a list here with its reason; the lists should only shrink.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+const FILE_LINES_MAX: usize = 600;
+const FUNCTION_LINES_MAX: usize = 70;
+
+/// Files that may be longer, with the reason.
+const LONG_FILES: &[(&str, &str)] = &[];
+
+/// Functions that may be longer: (file, function, reason).
+const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[];
+
+/// The floors of ARCHITECTURE.md: a module may import modules of lower floors only.
+const FLOORS: &[(&str, u8)] = &[
+    ("error", 0),
+    ("types", 0),
+    ("sys", 1),
+    ("codec", 2),
+    ("index", 2),
+    ("series", 3),
+    ("wal", 3),
+    ("memtable", 3),
+    ("segment", 3),
+    ("manifest", 3),
+    ("cursor", 3),
+    ("flush", 4),
+    ("read", 4),
+    ("db", 5),
+];
+
+/// Imports within a floor that are by design.
+const SAME_FLOOR: &[(&str, &str, &str)] = &[("error", "types", "errors carry the data model")];
+
+/// Licences that a dependency may have; one alternative of an `OR` is enough.
+const LICENCES: &[&str] = &[
+    "MIT",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+    "0BSD",
+    "Apache-2.0 WITH LLVM-exception",
+    "NCSA",
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "lists the source tree, not a store")]
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                rust_files(&path, found);
+            }
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// (path relative to the root, text), the whole workspace.
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    rust_files(&root(), &mut found);
+    found.sort();
+    let relative = |p: &Path| p.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+    found.iter().map(|p| (relative(p), read(p))).collect()
+}
+
+/// The lines up to the inline tests.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"))
+}
+
+#[test]
+fn files_are_short() {
+    let mut long = Vec::new();
+    for (path, text) in sources() {
+        let lines = code(&text).count();
+        if lines > FILE_LINES_MAX && !LONG_FILES.iter().any(|(file, _)| *file == path) {
+            long.push(format!("{path}: {lines} lines, more than {FILE_LINES_MAX}"));
+        }
+    }
+    assert!(long.is_empty(), "split these files:\n{}", long.join("\n"));
+}
+
+#[test]
+fn functions_are_short() {
+    let mut long = Vec::new();
+    for (path, text) in sources() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(name) = function_name(line) else { continue };
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let end = format!("{indent}}}");
+            let Some(length) = lines[at..].iter().position(|l| **l == end) else { continue };
+            let excused = LONG_FUNCTIONS.iter().any(|(f, n, _)| *f == path && *n == name);
+            if length > FUNCTION_LINES_MAX && !excused {
+                long.push(format!("{path}:{}: {name}: {length} lines", at + 1));
+            }
+        }
+    }
+    assert!(long.is_empty(), "more than {FUNCTION_LINES_MAX} lines:\n{}", long.join("\n"));
+}
+
+/// The name of the function that this line starts; rustfmt keeps `fn` on the line of its name.
+fn function_name(line: &str) -> Option<&str> {
+    let (before, after) = line.split_once("fn ")?;
+    let words = ["pub", "const", "async", "unsafe", "extern"];
+    let starts = before
+        .split_whitespace()
+        .all(|w| words.iter().any(|word| w == *word || w.starts_with("pub(")) || w == "\"C\"");
+    if !starts || line.trim_end().ends_with(';') || line.trim_end().ends_with('}') {
+        return None;
+    }
+    after.split(['(', '<']).next()
+}
+
+#[test]
+fn imports_go_down() {
+    let floors: BTreeMap<&str, u8> = FLOORS.iter().copied().collect();
+    let mut wrong = BTreeSet::new();
+    for (path, text) in sources() {
+        let Some(inside) = path.strip_prefix("src/") else { continue };
+        let module = inside.split(['/', '.']).next().unwrap();
+        if module == "lib" {
+            continue;
+        }
+        let Some(floor) = floors.get(module) else {
+            wrong.insert(format!("{path}: the module {module} has no floor in tests/tidy.rs"));
+            continue;
+        };
+        for line in code(&text).filter(|l| !l.trim_start().starts_with("//")) {
+            for used in modules_used(line) {
+                let Some(other) = floors.get(used.as_str()) else { continue };
+                let excused = SAME_FLOOR.iter().any(|(from, to, _)| *from == module && *to == used);
+                if used != module && other >= floor && !excused {
+                    wrong.insert(format!("{path}: imports {used}"));
+                }
+            }
+        }
+    }
+    let wrong: Vec<String> = wrong.into_iter().collect();
+    assert!(wrong.is_empty(), "imports that do not go down:\n{}", wrong.join("\n"));
+}
+
+/// The modules named in `crate::module` or `crate::{a::.., b::..}` of one line.
+fn modules_used(line: &str) -> Vec<String> {
+    let word = |s: &str| s.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let mut found: Vec<String> = Vec::new();
+    for after in line.split("crate::").skip(1) {
+        if let Some(list) = after.strip_prefix('{') {
+            found.extend(list.split(',').map(|item| word(item.trim())));
+        } else {
+            found.push(word(after));
+        }
+    }
+    found
+}
+
+#[test]
+fn unsafe_stays_in_its_module() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        if path == "tests/tidy.rs" || path == "src/sys/mapping.rs" {
+            continue;
+        }
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim_start();
+            let is_code = !line.starts_with("//");
+            if is_code
+                && (line.contains("unsafe {")
+                    || line.contains("unsafe fn")
+                    || line.contains("unsafe impl"))
+            {
+                wrong.push(format!("{path}:{}: {line}", at + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "unsafe outside sys/mapping.rs:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_owns() {
+    let silent: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| {
+            !text.starts_with("//!")
+                && !text.starts_with("#![doc")
+                && !text.starts_with("#![no_main]")
+        })
+        .map(|(path, _)| path)
+        .collect();
+    assert!(silent.is_empty(), "these files do not open with //!: {silent:?}");
+}
+
+#[test]
+fn dependencies_have_known_licences() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let output = std::process::Command::new(cargo)
+        .args(["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform"])
+        .arg("x86_64-unknown-linux-gnu")
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 20, "the metadata lists the dependencies");
+    let mut wrong = Vec::new();
+    for package in packages {
+        let licence = package["license"].as_str().unwrap_or("none");
+        if !licence_allowed(licence) {
+            wrong.push(format!("{} {}: {licence}", package["name"], package["version"]));
+        }
+    }
+    assert!(wrong.is_empty(), "licences that are not on the list:\n{}", wrong.join("\n"));
+}
+
+/// An SPDX expression is allowed if each `AND` part has an allowed `OR` alternative.
+fn licence_allowed(expression: &str) -> bool {
+    expression.split(" AND ").all(|part| {
+        part.trim_matches(['(', ')'])
+            .replace('/', " OR ")
+            .split(" OR ")
+            .any(|one| LICENCES.contains(&one.trim().trim_matches(['(', ')'])))
+    })
+}
+
+#[test]
+fn the_checks_can_fail() {
+    assert_eq!(function_name("    pub(crate) fn open(path: &Path) -> Self {"), Some("open"));
+    assert_eq!(function_name("    let f = fn_call();"), None);
+    assert_eq!(modules_used("use crate::sys::Vfs;"), ["sys"]);
+    assert_eq!(modules_used("use crate::{db::Db, wal};"), ["db", "wal"]);
+    assert!(licence_allowed("(MIT OR GPL-3.0) AND Unicode-3.0"));
+    assert!(!licence_allowed("GPL-3.0"));
+    assert!(!licence_allowed("MIT AND GPL-3.0"));
+}
