@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod types;
+pub mod wal;
 
 pub use error::{Error, Result};
-pub use types::{Label, LabelError, Labels, LabelsLimits, Sample, SeriesId, Timestamp};
+pub use types::{Label, LabelError, Labels, LabelsLimits, Sample, SeriesId, TimeRange, Timestamp};

@@ -6,11 +6,13 @@ mod decode_error;
 mod labels;
 mod limits;
 mod series_id;
+mod time_range;
 
 pub use decode_error::DecodeError;
 pub use labels::{Label, LabelError, LabelIter, Labels};
 pub use limits::LabelsLimits;
 pub use series_id::SeriesId;
+pub use time_range::TimeRange;
 
 /// A point in time in ticks since the Unix epoch; a store has `ticks_per_second` of them, 1,000 by
 /// default, fixed when it is created. Every `i64` is valid.
