@@ -13,7 +13,7 @@ const MUST_UNDERSTAND: u8 = 1;
 
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FrameKind {
+pub(super) enum FrameKind {
     /// One batch.
     Batch,
     /// Nothing but its `synced_seq`.

@@ -17,3 +17,6 @@ pub use frame::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX};
 pub use header::{HEADERS_BYTES, Predecessor, WalHeader};
 pub use reader::{Batch, Damage, FileReport, WalReader};
 pub use writer::WalWriter;
+
+#[cfg(test)]
+mod tests;
