@@ -6,4 +6,7 @@ pub mod types;
 pub mod wal;
 
 pub use error::{Error, Result};
-pub use types::{Label, LabelError, Labels, LabelsLimits, Sample, SeriesId, TimeRange, Timestamp};
+pub use types::{
+    Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SeriesId,
+    TimeRange, Timestamp,
+};

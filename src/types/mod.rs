@@ -5,12 +5,15 @@
 mod decode_error;
 mod labels;
 mod limits;
+mod matcher;
+mod pattern;
 mod series_id;
 mod time_range;
 
 pub use decode_error::DecodeError;
 pub use labels::{Label, LabelError, LabelIter, Labels};
 pub use limits::LabelsLimits;
+pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use series_id::SeriesId;
 pub use time_range::TimeRange;
 
