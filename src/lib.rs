@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod error;
+pub mod memtable;
+mod sparse_array;
 pub mod types;
 
 pub use error::{Error, Result};
