@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod memtable;
+pub mod series;
 mod sparse_array;
 pub mod types;
 
