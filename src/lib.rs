@@ -7,4 +7,7 @@ mod sparse_array;
 pub mod types;
 
 pub use error::{Error, Result};
-pub use types::{Label, LabelError, Labels, LabelsLimits, Sample, SeriesId, Timestamp};
+pub use types::{
+    Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SeriesId,
+    Timestamp,
+};
