@@ -1,8 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 pub mod error;
+pub mod manifest;
 pub mod sys;
 pub mod types;
 
 pub use error::{Error, Result};
-pub use types::{Label, LabelError, Labels, LabelsLimits, Sample, SeriesId, Timestamp};
+pub use types::{
+    Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SeriesId,
+    Timestamp,
+};

@@ -7,6 +7,8 @@ mod fields;
 mod file_name;
 mod labels;
 mod limits;
+mod matcher;
+mod pattern;
 mod segment_meta;
 mod series_id;
 
@@ -15,6 +17,7 @@ pub(crate) use fields::Fields;
 pub use file_name::{FileName, TEMPORARY_SUFFIX};
 pub use labels::{Label, LabelError, LabelIter, Labels};
 pub use limits::LabelsLimits;
+pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use segment_meta::SegmentMeta;
 pub use series_id::SeriesId;
 
