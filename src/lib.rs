@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod error;
+pub mod manifest;
 pub mod memtable;
 pub mod series;
 mod sparse_array;

@@ -3,17 +3,23 @@
 //! The lowest floor: pure values, no I/O, imported by everything above.
 
 mod decode_error;
+mod fields;
+mod file_name;
 mod labels;
 mod limits;
 mod matcher;
 mod pattern;
+mod segment_meta;
 mod series_id;
 mod time_range;
 
 pub use decode_error::DecodeError;
+pub(crate) use fields::Fields;
+pub use file_name::{FileName, TEMPORARY_SUFFIX};
 pub use labels::{Label, LabelError, LabelIter, Labels};
 pub use limits::LabelsLimits;
 pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use segment_meta::SegmentMeta;
 pub use series_id::SeriesId;
 pub use time_range::TimeRange;
 
