@@ -224,3 +224,61 @@ impl ReadFile for DiskReadFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind, Write};
+
+    use super::write_fully;
+
+    /// Takes one byte at a time, is interrupted in between, and is full at some point.
+    struct Stingy {
+        taken: Vec<u8>,
+        room: usize,
+        at_end: io::Result<usize>,
+        interrupted: bool,
+    }
+
+    impl Write for Stingy {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.interrupted = !self.interrupted;
+            if self.interrupted {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            if self.taken.len() == self.room {
+                return std::mem::replace(&mut self.at_end, Ok(0));
+            }
+            self.taken.push(bytes[0]);
+            Ok(1)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn stingy(room: usize, at_end: io::Result<usize>) -> Stingy {
+        Stingy { taken: Vec::new(), room, at_end, interrupted: false }
+    }
+
+    #[test]
+    fn short_and_interrupted_writes_are_carried_on() {
+        let mut out = stingy(100, Ok(0));
+        let mut len = 5;
+        write_fully(&mut out, &[b"", b"ab", b"", b"cde"], &mut len).unwrap();
+        assert_eq!((&out.taken[..], len), (&b"abcde"[..], 10));
+    }
+
+    #[test]
+    fn a_failed_append_counts_what_was_written() {
+        for (at_end, kind) in [
+            (Err(ErrorKind::StorageFull.into()), ErrorKind::StorageFull),
+            (Ok(0), ErrorKind::WriteZero),
+        ] {
+            let mut out = stingy(3, at_end);
+            let mut len = 0;
+            let failed = write_fully(&mut out, &[b"ab", b"cde"], &mut len).unwrap_err();
+            assert_eq!((failed.kind(), len), (kind, 3));
+        }
+    }
+}
