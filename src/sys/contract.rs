@@ -27,7 +27,8 @@ fn the_simulated_disk_keeps_the_contract_with_short_writes() {
 
 /// Runs every clause in a directory of its own below `root`.
 fn contract(fs: &dyn Vfs, root: &Path) {
-    let clauses: &[(&str, fn(&dyn Vfs, &Path))] = &[
+    type Clause = fn(&dyn Vfs, &Path);
+    let clauses: &[(&str, Clause)] = &[
         ("appends", appends),
         ("create_new", create_new),
         ("directories", directories),

@@ -74,15 +74,18 @@ impl Vfs for SimFs {
 
     fn sync_dir(&self, dir: &Path, point: SyncPoint) -> io::Result<()> {
         let mut state = self.state();
-        let id = state.look(|state| state.dir(dir))?;
         let result = state.mutate(OpKind::SyncDir(point), &absolute(dir), |state, _| {
+            let id = state.dir(dir)?;
             if !state.faults.ignores(point) {
                 state.directory(id).sync();
                 state.collect();
             }
             Ok(())
         });
-        if result.is_err() && !state.crashed {
+        if result.is_err()
+            && !state.crashed
+            && let Ok(id) = state.dir(dir)
+        {
             state.directory(id).drop_dirty();
         }
         result
