@@ -131,7 +131,9 @@ impl fmt::Display for Error {
             }
             Self::Labels(e) => e.fmt(f),
             Self::InvalidArgument(what) | Self::LimitExceeded(what) => f.write_str(what),
-            Self::StaleHandle => f.write_str("the series handle is stale: resolve its labels again"),
+            Self::StaleHandle => {
+                f.write_str("the series handle is stale: resolve its labels again")
+            }
             Self::DurabilityUnknown { durable_seq } => write!(
                 f,
                 "a sync failed: batches above seq {durable_seq} may not survive a power cut"

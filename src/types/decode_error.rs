@@ -29,7 +29,10 @@ impl fmt::Display for DecodeError {
             Self::Checksum(what) => write!(f, "the checksum of {what} does not match"),
             Self::Invalid(what) => write!(f, "{what} is invalid"),
             Self::Newer { found, supported } => {
-                write!(f, "format version {found} is newer than {supported}, the newest this build reads")
+                write!(
+                    f,
+                    "format version {found} is newer than {supported}, the newest this build reads"
+                )
             }
         }
     }

@@ -68,10 +68,14 @@ impl fmt::Display for LabelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the series has no labels"),
-            Self::EmptyName(value) => write!(f, "a label with the value {value:?} has an empty name"),
+            Self::EmptyName(value) => {
+                write!(f, "a label with the value {value:?} has an empty name")
+            }
             Self::DuplicateName(name) => write!(f, "the label name {name:?} occurs twice"),
             Self::NotUtf8(shown) => write!(f, "the label text {shown:?} is not valid UTF-8"),
-            Self::TooMany { found, max } => write!(f, "{found} labels, more than the limit of {max}"),
+            Self::TooMany { found, max } => {
+                write!(f, "{found} labels, more than the limit of {max}")
+            }
             Self::TooLong { what, start, bytes, max } => {
                 write!(f, "the {what} {start:?}... has {bytes} bytes, more than the limit of {max}")
             }
@@ -346,13 +350,14 @@ mod tests {
 
     #[test]
     fn prints_as_prometheus_does() {
-        let show = |pairs: &[(&str, &str)]| {
-            Labels::from_pairs(pairs.iter().copied()).unwrap().to_string()
-        };
+        let show =
+            |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied()).unwrap().to_string();
         assert_eq!(show(&[("__name__", "up"), ("job", "a\"b\\\n")]), r#"up{job="a\"b\\\n"}"#);
         assert_eq!(show(&[("__name__", "up")]), "up");
-        assert_eq!(show(&[("__name__", "دما"), ("شهر", "تبریز")]), r#"{"__name__"="دما", "شهر"="تبریز"}"#
-            .replace("\"__name__\"", "__name__"));
+        assert_eq!(
+            show(&[("__name__", "دما"), ("شهر", "تبریز")]),
+            r#"{"__name__"="دما", "شهر"="تبریز"}"#.replace("\"__name__\"", "__name__")
+        );
     }
 
     #[test]

@@ -16,6 +16,11 @@ pub struct LabelsLimits {
 
 impl Default for LabelsLimits {
     fn default() -> Self {
-        Self { labels_max: 64, name_bytes_max: 1024, value_bytes_max: 8192, set_bytes_max: 32 * 1024 }
+        Self {
+            labels_max: 64,
+            name_bytes_max: 1024,
+            value_bytes_max: 8192,
+            set_bytes_max: 32 * 1024,
+        }
     }
 }
