@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use super::commit::{Commit, Queue};
@@ -32,7 +32,9 @@ pub(super) struct Core {
     /// The log and the active memtable's writer: held by the commit leader.
     pub(super) commit: Mutex<Commit>,
     /// The manifest: held by whoever turns a memtable into a segment.
-    pub(super) flush: Mutex<FlushState>,
+    flush: Mutex<FlushState>,
+    /// Memtables that may still be read by snapshots.
+    pub(super) pinned: Mutex<Vec<Weak<Memtable>>>,
     live: RwLock<Arc<Live>>,
     pub(super) durable: DurableSeq,
     next_file_number: AtomicU64,
@@ -87,8 +89,6 @@ pub(super) struct Generation {
 #[derive(Debug)]
 pub(super) struct FlushState {
     pub(super) manifest: Manifest,
-    /// Memtables that may still be read by snapshots.
-    pub(super) pinned: Vec<std::sync::Weak<Memtable>>,
 }
 
 impl Core {
@@ -103,7 +103,8 @@ impl Core {
             cache: parts.cache,
             queue: Queue::default(),
             commit: Mutex::new(parts.commit),
-            flush: Mutex::new(FlushState { manifest: parts.manifest, pinned }),
+            flush: Mutex::new(FlushState { manifest: parts.manifest }),
+            pinned: Mutex::new(pinned),
             live: RwLock::new(Arc::new(parts.live)),
             durable: DurableSeq::new(parts.last_seq),
             next_file_number: AtomicU64::new(parts.next_file_number),
