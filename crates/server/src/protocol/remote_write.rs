@@ -16,6 +16,9 @@ use siltstone::Sample;
 
 use super::protobuf::{self, Reader, Tag, WireError, WireType};
 
+/// A label as sent: name and value, not checked for UTF-8.
+pub type RawLabel<'a> = (&'a [u8], &'a [u8]);
+
 /// What a request holds beyond float samples, so that the sender can be told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ignored {
@@ -213,7 +216,7 @@ impl<'a> LabelIter<'a> {
         Self { reader: Reader::new(labels_raw), left: usize::MAX }
     }
 
-    fn next_label(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, WireError> {
+    fn next_label(&mut self) -> Result<Option<RawLabel<'a>>, WireError> {
         let Some(mut label) = next_field(&mut self.reader, 1)? else { return Ok(None) };
         let (mut name, mut value) = (&[][..], &[][..]);
         while let Some(tag) = label.tag()? {
@@ -234,7 +237,7 @@ impl<'a> LabelIter<'a> {
 }
 
 impl<'a> Iterator for LabelIter<'a> {
-    type Item = Result<(&'a [u8], &'a [u8]), WireError>;
+    type Item = Result<RawLabel<'a>, WireError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
