@@ -10,4 +10,4 @@ mod selector;
 mod string_literal;
 
 pub use error::SelectorError;
-pub use selector::{INPUT_BYTES_MAX, parse_selector};
+pub use selector::{INPUT_BYTES_MAX, MATCHERS_MAX, parse_selector};

@@ -15,6 +15,9 @@ use crate::string_literal::unquote;
 /// Longest selector that is parsed, in bytes.
 pub const INPUT_BYTES_MAX: usize = 16 << 10;
 
+/// Most matchers in a selector: each may hold a regular expression, which takes time and memory.
+pub const MATCHERS_MAX: usize = 64;
+
 /// The label that holds the name of the metric.
 const METRIC_NAME: &str = "__name__";
 
@@ -30,7 +33,7 @@ const METRIC_NAME: &str = "__name__";
 ///
 /// # Errors
 /// [`SelectorError`] says where and why `input` is not a selector of at most [`INPUT_BYTES_MAX`]
-/// bytes.
+/// bytes and [`MATCHERS_MAX`] matchers.
 pub fn parse_selector(input: &str) -> Result<Vec<Matcher>, SelectorError> {
     let parsed = if input.len() > INPUT_BYTES_MAX {
         let message = format!("the selector is longer than the limit of {INPUT_BYTES_MAX} bytes");
@@ -57,9 +60,10 @@ impl<'a> Parser<'a> {
             named = true;
             token = self.lexer.next()?;
         }
+        let mut end = token.span.start;
         let braces = token.kind == TokenKind::LeftBrace;
         if braces {
-            self.braces(named, &mut matchers)?;
+            end = self.braces(named, &mut matchers)?;
             token = self.lexer.next()?;
         } else if !named {
             return Err(unexpected(&token, "a metric name or '{'"));
@@ -70,7 +74,7 @@ impl<'a> Parser<'a> {
         }
         if matchers.iter().all(Matcher::matches_empty) {
             let message = "a selector needs at least one matcher that excludes the empty value";
-            return Err(Fault::new(start..token.span.start, message));
+            return Err(Fault::new(start..end, message));
         }
         Ok(matchers)
     }
@@ -85,11 +89,15 @@ impl<'a> Parser<'a> {
         matcher(MatchOp::Equal, METRIC_NAME, name, token.span.clone())
     }
 
-    /// What follows `{`, up to and with `}`.
-    fn braces(&mut self, named: bool, matchers: &mut Vec<Matcher>) -> Result<(), Fault> {
+    /// What follows `{`, up to and with `}`, whose end is returned.
+    fn braces(&mut self, named: bool, matchers: &mut Vec<Matcher>) -> Result<usize, Fault> {
         let mut token = self.lexer.next()?;
         while token.kind != TokenKind::RightBrace {
             let start = token.clone();
+            if matchers.len() == MATCHERS_MAX {
+                let message = format!("more than {MATCHERS_MAX} matchers");
+                return Err(Fault::new(start.span, message));
+            }
             let name = self.label_name(&token)?;
             token = self.lexer.next()?;
             let is_metric_name = match token.kind {
@@ -119,7 +127,7 @@ impl<'a> Parser<'a> {
                 _ => return Err(unexpected(&token, "',' or '}'")),
             }
         }
-        Ok(())
+        Ok(token.span.end)
     }
 
     /// A label name, or a quoted metric name: what follows decides.

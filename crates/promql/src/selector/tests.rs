@@ -59,7 +59,7 @@ fn errors_show_place_and_reason() {
         ("{}", "0..2 1:1: a selector needs at least one matcher that excludes the empty value"),
         (
             " {a=~\".*\",b=\"\"} ",
-            "1..17 1:2: a selector needs at least one matcher that excludes the empty value",
+            "1..15 1:2: a selector needs at least one matcher that excludes the empty value",
         ),
         ("up[5m]", "2..3 1:3: unexpected character '['"),
     ] {
@@ -77,6 +77,14 @@ fn the_length_is_limited() {
     input.push(' ');
     let error = parse_selector(&input).unwrap_err();
     assert_eq!(error.message, "the selector is longer than the limit of 16384 bytes");
+}
+
+#[test]
+fn the_number_of_matchers_is_limited() {
+    let input = |n: usize| format!("{{{}}}", "a=\"b\",".repeat(n));
+    assert_eq!(parse_selector(&input(MATCHERS_MAX)).unwrap().len(), MATCHERS_MAX);
+    let error = parse_selector(&input(MATCHERS_MAX + 1)).unwrap_err();
+    assert_eq!(error.to_string(), "1:386: more than 64 matchers");
 }
 
 /// Written so that quoting in every style is exercised.
