@@ -1,7 +1,7 @@
 //! `crashrig`: ends a Siltstone server in every way at hand and looks for what it had acknowledged.
 //!
-//! Exit codes: 0 everything acknowledged was found, 1 something was lost or changed, 2 usage, 4 the
-//! rig could not run.
+//! Exit codes: 0 everything acknowledged was found, 1 something was lost or changed, 2 usage, 3 skipped
+//! because the machine cannot do it, 4 the rig could not run.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,7 +10,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is the product")]
 
 mod compare;
+mod crash_loop;
+mod diskfull;
 mod export;
+mod kill9;
+mod ledger;
+mod load;
+mod mount;
+mod powercut;
 mod prometheus;
 mod verdict;
 
@@ -23,6 +30,7 @@ use siltstone_peerbench::store::Store;
 use siltstone_peerbench::{Interrupt, RigError};
 use tempfile::TempDir;
 
+use crate::mount::Unable;
 use crate::verdict::Verdict;
 
 /// Ends a Siltstone server in every way at hand and looks for what it had acknowledged.
@@ -42,6 +50,12 @@ enum Rig {
     /// A real Prometheus pushes, the server is killed with SIGKILL on the way; compares sample by
     /// sample
     Prometheus(PrometheusArgs),
+    /// SIGKILL at random moments under a self-verifying load, again and again on one store
+    Kill9(LoopArgs),
+    /// Power cuts on an ext4 of its own (root and loop devices)
+    Powercut(LoopArgs),
+    /// A small disk is filled and enlarged; writes must resume (root)
+    Diskfull(CycleArgs),
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +89,24 @@ struct PrometheusArgs {
     interval: Duration,
 }
 
+#[derive(Debug, Args)]
+struct LoopArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Crashes under load
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=40_000))]
+    loops: u32,
+}
+
+#[derive(Debug, Args)]
+struct CycleArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Times that a disk is filled
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    loops: u32,
+}
+
 fn minutes(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(minutes) if (0.2..=240.0).contains(&minutes) => Ok(minutes),
@@ -97,17 +129,30 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = Interrupt::install().and_then(|interrupt| match &cli.rig {
         Rig::Prometheus(args) => run_prometheus(args, &interrupt),
+        Rig::Kill9(args) => run_kill9(args, &interrupt),
+        Rig::Powercut(args) => run_powercut(args, &interrupt),
+        Rig::Diskfull(args) => run_diskfull(args, &interrupt),
     });
     match result {
-        Ok(verdict) => {
+        Ok(Ran::Judged(verdict)) => {
             verdict.print();
             if verdict.is_good() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+        }
+        Ok(Ran::Skipped(Unable(reason))) => {
+            eprintln!("crashrig: SKIPPED, nothing was tested: {reason}");
+            ExitCode::from(3)
         }
         Err(error) => {
             eprintln!("crashrig: {error}");
             ExitCode::from(4)
         }
     }
+}
+
+/// What came of a rig.
+enum Ran {
+    Judged(Verdict),
+    Skipped(Unable),
 }
 
 /// The directory of a rig's data and logs.
@@ -145,7 +190,7 @@ impl CommonArgs {
     }
 }
 
-fn run_prometheus(args: &PrometheusArgs, interrupt: &Interrupt) -> Result<Verdict, RigError> {
+fn run_prometheus(args: &PrometheusArgs, interrupt: &Interrupt) -> Result<Ran, RigError> {
     let work = args.common.work()?;
     let job = prometheus::Job {
         duration: Duration::from_secs_f64(args.minutes * 60.0),
@@ -155,7 +200,31 @@ fn run_prometheus(args: &PrometheusArgs, interrupt: &Interrupt) -> Result<Verdic
         store: args.common.store()?,
         work: work.path.clone(),
     };
-    prometheus::run(&job, interrupt)
+    prometheus::run(&job, interrupt).map(Ran::Judged)
+}
+
+fn run_kill9(args: &LoopArgs, interrupt: &Interrupt) -> Result<Ran, RigError> {
+    let work = args.common.work()?;
+    let store = args.common.store()?;
+    kill9::run(&store, args.loops, args.common.seed, &work.path, interrupt).map(Ran::Judged)
+}
+
+fn run_powercut(args: &LoopArgs, interrupt: &Interrupt) -> Result<Ran, RigError> {
+    if let Err(unable) = mount::able(mount::PowerCutDisk::PROGRAMS) {
+        return Ok(Ran::Skipped(unable));
+    }
+    let store = args.common.store()?;
+    let work = args.common.work()?;
+    powercut::run(&store, args.loops, args.common.seed, &work.path, interrupt).map(Ran::Judged)
+}
+
+fn run_diskfull(args: &CycleArgs, interrupt: &Interrupt) -> Result<Ran, RigError> {
+    if let Err(unable) = mount::able(mount::SmallDisk::PROGRAMS) {
+        return Ok(Ran::Skipped(unable));
+    }
+    let store = args.common.store()?;
+    let work = args.common.work()?;
+    diskfull::run(&store, args.loops, &work.path, interrupt).map(Ran::Judged)
 }
 
 #[cfg(test)]
@@ -180,6 +249,11 @@ mod tests {
             let interval = format!("--interval={bad}");
             assert_eq!(parse(&["prometheus", &interval]).unwrap_err(), ErrorKind::ValueValidation);
         }
+        assert!(parse(&["kill9", "--loops", "3", "--serve-arg=--durability=never"]).is_ok());
+        assert!(parse(&["powercut", "--seed", "9"]).is_ok());
+        assert!(parse(&["diskfull"]).is_ok());
+        assert_eq!(parse(&["kill9", "--loops", "0"]).unwrap_err(), ErrorKind::ValueValidation);
+        assert_eq!(parse(&["diskfull", "--seed"]).unwrap_err(), ErrorKind::InvalidValue);
         assert_eq!(parse(&["unknown"]).unwrap_err(), ErrorKind::InvalidSubcommand);
     }
 

@@ -51,7 +51,26 @@ impl Store {
                     )
                 })?,
         };
-        Ok(Self { kind: Kind::Siltstone, program: found, arguments: arguments.to_vec() })
+        let mut store =
+            Self { kind: Kind::Siltstone, program: found, arguments: arguments.to_vec() };
+        if !store.names_durability() {
+            store.arguments.extend(["--durability".into(), "always".into()]);
+        }
+        Ok(store)
+    }
+
+    /// The same store with more arguments.
+    #[must_use]
+    pub fn with_arguments(&self, arguments: &[&str]) -> Self {
+        let mut store = self.clone();
+        store.arguments.extend(arguments.iter().map(ToString::to_string));
+        store
+    }
+
+    /// Whether the arguments choose when a write is acknowledged.
+    #[must_use]
+    pub fn names_durability(&self) -> bool {
+        self.arguments.iter().any(|a| a == "--durability" || a.starts_with("--durability="))
     }
 
     /// Debian's VictoriaMetrics, installed if it is absent and that is possible.
@@ -82,25 +101,28 @@ impl Store {
     #[must_use]
     pub fn durability(&self) -> String {
         match self.kind {
-            Kind::Siltstone if self.arguments.is_empty() => {
-                "answers after fdatasync (Always, the default)".into()
-            }
             Kind::Siltstone => format!("serve {}", self.arguments.join(" ")),
             Kind::VictoriaMetrics => "answers from memory, writes about a second later".into(),
         }
     }
 
-    /// The first line that the program prints about its version.
+    /// What the program says about its version, or Debian's package where it says nothing.
     #[must_use]
     pub fn version(&self) -> String {
-        let argument = match self.kind {
-            Kind::Siltstone => "--version",
-            Kind::VictoriaMetrics => "-version",
+        let mut command = match self.kind {
+            Kind::Siltstone => Command::new(&self.program),
+            Kind::VictoriaMetrics => Command::new("dpkg-query"),
         };
-        let output = Command::new(&self.program).arg(argument).output();
-        let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        text.lines().next().unwrap_or("version unknown").trim().to_owned()
+        match self.kind {
+            Kind::Siltstone => command.arg("--version"),
+            Kind::VictoriaMetrics => command.args(["-W", "-f", "${Version}", self.name()]),
+        };
+        let output = command.output().map(|output| output.stdout).unwrap_or_default();
+        let text = String::from_utf8_lossy(&output);
+        match text.lines().next() {
+            Some(line) => line.trim().to_owned(),
+            None => "version unknown".into(),
+        }
     }
 
     /// Starts the store on `data` and `address` without waiting for it.
@@ -174,12 +196,16 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_is_said_as_chosen() {
+    fn the_policy_is_always_unless_chosen() {
         let program = std::env::current_exe().unwrap();
         let store = Store::siltstone(Some(&program), &[]).unwrap();
-        assert!(store.durability().contains("Always"));
-        let arguments = ["--durability".to_owned(), "never".to_owned()];
-        let store = Store::siltstone(Some(&program), &arguments).unwrap();
-        assert_eq!(store.durability(), "serve --durability never");
+        assert_eq!(store.durability(), "serve --durability always");
+        for chosen in [&["--durability", "never"][..], &["--durability=never"]] {
+            let arguments: Vec<String> = chosen.iter().map(ToString::to_string).collect();
+            let store = Store::siltstone(Some(&program), &arguments).unwrap();
+            assert_eq!(store.durability(), format!("serve {}", chosen.join(" ")));
+        }
+        let more = store.with_arguments(&["--wal-max", "1MiB"]);
+        assert_eq!(more.durability(), "serve --durability always --wal-max 1MiB");
     }
 }
