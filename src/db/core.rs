@@ -18,6 +18,7 @@ use crate::memtable::Memtable;
 use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
 use crate::sys::{Clock, LockGuard, Vfs};
+use crate::types::SegmentMeta;
 
 /// Everything that the handles and threads of one open store share.
 #[derive(Debug)]
@@ -69,8 +70,17 @@ pub(super) struct Live {
     /// Oldest first.
     pub(super) sealed: Vec<Arc<Generation>>,
     pub(super) version: Arc<Version>,
-    /// Those of `version`, in its order.
+    /// Those of `version` that could be opened, the oldest first.
     pub(super) segments: Vec<Arc<Segment>>,
+    /// Those that could not: what overlaps them in time answers with their error.
+    pub(super) broken: Vec<Arc<Broken>>,
+}
+
+/// A segment that is listed and cannot be opened.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) meta: SegmentMeta,
+    pub(super) error: Error,
 }
 
 /// One memtable and the log files that hold its batches.
