@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod cursor;
 pub mod error;
 pub mod manifest;
 pub mod memtable;
