@@ -158,6 +158,14 @@ impl EncodedBatch {
         self.rows
     }
 
+    /// (timestamp, value bits) of each row, decoded from what the log holds.
+    ///
+    /// # Panics
+    /// When the encoding is not readable: a batch that recovery could not read must not be applied.
+    pub fn samples(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
+        BatchView::decode(&self.payload).expect("what was encoded can be decoded").samples()
+    }
+
     /// Gives the buffer back for the next batch.
     #[must_use]
     pub fn into_buffer(self) -> Vec<u8> {
@@ -283,7 +291,7 @@ impl<'a> BatchView<'a> {
     }
 
     /// (ref, rows) of each run.
-    pub fn runs(&self) -> impl Iterator<Item = (u32, u32)> + 'a {
+    pub fn runs(&self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
         let counts = self.counts;
         words(self.refs).enumerate().map(move |(i, r)| {
             let rows = counts.get(4 * i..4 * i + 4).map_or(1, |c| words(c).next().unwrap_or(1));
@@ -292,7 +300,7 @@ impl<'a> BatchView<'a> {
     }
 
     /// (timestamp, value bits) of each row.
-    pub fn samples(&self) -> impl Iterator<Item = (i64, u64)> + 'a {
+    pub fn samples(&self) -> impl Iterator<Item = (i64, u64)> + use<'a> {
         let (mode, base, timestamps) = (self.mode, self.base, self.timestamps);
         self.values.chunks_exact(8).enumerate().map(move |(i, value)| {
             let timestamp = match mode {
