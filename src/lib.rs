@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-pub mod cursor;
 pub mod codec;
+pub mod cursor;
 pub mod error;
 pub mod manifest;
 pub mod memtable;
