@@ -5,6 +5,7 @@ pub mod cursor;
 pub mod error;
 pub mod manifest;
 pub mod memtable;
+pub mod read;
 pub mod series;
 mod sparse_array;
 pub mod sys;

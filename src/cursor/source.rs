@@ -67,6 +67,9 @@ pub trait SeriesList: Send {
     /// # Errors
     /// Those of reading the source.
     fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool>;
+
+    /// Bytes of heap that the list holds at most, apart from the blocks that it hands out.
+    fn held_bytes(&self) -> u64;
 }
 
 /// Reads one series after the other. One cursor serves one thread at a time and keeps what it can
