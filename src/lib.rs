@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 pub mod codec;
+pub mod cursor;
 pub mod error;
 pub mod manifest;
 pub mod memtable;
+pub mod read;
 pub mod series;
 mod sparse_array;
 pub mod sys;
