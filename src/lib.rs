@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod codec;
 pub mod error;
 pub mod manifest;
 pub mod sys;
