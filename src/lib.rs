@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod error;
 pub mod manifest;
+pub mod segment;
 pub mod sys;
 pub mod types;
 
