@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod error;
+pub mod index;
 pub mod types;
 
 pub use error::{Error, Result};
