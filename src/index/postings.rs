@@ -305,3 +305,102 @@ impl<'s, S: BlockSource> StreamReader<'s, S> {
 fn place(at: u64) -> (u64, usize) {
     (at / STREAM_BLOCK_BYTES as u64, (at % STREAM_BLOCK_BYTES as u64) as usize)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Memory(Vec<u8>);
+
+    impl BlockSource for Memory {
+        type Error = DecodeError;
+        fn block(&self, place: BlockRef) -> Result<Arc<[u8]>, DecodeError> {
+            let start = place.offset as usize;
+            let bytes = self.0.get(start..start + place.len as usize);
+            let bytes = bytes.ok_or(DecodeError::Truncated("blocks"))?;
+            block::verify_block(bytes)?;
+            Ok(bytes.into())
+        }
+    }
+
+    /// Writes the lists, reads each back and compares.
+    fn round_trip(lists: &[Vec<u32>]) -> Vec<Encoding> {
+        let mut writer = StreamWriter::default();
+        let refs: Vec<PostingsRef> = lists.iter().map(|list| writer.push(list)).collect();
+        let (blocks, bytes) = writer.finish();
+        assert_eq!(blocks_bytes(bytes), Some(blocks.len() as u64));
+        let source = Memory(blocks);
+        let mut reader = StreamReader::new(&source, bytes, u32::MAX);
+        for (list, place) in lists.iter().zip(&refs) {
+            let mut found = Vec::new();
+            let visit = |start: u32, len: u32| {
+                found.extend(start..start + len);
+                ControlFlow::Continue(())
+            };
+            reader.for_each_run(*place, visit).unwrap();
+            assert_eq!(&found, list);
+        }
+        refs.iter().map(|list| list.encoding).collect()
+    }
+
+    #[test]
+    fn each_encoding_wins_where_it_is_smallest() {
+        let every = |step: usize, n: u32| (0..n).step_by(step).collect::<Vec<u32>>();
+        let lists =
+            [every(1, 1000), every(2, 1000), every(100, 100_000), vec![5], vec![u32::MAX - 1]];
+        let expected = [Encoding::Runs, Encoding::Bitmap, Encoding::Deltas];
+        assert_eq!(round_trip(&lists)[..3], expected);
+    }
+
+    #[test]
+    fn lists_span_blocks() {
+        let deltas: Vec<u32> = (0..60_000).map(|i| i * 200 + i % 3).collect();
+        let bitmap: Vec<u32> = (0..600_000).filter(|i| i % 5 < 2 && i % 7 != 0).collect();
+        let runs: Vec<u32> = (0..900_000).filter(|i| i % 40 < 30).collect();
+        let short: Vec<Vec<u32>> = (0..20_000).map(|i| vec![i, i + 1000]).collect();
+        let mut lists = vec![vec![1], deltas, vec![2, 9], bitmap, vec![3], runs];
+        lists.extend(short);
+        assert_eq!(round_trip(&lists)[1], Encoding::Deltas);
+    }
+
+    #[test]
+    fn what_no_writer_makes_is_refused() {
+        use Encoding::{Bitmap, Deltas, Runs};
+        let read = |bytes: &[u8], encoding, count| {
+            let list = PostingsRef { start: 0, len: bytes.len() as u32, count, encoding };
+            for_each_run(bytes, list, 100, |_, _| ControlFlow::Continue(()))
+        };
+        assert_eq!(read(&[1, 2], Deltas, 2), Ok(()));
+        for (bytes, encoding, count) in [
+            (&[1, 2][..], Deltas, 1),
+            (&[1, 2], Deltas, 3),
+            (&[100], Deltas, 1),
+            (&[99, 0], Deltas, 2),
+            (&[1, 0x80], Deltas, 2),
+            (&[0, 100], Runs, 101),
+            (&[0xff, 0xff, 0xff, 0xff, 0x0f, 0], Runs, 1),
+            (&[0, 0xff, 0xff, 0xff, 0xff, 0x0f], Runs, u32::MAX),
+            (&[0], Runs, 1),
+            (&[1], Bitmap, 1),
+            (&[1, 2], Bitmap, 1),
+            (&[1, 1, 0], Bitmap, 1),
+            (&[99, 3], Bitmap, 2),
+        ] {
+            assert!(read(bytes, encoding, count).is_err(), "{bytes:?} {encoding:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_lists_round_trip(
+            lists in proptest::collection::vec(
+                proptest::collection::btree_set(
+                    prop_oneof![0..300u32, 0..100_000u32, 0..u32::MAX], 1..200), 1..5),
+        ) {
+            let lists: Vec<Vec<u32>> = lists.into_iter().map(|s| s.into_iter().collect()).collect();
+            round_trip(&lists);
+        }
+    }
+}

@@ -38,6 +38,13 @@ impl Index {
         self.top.series_count
     }
 
+    /// The lengths in bytes of the key and series blocks.
+    #[cfg(test)]
+    pub(super) fn block_lens(&self) -> impl Iterator<Item = u32> + '_ {
+        let keys = self.top.keys.iter().map(|block| block.place.len);
+        keys.chain(self.top.series.iter().map(|block| block.place.len))
+    }
+
     /// The sorted ordinals of the series that all `matchers` match; all series if there are none.
     ///
     /// # Errors

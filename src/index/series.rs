@@ -139,6 +139,17 @@ fn unpack(bytes: &[u8], start: usize, width: u32, position: usize) -> u32 {
     ((word >> (bit % 8)) & ((1 << width) - 1)) as u32
 }
 
+/// Where a packed column ends that starts at `start` of `bytes`; its padding must be zero.
+fn packed_end(bytes: &[u8], start: usize, width: u32, values: usize) -> Result<usize, DecodeError> {
+    let bits = width as usize * values;
+    let column = bytes.get(start..start + bits.div_ceil(8));
+    let column = column.ok_or(DecodeError::Truncated("series block"))?;
+    if !bits.is_multiple_of(8) && column.last().is_some_and(|last| last >> (bits % 8) > 0) {
+        return Err(DecodeError::Invalid("padding in series block"));
+    }
+    Ok(start + column.len())
+}
+
 /// A packed column of key ordinals.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
@@ -175,37 +186,28 @@ impl SeriesBlock {
         }
         let mut rest = payload;
         let (mut columns, shape_ends) = read_shapes(&mut rest, found)?;
-        let mut at = payload.len() - rest.len();
+        let shapes_at = payload.len() - rest.len();
         let width = bit_width(shape_ends.len() as u32 - 1);
-        let packed = |width: u32, values: usize| (width as usize * values).div_ceil(8);
-        let truncated = DecodeError::Truncated("series block");
-        if at + packed(width, found) > payload.len() {
-            return Err(truncated);
-        }
+        let mut at = packed_end(payload, shapes_at, width, found)?;
         let mut sizes = vec![0u32; shape_ends.len()];
         let mut members = Vec::with_capacity(found);
         for series in 0..found {
-            let shape = unpack(payload, at, width, series);
+            let shape = unpack(payload, shapes_at, width, series);
             let bad = DecodeError::Invalid("shape of series");
             let size = sizes.get_mut(shape as usize).ok_or(bad)?;
             members.push((shape, *size));
             *size += 1;
         }
-        at += packed(width, found);
         let mut first = 0;
         for (&end, &size) in shape_ends.iter().zip(&sizes) {
             for column in &mut columns[first..end] {
                 column.start = at;
-                at += packed(column.width, size as usize);
+                at = packed_end(payload, at, column.width, size as usize)?;
             }
             first = end;
         }
         if at != payload.len() {
-            return Err(if at > payload.len() {
-                truncated
-            } else {
-                DecodeError::Invalid("series block")
-            });
+            return Err(DecodeError::Invalid("length of series block"));
         }
         Ok(Self { columns, shape_ends, members, bytes })
     }

@@ -177,6 +177,165 @@ proptest! {
     }
 }
 
+/// The bytes of a fenced block of `FORMAT.md`: hex digits up to `;` in each line.
+fn example(heading: &str) -> Vec<u8> {
+    let text = include_str!("FORMAT.md");
+    let after = text.split(&format!("\n{heading}:\n\n```text\n")).nth(1).unwrap();
+    let lines = after.split("```").next().unwrap().lines();
+    let digits = lines.flat_map(|line| line.split(';').next().unwrap().split_whitespace());
+    digits.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+#[test]
+fn the_example_of_the_format_is_what_the_builder_writes() {
+    let series = [
+        labels(&[("__name__", "up"), ("job", "a")]),
+        labels(&[("__name__", "up"), ("job", "b")]),
+        labels(&[("__name__", "دما")]),
+    ];
+    let (_, _, parts) = build(&series);
+    assert_eq!(parts.blocks, example("Blocks"), "{:02x?}", parts.blocks);
+    assert_eq!(parts.top, example("Top"), "{:02x?}", parts.top);
+    check_against_model(&series, &[Matcher::equal("__name__", "دما")], usize::MAX);
+}
+
+/// A small index with several shapes, encodings and restarts.
+fn varied() -> Vec<Labels> {
+    let mut series = BTreeSet::new();
+    for i in 0..40u32 {
+        let id = format!("v{i}");
+        let mut pairs = vec![("__name__", if i % 7 == 0 { "up" } else { "دما" }), ("id", &id)];
+        if i % 2 == 0 {
+            pairs.push(("job", "می\u{200c}خواهم"));
+        }
+        if i % 3 == 0 {
+            pairs.push(("jobs", "كَتَبَ"));
+        }
+        series.insert(labels(&pairs));
+    }
+    series.into_iter().collect()
+}
+
+type Answers = (Vec<u32>, Vec<u32>, Vec<(u32, Labels)>, BTreeSet<String>, Vec<String>, Vec<String>);
+
+/// Everything a reader can ask, from bytes that may be anything.
+fn ask_all(parts: &IndexParts, verify: bool) -> Result<Answers, DecodeError> {
+    let index = Index::from_top(&parts.top)?;
+    let source = Memory { blocks: parts.blocks.clone(), verify };
+    let up = [Matcher::equal("__name__", "up"), Matcher::not_equal("job", "x")];
+    let regex = [Matcher::regex("id", "v[12].*").unwrap(), Matcher::equal("jobs", "")];
+    let all = index.select(&source, &[])?;
+    Ok((
+        index.select(&source, &up)?,
+        index.select(&source, &regex)?,
+        all_labels(&index, &source, &all)?,
+        index.label_names(&source, Some(&all))?,
+        index.label_values(&source, "id", None, usize::MAX)?,
+        index.label_values(&source, "job", Some(&all), usize::MAX)?,
+    ))
+}
+
+#[test]
+fn damage_is_an_error_or_changes_nothing() {
+    let (_, _, parts) = build(&varied());
+    let good = ask_all(&parts, true).unwrap();
+    for i in 0..(parts.top.len() + parts.blocks.len()) * 8 {
+        let mut bad = parts.clone();
+        match i / 8 {
+            at if at < bad.top.len() => bad.top[at] ^= 1 << (i % 8),
+            at => bad.blocks[at - parts.top.len()] ^= 1 << (i % 8),
+        }
+        assert!(ask_all(&bad, true).is_err(), "bit {i}: every byte is used and checked");
+    }
+    for len in 0..parts.top.len() {
+        let bad = IndexParts { top: parts.top[..len].to_vec(), ..parts.clone() };
+        assert!(ask_all(&bad, true).is_err(), "top of {len} bytes");
+    }
+    for len in 0..parts.blocks.len() {
+        let bad = IndexParts { blocks: parts.blocks[..len].to_vec(), ..parts.clone() };
+        assert!(ask_all(&bad, true).is_err(), "blocks of {len} bytes");
+    }
+    assert_eq!(ask_all(&parts, true).unwrap(), good);
+}
+
+/// Damage under a right checksum: a wrong answer is possible, a panic or a flood of memory is not.
+#[test]
+fn hostile_bytes_under_a_right_checksum_do_no_harm() {
+    let (_, _, parts) = build(&varied());
+    for at in 0..parts.blocks.len() {
+        for byte in [0, 1, 0x7f, 0x80, 0xff, parts.blocks[at] ^ 1, parts.blocks[at] ^ 0x10] {
+            let mut bad = parts.clone();
+            bad.blocks[at] = byte;
+            let _ = ask_all(&bad, false);
+        }
+    }
+    let body = parts.top.len() - 4;
+    for at in 0..body {
+        for byte in [0, 1, 0x7f, 0x80, 0xff, parts.top[at] ^ 1, parts.top[at] ^ 0x10] {
+            let mut bad = parts.clone();
+            bad.top[at] = byte;
+            let crc = crc32c::crc32c(&bad.top[..body]).to_le_bytes();
+            bad.top[body..].copy_from_slice(&crc);
+            let _ = ask_all(&bad, false);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+    #[test]
+    fn random_bytes_in_the_blocks_do_no_harm(
+        edits in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let (_, _, mut parts) = build(&varied());
+        for (at, byte) in edits {
+            let at = at.index(parts.blocks.len());
+            parts.blocks[at] = byte;
+        }
+        let _ = ask_all(&parts, false);
+    }
+}
+
+#[test]
+fn the_top_names_its_version() {
+    let (_, _, mut parts) = build(&varied());
+    parts.top[4] = 2;
+    let newer = DecodeError::Newer { found: 2, supported: 1 };
+    assert_eq!(Index::from_top(&parts.top).unwrap_err(), newer);
+}
+
+#[test]
+fn no_series_is_an_index_too() {
+    check_against_model(&[], &[], 3);
+    check_against_model(&[], &[Matcher::equal("a", "")], 3);
+    check_against_model(&[], &[Matcher::not_equal("a", "")], 3);
+}
+
+#[test]
+fn long_labels_stay_in_bounded_blocks() {
+    let long = |i: usize| "ی".repeat(4000) + &format!("{i:03}");
+    let mut series: Vec<Labels> = (0..60).map(|i| labels(&[("a", &long(i)), ("b", "x")])).collect();
+    let wide: Vec<(String, String)> =
+        (0..64).map(|i| (format!("n{i:02}"), i.to_string())).collect();
+    series.extend((0..300).map(|i| {
+        let own = [("k".to_owned(), format!("{i:03}"))];
+        Labels::from_pairs(wide[i % 20..i % 20 + 40].iter().cloned().chain(own)).unwrap()
+    }));
+    series.sort();
+    check_against_model(&series, &[Matcher::not_equal("b", "")], 7);
+    check_against_model(&series, &[Matcher::regex("k", "1.*").unwrap()], usize::MAX);
+    let (index, ..) = build(&series);
+    assert!(index.block_lens().all(|len| len <= 64 * 1024));
+}
+
+#[test]
+#[should_panic(expected = "label order")]
+fn series_out_of_order_are_a_programmer_error() {
+    let mut builder = IndexBuilder::new();
+    builder.push(&labels(&[("a", "1")]));
+    builder.push(&labels(&[("a", "1")]));
+}
+
 /// Labels like those of the TSBS "cpu" workload: ten labels of each host, shared by its metrics.
 fn tsbs_like(hosts: u32, metrics: u32) -> Vec<Labels> {
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
