@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod error;
+pub mod index;
 pub mod manifest;
 pub mod segment;
 pub mod sys;
