@@ -17,7 +17,7 @@ use crate::manifest::{Manifest, Version};
 use crate::memtable::Memtable;
 use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
-use crate::sys::{Clock, LockGuard, Vfs};
+use crate::sys::{Clock, Executor, LockGuard, Vfs};
 use crate::types::SegmentMeta;
 
 /// Everything that the handles and threads of one open store share.
@@ -29,6 +29,8 @@ pub(super) struct Core {
     pub(super) ticks_per_second: u64,
     pub(super) registry: Arc<Registry>,
     pub(super) cache: Arc<BlockCache>,
+    /// Decodes for queries.
+    pub(super) executor: Executor,
     pub(super) queue: Queue,
     /// The log and the active memtable's writer: held by the commit leader.
     pub(super) commit: Mutex<Commit>,
@@ -55,6 +57,7 @@ pub(super) struct Parts {
     pub(super) manifest: Manifest,
     pub(super) registry: Arc<Registry>,
     pub(super) cache: Arc<BlockCache>,
+    pub(super) executor: Executor,
     pub(super) commit: Commit,
     pub(super) live: Live,
     pub(super) last_seq: u64,
@@ -111,6 +114,7 @@ impl Core {
             options: parts.options,
             registry: parts.registry,
             cache: parts.cache,
+            executor: parts.executor,
             queue: Queue::default(),
             commit: Mutex::new(parts.commit),
             flush: Mutex::new(FlushState { manifest: parts.manifest }),

@@ -15,7 +15,7 @@ use crate::manifest::{Manifest, StoreOptions, Version, VersionEdit, WalCovered};
 use crate::memtable::Memtable;
 use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
-use crate::sys::{LockGuard, SyncPoint, Vfs, random_bytes};
+use crate::sys::{Executor, LockGuard, SyncPoint, Vfs, random_bytes};
 use crate::types::{FileName, TEMPORARY_SUFFIX};
 
 /// Ticks per second of a store that is created without saying.
@@ -263,6 +263,8 @@ impl Opening<'_> {
             manifest: self.manifest,
             registry,
             cache,
+            executor: Executor::with_threads(self.options.query_threads)
+                .map_err(|e| Error::io("start threads for", self.dir, e))?,
             commit: Commit::new(wal, recovered.predecessor, last_seq),
             live: Live { active, sealed, version, segments, broken },
             last_seq,
