@@ -172,6 +172,7 @@ impl ValueEncoder {
         let split = out.len();
         if let Some(encoding) = decimal
             && split - start <= DENSE_BYTES_PER_ROW * values.len()
+            && encoding.exceptions as usize <= values.len() / 16
         {
             return encoding;
         }
@@ -196,14 +197,14 @@ impl ValueEncoder {
 
     fn put_decimal(&mut self, values: &[f64], out: &mut Vec<u8>) -> Option<Encoding> {
         let exponent = self.decimal.encode(values)?;
-        let DecimalEncoder { ints, holes, .. } = &self.decimal;
-        let tag = if holes.is_empty() { TAG_DECIMAL } else { TAG_DECIMAL_EXCEPTIONS };
+        let DecimalEncoder { ints, exceptions, holes, .. } = &self.decimal;
+        let tag = if exceptions.is_empty() { TAG_DECIMAL } else { TAG_DECIMAL_EXCEPTIONS };
         out.push(tag | (exponent as u8) << TAG_BITS);
         let head = self.residual.encode(ints, holes, &ORDERS, self.form, out);
-        if !holes.is_empty() {
-            exceptions::put(values, holes, out);
+        if !exceptions.is_empty() {
+            exceptions::put(exceptions, out);
         }
-        Some(Encoding::residuals(Mode::Decimal, exponent, &head, holes.len()))
+        Some(Encoding::residuals(Mode::Decimal, exponent, &head, exceptions.len()))
     }
 
     fn put_ordered(&mut self, values: &[f64], out: &mut Vec<u8>) -> Encoding {
@@ -308,9 +309,7 @@ fn decode_sub_block(input: &mut &[u8], out: &mut [f64]) -> Result<(usize, Encodi
         TAG_DECIMAL_EXCEPTIONS => {
             let out = &mut out[..rows];
             let head = decode_decimals(input, exponent, out)?;
-            let exceptions = exceptions::take_runs(input, rows, |first, len, bits| {
-                out[first..first + len].fill(f64::from_bits(bits));
-            })?;
+            let exceptions = exceptions::take_and_apply(input, out)?;
             Encoding::residuals(Mode::Decimal, exponent, &head, exceptions)
         }
         TAG_ORDERED => {
