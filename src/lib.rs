@@ -3,9 +3,11 @@
 pub mod codec;
 pub mod cursor;
 pub mod error;
+pub mod index;
 pub mod manifest;
 pub mod memtable;
 pub mod read;
+pub mod segment;
 pub mod series;
 mod sparse_array;
 pub mod sys;

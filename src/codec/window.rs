@@ -87,7 +87,7 @@ impl WindowChooser {
             self.sorted.sort_unstable();
         } else {
             self.sorted.select_nth_unstable(most);
-            self.sorted[most..].select_nth_unstable(count - 1 - most - most);
+            self.sorted[most + 1..].select_nth_unstable(count - 2 - 2 * most);
             self.sorted[..=most].sort_unstable();
             self.sorted[count - 1 - most..].sort_unstable();
         }

@@ -162,7 +162,7 @@ fn torn_plans_reach_every_kind_of_damage() {
         assert!([1000, 6000, 11000, 16000].contains(&bytes.len()), "{}", bytes.len());
         seen.extend(kinds_of_damage(&bytes, &full));
     }
-    let expected = ["cut", "hole", "torn page", "whole", "zeros to the end"];
+    let expected = ["cut", "hole", "later page alone", "torn page", "whole", "zeros to the end"];
     assert_eq!(seen, BTreeSet::from(expected));
 }
 
@@ -179,6 +179,11 @@ fn kinds_of_damage(bytes: &[u8], full: &[u8]) -> Vec<&'static str> {
             kinds.push("hole");
             assert!(good[first..].iter().any(|good| *good));
         }
+    }
+    let pages: Vec<&[bool]> = good.chunks_exact(4096).skip(1).collect(); // the first was synced
+    let lost = pages.iter().position(|page| page.iter().all(|good| !good));
+    if lost.is_some_and(|lost| pages[lost..].iter().any(|page| page.iter().all(|good| *good))) {
+        kinds.push("later page alone");
     }
     for edge in (1..good.len()).filter(|&i| good[i] != good[i - 1]) {
         if [1000, 6000, 11000].contains(&edge) {
@@ -261,5 +266,9 @@ fn a_fork_has_the_unsynced_bytes_and_may_still_lose_them() {
     assert_eq!(killed.read_file("/a").unwrap(), b"synced+");
     assert_eq!(after(&killed, CrashPlan::ALL_LOST, "/a").unwrap(), b"synced");
     assert_eq!(fs.read_file("/a").unwrap(), b"synced++");
+    fs.remove(Path::new("/a")).unwrap();
+    sync_root(&fs);
+    assert_eq!(fs.state().inodes.len(), 1, "the file is open here");
+    assert_eq!(fs.fork().state().inodes.len(), 0, "and not there");
     assert!(!fs.has_crashed());
 }

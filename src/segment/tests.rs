@@ -1,0 +1,1 @@
+//! Segments as their callers see them: written, opened, selected, read; model and damage.
