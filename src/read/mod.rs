@@ -21,6 +21,7 @@ mod names;
 mod options;
 mod reader;
 mod scan;
+mod segments;
 mod selection;
 mod sources;
 #[cfg(test)]
@@ -29,5 +30,6 @@ mod waves;
 
 pub use memtables::{MemtableView, Memtables};
 pub use options::{Cancel, Damage, QueryOptions};
+pub use segments::SegmentSource;
 pub use selection::{Selection, SeriesColumns};
 pub use sources::Sources;
