@@ -2,7 +2,9 @@
 
 pub mod codec;
 pub mod cursor;
+pub mod db;
 pub mod error;
+mod flush;
 pub mod index;
 pub mod manifest;
 pub mod memtable;
@@ -14,7 +16,14 @@ pub mod sys;
 pub mod types;
 pub mod wal;
 
+pub use cursor::{Column, Columns};
+pub use db::{
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, Db, Durability, Finding, Latency, OpenReport, Options,
+    ReadOnlyDb, Snapshot, Stats, Ticket, WriteBatch,
+};
 pub use error::{Error, Result};
+pub use read::{Cancel, Damage, QueryOptions, Selection, SeriesColumns};
+pub use series::{EncodedLabels, SeriesHandle};
 pub use types::{
     Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SeriesId,
     TimeRange, Timestamp,

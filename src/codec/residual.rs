@@ -194,7 +194,14 @@ impl ResidualEncoder {
 fn slope_of(quotients: &[i64], order: Order, scratch: &mut Vec<i64>) -> i64 {
     match order {
         Order::Plain | Order::Delta => 0,
-        Order::DeltaOfDelta => quotients.first().copied().unwrap_or(0),
+        // As if the second difference of row 2 had been there before, so that row 1 fits as well.
+        Order::DeltaOfDelta => match *quotients {
+            [first, second, ..] => {
+                first.wrapping_sub(second.wrapping_sub(first).wrapping_sub(first))
+            }
+            [first] => first,
+            [] => 0,
+        },
         Order::Grid => {
             residuals(quotients, Order::Delta, 0, scratch);
             let middle = scratch.len() / 2;

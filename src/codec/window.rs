@@ -1,7 +1,7 @@
 //! Which residuals are packed, at which base and width, and which are patched.
 //!
 //! A window `[base, base + 2^width)` holds all but a few residuals; those outside become patches.
-//! Patches cost the decoder a branch each, so that they are at most one in thirty-two. The best
+//! Patches cost the decoder a branch each, so that they are at most one in sixteen. The best
 //! window under that bound is found exactly: only the smallest and largest few residuals matter.
 
 use super::SUB_BLOCK_ROWS;
@@ -9,7 +9,7 @@ use super::planes;
 use super::varint::{len_u64, zigzag};
 
 /// Patches are at most this fraction of the residuals (and at least one).
-const ROWS_PER_PATCH: usize = 32;
+const ROWS_PER_PATCH: usize = 16;
 const PATCHES_MAX: usize = SUB_BLOCK_ROWS / ROWS_PER_PATCH;
 
 /// What a patch is charged beyond its bytes, in bits, for the time that it takes to decode.

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use super::commit::{Commit, Queue};
@@ -17,7 +17,8 @@ use crate::manifest::{Manifest, Version};
 use crate::memtable::Memtable;
 use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
-use crate::sys::{Clock, LockGuard, Vfs};
+use crate::sys::{Clock, Executor, LockGuard, Vfs};
+use crate::types::SegmentMeta;
 
 /// Everything that the handles and threads of one open store share.
 #[derive(Debug)]
@@ -28,11 +29,15 @@ pub(super) struct Core {
     pub(super) ticks_per_second: u64,
     pub(super) registry: Arc<Registry>,
     pub(super) cache: Arc<BlockCache>,
+    /// Decodes for queries.
+    pub(super) executor: Executor,
     pub(super) queue: Queue,
     /// The log and the active memtable's writer: held by the commit leader.
     pub(super) commit: Mutex<Commit>,
     /// The manifest: held by whoever turns a memtable into a segment.
-    pub(super) flush: Mutex<FlushState>,
+    flush: Mutex<FlushState>,
+    /// Memtables that may still be read by snapshots.
+    pub(super) pinned: Mutex<Vec<Weak<Memtable>>>,
     live: RwLock<Arc<Live>>,
     pub(super) durable: DurableSeq,
     next_file_number: AtomicU64,
@@ -52,6 +57,7 @@ pub(super) struct Parts {
     pub(super) manifest: Manifest,
     pub(super) registry: Arc<Registry>,
     pub(super) cache: Arc<BlockCache>,
+    pub(super) executor: Executor,
     pub(super) commit: Commit,
     pub(super) live: Live,
     pub(super) last_seq: u64,
@@ -67,8 +73,17 @@ pub(super) struct Live {
     /// Oldest first.
     pub(super) sealed: Vec<Arc<Generation>>,
     pub(super) version: Arc<Version>,
-    /// Those of `version`, in its order.
+    /// Those of `version` that could be opened, the oldest first.
     pub(super) segments: Vec<Arc<Segment>>,
+    /// Those that could not: what overlaps them in time answers with their error.
+    pub(super) broken: Vec<Arc<Broken>>,
+}
+
+/// A segment that is listed and cannot be opened.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) meta: SegmentMeta,
+    pub(super) error: Error,
 }
 
 /// One memtable and the log files that hold its batches.
@@ -87,8 +102,6 @@ pub(super) struct Generation {
 #[derive(Debug)]
 pub(super) struct FlushState {
     pub(super) manifest: Manifest,
-    /// Memtables that may still be read by snapshots.
-    pub(super) pinned: Vec<std::sync::Weak<Memtable>>,
 }
 
 impl Core {
@@ -101,9 +114,11 @@ impl Core {
             options: parts.options,
             registry: parts.registry,
             cache: parts.cache,
+            executor: parts.executor,
             queue: Queue::default(),
             commit: Mutex::new(parts.commit),
-            flush: Mutex::new(FlushState { manifest: parts.manifest, pinned }),
+            flush: Mutex::new(FlushState { manifest: parts.manifest }),
+            pinned: Mutex::new(pinned),
             live: RwLock::new(Arc::new(parts.live)),
             durable: DurableSeq::new(parts.last_seq),
             next_file_number: AtomicU64::new(parts.next_file_number),

@@ -81,7 +81,7 @@ impl Damage {
         std::mem::take(&mut *self.errors.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn push(&self, error: Error) {
+    pub(crate) fn push(&self, error: Error) {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
     }
 }
