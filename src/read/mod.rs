@@ -30,6 +30,5 @@ mod waves;
 
 pub use memtables::{MemtableView, Memtables};
 pub use options::{Cancel, Damage, QueryOptions};
-pub use segments::SegmentSource;
 pub use selection::{Selection, SeriesColumns};
 pub use sources::Sources;

@@ -13,43 +13,29 @@ const LIST_BLOCK_SERIES: usize = 1024;
 /// Chunk entries read at once where series are read in order: about a group of the chunk index.
 const ENTRIES_AHEAD: usize = 64;
 
-/// An open segment; one stratum.
-#[derive(Debug, Clone)]
-pub struct SegmentSource {
-    segment: Arc<Segment>,
-}
-
-impl SegmentSource {
-    /// Reads `segment`, which must not hold one series' timestamp twice.
-    #[must_use]
-    pub fn new(segment: Arc<Segment>) -> Self {
-        Self { segment }
-    }
-
-    /// The ordinals that satisfy every matcher; `None` for all.
-    fn among(&self, matchers: &[Matcher]) -> Result<Option<Vec<u32>>> {
-        if matchers.is_empty() { Ok(None) } else { self.segment.select(matchers).map(Some) }
-    }
-}
-
-impl SeriesSource for SegmentSource {
+/// One stratum. A segment holds each timestamp of a series once.
+impl SeriesSource for Segment {
     fn strata(&self) -> Vec<u64> {
-        vec![self.segment.meta().min_seq]
+        vec![self.meta().min_seq]
     }
 
     fn extent(&self) -> Option<(Timestamp, Timestamp)> {
-        Some((self.segment.meta().min_timestamp, self.segment.meta().max_timestamp))
+        Some((self.meta().min_timestamp, self.meta().max_timestamp))
     }
 
-    fn series(&self, matchers: &[Matcher], _range: TimeRange) -> Result<Box<dyn SeriesList>> {
-        let ordinals = self.segment.select(matchers)?;
-        Ok(Box::new(OrdinalList { segment: Arc::clone(&self.segment), ordinals, at: 0 }))
+    fn series(
+        self: Arc<Self>,
+        matchers: &[Matcher],
+        _range: TimeRange,
+    ) -> Result<Box<dyn SeriesList>> {
+        let ordinals = self.select(matchers)?;
+        Ok(Box::new(OrdinalList { segment: self, ordinals, at: 0 }))
     }
 
-    fn cursor(&self, _stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
+    fn cursor(self: Arc<Self>, _stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
         Box::new(SegmentCursor {
-            reader: ChunkReader::new(Arc::clone(&self.segment)),
-            segment: Arc::clone(&self.segment),
+            reader: ChunkReader::new(Arc::clone(&self)),
+            segment: self,
             range: range.start..=range.last(),
             entries: Vec::new(),
             covered: 0..0,
@@ -61,17 +47,22 @@ impl SeriesSource for SegmentSource {
     }
 
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>> {
-        let names = self.segment.label_names(self.among(matchers)?.as_deref())?;
+        let names = Self::label_names(self, among(self, matchers)?.as_deref())?;
         Ok(names.into_iter().collect())
     }
 
     fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>> {
-        self.segment.label_values(name, self.among(matchers)?.as_deref(), usize::MAX)
+        Self::label_values(self, name, among(self, matchers)?.as_deref(), usize::MAX)
     }
 
     fn lists_are_exact(&self) -> bool {
         true
     }
+}
+
+/// The ordinals that satisfy every matcher; `None` for all.
+fn among(segment: &Segment, matchers: &[Matcher]) -> Result<Option<Vec<u32>>> {
+    if matchers.is_empty() { Ok(None) } else { segment.select(matchers).map(Some) }
 }
 
 struct OrdinalList {
@@ -150,7 +141,8 @@ impl SegmentCursor {
                 }
             }
         }
-        self.covered = key..until;
+        // What is damaged is found, and reported, again whenever it is opened.
+        self.covered = key..if self.damage.is_some() { key } else { until };
         Ok(())
     }
 }
