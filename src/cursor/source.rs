@@ -1,5 +1,7 @@
 //! What a source of samples offers to the merge: its series in label order, and cursors over them.
 
+use std::sync::Arc;
+
 use super::Columns;
 use crate::error::Result;
 use crate::types::{Labels, Matcher, TimeRange, Timestamp};
@@ -38,10 +40,14 @@ pub trait SeriesSource: Send + Sync {
     ///
     /// # Errors
     /// Those of reading the source.
-    fn series(&self, matchers: &[Matcher], range: TimeRange) -> Result<Box<dyn SeriesList>>;
+    fn series(
+        self: Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Box<dyn SeriesList>>;
 
     /// A cursor over stratum number `stratum`, which may skip what lies outside `range`.
-    fn cursor(&self, stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor>;
+    fn cursor(self: Arc<Self>, stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor>;
 
     /// The label names of the series that satisfy every matcher, sorted. Names that no series with
     /// samples has may be among them, if [`Self::lists_are_exact`] is false.

@@ -66,7 +66,11 @@ impl SeriesSource for Memtables {
         Some((first, last))
     }
 
-    fn series(&self, matchers: &[Matcher], range: TimeRange) -> Result<Box<dyn SeriesList>> {
+    fn series(
+        self: Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Box<dyn SeriesList>> {
         let overlaps = |view: &&MemtableView| range.overlaps(view.extent.0, view.extent.1);
         let views: Vec<&MemtableView> = self.views.iter().filter(overlaps).collect();
         let slots = self.registry.select(matchers).into_iter();
@@ -79,7 +83,7 @@ impl SeriesSource for Memtables {
         Ok(Box::new(SlotList { held_bytes: held as u64, series: series.into_iter() }))
     }
 
-    fn cursor(&self, stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
+    fn cursor(self: Arc<Self>, stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
         let view = self.views[stratum].clone();
         Box::new(MemtableCursor { view, range, columns: Columns::default(), at: 0 })
     }

@@ -21,6 +21,7 @@ mod names;
 mod options;
 mod reader;
 mod scan;
+mod segments;
 mod selection;
 mod sources;
 #[cfg(test)]

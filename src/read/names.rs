@@ -110,7 +110,7 @@ impl Query<'_> {
         for at in self.sources.overlapping(self.range) {
             self.meter.check()?;
             let source = self.sources.source(at);
-            let proposed = match propose(source) {
+            let proposed = match propose(source.as_ref()) {
                 Ok(proposed) => proposed,
                 Err(e) => {
                     self.meter.skip(e)?;
@@ -118,7 +118,7 @@ impl Query<'_> {
                 }
             };
             self.meter.hold(proposed.iter().map(|text| text.len() as u64 + 32).sum())?;
-            if source.lists_are_exact() && self.contains_all_of(source) {
+            if source.lists_are_exact() && self.contains_all_of(source.as_ref()) {
                 confirmed.extend(proposed);
             } else {
                 doubtful.push((at, proposed));

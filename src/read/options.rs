@@ -81,7 +81,22 @@ impl Damage {
         std::mem::take(&mut *self.errors.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Adds an error, once for each place: a damaged index block is met once per series.
     pub(crate) fn push(&self, error: Error) {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if !errors.iter().any(|known| is_same_place(known, &error)) {
+            errors.push(error);
+        }
+    }
+}
+
+fn is_same_place(a: &Error, b: &Error) -> bool {
+    use Error::Corrupt;
+    match (a, b) {
+        (
+            Corrupt { path: a, section: a_section, offset: a_offset, .. },
+            Corrupt { path: b, section: b_section, offset: b_offset, .. },
+        ) => (a_offset, a_section, a) == (b_offset, b_section, b),
+        _ => false,
     }
 }

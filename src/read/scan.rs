@@ -40,11 +40,11 @@ impl Sources {
     }
 }
 
-fn scan_series(waves: &mut Waves, series: Decoded, visit: Visit<'_>) -> Result<ControlFlow<()>> {
-    let Decoded { labels, mut columns, rest } = series;
+fn scan_series(waves: &mut Waves, decoded: Decoded, visit: Visit<'_>) -> Result<ControlFlow<()>> {
+    let Decoded { series, mut columns, rest } = decoded;
     waves.meter().add_series()?;
     waves.meter().add_samples(columns.len())?;
-    if visit(&labels, &columns).is_break() {
+    if visit(&series.labels, &columns).is_break() {
         return Ok(ControlFlow::Break(()));
     }
     let Some(mut reader) = rest else { return Ok(ControlFlow::Continue(())) };
@@ -54,7 +54,7 @@ fn scan_series(waves: &mut Waves, series: Decoded, visit: Visit<'_>) -> Result<C
             break;
         }
         waves.meter().add_samples(columns.len())?;
-        if visit(&labels, &columns).is_break() {
+        if visit(&series.labels, &columns).is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }

@@ -40,11 +40,11 @@ impl Iterator for Selection {
     fn next(&mut self) -> Option<Self::Item> {
         let waves = self.waves.as_mut()?;
         let next = waves.next().and_then(|decoded| {
-            let Some(Decoded { labels, columns, rest }) = decoded else { return Ok(None) };
+            let Some(Decoded { series, columns, rest }) = decoded else { return Ok(None) };
             debug_assert!(rest.is_none(), "series are decoded whole");
             waves.meter().add_series()?;
             waves.meter().add_samples(columns.len())?;
-            Ok(Some(SeriesColumns { labels, columns }))
+            Ok(Some(SeriesColumns { labels: series.labels, columns }))
         });
         let over = match &next {
             Ok(series) => series.is_none(),

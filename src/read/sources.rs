@@ -98,7 +98,7 @@ impl Sources {
         let mut list = MergedList::new(Arc::clone(meter));
         for at in self.overlapping(range) {
             meter.check()?;
-            match self.sources[at].source.series(matchers, range) {
+            match self.source(at).series(matchers, range) {
                 Ok(series) => list.add(at, series)?,
                 Err(e) => meter.skip(e)?,
             }
@@ -120,8 +120,8 @@ impl Sources {
         numbers.filter(move |(_, source)| overlaps(source)).map(|(at, _)| at)
     }
 
-    pub(super) fn source(&self, at: usize) -> &dyn SeriesSource {
-        self.sources[at].source.as_ref()
+    pub(super) fn source(&self, at: usize) -> Arc<dyn SeriesSource> {
+        Arc::clone(&self.sources[at].source)
     }
 
     /// The number of strata.
@@ -140,7 +140,7 @@ impl Sources {
         stratum: usize,
         range: TimeRange,
     ) -> Box<dyn SeriesCursor> {
-        self.sources[at].source.cursor(stratum, range)
+        self.source(at).cursor(stratum, range)
     }
 
     pub(super) fn executor(&self) -> &Executor {

@@ -2,7 +2,9 @@
 //!
 //! A *wave* is a number of runs of neighbouring series, one run a thread at a time, so that a run
 //! reads each block once. A run ends early when it has decoded enough; the series that it did not get
-//! to wait for a later wave. Order is that of the list throughout.
+//! to wait for a later wave. Order is that of the list throughout. When memory is short, series that
+//! were decoded ahead are given up and decoded again when it is their turn: how much is decoded ahead
+//! never decides whether a query fails.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use super::meter::Meter;
 use super::reader::SeriesReader;
 use crate::cursor::{BATCH_ROWS_MAX, Columns};
 use crate::error::{Error, Result};
-use crate::types::{Labels, TimeRange};
+use crate::types::TimeRange;
 
 /// Series in a run at most: about what one block of a segment holds.
 const RUN_SERIES_MAX: usize = 64;
@@ -35,7 +37,7 @@ pub(super) enum Ahead {
 
 /// A series with its first samples.
 pub(super) struct Decoded {
-    pub(super) labels: Labels,
+    pub(super) series: FoundSeries,
     /// Not empty.
     pub(super) columns: Columns,
     /// Where to go on reading, if the series may have more samples.
@@ -45,6 +47,16 @@ pub(super) struct Decoded {
 enum Item {
     Waiting(FoundSeries),
     Done(Result<Decoded>),
+    /// There was not enough memory to decode it.
+    TooLarge(FoundSeries, Error),
+}
+
+/// How far the start of a series was decoded.
+enum Start {
+    Whole,
+    Partial,
+    /// The samples so far do not fit.
+    TooLarge(Error),
 }
 
 /// The decoded series of a query, in label order.
@@ -58,6 +70,8 @@ pub(super) struct Waves {
     /// Readers that are not in use.
     readers: Vec<Box<SeriesReader>>,
     run_series: usize,
+    /// The next series did not fit beside others: it is decoded with nothing else in memory.
+    alone: bool,
 }
 
 impl Waves {
@@ -76,6 +90,7 @@ impl Waves {
             queue: VecDeque::new(),
             readers: Vec::new(),
             run_series: RUN_SERIES_MAX,
+            alone: false,
         }
     }
 
@@ -95,9 +110,16 @@ impl Waves {
             match self.queue.pop_front() {
                 Some(Item::Done(Ok(decoded))) => {
                     self.meter.release(held_bytes(&decoded.columns));
+                    self.alone = false;
                     return Ok(Some(decoded));
                 }
                 Some(Item::Done(Err(e))) => return Err(e),
+                Some(Item::TooLarge(_, error)) if self.alone => return Err(error),
+                Some(Item::TooLarge(series, _)) => {
+                    self.give_up();
+                    self.queue.push_front(Item::Waiting(series));
+                    self.alone = true;
+                }
                 Some(waiting) => self.queue.push_front(waiting),
                 None => {}
             }
@@ -113,6 +135,20 @@ impl Waves {
         self.readers.push(reader);
     }
 
+    /// Forgets what was decoded ahead, to decode it when it is its turn.
+    fn give_up(&mut self) {
+        for item in &mut self.queue {
+            *item = match std::mem::replace(item, Item::Done(Err(Error::Cancelled))) {
+                Item::Done(Ok(decoded)) => {
+                    self.meter.release(held_bytes(&decoded.columns));
+                    self.readers.extend(decoded.rest);
+                    Item::Waiting(decoded.series)
+                }
+                other => other,
+            };
+        }
+    }
+
     /// Decodes at least one series, and puts the results before what is in the queue. False if there
     /// is none left.
     fn decode_wave(&mut self) -> Result<bool> {
@@ -121,7 +157,8 @@ impl Waves {
             // More runs than threads: they take unequal time.
             width => width * 2,
         };
-        let series = self.take_series(runs_max * self.run_series)?;
+        let series_max = if self.alone { 1 } else { runs_max * self.run_series };
+        let series = self.take_series(series_max)?;
         if series.is_empty() {
             return Ok(false);
         }
@@ -167,7 +204,7 @@ impl Waves {
 
     /// Makes the runs of the next wave as long as a run of this one got, so that few series wait.
     fn adapt(&mut self, results: &[(Option<Box<SeriesReader>>, Vec<Item>)], run_series: usize) {
-        let waits = |item: &&Item| matches!(item, Item::Waiting(_));
+        let waits = |item: &&Item| !matches!(item, Item::Done(_));
         let waiting = results.iter().map(|(_, items)| items.iter().filter(waits).count()).max();
         match waiting {
             Some(waiting) if waiting > 0 => {
@@ -216,11 +253,16 @@ impl Work<'_> {
             };
             let mut columns = Columns::default();
             match self.decode_series(open, &series, &mut columns) {
-                Ok(true) if columns.is_empty() => {}
-                Ok(whole) => {
+                Ok(Start::Whole) if columns.is_empty() => {}
+                Ok(Start::TooLarge(error)) => {
+                    self.meter.release(held_bytes(&columns));
+                    rows = RUN_ROWS;
+                    items.push(Item::TooLarge(series, error));
+                }
+                Ok(start) => {
                     rows += columns.len();
-                    let rest = if whole { None } else { reader.take() };
-                    items.push(Item::Done(Ok(Decoded { labels: series.labels, columns, rest })));
+                    let rest = if let Start::Partial = start { reader.take() } else { None };
+                    items.push(Item::Done(Ok(Decoded { series, columns, rest })));
                 }
                 Err(e) => {
                     self.meter.release(held_bytes(&columns));
@@ -235,14 +277,13 @@ impl Work<'_> {
         (reader, items)
     }
 
-    /// Decodes the start of a series; true if that is all of it. The bytes of `columns` are held,
-    /// also after an error.
+    /// Decodes the start of a series. The bytes of `columns` are held, whatever the outcome.
     fn decode_series(
         &self,
         reader: &mut SeriesReader,
         series: &FoundSeries,
         columns: &mut Columns,
-    ) -> Result<bool> {
+    ) -> Result<Start> {
         let rows_ahead = match self.ahead {
             Ahead::Whole => usize::MAX,
             Ahead::Rows(rows) => rows,
@@ -255,14 +296,16 @@ impl Work<'_> {
             let read = reader.append(columns);
             let held = self.meter.hold(((columns.len() - base) * SAMPLE_BYTES) as u64);
             if read? == 0 {
-                return Ok(true);
+                return Ok(Start::Whole);
             }
-            held?;
+            if let Err(error) = held {
+                return Ok(Start::TooLarge(error));
+            }
             if self.ahead == Ahead::Whole {
                 self.meter.check_samples_ahead(columns.len())?;
             }
         }
-        Ok(false)
+        Ok(Start::Partial)
     }
 }
 

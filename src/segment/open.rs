@@ -108,8 +108,7 @@ impl Segment {
             return Err(damaged(at, DecodeError::Invalid("file number")));
         }
         // The first footer follows the timestamp table.
-        let footer_twin_offset =
-            footer.section(SectionTag::TimeTable).end().next_multiple_of(8);
+        let footer_twin_offset = footer.section(SectionTag::TimeTable).end().next_multiple_of(8);
         let meta = SegmentMeta {
             file_number,
             file_bytes,
@@ -220,8 +219,7 @@ impl Segment {
 
     fn load(&self) -> Result<Loaded> {
         let file = self.vfs.open_read(&self.path).map_err(|e| Error::io("open", &self.path, e))?;
-        let last_offset =
-            self.meta.file_bytes.saturating_sub(u64::from(self.meta.footer_bytes));
+        let last_offset = self.meta.file_bytes.saturating_sub(u64::from(self.meta.footer_bytes));
         let footer = self.footer_at(&file, last_offset).or_else(|e| {
             self.or_twin(e, "footer", || self.footer_at(&file, self.meta.footer_twin_offset))
         })?;
@@ -230,9 +228,8 @@ impl Segment {
             time_table::decode_table(&bytes, footer.columns)
                 .map_err(|e| self.damaged(tag.name(), footer.section(tag).offset, e))
         };
-        let time_table = table(SectionTag::TimeTable).or_else(|e| {
-            self.or_twin(e, "timestamp table", || table(SectionTag::TimeTableTwin))
-        })?;
+        let time_table = table(SectionTag::TimeTable)
+            .or_else(|e| self.or_twin(e, "timestamp table", || table(SectionTag::TimeTableTwin)))?;
         let label_top = self.section(&file, &footer, SectionTag::LabelTop)?;
         let at = |tag| footer.section(tag).offset;
         let index = Index::from_top(&label_top)
