@@ -42,7 +42,12 @@ fn write(vfs: &Arc<dyn Vfs>, dir: &Path, number: u64, model: &Model) -> Result<S
     writer.finish()
 }
 
-fn open(vfs: &Arc<dyn Vfs>, dir: &Path, meta: &SegmentMeta, mode: ReadMode) -> Result<Arc<Segment>> {
+fn open(
+    vfs: &Arc<dyn Vfs>,
+    dir: &Path,
+    meta: &SegmentMeta,
+    mode: ReadMode,
+) -> Result<Arc<Segment>> {
     Segment::open(vfs, dir, UUID, meta, mode, Arc::new(BlockCache::new(1 << 20)))
 }
 
@@ -154,7 +159,8 @@ fn chosen_series_are_found_among_many_groups() {
     for i in 0..3000u64 {
         let series = labels(&[("id", &format!("{i:05}"))]);
         let value = |k: u64| (i * 31 + k).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 2;
-        let chunks = (0..1 + i % 3).map(|c| (0..2).map(|k| ((c * 10 + k) as i64, value(k))).collect());
+        let chunks =
+            (0..1 + i % 3).map(|c| (0..2).map(|k| ((c * 10 + k) as i64, value(k))).collect());
         model.insert(series, chunks.collect());
     }
     let meta = write(&vfs, &dir, 1, &model).unwrap();
