@@ -166,8 +166,7 @@ impl Aggregates {
 }
 
 fn take_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], DecodeError> {
-    let (taken, rest) =
-        input.split_first_chunk().ok_or(DecodeError::Truncated("aggregates"))?;
+    let (taken, rest) = input.split_first_chunk().ok_or(DecodeError::Truncated("aggregates"))?;
     *input = rest;
     Ok(*taken)
 }
@@ -331,11 +330,10 @@ mod tests {
     fn decimals_are_summed_exactly_and_gauges_have_no_reset_sum() {
         let sums = check(&[0.1, 0.2, 0.3, 7.25, 0.0]).sums.unwrap();
         assert_eq!(sums, Sums { exponent: 2, sum: Some(785), resets: None });
-        assert_eq!(check(&[5.5; 3]).sums, Some(Sums {
-            exponent: 1,
-            sum: Some(165),
-            resets: Some(0)
-        }));
+        assert_eq!(
+            check(&[5.5; 3]).sums,
+            Some(Sums { exponent: 1, sum: Some(165), resets: Some(0) })
+        );
     }
 
     #[test]
@@ -344,11 +342,7 @@ mod tests {
         assert_eq!(check(&[-0.0, 1.0]).sums, None, "negative zero is no integer");
         assert_eq!(check(&[f64::INFINITY, 1.0]).extent.unwrap().max, f64::INFINITY);
         assert_eq!(check(&[1.0, f64::NAN]).extent, None);
-        assert_eq!(check(&[STALE; 3]), Aggregates {
-            stale_markers: 3,
-            extent: None,
-            sums: None
-        });
+        assert_eq!(check(&[STALE; 3]), Aggregates { stale_markers: 3, extent: None, sums: None });
         let large = (INTEGER_MAX - 1) as f64;
         let sums = check(&[large, large]).sums.unwrap();
         assert_eq!(sums, Sums { exponent: 0, sum: None, resets: Some(0) });

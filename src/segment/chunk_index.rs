@@ -139,7 +139,10 @@ impl ChunkBlockBuilder {
         scratch.clear();
         group.finish(offset, &mut scratch);
         let directory_bytes = (self.directory.len() + 1) * DIRECTORY_ENTRY_BYTES + 4;
-        assert!(scratch.len() + DIRECTORY_ENTRY_BYTES + 4 <= CHUNK_BLOCK_BYTES_MAX, "see FORMAT.md");
+        assert!(
+            scratch.len() + DIRECTORY_ENTRY_BYTES + 4 <= CHUNK_BLOCK_BYTES_MAX,
+            "see FORMAT.md"
+        );
         let full = self.groups.len() + scratch.len() + directory_bytes > CHUNK_BLOCK_BYTES_MAX;
         let sealed = full.then(|| self.seal());
         self.directory.push((first, self.groups.len() as u32));
@@ -228,8 +231,7 @@ impl<'a> Groups<'a> {
     pub(super) fn decode(&self, i: usize, out: &mut Vec<ChunkEntry>) -> Result<(), DecodeError> {
         let (first_ordinal, start) = self.entry(i);
         let end = if i + 1 < self.len() { self.entry(i + 1).1 } else { self.groups.len() };
-        let bytes =
-            self.groups.get(start..end).ok_or(DecodeError::Invalid("place of a group"))?;
+        let bytes = self.groups.get(start..end).ok_or(DecodeError::Invalid("place of a group"))?;
         group::decode(first_ordinal, bytes, out)
     }
 }

@@ -50,8 +50,7 @@ impl ChunkReader {
     /// value block or the timestamp block; `out` is then unspecified.
     pub fn read(&mut self, chunk: &ChunkEntry, out: &mut Columns) -> Result<()> {
         let column = self.column(chunk.span.column)?;
-        let damaged =
-            |section, offset, e| Err(self.segment.damaged(section, offset, e));
+        let damaged = |section, offset, e| Err(self.segment.damaged(section, offset, e));
         if let Err(e) = chunk.span.select(&column, &mut out.timestamps) {
             return damaged("chunk block", chunk.block.offset, e);
         }

@@ -72,8 +72,8 @@ impl Iterator for Chunks<'_> {
                 continue;
             }
             self.next_entry += 1;
-            let in_range = entry.span.first <= *self.range.end()
-                && *self.range.start() <= entry.span.last;
+            let in_range =
+                entry.span.first <= *self.range.end() && *self.range.start() <= entry.span.last;
             if entry.ordinal == ordinal && in_range {
                 return Some(Ok(entry.clone()));
             }

@@ -234,10 +234,11 @@ mod tests {
             span(0, &ends, Selection::Whole),
             span(u32::MAX, &ends, Selection::Range { start: 8190 }),
             span(0, &[i64::MIN], Selection::Whole),
-            span(7, &[5, 6, 9], Selection::Gaps {
-                start: 3,
-                gaps: [Gap { taken: 2, skipped: 2 }].into(),
-            }),
+            span(
+                7,
+                &[5, 6, 9],
+                Selection::Gaps { start: 3, gaps: [Gap { taken: 2, skipped: 2 }].into() },
+            ),
         ]);
     }
 

@@ -42,7 +42,12 @@ fn write(vfs: &Arc<dyn Vfs>, dir: &Path, number: u64, model: &Model) -> Result<S
     writer.finish()
 }
 
-fn open(vfs: &Arc<dyn Vfs>, dir: &Path, meta: &SegmentMeta, mode: ReadMode) -> Result<Arc<Segment>> {
+fn open(
+    vfs: &Arc<dyn Vfs>,
+    dir: &Path,
+    meta: &SegmentMeta,
+    mode: ReadMode,
+) -> Result<Arc<Segment>> {
     Segment::open(vfs, dir, UUID, meta, mode, Arc::new(BlockCache::new(1 << 20)))
 }
 
@@ -154,7 +159,8 @@ fn chosen_series_are_found_among_many_groups() {
     for i in 0..3000u64 {
         let series = labels(&[("id", &format!("{i:05}"))]);
         let value = |k: u64| (i * 31 + k).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 2;
-        let chunks = (0..1 + i % 3).map(|c| (0..2).map(|k| ((c * 10 + k) as i64, value(k))).collect());
+        let chunks =
+            (0..1 + i % 3).map(|c| (0..2).map(|k| ((c * 10 + k) as i64, value(k))).collect());
         model.insert(series, chunks.collect());
     }
     let meta = write(&vfs, &dir, 1, &model).unwrap();
@@ -394,4 +400,97 @@ fn a_published_segment_survives_every_crash() {
     for point in [SyncPoint::SegmentData, SyncPoint::SegmentDirectory] {
         assert!(!run(Some(point)), "{point:?} is needed");
     }
+}
+
+fn findings(segment: &Segment) -> (VerifyReport, Vec<Finding>) {
+    let mut found = Vec::new();
+    let report = segment.verify(&mut |finding| found.push(finding)).unwrap();
+    assert_eq!(report.findings as usize, found.len());
+    (report, found)
+}
+
+#[test]
+fn verifying_covers_every_byte_and_finds_every_flip() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let (report, found) = findings(&segment);
+    assert!(found.is_empty(), "{found:?}");
+    assert_eq!(report.bytes, meta.file_bytes, "every byte is accounted for");
+    assert_eq!((report.samples, report.series), (meta.samples, u64::from(meta.series)));
+    let path = file(&dir, 3);
+    for at in 0..meta.file_bytes {
+        let mask = 1 << (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61);
+        sim.flip(&path, at, mask).unwrap();
+        let (_, found) = findings(&segment);
+        assert!(!found.is_empty(), "byte {at}");
+        // What has a twin loses nothing.
+        assert!(found.iter().all(|finding| !finding.has_twin || finding.lost.is_empty()));
+        sim.flip(&path, at, mask).unwrap();
+    }
+}
+
+#[test]
+fn verifying_names_what_is_lost() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let ordinals = segment.select(&[Matcher::equal("ends", "of time")]).unwrap();
+    let entry = segment.chunks(&ordinals, 0..=0).unwrap().next().unwrap().unwrap();
+    sim.flip(file(&dir, 3), entry.block.offset, 1).unwrap();
+    let (_, found) = findings(&segment);
+    let [finding] = &found[..] else { panic!("{found:?}") };
+    assert!(matches!(finding.error, Error::Corrupt { section: "value block", .. }));
+    let lost = LostRange {
+        ordinal: entry.ordinal(),
+        labels: Some(labels(&[("ends", "of time")])),
+        first: i64::MIN,
+        last: i64::MAX,
+    };
+    assert!(finding.lost.contains(&lost) && !finding.has_twin);
+}
+
+#[test]
+fn a_description_adds_up_to_the_file() {
+    let (_, vfs, dir) = sim();
+    let meta = write(&vfs, &dir, 3, &small()).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Map).unwrap();
+    let described = segment.describe().unwrap();
+    let bytes = described.bytes;
+    let sum =
+        bytes.values + bytes.timestamps + bytes.chunk_index + bytes.labels + bytes.other;
+    assert_eq!(sum, meta.file_bytes);
+    let shares = described.encodings.values();
+    assert_eq!(shares.clone().map(|share| share.samples).sum::<u64>(), meta.samples);
+    assert_eq!(shares.map(|share| share.bytes).sum::<u64>(), bytes.values);
+    assert_eq!(described.sections.len(), 7);
+    // Three grids with a gap each, three columns of their own, the ends of time; the rest shared.
+    assert_eq!(described.timestamp_columns, 5);
+}
+
+/// The hexadecimal example of FORMAT.md.
+fn example() -> Vec<u8> {
+    let text = include_str!("FORMAT.md");
+    let hex = text.split("```hex\n").nth(1).unwrap().split("```").next().unwrap();
+    hex.split_ascii_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+#[test]
+fn the_example_of_the_format_is_what_is_written_and_read() {
+    let (sim, vfs, dir) = sim();
+    let mut model = Model::new();
+    let chunk = vec![(1000, 2f64.to_bits()), (2000, 2.5f64.to_bits()), (3000, STALE_MARKER_BITS)];
+    model.insert(labels(&[("a", "b")]), vec![chunk]);
+    let meta = write(&vfs, &dir, 5, &model).unwrap();
+    let bytes = sim.read_file(file(&dir, 5)).unwrap();
+    let shown: Vec<String> = bytes
+        .chunks(16)
+        .map(|row| row.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(example(), bytes, "FORMAT.md should show:\n{}", shown.join("\n"));
+    sim.write_file(file(&dir, 5), &example()).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Map).unwrap();
+    assert_eq!(read_all(&segment).unwrap(), model);
 }

@@ -209,12 +209,9 @@ mod tests {
         }
         let swapped = encode_table(&[blocks[1], blocks[0]]);
         assert!(decode_table(&swapped, 67).is_err());
-        assert_eq!([0, 63, 64, 66, 67].map(|n| find(&blocks, n)), [
-            Some(0),
-            Some(0),
-            Some(1),
-            Some(1),
-            None
-        ]);
+        assert_eq!(
+            [0, 63, 64, 66, 67].map(|n| find(&blocks, n)),
+            [Some(0), Some(0), Some(1), Some(1), None]
+        );
     }
 }

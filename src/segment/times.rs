@@ -39,9 +39,8 @@ impl TimesWriter {
 
     /// The span of a chunk with these timestamps, which are strictly increasing.
     pub(super) fn span(&mut self, timestamps: &[Timestamp]) -> Span {
-        let (column, selection) = self.find(timestamps).unwrap_or_else(|| {
-            (self.add(timestamps), Selection::Whole)
-        });
+        let (column, selection) =
+            self.find(timestamps).unwrap_or_else(|| (self.add(timestamps), Selection::Whole));
         let (first, last) = (timestamps[0], timestamps[timestamps.len() - 1]);
         Span { column, rows: timestamps.len() as u16, first, last, selection }
     }
