@@ -368,6 +368,39 @@ fn cut_vanished_foreign_and_swapped_files_are_recognised() {
 }
 
 #[test]
+fn a_newer_footer_is_not_damage() {
+    let (sim, vfs, dir) = sim();
+    let meta = write(&vfs, &dir, 3, &small()).unwrap();
+    let mut bytes = sim.read_file(file(&dir, 3)).unwrap();
+    let footer_at = bytes.len() - meta.footer_bytes as usize;
+    bytes[footer_at + 8] = 2;
+    let end = bytes.len() - 12;
+    let crc = crate::sys::checksum::crc32c(0, &bytes[footer_at..end]);
+    bytes[end..end + 4].copy_from_slice(&crc.to_le_bytes());
+    sim.write_file(file(&dir, 3), &bytes).unwrap();
+    let meta = SegmentMeta { footer_crc: crc, ..meta };
+    let segment = open(&vfs, &dir, &meta, ReadMode::Map).unwrap();
+    match segment.select(&[]) {
+        Err(Error::UnsupportedVersion { found: 2, supported: 1, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A faulty disk, rather than faulty bytes.
+#[test]
+fn an_unreadable_timestamp_block_is_read_from_its_twin() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let block = segment.loaded().unwrap().time_table[0];
+    let range = block.offset..block.offset + u64::from(block.len);
+    sim.make_unreadable(file(&dir, 3), range, std::io::ErrorKind::Other);
+    assert_eq!(read_all(&segment).unwrap(), model);
+    assert_eq!(segment.twin_reads(), 1);
+}
+
+#[test]
 fn an_aborted_segment_leaves_nothing_and_a_full_disk_is_said() {
     let (sim, vfs, dir) = sim();
     let mut writer = SegmentWriter::create(&vfs, &dir, 1, info()).unwrap();
@@ -459,8 +492,7 @@ fn a_description_adds_up_to_the_file() {
     let segment = open(&vfs, &dir, &meta, ReadMode::Map).unwrap();
     let described = segment.describe().unwrap();
     let bytes = described.bytes;
-    let sum =
-        bytes.values + bytes.timestamps + bytes.chunk_index + bytes.labels + bytes.other;
+    let sum = bytes.values + bytes.timestamps + bytes.chunk_index + bytes.labels + bytes.other;
     assert_eq!(sum, meta.file_bytes);
     let shares = described.encodings.values();
     assert_eq!(shares.clone().map(|share| share.samples).sum::<u64>(), meta.samples);
