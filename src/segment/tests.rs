@@ -526,3 +526,43 @@ fn the_example_of_the_format_is_what_is_written_and_read() {
     let segment = open(&vfs, &dir, &meta, ReadMode::Map).unwrap();
     assert_eq!(read_all(&segment).unwrap(), model);
 }
+
+/// Rule D4: whatever the moment of the crash and whatever the disk keeps, a file that has the name
+/// of a segment is a whole segment.
+#[test]
+fn the_name_of_a_segment_is_never_given_to_a_part_of_one() {
+    let model = small();
+    let whole_after_every_crash = |ignored: Option<SyncPoint>| {
+        let prepare = || {
+            let (sim, vfs, dir) = sim();
+            ignored.into_iter().for_each(|point| sim.ignore_sync(point));
+            (sim, vfs, dir)
+        };
+        let (sim, vfs, dir) = prepare();
+        let first = sim.ops();
+        write(&vfs, &dir, 1, &model).unwrap();
+        let mut named = 0;
+        for op in first..=sim.ops() {
+            let (sim, vfs, dir) = prepare();
+            sim.crash_at(op);
+            drop(write(&vfs, &dir, 1, &model));
+            for plan in CrashPlan::spread(op, 2) {
+                let after: Arc<dyn Vfs> = Arc::new(sim.crash(plan));
+                if after.file_len(&file(&dir, 1)).is_err() {
+                    continue;
+                }
+                named += 1;
+                let read = Segment::discover(after.as_ref(), &dir, 1)
+                    .and_then(|(_, meta)| open(&after, &dir, &meta, ReadMode::Pread))
+                    .and_then(|segment| read_all(&segment));
+                if !read.is_ok_and(|read| read == model) {
+                    return false;
+                }
+            }
+        }
+        assert!(named > 0);
+        true
+    };
+    assert!(whole_after_every_crash(None));
+    assert!(!whole_after_every_crash(Some(SyncPoint::SegmentData)));
+}
