@@ -146,7 +146,7 @@ fn many_series_and_waves() {
 #[test]
 fn long_series_come_in_order_beside_short_ones() {
     // Some longer than what is decoded ahead of a scan, and than a run.
-    let rows = |n: usize| if n % 3 == 0 { 200_000 } else { 10 };
+    let rows = |n: usize| if n.is_multiple_of(3) { 200_000 } else { 10 };
     let part = |n: usize| (0..rows(n)).map(move |t| (numbered(n), t, t as u64));
     let history: Vec<Write> = (0..8).flat_map(part).collect();
     let oracle = oracle(&history);

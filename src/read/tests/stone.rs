@@ -46,7 +46,7 @@ impl Quarry {
 
     fn open(&self, meta: &crate::types::SegmentMeta) -> Arc<Segment> {
         let vfs: Arc<dyn Vfs> = Arc::new(self.disk.clone());
-        let mode = if meta.file_number % 2 == 0 { ReadMode::Pread } else { ReadMode::Map };
+        let mode = if meta.file_number.is_multiple_of(2) { ReadMode::Pread } else { ReadMode::Map };
         let cache = Arc::clone(&self.cache);
         Segment::open(&vfs, Path::new("/"), [0; 16], meta, mode, cache).unwrap()
     }
