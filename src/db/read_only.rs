@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{self, Loaded};
 use crate::memtable::Memtable;
 use crate::read::MemtableView;
-use crate::segment::{BlockCache, Segment, SegmentDescription};
+use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
 use crate::sys::Executor;
 use crate::types::{FileName, SegmentMeta};
@@ -153,22 +153,6 @@ impl ReadOnlyDb {
     #[must_use]
     pub fn segments(&self) -> &[Arc<SegmentMeta>] {
         self.loaded.version.segments()
-    }
-
-    /// What is in the segment with this file number.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] when there is none; its own error when it is damaged.
-    pub fn segment(&self, file_number: u64) -> Result<SegmentDescription> {
-        let broken = self.broken.iter().find(|b| b.meta.file_number == file_number);
-        if let Some(broken) = broken {
-            return Err(broken.error.duplicate());
-        }
-        let found = self.segments.iter().find(|s| s.meta().file_number == file_number);
-        let segment = found.ok_or_else(|| {
-            Error::InvalidArgument(format!("the store has no segment {file_number}"))
-        })?;
-        segment.describe()
     }
 
     /// What can be counted without the owner.

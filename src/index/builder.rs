@@ -3,14 +3,11 @@
 use std::collections::HashMap;
 
 use super::IndexParts;
-use super::keys::KeyWriter;
+use super::keys::{KeyWriter, SEPARATOR};
 use super::postings::StreamWriter;
 use super::series::SeriesWriter;
 use super::top;
 use crate::types::Labels;
-
-/// Ends names, values and keys in the canonical encoding of labels.
-const SEPARATOR: u8 = 0xFF;
 
 /// Collects label sets. Memory until it is finished: 4 bytes per label of each series and the
 /// distinct keys once; while it finishes, another 4 bytes per label.

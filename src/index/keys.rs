@@ -10,6 +10,8 @@ use super::postings::{Encoding, PostingsRef};
 use super::varint::{get_u32, get_u64, put_u64};
 use crate::types::DecodeError;
 
+/// Ends the name in a key, and names and values in the canonical encoding of labels.
+pub(super) const SEPARATOR: u8 = 0xFF;
 /// Keys from one restart to the next.
 const RESTART_INTERVAL: usize = 16;
 /// A block ends before the key that would make its payload longer, unless that is its first.
@@ -225,7 +227,7 @@ fn take<'a>(input: &mut &'a [u8], len: usize) -> Result<&'a [u8], DecodeError> {
 /// The name and value of a key.
 pub(super) fn split_key(key: &[u8]) -> Result<(&str, &str), DecodeError> {
     let bad = DecodeError::Invalid("key");
-    let end = key.iter().position(|&b| b == 0xFF).filter(|&end| end > 0).ok_or(bad)?;
+    let end = key.iter().position(|&b| b == SEPARATOR).filter(|&end| end > 0).ok_or(bad)?;
     let text = |bytes| std::str::from_utf8(bytes).map_err(|_| bad);
     let (name, value) = (text(&key[..end])?, text(&key[end + 1..])?);
     if value.is_empty() { Err(bad) } else { Ok((name, value)) }

@@ -5,17 +5,19 @@ use std::ops::{ControlFlow, Range};
 
 use super::BlockSource;
 use super::cursor::KeyCursor;
-use super::keys::split_key;
+use super::keys::{SEPARATOR, split_key};
 use super::ordinal_set::OrdinalSet;
 use super::select;
 use super::series::SeriesBlock;
 use super::top::{self, Top};
 use crate::types::{DecodeError, Labels, Matcher};
 
-/// Ends names, values and keys in the canonical encoding of labels.
-const SEPARATOR: u8 = 0xFF;
-/// Series whose labels are assembled at once, which bounds the keys held.
+/// Most series whose labels are assembled at once.
 const BATCH_SERIES: usize = 256;
+/// Most bytes of their distinct keys, unless one series has more.
+const BATCH_BYTES: usize = 4 << 20;
+/// Longest label set believed, in bytes: far above any limit that a store can be given.
+const SET_BYTES_MAX: usize = 64 << 20;
 
 /// The index of one segment: its top level in memory, its blocks elsewhere.
 #[derive(Debug)]
@@ -72,14 +74,15 @@ impl Index {
     ) -> Result<(), S::Error> {
         let mut cursor = KeyCursor::new(&self.top, source);
         let mut batch = LabelsBatch::default();
-        self.for_each_block(source, ordinals, |block, first, ordinals| {
-            for ordinals in ordinals.chunks(BATCH_SERIES) {
-                batch.load(&mut cursor, block, first, ordinals)?;
-                for (i, &ordinal) in ordinals.iter().enumerate() {
+        self.for_each_block(source, ordinals, |block, first, mut ordinals| {
+            while !ordinals.is_empty() {
+                let here = batch.load(&mut cursor, block, first, ordinals)?;
+                for (i, &ordinal) in ordinals[..here].iter().enumerate() {
                     if visit(ordinal, batch.labels(i)?).is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                 }
+                ordinals = &ordinals[here..];
             }
             Ok(ControlFlow::Continue(()))
         })
@@ -97,7 +100,7 @@ impl Index {
         source: &S,
         among: Option<&[u32]>,
     ) -> Result<BTreeSet<String>, S::Error> {
-        let names = self.name_ranges(source)?;
+        let names = self.names(source)?;
         let Some(among) = among else {
             return Ok(names.into_iter().map(|(name, _)| name).collect());
         };
@@ -110,7 +113,7 @@ impl Index {
                     continue;
                 }
                 for column in block.columns(shape) {
-                    let after = names.partition_point(|(_, keys)| keys.start <= column.min());
+                    let after = names.partition_point(|(_, first)| *first <= column.min());
                     let at = after.checked_sub(1).ok_or(DecodeError::Invalid("key ordinal"))?;
                     seen[at] = true;
                 }
@@ -137,7 +140,7 @@ impl Index {
         limit: usize,
     ) -> Result<Vec<String>, S::Error> {
         let mut cursor = KeyCursor::new(&self.top, source);
-        let prefix = [name.as_bytes(), &[SEPARATOR]].concat();
+        let prefix = before_name(name);
         let mut values = Vec::new();
         let Some(among) = among else {
             let mut more = cursor.seek(&prefix)?;
@@ -147,7 +150,11 @@ impl Index {
             }
             return Ok(values);
         };
-        let keys = key_range(&mut cursor, &prefix)?;
+        let keys = key_range(&mut cursor, name)?;
+        if keys.len() > self.series_count() as usize {
+            // Every key has a series, and a series has one value of a name.
+            return Err(DecodeError::Invalid("number of keys").into());
+        }
         let mut seen = OrdinalSet::new(keys.len() as u32);
         self.for_each_block(source, among, |block, first, ordinals| {
             for &ordinal in ordinals {
@@ -170,23 +177,20 @@ impl Index {
         Ok(values)
     }
 
-    /// All names with the ordinals of their keys, in key order.
-    fn name_ranges<S: BlockSource>(
-        &self,
-        source: &S,
-    ) -> Result<Vec<(String, Range<u32>)>, S::Error> {
+    /// All names, each with the ordinal of its first key, in key order.
+    fn names<S: BlockSource>(&self, source: &S) -> Result<Vec<(String, u32)>, S::Error> {
         let mut cursor = KeyCursor::new(&self.top, source);
-        let mut names: Vec<(String, Range<u32>)> = Vec::new();
+        let mut names: Vec<(String, u32)> = Vec::new();
         let mut more = cursor.seek(&[])?;
         while more {
-            let (name, _) = split_key(cursor.key())?;
-            let name = name.to_owned();
-            let start = cursor.ordinal();
-            more = cursor.seek(&after_name(name.as_bytes()))?;
-            if cursor.ordinal() <= start {
+            let first = cursor.ordinal();
+            if names.last().is_some_and(|(_, before)| *before >= first) {
                 return Err(DecodeError::Invalid("order of keys").into());
             }
-            names.push((name, start..cursor.ordinal()));
+            let (name, _) = split_key(cursor.key())?;
+            names.push((name.to_owned(), first));
+            let (name, _) = &names[names.len() - 1];
+            more = cursor.seek(&after_name(name))?;
         }
         Ok(names)
     }
@@ -216,18 +220,23 @@ impl Index {
 }
 
 /// What is greater than every key of a name and not above any key of a later one.
-fn after_name(name: &[u8]) -> Vec<u8> {
-    [name, &[SEPARATOR, SEPARATOR]].concat()
+fn after_name(name: &str) -> Vec<u8> {
+    [name.as_bytes(), &[SEPARATOR, SEPARATOR]].concat()
 }
 
-/// The ordinals of the keys that start with `prefix`, which is a name and its separator.
+/// What every key of a name starts with.
+fn before_name(name: &str) -> Vec<u8> {
+    [name.as_bytes(), &[SEPARATOR]].concat()
+}
+
+/// The ordinals of the keys of a name.
 fn key_range<S: BlockSource>(
     cursor: &mut KeyCursor<'_, S>,
-    prefix: &[u8],
+    name: &str,
 ) -> Result<Range<u32>, S::Error> {
-    cursor.seek(prefix)?;
+    cursor.seek(&before_name(name))?;
     let start = cursor.ordinal();
-    cursor.seek(&[prefix, &[SEPARATOR]].concat())?;
+    cursor.seek(&after_name(name))?;
     let end = cursor.ordinal();
     if end < start { Err(DecodeError::Invalid("order of keys").into()) } else { Ok(start..end) }
 }
@@ -249,13 +258,34 @@ struct LabelsBatch {
 }
 
 impl LabelsBatch {
+    /// Loads the first of `ordinals`, at least one, and returns how many.
     fn load<S: BlockSource>(
         &mut self,
         cursor: &mut KeyCursor<'_, S>,
         block: &SeriesBlock,
         first: u32,
         ordinals: &[u32],
-    ) -> Result<(), S::Error> {
+    ) -> Result<usize, S::Error> {
+        let mut size = ordinals.len().min(BATCH_SERIES);
+        loop {
+            self.load_keys(block, first, &ordinals[..size])?;
+            let bytes_max = if size == 1 { SET_BYTES_MAX } else { BATCH_BYTES };
+            if self.load_text(cursor, bytes_max)? {
+                return Ok(size);
+            }
+            if size == 1 {
+                return Err(DecodeError::Invalid("length of label set").into());
+            }
+            size /= 2;
+        }
+    }
+
+    fn load_keys(
+        &mut self,
+        block: &SeriesBlock,
+        first: u32,
+        ordinals: &[u32],
+    ) -> Result<(), DecodeError> {
         self.keys.clear();
         self.ends.clear();
         for &ordinal in ordinals {
@@ -268,6 +298,15 @@ impl LabelsBatch {
         self.distinct.clone_from(&self.keys);
         self.distinct.sort_unstable();
         self.distinct.dedup();
+        Ok(())
+    }
+
+    /// Fetches the distinct keys; false if they are longer than `bytes_max`.
+    fn load_text<S: BlockSource>(
+        &mut self,
+        cursor: &mut KeyCursor<'_, S>,
+        bytes_max: usize,
+    ) -> Result<bool, S::Error> {
         self.text.clear();
         self.text_ends.clear();
         for &key in &self.distinct {
@@ -275,8 +314,11 @@ impl LabelsBatch {
             self.text.extend_from_slice(cursor.key());
             self.text.push(SEPARATOR);
             self.text_ends.push(self.text.len());
+            if self.text.len() > bytes_max {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn labels(&mut self, series: usize) -> Result<Labels, DecodeError> {
@@ -284,6 +326,9 @@ impl LabelsBatch {
         self.encoded.clear();
         for key in &self.keys[start..self.ends[series]] {
             let at = self.distinct.partition_point(|distinct| distinct < key);
+            if self.encoded.len() > SET_BYTES_MAX {
+                return Err(DecodeError::Invalid("length of label set"));
+            }
             let start = at.checked_sub(1).map_or(0, |before| self.text_ends[before]);
             self.encoded.extend_from_slice(&self.text[start..self.text_ends[at]]);
         }

@@ -8,14 +8,11 @@ use std::ops::ControlFlow;
 
 use super::BlockSource;
 use super::cursor::KeyCursor;
-use super::keys::split_key;
+use super::keys::{SEPARATOR, split_key};
 use super::ordinal_set::OrdinalSet;
 use super::postings::{PostingsRef, StreamReader};
 use super::top::Top;
 use crate::types::Matcher;
-
-/// Ends the name in a key.
-const SEPARATOR: u8 = 0xFF;
 
 /// The lists whose union is what one matcher selects or removes.
 struct Lists {

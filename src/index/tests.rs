@@ -325,7 +325,16 @@ fn long_labels_stay_in_bounded_blocks() {
     check_against_model(&series, &[Matcher::not_equal("b", "")], 7);
     check_against_model(&series, &[Matcher::regex("k", "1.*").unwrap()], usize::MAX);
     let (index, ..) = build(&series);
+    let several = labels_of_long_values(&long);
+    check_against_model(&several, &[], 1);
     assert!(index.block_lens().all(|len| len <= 64 * 1024));
+}
+
+/// More bytes of distinct values in one block of series than are assembled at once.
+fn labels_of_long_values(long: &dyn Fn(usize) -> String) -> Vec<Labels> {
+    let of =
+        |i: usize| labels(&[("a", &long(i)), ("b", &long(999 - i)), ("c", &long(500 + i % 3))]);
+    (0..400).map(of).collect()
 }
 
 #[test]
@@ -385,47 +394,9 @@ fn many_blocks_answer_as_one() {
 }
 
 #[test]
-#[ignore = "prints sizes and times; run by hand in release"]
-fn measure() {
-    use std::time::Duration;
-    let time = |what: &str, n: usize, mut work: Box<dyn FnMut() -> usize + '_>| {
-        #[expect(clippy::disallowed_methods, reason = "a measurement by hand")]
-        let start = std::time::Instant::now();
-        let (mut runs, mut found) = (0u32, 0);
-        while start.elapsed() < Duration::from_millis(300) {
-            found = work();
-            runs += 1;
-        }
-        let each = start.elapsed() / runs;
-        println!("  {what}: {each:?} ({found} found), {:?} per series", each / n.max(1) as u32);
-    };
-    for (hosts, metrics) in [(1000, 10), (10_000, 10), (100_000, 10)] {
-        let series = tsbs_like(hosts, metrics);
-        let n = series.len();
-        let (index, source, parts) = build(&series);
-        let bytes = parts.blocks.len() + parts.top.len();
-        println!("{n} series: {:.2} bytes each, top {}", bytes as f64 / n as f64, parts.top.len());
-        time("build", n, Box::new(|| build(&series).2.blocks.len()));
-        let select = |m: Vec<Matcher>| {
-            let (index, source) = (&index, &source);
-            Box::new(move || index.select(source, &m).unwrap().len())
-        };
-        time("hostname=", 0, select(vec![Matcher::equal("hostname", "host_77")]));
-        let metric = Matcher::equal("__name__", "cpu_usage_3");
-        let host = Matcher::regex("hostname", "host_(1|22|333|444|55|666|77|888)").unwrap();
-        time("metric, 8 hosts", 0, select(vec![metric.clone(), host]));
-        time("metric", 0, select(vec![metric.clone()]));
-        let team = Matcher::equal("team", "SF");
-        time("metric, team", 0, select(vec![metric, team]));
-        time("host regex", 0, select(vec![Matcher::regex("hostname", ".*7.*").unwrap()]));
-        let every: Vec<u32> = (0..n as u32).collect();
-        time("labels of all", n, Box::new(|| all_labels(&index, &source, &every).unwrap().len()));
-        let ten: Vec<u32> = (0..10).map(|i| i * (n as u32 / 10)).collect();
-        time("labels of ten", 10, Box::new(|| all_labels(&index, &source, &ten).unwrap().len()));
-        let values = |among: Option<&[u32]>| {
-            index.label_values(&source, "hostname", among, usize::MAX).unwrap().len()
-        };
-        time("host values", 0, Box::new(|| values(None)));
-        time("host values among all", n, Box::new(|| values(Some(&every))));
-    }
+fn an_index_of_tsbs_labels_is_small() {
+    let series = tsbs_like(1000, 10);
+    let (_, _, parts) = build(&series);
+    let bytes = parts.blocks.len() + parts.top.len();
+    assert!(bytes <= 12 * series.len(), "{bytes} bytes of {} series", series.len());
 }

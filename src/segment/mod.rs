@@ -25,6 +25,8 @@ mod times;
 mod writer;
 
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod tests;
 
 pub use aggregate::{Aggregates, Extent, Sums};

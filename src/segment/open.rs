@@ -92,7 +92,7 @@ impl Segment {
         let path = dir.join(FileName::Segment(file_number).to_string());
         let file = vfs.open_read(&path).map_err(|e| Error::io("open", &path, e))?;
         let file_bytes = file.len().map_err(|e| Error::io("read", &path, e))?;
-        let last = |n: u64| {
+        let last = |n: u64| -> Result<(u64, Bytes)> {
             let at = file_bytes.checked_sub(n).ok_or(DecodeError::Truncated("footer"));
             let at = at.map_err(|e| Error::decode(&path, "footer", 0, e))?;
             let read = file.read(at, n as usize, ReadMode::Pread);
