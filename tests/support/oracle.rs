@@ -46,7 +46,12 @@ impl Oracle {
     }
 
     /// The values that the label `name` has among the series of [`Oracle::select`], sorted.
-    pub(crate) fn label_values(&self, name: &str, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Vec<String> {
         let series = self.select(matchers, range);
         let values: BTreeSet<&str> =
             series.iter().filter_map(|(labels, _)| labels.get(name)).collect();
