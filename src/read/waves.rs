@@ -41,7 +41,7 @@ pub(super) struct Decoded {
     /// Not empty.
     pub(super) columns: Columns,
     /// Where to go on reading, if the series may have more samples.
-    pub(super) rest: Option<Box<SeriesReader>>,
+    pub(super) rest: Option<SeriesReader>,
 }
 
 enum Item {
@@ -68,7 +68,7 @@ pub(super) struct Waves {
     ahead: Ahead,
     queue: VecDeque<Item>,
     /// Readers that are not in use.
-    readers: Vec<Box<SeriesReader>>,
+    readers: Vec<SeriesReader>,
     run_series: usize,
     /// The next series did not fit beside others: it is decoded with nothing else in memory.
     alone: bool,
@@ -131,7 +131,7 @@ impl Waves {
     }
 
     /// Takes back a reader that was handed out as the rest of a series.
-    pub(super) fn reuse(&mut self, reader: Box<SeriesReader>) {
+    pub(super) fn reuse(&mut self, reader: SeriesReader) {
         self.readers.push(reader);
     }
 
@@ -167,8 +167,7 @@ impl Waves {
         let mut runs = Vec::with_capacity(runs_max);
         while series.len() > 0 {
             let reader = self.readers.pop();
-            let reader =
-                reader.unwrap_or_else(|| Box::new(self.sources.reader(self.range, &self.meter)));
+            let reader = reader.unwrap_or_else(|| self.sources.reader(self.range, &self.meter));
             runs.push((reader, series.by_ref().take(run_series).collect::<Vec<_>>()));
         }
         let work = Work { meter: &self.meter, ahead: self.ahead };
@@ -203,7 +202,7 @@ impl Waves {
     }
 
     /// Makes the runs of the next wave as long as a run of this one got, so that few series wait.
-    fn adapt(&mut self, results: &[(Option<Box<SeriesReader>>, Vec<Item>)], run_series: usize) {
+    fn adapt(&mut self, results: &[(Option<SeriesReader>, Vec<Item>)], run_series: usize) {
         let waits = |item: &&Item| !matches!(item, Item::Done(_));
         let waiting = results.iter().map(|(_, items)| items.iter().filter(waits).count()).max();
         match waiting {
@@ -240,9 +239,9 @@ impl Work<'_> {
     /// series.
     fn decode(
         &self,
-        reader: Box<SeriesReader>,
+        reader: SeriesReader,
         run: Vec<FoundSeries>,
-    ) -> (Option<Box<SeriesReader>>, Vec<Item>) {
+    ) -> (Option<SeriesReader>, Vec<Item>) {
         let mut reader = Some(reader);
         let mut rows = 0;
         let mut items = Vec::with_capacity(run.len());

@@ -1,32 +1,29 @@
 //! What every answer of the engine is compared with: a map, in which the last write wins.
+//!
+//! The module that includes this file imports the three types of the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use siltstone::{Labels, Matcher, TimeRange};
+use super::{Labels, Matcher, TimeRange};
 
 /// One series with its samples: (timestamp, bits of the value).
-pub type OracleSeries = (Labels, Vec<(i64, u64)>);
+pub(crate) type OracleSeries = (Labels, Vec<(i64, u64)>);
 
 /// Every sample that was ever written and not replaced.
 #[derive(Debug, Clone, Default)]
-pub struct Oracle {
+pub(crate) struct Oracle {
     samples: BTreeMap<(Labels, i64), u64>,
 }
 
 impl Oracle {
     /// Writes one sample, in the place of an older one with the same time.
-    pub fn write(&mut self, labels: &Labels, timestamp: i64, bits: u64) {
+    pub(crate) fn write(&mut self, labels: &Labels, timestamp: i64, bits: u64) {
         self.samples.insert((labels.clone(), timestamp), bits);
-    }
-
-    /// The number of samples.
-    pub fn len(&self) -> usize {
-        self.samples.len()
     }
 
     /// The series that satisfy every matcher, with their samples in `range`, at least one; in label
     /// order.
-    pub fn select(&self, matchers: &[Matcher], range: TimeRange) -> Vec<OracleSeries> {
+    pub(crate) fn select(&self, matchers: &[Matcher], range: TimeRange) -> Vec<OracleSeries> {
         let mut found: Vec<OracleSeries> = Vec::new();
         for ((labels, time), bits) in &self.samples {
             if !range.contains(*time) || !satisfies(labels, matchers) {
@@ -41,7 +38,7 @@ impl Oracle {
     }
 
     /// The label names of the series of [`Oracle::select`], sorted.
-    pub fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
+    pub(crate) fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
         let series = self.select(matchers, range);
         let names: BTreeSet<&str> =
             series.iter().flat_map(|(labels, _)| labels.iter().map(|(name, _)| name)).collect();
@@ -49,7 +46,12 @@ impl Oracle {
     }
 
     /// The values that the label `name` has among the series of [`Oracle::select`], sorted.
-    pub fn label_values(&self, name: &str, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Vec<String> {
         let series = self.select(matchers, range);
         let values: BTreeSet<&str> =
             series.iter().filter_map(|(labels, _)| labels.get(name)).collect();
