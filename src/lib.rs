@@ -4,4 +4,7 @@ pub mod error;
 pub mod types;
 
 pub use error::{Error, Result};
-pub use types::{Label, LabelError, Labels, LabelsLimits, Sample, SeriesId, Timestamp};
+pub use types::{
+    Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SeriesId,
+    Timestamp,
+};

@@ -294,14 +294,14 @@ impl fmt::Debug for Labels {
     }
 }
 
-fn is_bare(name: &str, metric: bool) -> bool {
+pub(super) fn is_bare(name: &str, metric: bool) -> bool {
     let first = name.as_bytes().first();
     first.is_some_and(|b| !b.is_ascii_digit())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || (metric && b == b':'))
 }
 
 /// Escapes `\`, `"` and newline, as the exposition formats do; other characters stay readable.
-fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+pub(super) fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_str("\"")?;
     for c in text.chars() {
         match c {

@@ -5,11 +5,14 @@
 mod decode_error;
 mod labels;
 mod limits;
+mod matcher;
+mod pattern;
 mod series_id;
 
 pub use decode_error::DecodeError;
 pub use labels::{Label, LabelError, LabelIter, Labels};
 pub use limits::LabelsLimits;
+pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use series_id::SeriesId;
 
 /// A point in time in ticks since the Unix epoch; a store has `ticks_per_second` of them, 1,000 by

@@ -1,1 +1,3 @@
 //! The HTTP server of Siltstone.
+
+pub mod protocol;

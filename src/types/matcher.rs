@@ -1,0 +1,387 @@
+//! Label matchers: the four comparisons by which series are selected.
+//!
+//! Pure values, used by every index and by the query languages above the engine. A matcher sees an
+//! absent label as the empty string, as Prometheus does.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::labels::{is_bare, write_quoted};
+use super::pattern::Pattern;
+
+/// How a matcher compares the value of its label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MatchOp {
+    /// `=`: the value is equal.
+    Equal,
+    /// `!=`: the value differs.
+    NotEqual,
+    /// `=~`: the whole value matches the regular expression.
+    Regex,
+    /// `!~`: the whole value does not match the regular expression.
+    NotRegex,
+}
+
+impl MatchOp {
+    /// The operator as Prometheus writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Regex => "=~",
+            Self::NotRegex => "!~",
+        }
+    }
+
+    /// Whether the matcher selects what its value denotes (`=`, `=~`) rather than the opposite.
+    #[must_use]
+    pub fn is_positive(self) -> bool {
+        matches!(self, Self::Equal | Self::Regex)
+    }
+}
+
+/// A condition on one label. Cheap to clone.
+///
+/// ```
+/// # use siltstone::Matcher;
+/// let matcher = Matcher::regex("شهر", "تهران|تبریز")?;
+/// assert!(matcher.matches("تبریز") && !matcher.matches("شهر تبریز"));
+/// assert_eq!(matcher.to_string(), r#""شهر"=~"تهران|تبریز""#);
+/// # Ok::<(), siltstone::MatcherError>(())
+/// ```
+#[derive(Clone)]
+pub struct Matcher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    op: MatchOp,
+    name: String,
+    /// The value as written; one element, so that it can be handed out as a set of literals.
+    value: [String; 1],
+    /// Present for `=~` and `!~`.
+    pattern: Option<Pattern>,
+}
+
+/// Why a matcher was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MatcherError {
+    /// The regular expression is longer than the limit.
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+        /// Longest allowed, in bytes.
+        max: usize,
+    },
+    /// The regular expression is not well formed.
+    Syntax {
+        /// The regular expression.
+        pattern: String,
+        /// Where the error starts, in bytes of the pattern.
+        start: usize,
+        /// Where the error ends, in bytes of the pattern.
+        end: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// The regular expression compiles to more than the limit.
+    TooLarge {
+        /// The regular expression.
+        pattern: String,
+        /// Largest compiled size allowed, in bytes.
+        max: usize,
+    },
+}
+
+impl fmt::Display for MatcherError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { bytes, max } => {
+                write!(f, "the regular expression has {bytes} bytes, more than the limit of {max}")
+            }
+            Self::Syntax { pattern, start, end, message } => {
+                let (before, at) = (excerpt(pattern, 0, *start), excerpt(pattern, *start, *end));
+                let column = before.chars().count() + 1;
+                write!(
+                    f,
+                    "invalid regular expression {pattern:?}: {message} at character {column}"
+                )?;
+                if at.is_empty() { Ok(()) } else { write!(f, " ({at:?})") }
+            }
+            Self::TooLarge { pattern, max } => write!(
+                f,
+                "the regular expression {pattern:?} compiles to more than the limit of {max} bytes: \
+                 shorten its repetitions"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for MatcherError {}
+
+fn excerpt(pattern: &str, start: usize, end: usize) -> &str {
+    pattern.get(start..end).unwrap_or_default()
+}
+
+impl Matcher {
+    /// A matcher of the label `name`. An empty name is the name of no label.
+    ///
+    /// # Errors
+    /// [`MatcherError`] if `op` is `=~` or `!~` and `value` is not a regular expression within the
+    /// limits: 4 KiB, 64 levels of nesting, about 1 MiB compiled.
+    pub fn new(
+        op: MatchOp,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<Self, MatcherError> {
+        let value = value.into();
+        let pattern = match op {
+            MatchOp::Equal | MatchOp::NotEqual => None,
+            MatchOp::Regex | MatchOp::NotRegex => Some(Pattern::new(&value)?),
+        };
+        Ok(Self::from_parts(op, name.into(), value, pattern))
+    }
+
+    fn from_parts(op: MatchOp, name: String, value: String, pattern: Option<Pattern>) -> Self {
+        Self { inner: Arc::new(Inner { op, name, value: [value], pattern }) }
+    }
+
+    /// `name="value"`.
+    #[must_use]
+    pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self::from_parts(MatchOp::Equal, name.into(), value.into(), None)
+    }
+
+    /// `name!="value"`.
+    #[must_use]
+    pub fn not_equal(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self::from_parts(MatchOp::NotEqual, name.into(), value.into(), None)
+    }
+
+    /// `name=~"pattern"`.
+    ///
+    /// # Errors
+    /// As [`Matcher::new`].
+    pub fn regex(
+        name: impl Into<String>,
+        pattern: impl Into<String>,
+    ) -> Result<Self, MatcherError> {
+        Self::new(MatchOp::Regex, name, pattern)
+    }
+
+    /// `name!~"pattern"`.
+    ///
+    /// # Errors
+    /// As [`Matcher::new`].
+    pub fn not_regex(
+        name: impl Into<String>,
+        pattern: impl Into<String>,
+    ) -> Result<Self, MatcherError> {
+        Self::new(MatchOp::NotRegex, name, pattern)
+    }
+
+    /// How the value is compared.
+    #[must_use]
+    pub fn op(&self) -> MatchOp {
+        self.inner.op
+    }
+
+    /// The name of the label.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The value or regular expression as written.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.inner.value[0]
+    }
+
+    /// Whether a series with this value of the label is selected; an absent label is `""`.
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
+        let denoted = match &self.inner.pattern {
+            Some(pattern) => pattern.matches(value),
+            None => self.value() == value,
+        };
+        denoted == self.op().is_positive()
+    }
+
+    /// Whether series without the label are selected.
+    #[must_use]
+    pub fn matches_empty(&self) -> bool {
+        self.matches("")
+    }
+
+    /// The values that `=` or the regular expression *denotes*, sorted, where they are a small finite
+    /// set. A positive matcher selects exactly these, a negative one all others.
+    #[must_use]
+    pub fn literals(&self) -> Option<&[String]> {
+        match &self.inner.pattern {
+            Some(pattern) => pattern.literals(),
+            None => Some(&self.inner.value),
+        }
+    }
+
+    /// What every value that `=` or the regular expression *denotes* starts with; possibly empty.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match &self.inner.pattern {
+            Some(pattern) => pattern.prefix(),
+            None => self.value(),
+        }
+    }
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        (self.op(), self.name(), self.value()) == (other.op(), other.name(), other.value())
+    }
+}
+
+impl Eq for Matcher {}
+
+impl fmt::Display for Matcher {
+    /// As Prometheus writes it, `name=~"value"`; a name that is not an identifier is quoted.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_bare(self.name(), false) {
+            f.write_str(self.name())?;
+        } else {
+            write_quoted(f, self.name())?;
+        }
+        f.write_str(self.op().as_str())?;
+        write_quoted(f, self.value())
+    }
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn regex(pattern: &str) -> Matcher {
+        Matcher::regex("a", pattern).unwrap()
+    }
+
+    #[test]
+    fn the_whole_value_must_match_and_dot_matches_newlines() {
+        assert!(regex("a|ab").matches("ab") && !regex("a|ab").matches("abc"));
+        assert!(regex("x.*y").matches("x\ny") && regex(".+").matches("\n"));
+        assert!(regex("^x[0-9]+$").matches("x12") && !regex("^x[0-9]+$").matches("x12\n"));
+        assert!(regex("b?").matches_empty() && !regex("b+").matches_empty());
+        assert!(regex("(?i)straße[0-9]*").matches("STRAßE7"));
+        assert!(!regex("(?-s:x.y)").matches("x\ny"));
+    }
+
+    #[test]
+    fn absent_labels_are_empty_values() {
+        assert!(Matcher::equal("a", "").matches_empty());
+        assert!(!Matcher::not_equal("a", "").matches_empty());
+        assert!(Matcher::not_equal("a", "x").matches_empty());
+        assert!(Matcher::not_regex("a", ".+").unwrap().matches_empty());
+        assert!(!Matcher::not_regex("a", ".*").unwrap().matches_empty());
+    }
+
+    #[test]
+    fn perl_classes_are_ascii_as_in_re2() {
+        assert!(regex(r"\d+").matches("19") && !regex(r"\d+").matches("۱۹"));
+        assert!(regex(r"\D+").matches("۱۹") && regex(r"[^\d]+").matches("۱۹"));
+        assert!(regex(r"\W+").matches("سلام") && !regex(r"[\w.]+").matches("سلام"));
+        assert!(regex(r"x\sy").matches("x\ty") && !regex(r"x\sy").matches("x\u{b}y"));
+        assert!(!regex(r"x\sy").matches("x\u{a0}y"));
+        assert!(regex(r".*\bgo.*").matches("دgo") && !regex(r".*\Bgo.*").matches("دgo"));
+        assert!(regex(r"\p{Arabic}+").matches("سلام"));
+    }
+
+    #[test]
+    fn finite_patterns_are_literals() {
+        let literals = |pattern| regex(pattern).literals().map(<[String]>::to_vec);
+        let of = |all: &[&str]| Some(all.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        assert_eq!(literals("b|a|c"), of(&["a", "b", "c"]));
+        assert_eq!(literals("^(a|b)x$"), of(&["ax", "bx"]));
+        assert_eq!(literals("(^ab?$)"), of(&["a", "ab"]));
+        assert_eq!(literals("a{2,3}|aa"), of(&["aa", "aaa"]));
+        assert_eq!(literals("(?i)no"), of(&["NO", "No", "nO", "no"]));
+        assert_eq!(literals("تهران|قم"), of(&["تهران", "قم"]));
+        assert_eq!(literals(""), of(&[""]));
+        assert_eq!(literals("[^\\x00-\\x{10FFFF}]"), of(&[]));
+        assert_eq!(literals("[a-z0-9]{2}"), None);
+        assert_eq!(literals("a*"), None);
+        assert_eq!(literals("a|^b"), None, "an anchor inside is left to the automaton");
+        assert_eq!(Matcher::not_equal("a", "x").literals(), Some(&["x".to_owned()][..]));
+    }
+
+    #[test]
+    fn prefixes_are_found() {
+        let prefix = |pattern| regex(pattern).prefix().to_owned();
+        assert_eq!(prefix("node_.*"), "node_");
+        assert_eq!(prefix("node_(cpu|cp).+"), "node_cp");
+        assert_eq!(prefix("(ab)+c"), "ab");
+        assert_eq!(prefix("a?b.*"), "");
+        assert_eq!(prefix("abx|aby"), "ab");
+        assert_eq!(prefix("(سلام|سم).*"), "س");
+        assert_eq!(prefix("(?i)ab.*"), "");
+        assert_eq!(prefix(".*"), "");
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let error = |pattern: &str| Matcher::regex("a", pattern).unwrap_err();
+        let shown = error("شهر(b").to_string();
+        assert_eq!(
+            shown,
+            "invalid regular expression \"شهر(b\": unclosed group at character 4 (\"(\")"
+        );
+        assert!(matches!(error("a**{"), MatcherError::Syntax { .. }));
+        assert!(matches!(error(r"(?=a)"), MatcherError::Syntax { start: 0, .. }));
+        assert!(matches!(error(&"x".repeat(4097)), MatcherError::TooLong { bytes: 4097, .. }));
+        assert!(matches!(error(r"(\p{L}{500}){500}"), MatcherError::TooLarge { .. }));
+        let deep = format!("{}a{}", "(".repeat(65), ")".repeat(65));
+        assert!(error(&deep).to_string().contains("nest"), "{}", error(&deep));
+        assert!(Matcher::regex("a", "x".repeat(4096)).is_ok());
+    }
+
+    #[test]
+    fn hostile_patterns_stay_bounded() {
+        let _ = Matcher::regex("a", "(((a{60}){60}){60}){60}");
+        let _ = Matcher::regex("a", "((a|b){60}|(c?){60}){60}");
+        let slow = regex("(x+x+)+y");
+        assert!(!slow.matches(&"x".repeat(8192)));
+    }
+
+    #[test]
+    fn prints_as_prometheus_does() {
+        assert_eq!(Matcher::equal("a", "x\"\\\n").to_string(), r#"a="x\"\\\n""#);
+        assert_eq!(Matcher::not_regex("a", "b.c").unwrap().to_string(), r#"a!~"b.c""#);
+        assert_eq!(Matcher::not_equal("a.b", "").to_string(), r#""a.b"!="""#);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        /// The short cuts (literals, prefixes) answer as the plain automaton does.
+        #[test]
+        fn short_cuts_agree_with_the_automaton(
+            pattern in "(\\^)?[ab](b|\\.\\*|\\?|\\(a\\|bc\\)|\\{1,2\\}|[ab\u{633}]){0,4}(\\.\\+|\\.\\*|\\$)?",
+            values in proptest::collection::vec("[abc\u{633}]{0,5}", 1..20),
+        ) {
+            let Ok(matcher) = Matcher::regex("n", pattern.clone()) else { return Ok(()) };
+            let plain = regex_automata::meta::Regex::new(&format!("^(?s:{pattern})$")).unwrap();
+            for value in &values {
+                prop_assert_eq!(matcher.matches(value), plain.is_match(value), "{} {}", pattern, value);
+                if matcher.matches(value) {
+                    prop_assert!(value.starts_with(matcher.prefix()));
+                }
+            }
+        }
+    }
+}
