@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 pub mod error;
+pub mod memtable;
+pub mod series;
+mod sparse_array;
 pub mod types;
 
 pub use error::{Error, Result};

@@ -1,0 +1,224 @@
+//! The registry of active series: who is who while samples arrive.
+//!
+//! It owns the interned label pairs and the map from encodings of label sets to *slots*. The write
+//! path calls [`Registry::resolve`] for every series of a batch, the commit leader [`Registry::touch`]
+//! and the WAL refs, queries [`Registry::select`], and `db` evicts when a memtable is gone.
+//!
+//! # Invariants
+//!
+//! - One label set is in at most one slot; a slot's labels never change while its version stays.
+//! - A slot is freed only by [`Registry::evict`], only if the last generation that resolved or
+//!   touched it is below the oldest live one, and its version changes then.
+//! - A hash only proposes: a series is recognised by comparing its strings. The hash is keyed with
+//!   random bytes, so that no sender can make lookups slow.
+//! - The label pairs are shared; a pair is held as long as a series carries it.
+//!
+//! # Locks
+//!
+//! One reader-writer lock over the [`Catalog`], sharded so that readers on many cores do not share a
+//! cache line. A known series takes it for reading; only a new series, a new encoding and an eviction
+//! take it for writing. Versions, generations and WAL refs are atomics outside of it.
+//!
+//! It must not do I/O, draw random numbers or know what samples are.
+
+mod bits;
+mod catalog;
+mod encoded;
+mod hash;
+mod lists;
+mod pairs;
+mod postings;
+mod slots;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crossbeam::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+
+use crate::error::{Error, Result};
+use crate::types::{Labels, LabelsLimits};
+use catalog::Catalog;
+use hash::KeyedHash;
+use slots::Slots;
+
+pub use encoded::EncodedLabels;
+pub use slots::SeriesHandle;
+
+/// The active series of one store. See the module for its rules.
+pub struct Registry {
+    hash: KeyedHash,
+    limits: LabelsLimits,
+    series_max: usize,
+    generation: AtomicU32,
+    slots: Slots,
+    catalog: ShardedLock<Catalog>,
+}
+
+impl Registry {
+    /// An empty registry that hashes under `key` (random bytes of this process), accepts label sets
+    /// within `limits` and at most `series_max` active series. The generation is 1.
+    #[must_use]
+    pub fn new(key: [u8; 32], limits: LabelsLimits, series_max: usize) -> Self {
+        Self {
+            hash: KeyedHash::new(&key),
+            limits,
+            series_max,
+            generation: AtomicU32::new(1),
+            slots: Slots::new(),
+            catalog: ShardedLock::new(Catalog::new()),
+        }
+    }
+
+    fn read(&self) -> ShardedLockReadGuard<'_, Catalog> {
+        self.catalog.read().expect("no thread panicked while it changed the registry")
+    }
+
+    fn write(&self) -> ShardedLockWriteGuard<'_, Catalog> {
+        self.catalog.write().expect("no thread panicked while it changed the registry")
+    }
+
+    /// Names the memtable generation that is written now: series resolved from here on live at least
+    /// until it is gone, so that there is time to write them.
+    pub fn set_generation(&self, generation: u32) {
+        self.generation.store(generation, Ordering::Release);
+    }
+
+    /// Finds the series with these labels, or makes it active. A known series in a known encoding
+    /// costs no allocation, and always resolves, whatever the limits.
+    ///
+    /// # Errors
+    /// [`Error::Labels`] if the set is not valid or not within its limits; [`Error::LimitExceeded`]
+    /// if it is new and the store already has as many active series as it may.
+    pub fn resolve(&self, labels: &impl EncodedLabels) -> Result<SeriesHandle> {
+        let hash = self.hash.of(labels.bytes());
+        let catalog = self.read();
+        if let Some(slot) = catalog.find(hash, labels) {
+            return Ok(self.mark(slot));
+        }
+        drop(catalog);
+        self.resolve_slowly(hash, labels)
+    }
+
+    #[cold]
+    fn resolve_slowly(&self, hash: u32, labels: &impl EncodedLabels) -> Result<SeriesHandle> {
+        let mut pairs = Vec::new();
+        labels.pairs(|name, value| {
+            pairs.push((name, value));
+            true
+        });
+        let canonical = Labels::from_raw(&mut pairs, &self.limits)?;
+        let canonical_hash = self.hash.of(canonical.encoded());
+        let mut catalog = self.write();
+        let slot = match catalog.find(canonical_hash, &canonical) {
+            Some(slot) => slot,
+            None if catalog.len() >= self.series_max => return Err(self.too_many_series()),
+            None => {
+                let slot = catalog.create(&self.hash, &canonical)?;
+                self.slots.occupy(slot, self.generation.load(Ordering::Acquire));
+                slot
+            }
+        };
+        if catalog.find(hash, labels).is_none() {
+            catalog.add_alias(slot, hash);
+        }
+        Ok(self.mark(slot))
+    }
+
+    /// The handle of `slot`, which then outlives the present generation. The caller holds the lock.
+    #[inline]
+    fn mark(&self, slot: u32) -> SeriesHandle {
+        let handle = SeriesHandle { slot, version: self.slots.version(slot) };
+        let live = self.slots.touch(handle, self.generation.load(Ordering::Acquire));
+        debug_assert!(live, "versions change only under the write lock");
+        handle
+    }
+
+    fn too_many_series(&self) -> Error {
+        Error::LimitExceeded(format!(
+            "the store has {} active series, its limit; known series are still accepted. Raise the \
+             limit and the memory budget, or remove a label whose values keep changing; series \
+             without new samples make room at the next flush",
+            self.series_max
+        ))
+    }
+
+    /// The labels of the series in `slot`; `None` if the slot is free.
+    #[must_use]
+    pub fn labels(&self, slot: u32) -> Option<Labels> {
+        self.read().labels(slot)
+    }
+
+    /// Whether the series that `handle` was given for is still active. Only [`Registry::touch`]
+    /// keeps it so.
+    #[must_use]
+    pub fn is_live(&self, handle: SeriesHandle) -> bool {
+        self.slots.version(handle.slot) == handle.version
+    }
+
+    /// Records that memtable `generation` holds samples of the series, which is then active until
+    /// that generation is gone; false if the handle is stale: the series has to be resolved again.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, handle: SeriesHandle, generation: u32) -> bool {
+        self.slots.touch(handle, generation)
+    }
+
+    /// The ref of `slot` in the WAL file of `generation`, if it was defined there. Generations start
+    /// at 1.
+    #[inline]
+    #[must_use]
+    pub fn wal_ref(&self, slot: u32, generation: u32) -> Option<u32> {
+        self.slots.wal_ref(slot, generation)
+    }
+
+    /// Records the ref of `slot` in the WAL file of `generation`, in place of an older one.
+    #[inline]
+    pub fn set_wal_ref(&self, slot: u32, generation: u32, reference: u32) {
+        debug_assert_ne!(generation, 0, "generations start at 1");
+        self.slots.set_wal_ref(slot, generation, reference);
+    }
+
+    /// Frees the slots of all series that no generation from `oldest_live` on has resolved or
+    /// touched, and what they alone held; returns how many. The work grows with the number of
+    /// active series only if there is something to free.
+    pub fn evict(&self, oldest_live: u32) -> usize {
+        let catalog = self.read();
+        let expired = catalog.slots().any(|slot| self.slots.is_expired(slot, oldest_live));
+        drop(catalog);
+        if expired { self.write().evict(&self.slots, oldest_live) } else { 0 }
+    }
+
+    /// Active series.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Whether no series is active.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of heap held. Walks the postings: for statistics and admission, not for every write.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.read().bytes() + self.slots.bytes()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key of the hash stays out of logs, and a million series too.
+        f.debug_struct("Registry").field("series", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Makes room for `additional` elements: by an eighth where `Vec` would double, because at a million
+/// series the unused half is what a budget has to pay for.
+fn grow<T>(vec: &mut Vec<T>, additional: usize) {
+    let needed = vec.len() + additional;
+    if needed > vec.capacity() && needed > 64 {
+        vec.reserve_exact(additional.max(vec.len() / 8));
+    }
+}

@@ -1,0 +1,242 @@
+//! Interned label pairs: every (name, value) of the active series once, under a `u32` id.
+//!
+//! A pair knows its postings, which are also its reference count: a pair lives as long as a series
+//! carries it. Names are interned apart, because few names have many values.
+
+use std::collections::HashMap;
+
+use super::bits::BitSet;
+use super::hash::{HashTable, KeyedHash};
+use super::postings::Postings;
+use super::grow;
+
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    name: u32,
+    /// Where the value starts in `Pairs::text`.
+    start: u32,
+    len: u32,
+}
+
+#[derive(Debug)]
+struct Name {
+    text: Box<str>,
+    /// The ids of its pairs, in no order; empty if the name is free.
+    pairs: Vec<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Pairs {
+    names: Vec<Name>,
+    name_ids: HashMap<Box<str>, u32>,
+    free_names: Vec<u32>,
+    pairs: Vec<Pair>,
+    /// By pair id; empty for a free id.
+    postings: Vec<Postings>,
+    free: Vec<u32>,
+    by_text: HashTable,
+    /// The values, one after the other.
+    text: Vec<u8>,
+    /// Bytes of `text` that belong to freed pairs.
+    garbage: usize,
+}
+
+impl Pairs {
+    pub(super) fn new() -> Self {
+        Self {
+            names: Vec::new(),
+            name_ids: HashMap::new(),
+            free_names: Vec::new(),
+            pairs: Vec::new(),
+            postings: Vec::new(),
+            free: Vec::new(),
+            by_text: HashTable::new(),
+            text: Vec::new(),
+            garbage: 0,
+        }
+    }
+
+    /// Whether pair `id` is (`name`, `value`).
+    #[inline]
+    pub(super) fn is(&self, id: u32, name: &[u8], value: &[u8]) -> bool {
+        let pair = self.pairs[id as usize];
+        self.bytes_of(pair) == value && self.names[pair.name as usize].text.as_bytes() == name
+    }
+
+    /// The name and the value of pair `id`.
+    pub(super) fn get(&self, id: u32) -> (&str, &str) {
+        let pair = self.pairs[id as usize];
+        (&self.names[pair.name as usize].text, self.value_of(pair))
+    }
+
+    #[inline]
+    fn bytes_of(&self, pair: Pair) -> &[u8] {
+        &self.text[pair.start as usize..][..pair.len as usize]
+    }
+
+    fn value_of(&self, pair: Pair) -> &str {
+        std::str::from_utf8(self.bytes_of(pair))
+            .unwrap_or_else(|_| unreachable!("only checked labels are interned"))
+    }
+
+    /// The id of (`name`, `value`), if it is interned.
+    pub(super) fn find(&self, hash: &KeyedHash, name: &str, value: &str) -> Option<u32> {
+        self.find_under(hash, *self.name_ids.get(name)?, value)
+    }
+
+    fn find_under(&self, hash: &KeyedHash, name: u32, value: &str) -> Option<u32> {
+        self.by_text.find(hash.of_pair(name, value.as_bytes()), |id| {
+            let pair = self.pairs[id as usize];
+            pair.name == name && self.bytes_of(pair) == value.as_bytes()
+        })
+    }
+
+    /// The id of (`name`, `value`), interned if it is new; `None` when 4 GiB of values or 2^32
+    /// pairs are held. The caller adds a slot to its postings, or gives the pair back by
+    /// [`Pairs::remove_unused`].
+    pub(super) fn intern(&mut self, hash: &KeyedHash, name: &str, value: &str) -> Option<u32> {
+        let name_id = self.name_ids.get(name).copied();
+        if let Some(id) = name_id.and_then(|name| self.find_under(hash, name, value)) {
+            return Some(id);
+        }
+        let start = u32::try_from(self.text.len()).ok()?;
+        let len = u32::try_from(value.len()).ok()?;
+        start.checked_add(len)?;
+        let id = match self.free.pop() {
+            Some(id) => id,
+            None => u32::try_from(self.pairs.len()).ok().filter(|&id| id != u32::MAX)?,
+        };
+        let name = name_id.unwrap_or_else(|| self.add_name(name));
+        let pair = Pair { name, start, len };
+        if id as usize == self.pairs.len() {
+            grow(&mut self.pairs, 1);
+            grow(&mut self.postings, 1);
+            self.pairs.push(pair);
+            self.postings.push(Postings::Empty);
+        } else {
+            self.pairs[id as usize] = pair;
+        }
+        grow(&mut self.text, value.len());
+        self.text.extend_from_slice(value.as_bytes());
+        self.by_text.insert(hash.of_pair(name, value.as_bytes()), id);
+        let siblings = &mut self.names[name as usize].pairs;
+        grow(siblings, 1);
+        siblings.push(id);
+        Some(id)
+    }
+
+    fn add_name(&mut self, text: &str) -> u32 {
+        let name = Name { text: text.into(), pairs: Vec::new() };
+        let id = match self.free_names.pop() {
+            Some(id) => {
+                self.names[id as usize] = name;
+                id
+            }
+            None => {
+                self.names.push(name);
+                (self.names.len() - 1) as u32
+            }
+        };
+        self.name_ids.insert(text.into(), id);
+        id
+    }
+
+    pub(super) fn add_posting(&mut self, id: u32, slot: u32) {
+        self.postings[id as usize].push(slot);
+    }
+
+    pub(super) fn postings(&self, id: u32) -> &[u32] {
+        self.postings[id as usize].as_slice()
+    }
+
+    /// The names in use, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.name_ids.keys().map(|name| &**name)
+    }
+
+    /// The pairs of `name`, in no order, each with its value.
+    pub(super) fn of_name(&self, name: &str) -> impl Iterator<Item = (u32, &str)> {
+        let pairs = self.name_ids.get(name).map_or(&[][..], |&n| &self.names[n as usize].pairs);
+        pairs.iter().map(|&id| (id, self.value_of(self.pairs[id as usize])))
+    }
+
+    /// One above the highest pair id.
+    pub(super) fn bound(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Gives back the last interned pairs if nothing carries them.
+    pub(super) fn remove_unused(&mut self, ids: &[u32]) {
+        let mut affected = BitSet::new(self.bound());
+        ids.iter().for_each(|&id| affected.insert(id));
+        self.remove_slots(&affected, &BitSet::new(0));
+    }
+
+    /// Removes the slots `dead` from the postings of the pairs `affected`, and the pairs that no
+    /// series carries then.
+    pub(super) fn remove_slots(&mut self, affected: &BitSet, dead: &BitSet) {
+        let mut unused = BitSet::new(self.bound());
+        for id in affected.iter() {
+            if self.postings[id as usize].remove_all(dead) {
+                unused.insert(id);
+            }
+        }
+        if unused.len() == 0 {
+            return;
+        }
+        self.by_text.retain(|id| !unused.contains(id));
+        for id in unused.iter() {
+            self.garbage += self.pairs[id as usize].len as usize;
+        }
+        for id in 0..self.names.len() {
+            let name = &mut self.names[id];
+            let before = name.pairs.len();
+            name.pairs.retain(|&pair| !unused.contains(pair));
+            if name.pairs.is_empty() && before > 0 {
+                self.name_ids.remove(&name.text);
+                *name = Name { text: "".into(), pairs: Vec::new() };
+                self.free_names.push(id as u32);
+            } else if name.pairs.len() * 4 < name.pairs.capacity() {
+                name.pairs.shrink_to_fit();
+            }
+        }
+        self.free.extend(unused.iter());
+        if self.garbage * 2 > self.text.len() {
+            self.compact_text();
+        }
+    }
+
+    /// Moves the values of the pairs in use together; ids stay.
+    fn compact_text(&mut self) {
+        let mut text = Vec::with_capacity(self.text.len() - self.garbage);
+        for name in &self.names {
+            for &id in &name.pairs {
+                let pair = &mut self.pairs[id as usize];
+                let value = &self.text[pair.start as usize..][..pair.len as usize];
+                pair.start = text.len() as u32;
+                text.extend_from_slice(value);
+            }
+        }
+        self.text = text;
+        self.garbage = 0;
+    }
+
+    /// Bytes of heap held.
+    pub(super) fn bytes(&self) -> usize {
+        let names: usize = self
+            .names
+            .iter()
+            .map(|name| 2 * name.text.len() + name.pairs.capacity() * 4 + size_of::<Name>())
+            .sum();
+        let name_ids = self.name_ids.capacity() * 8 / 7 * (size_of::<(Box<str>, u32)>() + 1);
+        let postings: usize = self.postings.iter().map(Postings::heap_bytes).sum();
+        names
+            + name_ids
+            + postings
+            + self.pairs.capacity() * size_of::<Pair>()
+            + self.postings.capacity() * size_of::<Postings>()
+            + (self.free.capacity() + self.free_names.capacity()) * 4
+            + self.by_text.bytes()
+            + self.text.capacity()
+    }
+}
