@@ -4,6 +4,7 @@ pub mod error;
 pub mod memtable;
 pub mod series;
 mod sparse_array;
+pub mod sys;
 pub mod types;
 
 pub use error::{Error, Result};

@@ -1,0 +1,226 @@
+//! The real disk: `std::fs` plus `fallocate` and `statvfs`.
+//!
+//! The production implementation of [`Vfs`]. It keeps no state of its own and adds no policy: a
+//! failed sync is reported once and not remembered (the writer's duty, see `vfs.rs`).
+#![expect(clippy::disallowed_methods, reason = "this is the module that owns these calls")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, IoSlice, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use super::mapping::Mapping;
+use super::vfs::{checked_end, truncate_beyond_end};
+use super::{Bytes, DirEntry, LockGuard, ReadFile, ReadMode, Space, SyncPoint, Vfs, WriteFile};
+
+/// The file system of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DiskFs;
+
+impl Vfs for DiskFs {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        Ok(Box::new(DiskWriteFile { file, len: 0 }))
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
+        let file = File::open(path)?;
+        let len_opened = file_len(&file.metadata()?)?;
+        Ok(Arc::new(DiskReadFile { file, len_opened, mapping: OnceLock::new() }))
+    }
+
+    fn file_len(&self, path: &Path) -> io::Result<u64> {
+        file_len(&fs::metadata(path)?)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                Err(e) if e.kind() == ErrorKind::NotFound => continue, // removed meanwhile
+                Err(e) => return Err(e),
+            };
+            let is_dir = metadata.is_dir();
+            let len = if is_dir { 0 } else { metadata.len() };
+            entries.push(DirEntry { name: entry.file_name(), len, is_dir });
+        }
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path, _: SyncPoint) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn free_space(&self, dir: &Path) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(Space {
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+            available: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>> {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(DiskLock { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => {
+                Err(io::Error::new(ErrorKind::WouldBlock, "the file is locked"))
+            }
+            Err(fs::TryLockError::Error(e)) => Err(e),
+        }
+    }
+}
+
+fn file_len(metadata: &fs::Metadata) -> io::Result<u64> {
+    if metadata.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    Ok(metadata.len())
+}
+
+/// The lock belongs to the open file, so closing it (or dying) lets go of it.
+#[derive(Debug)]
+struct DiskLock {
+    _file: File,
+}
+
+impl LockGuard for DiskLock {}
+
+#[derive(Debug)]
+struct DiskWriteFile {
+    file: File, // its cursor is at `len`
+    len: u64,
+}
+
+impl WriteFile for DiskWriteFile {
+    fn append_vectored(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        write_fully(&mut self.file, parts, &mut self.len)
+    }
+
+    fn sync_data(&mut self, _: SyncPoint) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        if len > self.len {
+            return Err(truncate_beyond_end(len, self.len));
+        }
+        self.file.set_len(len)?;
+        self.len = len;
+        self.file.seek(SeekFrom::Start(len))?;
+        Ok(())
+    }
+
+    fn preallocate(&mut self, bytes_ahead: u64) -> io::Result<()> {
+        if bytes_ahead == 0 {
+            return Ok(());
+        }
+        preallocate(&self.file, self.len, bytes_ahead)
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+/// Writes all `parts`, adding to `len` whatever the writer took, also before an error.
+fn write_fully(out: &mut impl Write, parts: &[&[u8]], len: &mut u64) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut rest = &mut slices[..];
+    IoSlice::advance_slices(&mut rest, 0); // drops leading empty parts
+    while !rest.is_empty() {
+        match out.write_vectored(rest) {
+            Ok(0) => {
+                return Err(io::Error::new(ErrorKind::WriteZero, "the file takes no more bytes"));
+            }
+            Ok(written) => {
+                *len += written as u64;
+                IoSlice::advance_slices(&mut rest, written);
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn preallocate(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    loop {
+        return match fallocate(file, FallocateFlags::KEEP_SIZE, offset, bytes) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(Errno::INTR) => continue,
+            Err(e) => Err(e.into()),
+        };
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn preallocate(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Ok(()) // no call here keeps the length
+}
+
+#[derive(Debug)]
+struct DiskReadFile {
+    file: File,
+    len_opened: u64,
+    mapping: OnceLock<Arc<Mapping>>,
+}
+
+impl DiskReadFile {
+    fn mapping(&self) -> io::Result<&Arc<Mapping>> {
+        if let Some(mapping) = self.mapping.get() {
+            return Ok(mapping);
+        }
+        let mapping = Arc::new(Mapping::new(&self.file, self.len_opened)?);
+        Ok(self.mapping.get_or_init(|| mapping)) // of two racing threads one drops its map
+    }
+}
+
+impl ReadFile for DiskReadFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, len: usize, mode: ReadMode) -> io::Result<Bytes> {
+        match mode {
+            ReadMode::Map => {
+                let end = checked_end(offset, len, self.len_opened)?;
+                if len == 0 {
+                    return Ok(Bytes::from(Vec::new()));
+                }
+                let mapping = self.mapping()?;
+                // Both fit: they are at most the length of the map.
+                Ok(Bytes::mapped(Arc::clone(mapping), offset as usize..end as usize))
+            }
+            ReadMode::Pread => {
+                // The length at opening answers for most reads without a system call.
+                if checked_end(offset, len, self.len_opened).is_err() {
+                    checked_end(offset, len, self.len()?)?;
+                }
+                let mut bytes = vec![0; len];
+                self.file.read_exact_at(&mut bytes, offset)?;
+                Ok(Bytes::from(bytes))
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The storage seam: what the engine may ask of a disk.
+//!
+//! Called by every module that owns a file format. Implemented by [`DiskFs`](super::DiskFs) and
+//! [`SimFs`](super::SimFs), which must be indistinguishable to a caller (`contract.rs`).
+//!
+//! The seam promises nothing that POSIX does not: bytes are durable after [`WriteFile::sync_data`],
+//! names after [`Vfs::sync_dir`] of their directory, and neither includes the other. After a failed
+//! sync nothing that it covered may be assumed, and repeating it proves nothing: the kernel may
+//! have dropped the dirty pages and answer `Ok`. It is the caller's duty to abandon the file.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Bytes, SyncPoint};
+
+/// A file system. Paths are absolute or relative to the process; all errors are plain `io::Error`s
+/// without a path, which the caller adds.
+pub trait Vfs: Send + Sync + fmt::Debug {
+    /// Creates `dir` and its missing parents; an existing directory is a success.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+
+    /// Creates an empty file for appending. An existing file is `AlreadyExists` and left alone.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
+
+    /// Opens a file for reading at offsets. A directory is `IsADirectory`.
+    fn open_read(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>>;
+
+    /// The length of a file in bytes, without opening it. A directory is `IsADirectory`.
+    fn file_len(&self, path: &Path) -> io::Result<u64>;
+
+    /// The entries of a directory, sorted by the bytes of their names. An entry that vanishes
+    /// meanwhile is left out.
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
+
+    /// Gives a file a new name, atomically replacing a file that has it. Files only.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes the name of a file; who has it open reads on.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the creations, renames and removals in `dir` durable, not the bytes of its files.
+    fn sync_dir(&self, dir: &Path, point: SyncPoint) -> io::Result<()>;
+
+    /// The space of the file system that holds `dir`.
+    fn free_space(&self, dir: &Path) -> io::Result<Space>;
+
+    /// Takes the exclusive lock of the file at `path`, created if missing and never read. Held by
+    /// anyone, this process included: `WouldBlock`. Released when the guard drops or its holder dies.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>>;
+}
+
+/// An append-only handle to a file that this process created.
+///
+/// A failed append may leave a prefix of its bytes in the file; [`len`](Self::len) counts them, so a
+/// caller who rolls back truncates to the length that it noted before.
+pub trait WriteFile: Send + fmt::Debug {
+    /// Appends all of `bytes`, however many writes the system makes of it.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.append_vectored(&[bytes])
+    }
+
+    /// Appends the `parts` one after the other, as one write where the system allows it.
+    fn append_vectored(&mut self, parts: &[&[u8]]) -> io::Result<()>;
+
+    /// Makes the bytes and the length durable, not the name. Never repeat it after an error.
+    fn sync_data(&mut self, point: SyncPoint) -> io::Result<()>;
+
+    /// Cuts the file to `len` bytes and gives up what was allocated past them; the next append
+    /// continues there. A `len` beyond the end is `InvalidInput`.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+
+    /// Allocates `bytes_ahead` bytes past the current end without changing the length, so that a
+    /// full disk is met here. A file system that cannot do this is a success.
+    fn preallocate(&mut self, bytes_ahead: u64) -> io::Result<()>;
+
+    /// The length in bytes: where the next append starts.
+    fn len(&self) -> u64;
+
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A handle for reading at offsets; it survives the removal and replacement of its name.
+pub trait ReadFile: Send + Sync + fmt::Debug {
+    /// The length of the file now, in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file has no bytes now.
+    fn is_empty(&self) -> io::Result<bool> {
+        self.len().map(|len| len == 0)
+    }
+
+    /// The `len` bytes from `offset`. A range that ends beyond the file is `UnexpectedEof`, never a
+    /// short answer, and is found before anything is allocated.
+    fn read(&self, offset: u64, len: usize, mode: ReadMode) -> io::Result<Bytes>;
+}
+
+/// How bytes of a file reach memory. The answers are identical.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ReadMode {
+    /// Through a memory map of the whole file, made at the first such read of a handle. Only for
+    /// published files, which nobody changes: if the length changed since the file was opened, the
+    /// read is `InvalidData`.
+    #[default]
+    Map,
+    /// Copied to the heap: for files that may still grow, and for embedders who want no maps.
+    Pread,
+}
+
+/// One entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// The last component of the path, as the file system spells it.
+    pub name: OsString,
+    /// The length of a file in bytes; 0 for a directory.
+    pub len: u64,
+    /// Whether the entry is a directory.
+    pub is_dir: bool,
+}
+
+/// The space of a file system in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// The size of the file system.
+    pub total: u64,
+    /// What an unprivileged process may still allocate.
+    pub available: u64,
+}
+
+/// Holds the lock of [`Vfs::lock`] until it drops.
+pub trait LockGuard: Send + Sync + fmt::Debug {}
+
+/// The end of a range of a file, or `UnexpectedEof` if it lies beyond `file_len`.
+pub(super) fn checked_end(offset: u64, len: usize, file_len: u64) -> io::Result<u64> {
+    u64::try_from(len)
+        .ok()
+        .and_then(|len| offset.checked_add(len))
+        .filter(|&end| end <= file_len)
+        .ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("{len} bytes at {offset} end beyond the file's {file_len}"),
+            )
+        })
+}
+
+/// The error of a mapped read from a file that is not what it was when it was opened.
+pub(super) fn length_changed(opened: u64, now: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the file changed from {opened} to {now} bytes since it was opened"),
+    )
+}
+
+/// The error of truncating to a length that the file does not reach.
+pub(super) fn truncate_beyond_end(len: u64, now: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("cannot truncate to {len} bytes: the file has {now}"),
+    )
+}
