@@ -2,11 +2,11 @@
 
 use super::bits::BitSet;
 use super::encoded::EncodedLabels;
+use super::grow;
 use super::hash::{HashTable, KeyedHash};
 use super::lists::{ListRef, Lists};
 use super::pairs::Pairs;
 use super::slots::Slots;
-use super::grow;
 use crate::error::{Error, Result};
 use crate::types::Labels;
 

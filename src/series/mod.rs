@@ -28,6 +28,7 @@ mod hash;
 mod lists;
 mod pairs;
 mod postings;
+mod select;
 mod slots;
 
 use std::fmt;
@@ -222,3 +223,6 @@ fn grow<T>(vec: &mut Vec<T>, additional: usize) {
         vec.reserve_exact(additional.max(vec.len() / 8));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 
 use super::bits::BitSet;
+use super::grow;
 use super::hash::{HashTable, KeyedHash};
 use super::postings::Postings;
-use super::grow;
 
 #[derive(Debug, Clone, Copy)]
 struct Pair {

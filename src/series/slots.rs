@@ -109,8 +109,7 @@ impl Slots {
             return false;
         }
         let next = pack(version.wrapping_add(1), 0);
-        let swap =
-            words.state.compare_exchange(state, next, Ordering::Relaxed, Ordering::Relaxed);
+        let swap = words.state.compare_exchange(state, next, Ordering::Relaxed, Ordering::Relaxed);
         swap.is_ok()
     }
 

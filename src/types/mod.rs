@@ -3,17 +3,25 @@
 //! The lowest floor: pure values, no I/O, imported by everything above.
 
 mod decode_error;
+mod fields;
+mod file_name;
 mod labels;
 mod limits;
 mod matcher;
 mod pattern;
+mod segment_meta;
 mod series_id;
+mod time_range;
 
 pub use decode_error::DecodeError;
+pub(crate) use fields::Fields;
+pub use file_name::{FileName, TEMPORARY_SUFFIX};
 pub use labels::{Label, LabelError, LabelIter, Labels};
 pub use limits::LabelsLimits;
 pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use segment_meta::SegmentMeta;
 pub use series_id::SeriesId;
+pub use time_range::TimeRange;
 
 /// A point in time in ticks since the Unix epoch; a store has `ticks_per_second` of them, 1,000 by
 /// default, fixed when it is created. Every `i64` is valid.

@@ -1,0 +1,131 @@
+//! What an embedder may choose when opening a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::sys::{Clock, DiskFs, ReadMode, SystemClock, Vfs};
+use crate::types::LabelsLimits;
+
+/// When a write is acknowledged, and so what a crash may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// When a sync has covered it: nothing acknowledged is lost by a killed process or a power cut.
+    /// Writers that wait together share one sync.
+    Always,
+    /// When it is written; a timer syncs at this interval (10 ms to 10 s). A killed process loses
+    /// nothing, a power cut at most the interval and one sync.
+    Interval(Duration),
+    /// When it is written; files are synced only when they are complete. A killed process loses
+    /// nothing, a power cut everything since the last flush.
+    Never,
+}
+
+/// Who runs flushes, timers and syncs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Background {
+    /// The store starts its own threads.
+    Threads,
+    /// The embedder calls [`Db::tick`](super::Db::tick); the store starts no thread.
+    Manual,
+}
+
+/// How a store is opened. All limits are enforced; [`Options::default`] suits a program that
+/// embeds the store beside its own work.
+///
+/// ```
+/// # use siltstone::{Durability, Options};
+/// # use std::time::Duration;
+/// let options = Options { durability: Durability::Interval(Duration::from_secs(1)), ..Options::default() };
+/// ```
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// When writes are acknowledged. Default: [`Durability::Always`].
+    pub durability: Durability,
+    /// Who runs the background work. Default: [`Background::Threads`].
+    pub background: Background,
+    /// Ticks of a timestamp per second, fixed when the store is created. Default: 1,000. 0 opens a
+    /// store with whatever it was created with (and creates one with 1,000).
+    pub ticks_per_second: u64,
+    /// Bytes of heap that the store may use, at least 16 MiB: registry 40 %, memtables 35 %, caches
+    /// 15 %, queries and flushes 10 %. Default: 512 MiB.
+    pub memory_budget_bytes: u64,
+    /// Most active series; new ones beyond it are refused, known ones go on. Default: none but the
+    /// memory budget.
+    pub series_max: Option<u32>,
+    /// Most bytes of write-ahead log, at least 1 MiB; reaching it flushes. Default: 256 MiB.
+    pub wal_bytes_max: u64,
+    /// The memtable is flushed at this age at the latest. Default: 2 hours.
+    pub flush_interval: Duration,
+    /// Chunks never cross a multiple of this window since the epoch. Default: 1 day.
+    pub window: Duration,
+    /// Limits on label sets.
+    pub labels: LabelsLimits,
+    /// Samples older than this are refused. Default: none.
+    pub age_max: Option<Duration>,
+    /// Samples further in the future than this are refused. Default: none (the server: 1 day).
+    pub ahead_max: Option<Duration>,
+    /// How segments are read. Default: [`ReadMode::Map`].
+    pub read_mode: ReadMode,
+    /// Threads that decode in parallel for queries, 0 for the caller's own. Default: the number of
+    /// processors, at most 8.
+    pub query_threads: usize,
+    /// Whether to create a store where there is none. Default: true.
+    pub create: bool,
+    /// The file system. Default: the real one.
+    pub vfs: Arc<dyn Vfs>,
+    /// The clock. Default: the system's.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Always,
+            background: Background::Threads,
+            ticks_per_second: 0,
+            memory_budget_bytes: 512 << 20,
+            series_max: None,
+            wal_bytes_max: 256 << 20,
+            flush_interval: Duration::from_secs(2 * 3600),
+            window: Duration::from_secs(24 * 3600),
+            labels: LabelsLimits::default(),
+            age_max: None,
+            ahead_max: None,
+            read_mode: ReadMode::Map,
+            query_threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(8)),
+            create: true,
+            vfs: Arc::new(DiskFs::default()),
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
+impl Options {
+    /// Checks every field against its range.
+    pub(super) fn check(&self) -> Result<()> {
+        let refuse = |what: String| Err(Error::InvalidArgument(what));
+        if let Durability::Interval(every) = self.durability {
+            let range = Duration::from_millis(10)..=Duration::from_secs(10);
+            if !range.contains(&every) {
+                return refuse(format!("a durability interval of {every:?} is not in 10 ms to 10 s"));
+            }
+        }
+        if self.memory_budget_bytes < 16 << 20 {
+            return refuse(format!("a memory budget of {} bytes is below 16 MiB", self.memory_budget_bytes));
+        }
+        if self.wal_bytes_max < 1 << 20 {
+            return refuse(format!("{} bytes of WAL are below 1 MiB", self.wal_bytes_max));
+        }
+        if self.window < Duration::from_secs(60) {
+            return refuse(format!("a window of {:?} is below a minute", self.window));
+        }
+        if self.flush_interval < Duration::from_secs(1) {
+            return refuse(format!("a flush interval of {:?} is below a second", self.flush_interval));
+        }
+        if self.ticks_per_second > 1_000_000_000 {
+            return refuse(format!("{} ticks per second are more than 10^9", self.ticks_per_second));
+        }
+        Ok(())
+    }
+}

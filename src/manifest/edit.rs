@@ -1,0 +1,257 @@
+//! Version edits: what one frame changes, and its bytes.
+
+use crate::types::{DecodeError, Fields, SegmentMeta};
+
+const ADD_SEGMENT: u8 = 1;
+const REMOVE_SEGMENT: u8 = 2;
+const WAL_COVERED: u8 = 3;
+const NEXT_FILE_NUMBER: u8 = 4;
+const LAST_SEQ: u8 = 5;
+
+const MUST_UNDERSTAND: u8 = 1;
+const SEGMENT_BYTES: usize = 88;
+
+/// How far the write-ahead log is in segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WalCovered {
+    /// No WAL file with a lower number is needed any more.
+    pub file_number: u64,
+    /// Every batch with this seq or a lower one is in segments; replay skips them.
+    pub seq: u64,
+}
+
+/// One atomic change of the version. What is `None` or empty stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VersionEdit {
+    /// Segments that become live.
+    pub added: Vec<SegmentMeta>,
+    /// File numbers of segments that are live no more.
+    pub removed: Vec<u64>,
+    /// How far the WAL is in segments; never falls.
+    pub wal_covered: Option<WalCovered>,
+    /// The lowest number that no file has used; never falls.
+    pub next_file_number: Option<u64>,
+    /// The highest seq given out; never falls.
+    pub last_seq: Option<u64>,
+}
+
+impl VersionEdit {
+    /// Appends the payload of a frame to `out`.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        for meta in &self.added {
+            entry(ADD_SEGMENT, &encode_segment(meta), out);
+        }
+        for number in &self.removed {
+            entry(REMOVE_SEGMENT, &number.to_le_bytes(), out);
+        }
+        if let Some(covered) = self.wal_covered {
+            let mut body = [0; 16];
+            body[..8].copy_from_slice(&covered.file_number.to_le_bytes());
+            body[8..].copy_from_slice(&covered.seq.to_le_bytes());
+            entry(WAL_COVERED, &body, out);
+        }
+        if let Some(number) = self.next_file_number {
+            entry(NEXT_FILE_NUMBER, &number.to_le_bytes(), out);
+        }
+        if let Some(seq) = self.last_seq {
+            entry(LAST_SEQ, &seq.to_le_bytes(), out);
+        }
+    }
+
+    /// Decodes a frame's payload. Also returns how many entries of unknown kinds were skipped.
+    pub(super) fn decode(payload: &[u8]) -> Result<(Self, usize), DecodeError> {
+        let mut edit = Self::default();
+        let mut skipped = 0;
+        let mut fields = Fields::new(payload);
+        while !fields.rest().is_empty() {
+            let kind = fields.u8("kind of an edit")?;
+            let flags = fields.u8("flags of an edit")?;
+            fields.zeros(2, "reserved bytes of an edit")?;
+            if flags & !MUST_UNDERSTAND != 0 {
+                return Err(DecodeError::Invalid("flags of an edit"));
+            }
+            let body_bytes = fields.u32("length of an edit")? as usize;
+            let body = fields.bytes(body_bytes, "body of an edit")?;
+            if !edit.take(kind, body)? {
+                if flags & MUST_UNDERSTAND != 0 {
+                    return Err(DecodeError::Newer {
+                        found: super::header::VERSION + 1,
+                        supported: super::header::VERSION,
+                    });
+                }
+                skipped += 1;
+            }
+        }
+        Ok((edit, skipped))
+    }
+
+    /// Takes in one entry; `false` if its kind is unknown.
+    fn take(&mut self, kind: u8, body: &[u8]) -> Result<bool, DecodeError> {
+        let mut fields = Fields::new(body);
+        match kind {
+            ADD_SEGMENT => self.added.push(decode_segment(&mut fields)?),
+            REMOVE_SEGMENT => self.removed.push(fields.u64("removed segment")?),
+            WAL_COVERED => {
+                let file_number = fields.u64("WAL file covered")?;
+                let seq = fields.u64("seq covered")?;
+                once(&mut self.wal_covered, WalCovered { file_number, seq })?;
+            }
+            NEXT_FILE_NUMBER => once(&mut self.next_file_number, fields.u64("next file number")?)?,
+            LAST_SEQ => once(&mut self.last_seq, fields.u64("last seq")?)?,
+            _ => return Ok(false),
+        }
+        fields.finish("length of an edit's body")?;
+        Ok(true)
+    }
+}
+
+fn once<T>(field: &mut Option<T>, value: T) -> Result<(), DecodeError> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(DecodeError::Invalid("entry that occurs twice in an edit")),
+    }
+}
+
+fn entry(kind: u8, body: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&[kind, MUST_UNDERSTAND, 0, 0]);
+    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    out.extend_from_slice(body);
+}
+
+fn encode_segment(meta: &SegmentMeta) -> [u8; SEGMENT_BYTES] {
+    let mut out = [0; SEGMENT_BYTES];
+    let longs = [
+        meta.file_number,
+        meta.file_bytes,
+        meta.footer_twin_offset,
+        meta.min_timestamp as u64,
+        meta.max_timestamp as u64,
+        meta.min_seq,
+        meta.max_seq,
+        meta.samples,
+    ];
+    for (place, value) in out.chunks_exact_mut(8).zip(longs) {
+        place.copy_from_slice(&value.to_le_bytes());
+    }
+    let words = [meta.series, meta.footer_bytes, meta.footer_crc, meta.features];
+    for (place, value) in out[64..80].chunks_exact_mut(4).zip(words) {
+        place.copy_from_slice(&value.to_le_bytes());
+    }
+    out[80] = meta.level;
+    out
+}
+
+fn decode_segment(fields: &mut Fields<'_>) -> Result<SegmentMeta, DecodeError> {
+    let file_number = fields.u64("file number of a segment")?;
+    let file_bytes = fields.u64("size of a segment")?;
+    let footer_twin_offset = fields.u64("footer offset of a segment")?;
+    let min_timestamp = fields.i64("time range of a segment")?;
+    let max_timestamp = fields.i64("time range of a segment")?;
+    let min_seq = fields.u64("seq range of a segment")?;
+    let max_seq = fields.u64("seq range of a segment")?;
+    let samples = fields.u64("samples of a segment")?;
+    let series = fields.u32("series of a segment")?;
+    let footer_bytes = fields.u32("footer length of a segment")?;
+    let footer_crc = fields.u32("footer CRC of a segment")?;
+    let features = fields.u32("features of a segment")?;
+    let level = fields.u8("level of a segment")?;
+    fields.zeros(7, "reserved bytes of a segment")?;
+    Ok(SegmentMeta {
+        file_number,
+        file_bytes,
+        footer_crc,
+        footer_bytes,
+        footer_twin_offset,
+        min_timestamp,
+        max_timestamp,
+        min_seq,
+        max_seq,
+        samples,
+        series,
+        features,
+        level,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn any_segment()(
+            a in any::<[u64; 6]>(), b in any::<[u32; 4]>(), t in any::<[i64; 2]>(), level: u8
+        ) -> SegmentMeta {
+            SegmentMeta {
+                file_number: a[0], file_bytes: a[1], footer_twin_offset: a[2],
+                min_timestamp: t[0], max_timestamp: t[1],
+                min_seq: a[3], max_seq: a[4], samples: a[5],
+                series: b[0], footer_bytes: b[1], footer_crc: b[2], features: b[3], level,
+            }
+        }
+    }
+
+    prop_compose! {
+        fn any_edit()(
+            added in prop::collection::vec(any_segment(), 0..4),
+            removed in prop::collection::vec(any::<u64>(), 0..4),
+            wal in any::<Option<(u64, u64)>>(),
+            next_file_number: Option<u64>,
+            last_seq: Option<u64>,
+        ) -> VersionEdit {
+            let wal_covered = wal.map(|(file_number, seq)| WalCovered { file_number, seq });
+            VersionEdit { added, removed, wal_covered, next_file_number, last_seq }
+        }
+    }
+
+    fn encoded(edit: &VersionEdit) -> Vec<u8> {
+        let mut out = Vec::new();
+        edit.encode(&mut out);
+        out
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn round_trip(edit in any_edit()) {
+            prop_assert_eq!(VersionEdit::decode(&encoded(&edit)), Ok((edit, 0)));
+        }
+
+        #[test]
+        fn any_bytes_are_safe(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok((edit, 0)) = VersionEdit::decode(&bytes) {
+                prop_assert_eq!(VersionEdit::decode(&encoded(&edit)), Ok((edit, 0)));
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_kinds_are_skipped_unless_they_must_be_understood() {
+        let edit = VersionEdit { last_seq: Some(3), ..VersionEdit::default() };
+        let mut bytes = vec![99, 0, 0, 0, 2, 0, 0, 0, 1, 2];
+        edit.encode(&mut bytes);
+        assert_eq!(VersionEdit::decode(&bytes), Ok((edit, 1)));
+        bytes[1] = MUST_UNDERSTAND;
+        assert_eq!(
+            VersionEdit::decode(&bytes),
+            Err(DecodeError::Newer { found: 2, supported: 1 })
+        );
+        bytes[1] = 2;
+        assert_eq!(VersionEdit::decode(&bytes), Err(DecodeError::Invalid("flags of an edit")));
+    }
+
+    #[test]
+    fn an_entry_given_twice_or_too_long_is_refused() {
+        let edit = VersionEdit { last_seq: Some(3), ..VersionEdit::default() };
+        let twice = [encoded(&edit), encoded(&edit)].concat();
+        assert!(VersionEdit::decode(&twice).is_err());
+        let mut long = encoded(&edit);
+        long[4] = 9;
+        long.push(0);
+        assert_eq!(
+            VersionEdit::decode(&long),
+            Err(DecodeError::Invalid("length of an edit's body"))
+        );
+    }
+}

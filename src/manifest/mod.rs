@@ -1,0 +1,319 @@
+#![doc = include_str!("FORMAT.md")]
+//!
+//! # The module
+//!
+//! Owns `CURRENT` and the `MANIFEST-n` files. Called by `db`, which alone changes the version;
+//! [`load`] alone serves readers in other processes.
+//!
+//! [`Manifest::append`] returns only when the edit is durable: until then nothing that the edit
+//! replaces may be removed, and the new [`Version`] is not published. After an append or a sync has
+//! failed, the file on disk may or may not hold the edit: the manifest is *poisoned*, and until
+//! [`Manifest::roll`] has succeeded the caller may remove neither what the edit adds nor what it
+//! replaces.
+
+mod current;
+mod edit;
+mod frame;
+mod header;
+mod load;
+mod version;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use edit::{VersionEdit, WalCovered};
+use header::Header;
+pub use load::{LoadReport, Loaded, load};
+pub use version::Version;
+
+use crate::error::{Error, Result};
+use crate::sys::{SyncPoint, Vfs, WriteFile};
+use crate::types::FileName;
+
+/// A manifest is rolled when it is longer than this and than four times its snapshot, in bytes.
+const ROLL_BYTES_MIN: u64 = 4 << 20;
+
+/// What is fixed for ever when a store is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Ticks in a second of the store's timestamps; at least 1.
+    pub ticks_per_second: u64,
+}
+
+/// The manifest of an open store: the one place that changes which files are live.
+#[derive(Debug)]
+pub struct Manifest {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    header: Header,
+    file: Box<dyn WriteFile>,
+    /// The number of the last edit in the file.
+    edit_number: u64,
+    /// The length of the file after its snapshot.
+    snapshot_bytes: u64,
+    version: Arc<Version>,
+    /// The fault after which the file takes no more edits.
+    poisoned: Option<String>,
+}
+
+impl Manifest {
+    /// Whether `dir` holds a store: whether there is a `CURRENT`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the system cannot tell.
+    pub fn exists(vfs: &dyn Vfs, dir: &Path) -> Result<bool> {
+        let path = dir.join(FileName::Current.to_string());
+        match vfs.file_len(&path) {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(Error::io("look for", path, e)),
+        }
+    }
+
+    /// Makes the directory `dir` a store: empty, with the identity `uuid`. What an earlier creation
+    /// left behind when it was interrupted is replaced.
+    ///
+    /// # Errors
+    /// [`Error::NotAStore`] if `dir` holds anything else; [`Error::InvalidArgument`] if
+    /// `ticks_per_second` is 0; [`Error::Io`] or [`Error::DiskFull`].
+    pub fn create(
+        vfs: &Arc<dyn Vfs>,
+        dir: &Path,
+        uuid: [u8; 16],
+        options: StoreOptions,
+    ) -> Result<Self> {
+        if options.ticks_per_second == 0 {
+            return Err(Error::InvalidArgument("ticks_per_second must be at least 1".into()));
+        }
+        refuse_foreign_files(vfs.as_ref(), dir)?;
+        let loaded = Loaded {
+            uuid,
+            ticks_per_second: options.ticks_per_second,
+            version: Version::default(),
+            report: LoadReport::default(),
+            number: 0,
+            edit_number: 0,
+        };
+        Self::start(vfs, dir, loaded)
+    }
+
+    /// Opens the store's manifest: reads what it says and starts a new file with a snapshot of it.
+    ///
+    /// # Errors
+    /// As [`load`], and [`Error::Io`] or [`Error::DiskFull`] if the new file cannot be written.
+    pub fn open(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<(Self, LoadReport)> {
+        let loaded = load(vfs.as_ref(), dir)?;
+        let report = loaded.report;
+        Ok((Self::start(vfs, dir, loaded)?, report))
+    }
+
+    /// The identity of the store.
+    #[must_use]
+    pub fn uuid(&self) -> [u8; 16] {
+        self.header.uuid
+    }
+
+    /// Ticks in a second of the store's timestamps.
+    #[must_use]
+    pub fn ticks_per_second(&self) -> u64 {
+        self.header.ticks_per_second
+    }
+
+    /// The version after the last durable edit.
+    #[must_use]
+    pub fn version(&self) -> &Arc<Version> {
+        &self.version
+    }
+
+    /// Whether a fault stopped the file from taking edits; [`roll`](Self::roll) starts another.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.is_some()
+    }
+
+    /// Makes `edit` durable, then returns the version after it. Rolls first if the file is long.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the edit breaks an invariant of [`Version::apply`], and
+    /// [`Error::LimitExceeded`] if it has more than 16 MiB: nothing changed. [`Error::Io`] or
+    /// [`Error::DiskFull`] if writing failed: whether the edit is on disk is unknown, and the
+    /// manifest is poisoned. [`Error::Failed`] if it was already.
+    pub fn append(&mut self, edit: &VersionEdit) -> Result<Arc<Version>> {
+        if let Some(fault) = &self.poisoned {
+            return Err(Error::Failed(format!("the manifest takes no edits after: {fault}")));
+        }
+        let next = self
+            .version
+            .apply(edit)
+            .map_err(|e| Error::InvalidArgument(format!("version edit refused: {e}")))?;
+        if self.file.len() > ROLL_BYTES_MIN.max(4 * self.snapshot_bytes) {
+            self.roll()?;
+        }
+        let number = self.edit_number + 1;
+        let mut bytes = Vec::new();
+        encode_frame(&self.header, number, edit, &mut bytes)?;
+        let written = self
+            .file
+            .append(&bytes)
+            .and_then(|()| self.file.sync_data(SyncPoint::ManifestEdit))
+            .map_err(|e| Error::io("append to", self.path(), e));
+        if let Err(e) = written {
+            self.poisoned = Some(e.to_string());
+            return Err(e);
+        }
+        self.edit_number = number;
+        self.version = Arc::new(next);
+        Ok(Arc::clone(&self.version))
+    }
+
+    /// Starts a new manifest file with a snapshot of the version; heals a poisoned manifest. An
+    /// edit whose append failed is not in it, and will not come back once this has succeeded.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::DiskFull`]: whether the new file is the live one is unknown, and
+    /// the manifest is poisoned.
+    pub fn roll(&mut self) -> Result<()> {
+        let loaded = Loaded {
+            uuid: self.header.uuid,
+            ticks_per_second: self.header.ticks_per_second,
+            version: (*self.version).clone(),
+            report: LoadReport::default(),
+            number: self.header.number,
+            edit_number: self.edit_number,
+        };
+        match Self::start(&self.vfs, &self.dir, loaded) {
+            Ok(rolled) => {
+                *self = rolled;
+                Ok(())
+            }
+            Err(e) => {
+                self.poisoned = Some(e.to_string());
+                Err(e)
+            }
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join(FileName::Manifest(self.header.number).to_string())
+    }
+
+    /// Writes a new manifest file with the snapshot of `from`, makes it the live one, removes the
+    /// others. The order is rule D5: each step is durable before the next relies on it.
+    fn start(vfs: &Arc<dyn Vfs>, dir: &Path, from: Loaded) -> Result<Self> {
+        let newest = manifest_numbers(vfs.as_ref(), dir)?.into_iter().max().unwrap_or(0);
+        let header = Header {
+            uuid: from.uuid,
+            number: newest.max(from.number) + 1,
+            ticks_per_second: from.ticks_per_second,
+        };
+        let edit_number = from.edit_number + 1;
+        let mut bytes = header.encode().to_vec();
+        encode_frame(&header, edit_number, &from.version.snapshot(), &mut bytes)?;
+
+        let path = dir.join(FileName::Manifest(header.number).to_string());
+        let mut file = vfs.create_new(&path).map_err(|e| Error::io("create", &path, e))?;
+        file.append(&bytes)
+            .and_then(|()| file.sync_data(SyncPoint::ManifestFile))
+            .map_err(|e| Error::io("write", &path, e))?;
+        sync_dir(vfs.as_ref(), dir, SyncPoint::ManifestDirectory)?;
+        publish(vfs.as_ref(), dir, header.number)?;
+        remove_others(vfs.as_ref(), dir, header.number);
+        Ok(Self {
+            vfs: Arc::clone(vfs),
+            dir: dir.to_path_buf(),
+            header,
+            file,
+            edit_number,
+            snapshot_bytes: bytes.len() as u64,
+            version: Arc::new(from.version),
+            poisoned: None,
+        })
+    }
+}
+
+fn encode_frame(
+    header: &Header,
+    edit_number: u64,
+    edit: &VersionEdit,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let mut payload = Vec::new();
+    edit.encode(&mut payload);
+    if payload.len() > frame::PAYLOAD_BYTES_MAX {
+        return Err(Error::LimitExceeded(format!(
+            "a version edit of {} bytes; at most {} fit in the manifest",
+            payload.len(),
+            frame::PAYLOAD_BYTES_MAX
+        )));
+    }
+    frame::encode(header.seed(), edit_number, &payload, out);
+    Ok(())
+}
+
+/// Lets `CURRENT` name manifest `number`, whose bytes and name are durable.
+fn publish(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<()> {
+    let temporary = dir.join(FileName::Current.temporary());
+    let path = dir.join(FileName::Current.to_string());
+    match vfs.remove(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", temporary, e));
+        }
+        _ => {}
+    }
+    let mut file = vfs.create_new(&temporary).map_err(|e| Error::io("create", &temporary, e))?;
+    file.append(current::encode(number).as_bytes())
+        .and_then(|()| file.sync_data(SyncPoint::CurrentData))
+        .map_err(|e| Error::io("write", &temporary, e))?;
+    vfs.rename(&temporary, &path).map_err(|e| Error::io("rename to", &path, e))?;
+    sync_dir(vfs, dir, SyncPoint::CurrentDirectory)
+}
+
+fn sync_dir(vfs: &dyn Vfs, dir: &Path, point: SyncPoint) -> Result<()> {
+    vfs.sync_dir(dir, point).map_err(|e| Error::io("sync directory", dir, e))
+}
+
+fn manifest_numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
+    let entries = vfs.list(dir).map_err(|e| Error::io("list", dir, e))?;
+    let number = |name: &str| match FileName::parse(name) {
+        Some(FileName::Manifest(number)) => Some(number),
+        _ => None,
+    };
+    Ok(entries.iter().filter_map(|entry| number(entry.name.to_str()?)).collect())
+}
+
+/// Removes the manifests that `CURRENT` durably names no more. A failure is harmless: the next roll
+/// tries again.
+fn remove_others(vfs: &dyn Vfs, dir: &Path, live: u64) {
+    let numbers = manifest_numbers(vfs, dir).unwrap_or_default();
+    for number in numbers.into_iter().filter(|&number| number != live) {
+        let path = dir.join(FileName::Manifest(number).to_string());
+        if let Err(e) = vfs.remove(&path) {
+            tracing::warn!(path = %path.display(), error = %e, "an old manifest stays");
+        }
+    }
+}
+
+/// Refuses to make a store of a directory that holds more than an interrupted creation leaves.
+fn refuse_foreign_files(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+    let entries = vfs.list(dir).map_err(|e| Error::io("list", dir, e))?;
+    let foreign = entries.iter().find(|entry| match entry.name.to_str() {
+        Some(name) if name == FileName::Current.temporary() => false,
+        Some(name) => {
+            !matches!(FileName::parse(name), Some(FileName::Lock | FileName::Manifest(_)))
+        }
+        None => true,
+    });
+    match foreign {
+        None => Ok(()),
+        Some(entry) => Err(Error::NotAStore {
+            path: dir.to_path_buf(),
+            found: entry.name.to_string_lossy().into_owned(),
+        }),
+    }
+}

@@ -1,0 +1,44 @@
+//! What the store knows of a segment without opening it.
+
+use super::Timestamp;
+
+/// One segment as the manifest lists it: enough to prune by time and to recognise the right file.
+/// The segment's writer fills it in, the manifest stores it, and the reader checks the file against
+/// it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentMeta {
+    /// The number in the file's name; unique for ever within a store.
+    pub file_number: u64,
+    /// The size of the file in bytes.
+    pub file_bytes: u64,
+    /// The CRC32C that ends the footer; it covers the checksums of every other part.
+    pub footer_crc: u32,
+    /// The length of the footer in bytes; the last copy ends the file.
+    pub footer_bytes: u32,
+    /// Where the first copy of the footer starts, in bytes.
+    pub footer_twin_offset: u64,
+    /// The time of the earliest sample.
+    pub min_timestamp: Timestamp,
+    /// The time of the latest sample, inclusive.
+    pub max_timestamp: Timestamp,
+    /// The lowest seq whose samples may be in the segment.
+    pub min_seq: u64,
+    /// The highest seq whose samples may be in the segment, inclusive.
+    pub max_seq: u64,
+    /// The number of samples, stale markers included; at least 1.
+    pub samples: u64,
+    /// The number of series; at least 1.
+    pub series: u32,
+    /// Bits for what a reader must understand beyond format version 1; none are defined yet.
+    pub features: u32,
+    /// The number of merges behind the segment; 0 for a flush.
+    pub level: u8,
+}
+
+impl SegmentMeta {
+    /// Whether the segment's time range and the other's have an instant in common.
+    #[must_use]
+    pub fn overlaps_in_time(&self, other: &Self) -> bool {
+        self.min_timestamp <= other.max_timestamp && other.min_timestamp <= self.max_timestamp
+    }
+}
