@@ -37,6 +37,34 @@ impl fmt::Display for LineError {
 
 impl std::error::Error for LineError {}
 
+/// What is wrong in a line, before the reader of the line adds its number.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// Where in the line, in bytes.
+    pub(crate) offset: usize,
+    pub(crate) message: Cow<'static, str>,
+}
+
+impl Fault {
+    pub(crate) fn new(offset: usize, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { offset, message: message.into() }
+    }
+
+    pub(crate) fn in_line(self, line: u64, text: &[u8]) -> LineError {
+        LineError::at(line, text, self.offset, self.message)
+    }
+}
+
+/// Checks what both line formats ask of a line as a whole: its length and its encoding.
+pub(crate) fn checked_text(line: &[u8], bytes_max: usize) -> Result<&str, Fault> {
+    if line.len() > bytes_max {
+        let message = format!("the line is longer than the limit of {bytes_max} bytes");
+        return Err(Fault::new(bytes_max, message));
+    }
+    std::str::from_utf8(line)
+        .map_err(|e| Fault::new(e.valid_up_to(), "the text is not valid UTF-8"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -146,11 +146,33 @@ pub fn write(value: f64, out: &mut Vec<u8>) {
         write_with_exponent(value, out);
         Ok(())
     } else if value.abs() <= EXACT_INTEGER_MAX as f64 && value.trunc() == value {
-        write!(out, "{}", value as i64)
+        {
+            write_integer(value as i64, out);
+            Ok(())
+        }
     } else {
         write!(out, "{value}")
     };
     written.unwrap_or_else(|_| unreachable!("writing into a vector cannot fail"));
+}
+
+/// Appends an integer in decimal.
+pub fn write_integer(value: i64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[start..]);
 }
 
 /// The standard library's `1e-7` in the form `1e-07`.
@@ -278,6 +300,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn integers_are_written_in_full(value: i64) {
+            for value in [value, i64::MIN, i64::MAX, 0] {
+                let mut out = Vec::new();
+                write_integer(value, &mut out);
+                prop_assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+            }
+        }
+
         #[test]
         fn every_bit_pattern_reads_back(bits: u64) {
             let value = f64::from_bits(bits);

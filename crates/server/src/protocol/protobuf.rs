@@ -211,6 +211,25 @@ impl<'a> Reader<'a> {
         Ok(Reader { rest: bytes, end: self.offset() })
     }
 
+    /// Takes the next field if it is bytes with the one-byte `tag` and a length below 128: the common
+    /// case, without the cost of the general one.
+    #[inline]
+    pub(crate) fn take_short(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let (bytes, rest) = split_short(self.rest, tag)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    /// Skips fields such as [`Reader::take_short`] takes and says how many.
+    #[inline]
+    pub(crate) fn skip_short(&mut self, tag: u8) -> usize {
+        let mut count = 0;
+        while self.take_short(tag).is_some() {
+            count += 1;
+        }
+        count
+    }
+
     /// Skips the content of a field that is not known.
     pub(crate) fn skip(&mut self, tag: Tag) -> Result<(), WireError> {
         match tag.wire_type {
@@ -227,6 +246,16 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// Splits off a field of bytes with the one-byte `tag` and a length below 128.
+#[inline]
+pub(crate) fn split_short(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let ([first, len], rest) = bytes.split_first_chunk::<2>()?;
+    if *first != tag || *len >= 0x80 {
+        return None;
+    }
+    rest.split_at_checked(usize::from(*len))
 }
 
 /// Appends a varint.

@@ -16,6 +16,9 @@ use siltstone::Sample;
 
 use super::protobuf::{self, Reader, Tag, WireError, WireType};
 
+/// A label as sent: name and value, not checked for UTF-8.
+pub type RawLabel<'a> = (&'a [u8], &'a [u8]);
+
 /// What a request holds beyond float samples, so that the sender can be told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ignored {
@@ -113,14 +116,14 @@ impl<'a> TimeSeries<'a> {
                     message.bytes()?;
                     contiguous &= label_count == 0 || tag.offset == labels_end;
                     labels.get_or_insert(field);
+                    label_count += 1 + message.skip_short(LABEL_TAG);
                     labels_end = message.offset();
-                    label_count += 1;
                 }
                 2 => {
                     tag.expect(WireType::Bytes, "TimeSeries.samples")?;
                     message.bytes()?;
                     samples.get_or_insert(field);
-                    sample_count += 1;
+                    sample_count += 1 + message.skip_short(SAMPLE_TAG);
                 }
                 _ => ignore(&mut message, tag, ignored)?,
             }
@@ -187,6 +190,42 @@ fn ignore(message: &mut Reader<'_>, tag: Tag, ignored: &mut Ignored) -> Result<(
     message.bytes().map(|_| ())
 }
 
+/// The tag of `TimeSeries.labels`, and of `Label.name`: field 1, bytes.
+const LABEL_TAG: u8 = 0x0a;
+/// The tag of `TimeSeries.samples`, and of `Label.value`: field 2, bytes.
+const SAMPLE_TAG: u8 = 0x12;
+
+/// The label that `label` holds if it is written as every sender does: a short name, then a short
+/// value, and nothing else.
+#[inline]
+fn plain_label(label: &[u8]) -> Option<RawLabel<'_>> {
+    let (name, rest) = protobuf::split_short(label, LABEL_TAG)?;
+    let (value, rest) = protobuf::split_short(rest, SAMPLE_TAG)?;
+    rest.is_empty().then_some((name, value))
+}
+
+/// The sample that `sample` holds if it is written as every sender does: value, then timestamp.
+#[inline]
+fn plain_sample(sample: &[u8]) -> Option<Sample> {
+    let ([0x09, bits @ .., 0x10], varint) = sample.split_first_chunk::<10>()? else {
+        return None;
+    };
+    let value = f64::from_bits(u64::from_le_bytes(*bits));
+    let mut timestamp = 0u64;
+    let (last, groups) = varint.split_last()?;
+    // Nine groups of seven bits: longer ones take the general path.
+    if groups.len() > 8 || *last >= 0x80 {
+        return None;
+    }
+    for (i, byte) in varint.iter().enumerate() {
+        if *byte < 0x80 && i < groups.len() {
+            return None;
+        }
+        timestamp |= u64::from(byte & 0x7f) << (7 * i);
+    }
+    Some(Sample { timestamp: timestamp.cast_signed(), value })
+}
+
 /// Finds the next field 1 or 2 (as `number`) of a series whose fields have been checked.
 #[inline]
 fn next_field<'a>(reader: &mut Reader<'a>, number: u32) -> Result<Option<Reader<'a>>, WireError> {
@@ -213,7 +252,7 @@ impl<'a> LabelIter<'a> {
         Self { reader: Reader::new(labels_raw), left: usize::MAX }
     }
 
-    fn next_label(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, WireError> {
+    fn next_label(&mut self) -> Result<Option<RawLabel<'a>>, WireError> {
         let Some(mut label) = next_field(&mut self.reader, 1)? else { return Ok(None) };
         let (mut name, mut value) = (&[][..], &[][..]);
         while let Some(tag) = label.tag()? {
@@ -234,11 +273,16 @@ impl<'a> LabelIter<'a> {
 }
 
 impl<'a> Iterator for LabelIter<'a> {
-    type Item = Result<(&'a [u8], &'a [u8]), WireError>;
+    type Item = Result<RawLabel<'a>, WireError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
+        let start = self.reader.clone();
+        if let Some(label) = self.reader.take_short(LABEL_TAG).and_then(plain_label) {
+            return Some(Ok(label));
+        }
+        self.reader = start;
         let next = self.next_label().transpose();
         if !matches!(next, Some(Ok(_))) {
             self.left = 0;
@@ -281,6 +325,11 @@ impl Iterator for SampleIter<'_> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
+        let start = self.reader.clone();
+        if let Some(sample) = self.reader.take_short(SAMPLE_TAG).and_then(plain_sample) {
+            return Some(Ok(sample));
+        }
+        self.reader = start;
         let next = self.next_sample().transpose();
         if !matches!(next, Some(Ok(_))) {
             self.left = 0;

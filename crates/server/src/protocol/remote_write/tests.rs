@@ -204,13 +204,31 @@ fn after_an_error_the_iterator_ends() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn what_is_encoded_is_read_back(
         series in vec((vec(any::<(String, String)>(), 0..5), vec(any::<(i64, u64)>(), 0..9)), 0..5)
     ) {
         prop_assert_eq!(read(&encoded(&series)).unwrap().0, series);
+    }
+
+    #[test]
+    fn the_common_case_is_read_as_the_general_one(
+        mut content in vec(prop_oneof![Just(0u8), Just(1), Just(2), Just(0x0a), Just(0x12), Just(0x80), any::<u8>()], 0..16),
+        sample: bool,
+    ) {
+        if sample {
+            content.splice(0..0, [0x09, 1, 2, 3, 4, 5, 6, 7, 8, 0x10]);
+        }
+        let labels = field(1, &content);
+        let general = LabelIter::of_raw(&labels).next_label().transpose();
+        prop_assert_eq!(LabelIter::of_raw(&labels).next(), general);
+        let samples = field(2, &content);
+        let iter = SampleIter { reader: Reader::new(&samples), left: 1 };
+        let bits = |s: Sample| (s.timestamp, s.value.to_bits());
+        let general = iter.clone().next_sample().transpose().map(|s| s.map(bits));
+        prop_assert_eq!(iter.clone().next().map(|s| s.map(bits)), general);
     }
 
     #[test]
