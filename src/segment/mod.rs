@@ -35,7 +35,7 @@ pub use aggregate::{Aggregates, Extent, Sums};
 pub use cache::{BlockCache, CacheStats};
 pub use chunk_reader::{ChunkReader, Columns};
 pub use chunks::Chunks;
-pub use describe::{BytesByKind, Description, EncodingShare, SectionDescription};
+pub use describe::{BytesByKind, EncodingShare, SectionDescription, SegmentDescription};
 pub use footer::SectionTag;
 pub use group::ChunkEntry;
 pub use open::Segment;
