@@ -19,6 +19,7 @@ mod describe;
 mod footer;
 mod group;
 mod header;
+mod labels;
 mod open;
 mod span;
 mod time_table;
