@@ -13,7 +13,7 @@ use crate::memtable::Memtable;
 use crate::segment::{SegmentInfo, SegmentWriter};
 use crate::series::Registry;
 use crate::sys::Vfs;
-use crate::types::{SegmentMeta, TimeRange};
+use crate::types::SegmentMeta;
 
 /// Rows that a chunk should have at most.
 const CHUNK_ROWS: usize = 1024;
@@ -54,7 +54,7 @@ impl FlushJob<'_> {
             level: 0,
             min_seq: self.memtable.first_seq().expect("a sealed memtable has rows"),
             max_seq: self.memtable.last_seq().expect("a sealed memtable has rows"),
-            window_ticks: self.window_ticks,
+            ..SegmentInfo::default()
         };
         let mut writer = SegmentWriter::create(self.vfs, self.dir, self.file_number, info)?;
         let (mut timestamps, mut values) = (Vec::new(), Vec::new());
@@ -62,13 +62,11 @@ impl FlushJob<'_> {
         for slot in order {
             timestamps.clear();
             values.clear();
-            let range = TimeRange::ALL;
-            superseded +=
-                self.memtable.collect(slot, rows, range.start..range.end, &mut timestamps, &mut values)
-                    as u64;
+            let all = (i64::MIN, i64::MAX);
+            superseded += self.memtable.collect(slot, rows, all, &mut timestamps, &mut values);
             kept += timestamps.len() as u64;
             let labels = self.registry.labels(slot).expect("slots with samples have labels");
-            writer.begin_series(&labels)?;
+            writer.begin_series(&labels);
             for chunk in chunks(&timestamps, self.window_ticks) {
                 writer.chunk(&timestamps[chunk.clone()], &values[chunk])?;
             }

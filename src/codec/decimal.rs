@@ -6,6 +6,7 @@
 //! that decodes.
 
 use super::SUB_BLOCK_ROWS;
+use super::exceptions::{Exception, steps_between};
 
 /// The largest exponent: 10^22 is the last power of ten that a double holds exactly.
 pub(super) const EXPONENT_MAX: usize = 22;
@@ -87,7 +88,9 @@ pub(super) fn min_exponent(value: f64, hint: usize) -> Option<usize> {
 pub(super) struct DecimalEncoder {
     /// The integers of the last conversion; at the holes they repeat their neighbour.
     pub(super) ints: Vec<i64>,
-    /// Rows of the last conversion that are no decimals at its exponent, ascending.
+    /// Rows of the last conversion that are not exactly the decimal of their integer, ascending.
+    pub(super) exceptions: Vec<(u32, Exception)>,
+    /// Those among them whose integer means nothing.
     pub(super) holes: Vec<u32>,
     hint: usize,
 }
@@ -99,6 +102,7 @@ impl DecimalEncoder {
     pub(super) fn new() -> Self {
         Self {
             ints: Vec::with_capacity(SUB_BLOCK_ROWS),
+            exceptions: Vec::with_capacity(SUB_BLOCK_ROWS),
             holes: Vec::with_capacity(SUB_BLOCK_ROWS),
             hint: 0,
         }
@@ -110,7 +114,7 @@ impl DecimalEncoder {
         let guess = self.choose(values.iter().copied().step_by(step));
         if let Some(exponent) = guess {
             self.convert(values, exponent);
-            if self.holes.len() <= values.len() / 32 {
+            if self.exceptions.len() <= values.len() / 32 {
                 return guess;
             }
         }
@@ -152,6 +156,7 @@ impl DecimalEncoder {
     fn convert(&mut self, values: &[f64], exponent: usize) {
         let power = POWERS[exponent];
         self.holes.clear();
+        self.exceptions.clear();
         self.ints.clear();
         let mut differing = 0u64;
         self.ints.extend(values.iter().map(|&value| {
@@ -160,20 +165,41 @@ impl DecimalEncoder {
             int
         }));
         if differing != 0 {
-            self.convert_with_holes(values, exponent);
+            self.convert_with_exceptions(values, exponent);
         }
     }
 
-    fn convert_with_holes(&mut self, values: &[f64], exponent: usize) {
-        let mut last = values.iter().find_map(|&v| encode_one(v, exponent)).unwrap_or(0);
+    fn convert_with_exceptions(&mut self, values: &[f64], exponent: usize) {
+        let mut last = values.iter().find_map(|&v| nearest(v, exponent)).map_or(0, |(i, _)| i);
         for (row, (&value, int)) in values.iter().zip(&mut self.ints).enumerate() {
-            match encode_one(value, exponent) {
-                Some(i) => last = i,
-                None => self.holes.push(row as u32),
+            match nearest(value, exponent) {
+                Some((i, steps)) => {
+                    last = i;
+                    if steps != 0 {
+                        self.exceptions.push((row as u32, Exception::Near(steps)));
+                    }
+                }
+                None => {
+                    self.exceptions.push((row as u32, Exception::Bits(value.to_bits())));
+                    self.holes.push(row as u32);
+                }
             }
             *int = last;
         }
     }
+}
+
+/// The integer whose decimal is nearest to `value`, and the steps from that to `value`, if few.
+fn nearest(value: f64, exponent: usize) -> Option<(i64, i64)> {
+    if let Some(int) = encode_one(value, exponent) {
+        return Some((int, 0));
+    }
+    let scaled = value * POWERS[exponent];
+    if value == 0.0 || !scaled.is_finite() || scaled.abs() >= ROUNDER / 3.0 {
+        return None;
+    }
+    let int = round(scaled);
+    steps_between(decode_one(int, exponent), value).map(|steps| (int, steps))
 }
 
 #[cfg(test)]

@@ -1,66 +1,104 @@
-//! Values that the mode of their sub-block cannot express, kept as raw bits beside it.
+//! Rows that the decimals of their sub-block do not give exactly: the difference, or raw bits.
 //!
-//! A list of runs of equal bits, in row order, so that stale markers and stretches of NaN cost one
-//! entry each, and a marker seen before costs a byte or two. Applied last, over the decoded rows.
+//! A sum of doubles is often a decimal but for a few units in the last place: such a row keeps that
+//! distance, a byte. Other rows (markers, NaN, -0.0) keep their bits, in runs of equal ones, so that
+//! stale markers and stretches of NaN cost one entry each, and bits seen before cost a byte or two.
+//! Applied last, over the decoded rows.
 
-use super::varint::{get_u64, put_u64, take_array};
+use super::ordered;
+use super::varint::{get_i64, get_u64, put_i64, put_u64, take_array};
 use crate::types::DecodeError;
 
 const RUN: u64 = 1;
 const SAME_BITS: u64 = 2;
-const GAP_SHIFT: u32 = 2;
+const NEAR: u64 = 4;
+const FLAG_BITS: u32 = 3;
 
-/// Appends the runs of `values` at `rows` (ascending, not empty).
-pub(super) fn put(values: &[f64], rows: &[u32], out: &mut Vec<u8>) {
-    let bits_of = |row: u32| values[row as usize].to_bits();
-    let run_end = |&(a, b): &(&u32, &u32)| *b != *a + 1 || bits_of(*a) != bits_of(*b);
-    put_u64(out, 1 + rows.iter().zip(&rows[1..]).filter(run_end).count() as u64);
+const WHAT: &str = "exception of a value";
+
+/// Steps from one double to another are kept as such up to here; further apart, as bits.
+const NEAR_MAX: u64 = 1 << 13;
+
+/// How many doubles `to` lies above `from`, if they are near.
+pub(super) fn steps_between(from: f64, to: f64) -> Option<i64> {
+    let steps = ordered::from_bits(to.to_bits()).wrapping_sub(ordered::from_bits(from.to_bits()));
+    (steps.unsigned_abs() < NEAR_MAX).then_some(steps)
+}
+
+/// What a row is but for its decimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exception {
+    /// The double so many steps above the decimal.
+    Near(i64),
+    /// These bits, whatever the decimal.
+    Bits(u64),
+}
+
+/// Appends a list of (row, exception), rows ascending, not empty.
+pub(super) fn put(list: &[(u32, Exception)], out: &mut Vec<u8>) {
+    let is_run = |a: &(u32, Exception), b: &(u32, Exception)| b.0 == a.0 + 1 && b.1 == a.1;
+    put_u64(out, list.chunk_by(is_run).count() as u64);
     let (mut next_row, mut last_bits) = (0, None);
-    for run in rows.chunk_by(|&a, &b| b == a + 1 && bits_of(a) == bits_of(b)) {
-        let bits = bits_of(run[0]);
-        let is_run = if run.len() > 1 { RUN } else { 0 };
-        let is_same = if last_bits == Some(bits) { SAME_BITS } else { 0 };
-        put_u64(out, u64::from(run[0] - next_row) << GAP_SHIFT | is_same | is_run);
+    for run in list.chunk_by(is_run) {
+        let (row, exception) = run[0];
+        let mut head = u64::from(row - next_row) << FLAG_BITS;
+        head |= if run.len() > 1 { RUN } else { 0 };
+        head |= match exception {
+            Exception::Near(_) => NEAR,
+            Exception::Bits(bits) if last_bits == Some(bits) => SAME_BITS,
+            Exception::Bits(_) => 0,
+        };
+        put_u64(out, head);
         if run.len() > 1 {
             put_u64(out, run.len() as u64 - 2);
         }
-        if is_same == 0 {
-            out.extend_from_slice(&bits.to_le_bytes());
+        match exception {
+            Exception::Near(steps) => put_i64(out, steps),
+            Exception::Bits(bits) => {
+                if head & SAME_BITS == 0 {
+                    out.extend_from_slice(&bits.to_le_bytes());
+                }
+                last_bits = Some(bits);
+            }
         }
-        next_row = run[0] + run.len() as u32;
-        last_bits = Some(bits);
+        next_row = row + run.len() as u32;
     }
 }
 
-/// Takes the runs from `input` and hands each to `visit` as (first row, rows, bits). Every run lies
-/// within `rows`. Returns the number of exceptional rows.
-pub(super) fn take_runs(
-    input: &mut &[u8],
-    rows: usize,
-    mut visit: impl FnMut(usize, usize, u64),
-) -> Result<usize, DecodeError> {
-    const WHAT: &str = "exception of a value";
+/// Takes a list from `input` and applies it to `out`, which holds the decimals. Returns the number
+/// of exceptional rows.
+pub(super) fn take_and_apply(input: &mut &[u8], out: &mut [f64]) -> Result<usize, DecodeError> {
     let count = get_u64(input)?;
-    if count == 0 || count > rows as u64 {
+    if count == 0 || count > out.len() as u64 {
         return Err(DecodeError::Invalid(WHAT));
     }
-    let (mut next_row, mut bits, mut total) = (0, None, 0);
+    let (mut rest, mut bits, mut total) = (out, None, 0);
     for _ in 0..count {
         let head = get_u64(input)?;
         let len = if head & RUN == 0 { 1 } else { get_u64(input)?.saturating_add(2) };
-        let left = (rows - next_row) as u64;
-        let gap = head >> GAP_SHIFT;
+        let (gap, left) = (head >> FLAG_BITS, rest.len() as u64);
         if gap > left || len > left - gap {
             return Err(DecodeError::Invalid(WHAT));
         }
-        if head & SAME_BITS == 0 {
-            bits = Some(u64::from_le_bytes(take_array(input, WHAT)?));
+        let (run, after) = rest[gap as usize..].split_at_mut(len as usize);
+        match head & (NEAR | SAME_BITS) {
+            NEAR => {
+                let steps = get_i64(input)?;
+                for value in run.iter_mut() {
+                    let near = ordered::from_bits(value.to_bits()).wrapping_add(steps);
+                    *value = f64::from_bits(ordered::to_bits(near));
+                }
+            }
+            SAME_BITS => run.fill(bits.ok_or(DecodeError::Invalid(WHAT))?),
+            0 => {
+                let raw = f64::from_bits(u64::from_le_bytes(take_array(input, WHAT)?));
+                bits = Some(raw);
+                run.fill(raw);
+            }
+            _ => return Err(DecodeError::Invalid(WHAT)),
         }
-        let bits = bits.ok_or(DecodeError::Invalid(WHAT))?;
-        let (first, len) = (next_row + gap as usize, len as usize);
-        visit(first, len, bits);
-        next_row = first + len;
-        total += len;
+        total += run.len();
+        rest = after;
     }
     Ok(total)
 }
@@ -69,50 +107,61 @@ pub(super) fn take_runs(
 mod tests {
     use super::*;
 
-    const NAN: f64 = f64::NAN;
+    const NAN: Exception = Exception::Bits(0x7ff8_0000_0000_0000);
+    const NAN_BYTES: [u8; 8] = [0, 0, 0, 0, 0, 0, 0xf8, 0x7f];
 
-    fn round_trip(values: &[f64], rows: &[u32]) -> Vec<u8> {
+    fn round_trip(rows: usize, list: &[(u32, Exception)]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        put(values, rows, &mut bytes);
-        let mut read = vec![];
+        put(list, &mut bytes);
+        let mut expected = vec![1.5f64; rows];
+        for &(row, exception) in list {
+            expected[row as usize] = match exception {
+                Exception::Near(steps) => f64::from_bits((1.5f64.to_bits() as i64 + steps) as u64),
+                Exception::Bits(bits) => f64::from_bits(bits),
+            };
+        }
+        let mut out = vec![1.5; rows];
         let mut input = &bytes[..];
-        let total = take_runs(&mut input, values.len(), |first, len, bits| {
-            read.extend((first..first + len).map(|row| (row as u32, bits)));
-        });
-        assert_eq!(total, Ok(rows.len()));
+        assert_eq!(take_and_apply(&mut input, &mut out), Ok(list.len()));
         assert!(input.is_empty());
-        let expected: Vec<_> = rows.iter().map(|&r| (r, values[r as usize].to_bits())).collect();
-        assert_eq!(read, expected);
+        let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&out), bits(&expected));
         bytes
     }
 
     #[test]
-    fn runs_and_repeats_are_short() {
-        let bytes = round_trip(&[0.0, NAN, NAN, NAN, 0.0, NAN, -0.0], &[1, 2, 3, 5, 6]);
-        let nan = [0, 0, 0, 0, 0, 0, 0xf8, 0x7f];
-        let minus_zero = [0, 0, 0, 0, 0, 0, 0, 0x80];
-        let expected = [&[3, 1 << 2 | 1, 1][..], &nan, &[1 << 2 | 2], &[0], &minus_zero].concat();
-        assert_eq!(bytes, expected);
-        assert_eq!(round_trip(&[NAN; 1000], &(0..1000).collect::<Vec<_>>()).len(), 12);
+    fn runs_repeats_and_near_decimals_are_short() {
+        let near = Exception::Near(-2);
+        let list = [(1, NAN), (2, NAN), (3, NAN), (5, NAN), (6, near)];
+        let expected = [&[3, 1 << 3 | 1, 1][..], &NAN_BYTES, &[1 << 3 | 2], &[4, 3]].concat();
+        assert_eq!(round_trip(7, &list), expected);
+        let all: Vec<_> = (0..1000).map(|row| (row, NAN)).collect();
+        assert_eq!(round_trip(1000, &all).len(), 12);
     }
 
     #[test]
-    fn runs_outside_the_rows_are_refused() {
-        let nan = [0, 0, 0, 0, 0, 0, 0xf8, 0x7f];
-        for (bytes, rows) in [
-            ([&[1, 4 << 2][..], &nan].concat(), 4),
-            ([&[1, 1, 3][..], &nan].concat(), 4),
-            (
-                [&[1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1][..], &nan]
-                    .concat(),
-                4,
-            ),
-            (vec![0], 4),
-            (vec![5], 4),
-            (vec![1, 2], 4),
+    fn steps_count_doubles_and_only_a_few() {
+        assert_eq!(steps_between(0.3, 0.1 + 0.2), Some(1));
+        assert_eq!(steps_between(0.0, -0.0), Some(-1));
+        assert_eq!(steps_between(1.0, 1.1), None);
+        assert_eq!(steps_between(1.0, f64::NAN), None);
+        assert_eq!(steps_between(f64::NAN, -f64::NAN), None);
+    }
+
+    #[test]
+    fn entries_outside_the_rows_and_unknown_flags_are_refused() {
+        let overlong = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+        for bytes in [
+            [&[1, 4 << 3][..], &NAN_BYTES].concat(),
+            [&[1, 1, 3][..], &NAN_BYTES].concat(),
+            [&[1, 1][..], &overlong, &NAN_BYTES].concat(),
+            vec![0],
+            vec![5],
+            vec![1, SAME_BITS as u8],
+            vec![1, (SAME_BITS | NEAR) as u8, 0],
         ] {
-            let visited = take_runs(&mut &bytes[..], rows, |_, _, _| panic!("accepted"));
-            assert_eq!(visited, Err(DecodeError::Invalid("exception of a value")), "{bytes:?}");
+            let applied = take_and_apply(&mut &bytes[..], &mut [0.0; 4]);
+            assert_eq!(applied, Err(DecodeError::Invalid(WHAT)), "{bytes:?}");
         }
     }
 }

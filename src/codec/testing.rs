@@ -94,3 +94,16 @@ pub(super) fn hostile(bytes: &[u8], mut decode: impl FnMut(&[u8]) -> Result<(), 
         let _: Result<(), DecodeError> = decode(&random);
     }
 }
+
+/// The examples of FORMAT.md under `heading`: (title, bytes). An example is a line
+/// `- title: \`hex hex ..\``.
+pub(super) fn examples(heading: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let section = include_str!("FORMAT.md").split("\n## ").find(|s| s.starts_with(heading));
+    let byte = |hex| u8::from_str_radix(hex, 16).unwrap();
+    section
+        .unwrap_or_else(|| panic!("FORMAT.md has no section {heading}"))
+        .lines()
+        .filter_map(|line| line.strip_prefix("- ")?.split_once(": `"))
+        .map(|(title, hex)| (title, hex.trim_end_matches('`').split(' ').map(byte).collect()))
+        .collect()
+}

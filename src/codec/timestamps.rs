@@ -68,7 +68,7 @@ pub fn decode_timestamps(bytes: &[u8], out: &mut [Timestamp]) -> Result<(), Deco
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{hostile, i64_columns};
+    use super::super::testing::{examples, hostile, i64_columns};
     use super::*;
     use proptest::prelude::*;
 
@@ -131,5 +131,26 @@ mod tests {
         let rows = DecodeError::Invalid("number of rows");
         assert_eq!(decode_timestamps(&[], &mut []), Err(rows));
         assert_eq!(decode_timestamps(&[0; 4], &mut vec![0; ROWS_MAX + 1]), Err(rows));
+    }
+
+    #[test]
+    fn the_examples_of_the_format_are_what_is_written() {
+        let start = 1_700_000_000_000i64;
+        let late = [0, 3, 0, 0, 1, 0, 0, 250, 0, 2];
+        let actual: Vec<(&str, Vec<u8>)> = [
+            ("every 15 s", (0..4).map(|i| start + 15_000 * i).collect::<Vec<_>>()),
+            (
+                "every second, some late",
+                (0..10).map(|i| start + 1000 * i + late[i as usize]).collect(),
+            ),
+            ("one timestamp, -1", vec![-1]),
+        ]
+        .map(|(title, timestamps)| (title, round_trip(&timestamps)))
+        .into();
+        for (title, bytes) in &actual {
+            let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            println!("- {title}: `{}`", hex.join(" "));
+        }
+        assert_eq!(examples("Timestamps"), actual);
     }
 }

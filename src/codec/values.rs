@@ -172,6 +172,7 @@ impl ValueEncoder {
         let split = out.len();
         if let Some(encoding) = decimal
             && split - start <= DENSE_BYTES_PER_ROW * values.len()
+            && encoding.exceptions as usize <= values.len() / 16
         {
             return encoding;
         }
@@ -196,14 +197,14 @@ impl ValueEncoder {
 
     fn put_decimal(&mut self, values: &[f64], out: &mut Vec<u8>) -> Option<Encoding> {
         let exponent = self.decimal.encode(values)?;
-        let DecimalEncoder { ints, holes, .. } = &self.decimal;
-        let tag = if holes.is_empty() { TAG_DECIMAL } else { TAG_DECIMAL_EXCEPTIONS };
+        let DecimalEncoder { ints, exceptions, holes, .. } = &self.decimal;
+        let tag = if exceptions.is_empty() { TAG_DECIMAL } else { TAG_DECIMAL_EXCEPTIONS };
         out.push(tag | (exponent as u8) << TAG_BITS);
         let head = self.residual.encode(ints, holes, &ORDERS, self.form, out);
-        if !holes.is_empty() {
-            exceptions::put(values, holes, out);
+        if !exceptions.is_empty() {
+            exceptions::put(exceptions, out);
         }
-        Some(Encoding::residuals(Mode::Decimal, exponent, &head, holes.len()))
+        Some(Encoding::residuals(Mode::Decimal, exponent, &head, exceptions.len()))
     }
 
     fn put_ordered(&mut self, values: &[f64], out: &mut Vec<u8>) -> Encoding {
@@ -308,9 +309,7 @@ fn decode_sub_block(input: &mut &[u8], out: &mut [f64]) -> Result<(usize, Encodi
         TAG_DECIMAL_EXCEPTIONS => {
             let out = &mut out[..rows];
             let head = decode_decimals(input, exponent, out)?;
-            let exceptions = exceptions::take_runs(input, rows, |first, len, bits| {
-                out[first..first + len].fill(f64::from_bits(bits));
-            })?;
+            let exceptions = exceptions::take_and_apply(input, out)?;
             Encoding::residuals(Mode::Decimal, exponent, &head, exceptions)
         }
         TAG_ORDERED => {
@@ -355,7 +354,7 @@ fn decode_ordered(input: &mut &[u8], out: &mut [f64]) -> Result<Head, DecodeErro
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{f64_columns, hostile};
+    use super::super::testing::{examples, f64_columns, hostile};
     use super::*;
     use proptest::prelude::*;
 
@@ -490,5 +489,60 @@ mod tests {
         assert_eq!(decode_f64(&[], &mut []), Err(rows));
         assert_eq!(decode_f64(&[0, 0], &mut vec![0.0; ROWS_MAX + 1]), Err(rows));
         assert_eq!(describe_f64(&[0, 0], usize::MAX), Err(rows));
+    }
+
+    /// The columns of FORMAT.md's examples, in its order, and the form that they are in.
+    fn example_columns() -> Vec<(&'static str, Form, Vec<f64>)> {
+        let stale = f64::from_bits(crate::types::STALE_MARKER_BITS);
+        let row = |f: fn(i32) -> f64| (0..10).map(f).collect::<Vec<f64>>();
+        let mut late = row(|i| f64::from(100 + 5 * i + i % 2));
+        late[5] = 9000.0;
+        let packed = Form::Packed;
+        vec![
+            ("constant 1.5", packed, vec![1.5; 3]),
+            ("constant stale marker", packed, vec![stale; 3]),
+            ("0.1, 0.2, 0.4, 0.3", packed, vec![0.1, 0.2, 0.4, 0.3]),
+            ("0, 4096, 12288, 8192", packed, vec![0.0, 4096.0, 12288.0, 8192.0]),
+            ("squares of 0 to 9", packed, row(|i| f64::from(i * i))),
+            ("counter with a jump", packed, late),
+            ("1, 2, stale, stale, 5", packed, vec![1.0, 2.0, stale, stale, 5.0]),
+            ("0.1, 0.2, 0.1 + 0.2, 0.4", packed, vec![0.1, 0.2, 0.1 + 0.2, 0.4]),
+            (
+                "0.1f32, 0.2f32, 0.3f32, 0.4f32",
+                packed,
+                [0.1f32, 0.2, 0.3, 0.4].map(f64::from).into(),
+            ),
+            ("infinity, -0.0", packed, vec![f64::INFINITY, -0.0]),
+            (
+                "nibble planes of 10, 12, 11, 14, 9, 12",
+                Form::Planes,
+                vec![10.0, 12.0, 11.0, 14.0, 9.0, 12.0],
+            ),
+        ]
+    }
+
+    #[test]
+    fn the_examples_of_the_format_are_what_is_written() {
+        let examples = examples("Values");
+        let columns = example_columns();
+        let actual: Vec<(&str, Vec<u8>)> = columns
+            .iter()
+            .map(|(title, form, values)| {
+                let mut bytes = Vec::new();
+                ValueEncoder::with_form(*form).encode_f64(values, &mut bytes);
+                (*title, bytes)
+            })
+            .collect();
+        for (title, bytes) in &actual {
+            let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            println!("- {title}: `{}`", hex.join(" "));
+        }
+        assert_eq!(examples, actual);
+        for ((_, bytes), (title, _, values)) in examples.iter().zip(&columns) {
+            let mut out = vec![0.0; values.len()];
+            decode_f64(bytes, &mut out).unwrap();
+            let same = out.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "{title} decodes to {out:?}");
+        }
     }
 }

@@ -288,6 +288,15 @@ impl Core {
         }
     }
 
+    /// Proves the frames before it durable to a later reader of the log.
+    pub(super) fn write_sync_frame(&self, commit: &mut Commit) -> Result<()> {
+        let Some(wal) = commit.wal.as_mut().filter(|wal| wal.is_open()) else { return Ok(()) };
+        wal.write_sync_frame()?;
+        commit.unsynced_since = None;
+        self.durable.rise_to(wal.durable_seq());
+        Ok(())
+    }
+
     /// Refuses samples outside the age limits.
     fn check_times(&self, timestamps: &[i64]) -> Result<()> {
         let (age, ahead) = (self.options.age_max, self.options.ahead_max);
@@ -302,10 +311,14 @@ impl Core {
         for &timestamp in timestamps {
             let t = i128::from(timestamp);
             if oldest.is_some_and(|oldest| t < oldest) {
-                return Err(Error::InvalidArgument(format!("the timestamp {timestamp} is older than allowed")));
+                return Err(Error::InvalidArgument(format!(
+                    "the timestamp {timestamp} is older than allowed"
+                )));
             }
             if newest.is_some_and(|newest| t > newest) {
-                return Err(Error::InvalidArgument(format!("the timestamp {timestamp} is too far in the future")));
+                return Err(Error::InvalidArgument(format!(
+                    "the timestamp {timestamp} is too far in the future"
+                )));
             }
         }
         Ok(())

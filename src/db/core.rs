@@ -17,7 +17,8 @@ use crate::manifest::{Manifest, Version};
 use crate::memtable::Memtable;
 use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
-use crate::sys::{Clock, LockGuard, Vfs};
+use crate::sys::{Clock, Executor, LockGuard, Vfs};
+use crate::types::SegmentMeta;
 
 /// Everything that the handles and threads of one open store share.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(super) struct Core {
     pub(super) ticks_per_second: u64,
     pub(super) registry: Arc<Registry>,
     pub(super) cache: Arc<BlockCache>,
+    /// Decodes for queries.
+    pub(super) executor: Executor,
     pub(super) queue: Queue,
     /// The log and the active memtable's writer: held by the commit leader.
     pub(super) commit: Mutex<Commit>,
@@ -44,7 +47,8 @@ pub(super) struct Core {
     fault: OnceLock<String>,
     pub(super) closed: AtomicBool,
     pub(super) wake: Wake,
-    _lock: Box<dyn LockGuard>,
+    /// Held until the store is closed.
+    pub(super) lock: Mutex<Option<Box<dyn LockGuard>>>,
 }
 
 /// What [`Core`] is made of when a store has been opened.
@@ -54,6 +58,7 @@ pub(super) struct Parts {
     pub(super) manifest: Manifest,
     pub(super) registry: Arc<Registry>,
     pub(super) cache: Arc<BlockCache>,
+    pub(super) executor: Executor,
     pub(super) commit: Commit,
     pub(super) live: Live,
     pub(super) last_seq: u64,
@@ -69,8 +74,17 @@ pub(super) struct Live {
     /// Oldest first.
     pub(super) sealed: Vec<Arc<Generation>>,
     pub(super) version: Arc<Version>,
-    /// Those of `version`, in its order.
+    /// Those of `version` that could be opened, the oldest first.
     pub(super) segments: Vec<Arc<Segment>>,
+    /// Those that could not: what overlaps them in time answers with their error.
+    pub(super) broken: Vec<Arc<Broken>>,
+}
+
+/// A segment that is listed and cannot be opened.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) meta: SegmentMeta,
+    pub(super) error: Error,
 }
 
 /// One memtable and the log files that hold its batches.
@@ -101,6 +115,7 @@ impl Core {
             options: parts.options,
             registry: parts.registry,
             cache: parts.cache,
+            executor: parts.executor,
             queue: Queue::default(),
             commit: Mutex::new(parts.commit),
             flush: Mutex::new(FlushState { manifest: parts.manifest }),
@@ -113,7 +128,7 @@ impl Core {
             fault: OnceLock::new(),
             closed: AtomicBool::new(false),
             wake: Wake::default(),
-            _lock: parts.lock,
+            lock: Mutex::new(Some(parts.lock)),
         }
     }
 
@@ -154,6 +169,11 @@ impl Core {
 
     pub(super) fn lock_flush(&self) -> MutexGuard<'_, FlushState> {
         self.flush.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets another process open the store.
+    pub(super) fn unlock(&self) {
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Refuses writes from here on; the first fault is kept.

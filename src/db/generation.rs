@@ -8,7 +8,7 @@
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::commit::Commit;
-use super::core::{Core, FlushState, Generation, Live};
+use super::core::{Core, FlushState, Generation};
 use crate::error::{Error, Result};
 use crate::flush::{FlushJob, Flushed};
 use crate::manifest::{VersionEdit, WalCovered};
@@ -75,6 +75,17 @@ impl Core {
         commit.next_ref = 0;
         self.wake.request_flush();
         Ok(next)
+    }
+
+    /// Turns everything in memory into segments.
+    pub(super) fn flush_all(&self) -> Result<()> {
+        let mut commit = self.lock_commit();
+        if self.live().active.memtable.published() > 0 {
+            self.rotate(&mut commit)?;
+        }
+        drop(commit);
+        while self.flush_oldest()? {}
+        Ok(())
     }
 
     pub(super) fn new_generation(&self, number: u32) -> Generation {
@@ -155,13 +166,14 @@ impl Core {
         let opened = Segment::open(
             self.vfs(),
             &self.dir,
+            self.uuid,
             &flushed.meta,
             self.options.read_mode,
             Arc::clone(&self.cache),
         )?;
         self.publish(|live| {
             live.sealed.retain(|sealed| !Arc::ptr_eq(sealed, generation));
-            live.segments = segments_in_order(live, &version.segments(), opened);
+            live.segments.push(opened);
             live.version = version;
         });
         self.remove_logs_below(wal_end);
@@ -175,16 +187,11 @@ impl Core {
             dir: &self.dir,
             uuid: self.uuid,
             file_number: self.new_file_number(),
-            window_ticks: self.window_ticks(),
+            window_ticks: self.options.window_ticks(self.ticks_per_second),
             memtable: &generation.memtable,
             registry: &generation.registry,
         };
         job.run()
-    }
-
-    /// Ticks of the window that chunks do not cross.
-    pub(super) fn window_ticks(&self) -> i64 {
-        self.options.window_ticks(self.ticks_per_second)
     }
 
     /// Removes log files that the manifest covers. A failure is harmless: replay skips them, and the
@@ -200,7 +207,9 @@ impl Core {
                 let path = self.dir.join(&entry.name);
                 match self.vfs().remove(&path) {
                     Ok(()) => removed = true,
-                    Err(error) => tracing::warn!(path = %path.display(), %error, "a log file stays"),
+                    Err(error) => {
+                        tracing::warn!(path = %path.display(), %error, "a log file stays")
+                    }
                 }
             }
         }
@@ -222,19 +231,6 @@ impl Core {
     fn pinned(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<Memtable>>> {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The open segments in the order of the version: those that were open, and `opened`.
-fn segments_in_order(
-    live: &Live,
-    metas: &[Arc<crate::types::SegmentMeta>],
-    opened: Arc<Segment>,
-) -> Vec<Arc<Segment>> {
-    let find = |number: u64| live.segments.iter().find(|s| s.meta().file_number == number).cloned();
-    metas
-        .iter()
-        .map(|meta| find(meta.file_number).unwrap_or_else(|| Arc::clone(&opened)))
-        .collect()
 }
 
 /// What a new log file needs to know.

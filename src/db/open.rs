@@ -4,22 +4,24 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::commit::Commit;
-use super::core::{Core, Generation, Live, Parts};
+use super::core::{Broken, Core, Generation, Live, Parts};
 use super::generation::{CreateWal, create_wal};
 use super::options::Options;
 use super::replay::{Prefix, Recovered, Replay, wal_numbers};
 use super::report::{Finding, OpenReport};
 use crate::error::{Error, Result};
 use crate::flush::FlushJob;
-use crate::manifest::{Manifest, StoreOptions, VersionEdit, WalCovered};
+use crate::manifest::{Manifest, StoreOptions, Version, VersionEdit, WalCovered};
 use crate::memtable::Memtable;
 use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
-use crate::sys::{LockGuard, SyncPoint, Vfs, random_bytes};
+use crate::sys::{Executor, LockGuard, SyncPoint, Vfs, random_bytes};
 use crate::types::{FileName, TEMPORARY_SUFFIX};
 
 /// Ticks per second of a store that is created without saying.
 const TICKS_PER_SECOND: u64 = 1000;
+
+type OpenSegments = (Vec<Arc<Segment>>, Vec<Arc<Broken>>);
 
 /// A store in the course of being opened.
 struct Opening<'a> {
@@ -83,8 +85,7 @@ fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn LockGuard>> {
 fn open_manifest(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Manifest> {
     let wanted = options.ticks_per_second;
     if !Manifest::exists(&**vfs, dir)? {
-        let uuid =
-            random_bytes::<16>().map_err(|e| Error::io("draw random bytes for", dir, e))?;
+        let uuid = random_bytes::<16>().map_err(|e| Error::io("draw random bytes for", dir, e))?;
         let ticks_per_second = if wanted == 0 { TICKS_PER_SECOND } else { wanted };
         return Manifest::create(vfs, dir, uuid, StoreOptions { ticks_per_second });
     }
@@ -231,20 +232,10 @@ impl Opening<'_> {
         let cache_bytes = usize::try_from(self.options.cache_bytes_max()).unwrap_or(usize::MAX);
         let cache = Arc::new(BlockCache::new(cache_bytes));
         let version = Arc::clone(self.manifest.version());
-        let mut segments = Vec::with_capacity(version.segments().len());
-        for meta in version.segments() {
-            let mode = self.options.read_mode;
-            let segment = Segment::open(self.vfs(), self.dir, meta, mode, Arc::clone(&cache))?;
-            if let Some(error) = segment.fault() {
-                let path = self.dir.join(FileName::Segment(meta.file_number).to_string());
-                self.report.findings.push(Finding::of(path, &error));
-            }
-            segments.push(segment);
-        }
-        let key = random_bytes::<32>()
-            .map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
-        let registry =
-            Arc::new(Registry::new(key, self.options.labels, self.options.series_max()));
+        let (segments, broken) = self.open_segments(&version, &cache)?;
+        let key =
+            random_bytes::<32>().map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
+        let registry = Arc::new(Registry::new(key, self.options.labels, self.options.series_max()));
         let last_seq = recovered.last_seq.max(version.last_seq());
         let number = recovered.memtable.generation() + 1;
         registry.set_generation(number);
@@ -270,13 +261,40 @@ impl Opening<'_> {
             manifest: self.manifest,
             registry,
             cache,
+            executor: Executor::with_threads(self.options.query_threads)
+                .map_err(|e| Error::io("start threads for", self.dir, e))?,
             commit: Commit::new(wal, recovered.predecessor, last_seq),
-            live: Live { active, sealed, version, segments },
+            live: Live { active, sealed, version, segments, broken },
             last_seq,
             next_file_number: self.next_file_number,
             report: self.report,
             lock,
         })
+    }
+
+    /// Opens what the manifest lists. A segment that is missing or has the wrong size is a finding:
+    /// the others go on, and queries that would need it answer with its error.
+    fn open_segments(
+        &mut self,
+        version: &Version,
+        cache: &Arc<BlockCache>,
+    ) -> Result<OpenSegments> {
+        let (mut segments, mut broken) = (Vec::new(), Vec::new());
+        let uuid = self.manifest.uuid();
+        for meta in version.segments() {
+            let mode = self.options.read_mode;
+            match Segment::open(self.vfs(), self.dir, uuid, meta, mode, Arc::clone(cache)) {
+                Ok(segment) => segments.push(segment),
+                Err(error @ Error::UnsupportedVersion { .. }) => return Err(error),
+                Err(error) => {
+                    let path = self.dir.join(FileName::Segment(meta.file_number).to_string());
+                    self.report.findings.push(Finding::of(path, &error));
+                    broken.push(Arc::new(Broken { meta: **meta, error }));
+                }
+            }
+        }
+        segments.sort_by_key(|segment| (segment.meta().max_seq, segment.meta().file_number));
+        Ok((segments, broken))
     }
 
     /// The log file for the first batches; `None` on a full disk, where the first write tries again.

@@ -1,10 +1,16 @@
 //! What the store counts about itself. Counting never decides anything.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+
+use super::core::Core;
+use crate::segment::Segment;
+use crate::sys::Vfs;
+use crate::types::{FileName, TEMPORARY_SUFFIX};
 
 /// Longest latency that is told apart: an hour, in microseconds.
 const LATENCY_US_MAX: u64 = 3_600_000_000;
@@ -16,8 +22,6 @@ const LATENCY_US_MAX: u64 = 3_600_000_000;
 pub struct Stats {
     /// Series in the registry: those with samples in memory or written lately.
     pub active_series: u64,
-    /// Series made active.
-    pub series_created: u64,
     /// Samples in segments and memtables; a sample that is written twice counts twice until a flush.
     pub samples: u64,
     /// Segments.
@@ -68,14 +72,53 @@ pub struct Stats {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BytesByKind {
-    /// Segments, whole.
-    pub segments: u64,
+    /// Value blocks of segments, with their padding.
+    pub values: u64,
+    /// Timestamp blocks of segments and their table, both copies.
+    pub timestamps: u64,
+    /// Label index and chunk index of segments.
+    pub index: u64,
+    /// Headers and footers of segments, and segments whose footer cannot be read.
+    pub other_segment: u64,
     /// Write-ahead log files.
     pub wal: u64,
     /// Manifest and `CURRENT`.
     pub manifest: u64,
     /// Files set aside in `quarantine/`.
     pub quarantine: u64,
+}
+
+impl BytesByKind {
+    /// Sums up the files of the store in `dir`, with its open segments; what cannot be listed counts
+    /// as nothing.
+    pub(super) fn of(vfs: &dyn Vfs, dir: &Path, segments: &[Arc<Segment>]) -> Self {
+        let mut bytes = Self::default();
+        let mut known = 0;
+        for segment in segments {
+            let Ok(of_segment) = segment.bytes_by_kind() else { continue };
+            known += segment.meta().file_bytes;
+            bytes.values += of_segment.values;
+            bytes.timestamps += of_segment.timestamps;
+            bytes.index += of_segment.chunk_index + of_segment.labels;
+            bytes.other_segment += of_segment.other;
+        }
+        let mut listed = 0;
+        for entry in vfs.list(dir).unwrap_or_default() {
+            let name = entry.name.to_string_lossy();
+            match FileName::parse(name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(&name)) {
+                Some(FileName::Segment(_)) => listed += entry.len,
+                Some(FileName::Wal(_)) => bytes.wal += entry.len,
+                Some(FileName::Manifest(_) | FileName::Current) => bytes.manifest += entry.len,
+                Some(FileName::Quarantine) => {
+                    let set_aside = vfs.list(&dir.join(&*name)).unwrap_or_default();
+                    bytes.quarantine += set_aside.iter().map(|entry| entry.len).sum::<u64>();
+                }
+                Some(FileName::Lock) | None => {}
+            }
+        }
+        bytes.other_segment += u64::saturating_sub(listed, known);
+        bytes
+    }
 }
 
 /// A summary of latencies, in microseconds. Percentiles are exact to two digits.
@@ -136,7 +179,6 @@ pub(super) struct Counters {
     pub(super) batches_written: Counter,
     pub(super) samples_written: Counter,
     pub(super) samples_superseded: Counter,
-    pub(super) series_created: Counter,
     pub(super) flushes: Counter,
     pub(super) flush_failures: Counter,
     pub(super) stalls: Counter,
@@ -158,5 +200,46 @@ impl Counter {
 
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Core {
+    /// Reads every counter and gauge.
+    pub(super) fn stats(&self) -> Stats {
+        let live = self.live();
+        let generations = || live.sealed.iter().chain([&live.active]);
+        let in_memory: u64 = generations().map(|g| u64::from(g.memtable.published())).sum();
+        let in_segments: u64 = live.version.segments().iter().map(|meta| meta.samples).sum();
+        let (last_seq, unsynced_since) = {
+            let commit = self.lock_commit();
+            (commit.last_seq, commit.unsynced_since)
+        };
+        let unsynced = unsynced_since.map(|since| self.clock().monotonic().saturating_sub(since));
+        let counters = &self.counters;
+        Stats {
+            active_series: self.registry.len() as u64,
+            samples: in_memory + in_segments,
+            segments: live.version.segments().len() as u64,
+            bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir, &live.segments),
+            memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
+            registry_bytes: self.registry.memory_bytes() as u64,
+            cache_bytes: self.cache.stats().bytes as u64,
+            memory_budget_bytes: self.options.memory_budget_bytes,
+            memtables_sealed: live.sealed.len() as u64,
+            last_seq,
+            durable_seq: self.durable.get(),
+            wal_unsynced_ms: unsynced.map_or(0, |d| d.as_millis() as u64),
+            batches_written: counters.batches_written.get(),
+            samples_written: counters.samples_written.get(),
+            samples_superseded: counters.samples_superseded.get(),
+            flushes: counters.flushes.get(),
+            flush_failures: counters.flush_failures.get(),
+            stalls: counters.stalls.get(),
+            corruption: counters.corruption.get() + self.report.findings.len() as u64,
+            write: counters.write.read(),
+            fsync: counters.fsync.read(),
+            flush: counters.flush.read(),
+            scan: counters.scan.read(),
+        }
     }
 }

@@ -99,10 +99,9 @@ impl EncodedBatch {
         columns.values.iter().for_each(|v| buffer.extend_from_slice(&v.to_le_bytes()));
         match mode {
             TimestampMode::Equal => {}
-            TimestampMode::Offsets => columns
-                .timestamps
-                .iter()
-                .for_each(|t| buffer.extend_from_slice(&(t.wrapping_sub(base) as u32).to_le_bytes())),
+            TimestampMode::Offsets => columns.timestamps.iter().for_each(|t| {
+                buffer.extend_from_slice(&(t.wrapping_sub(base) as u32).to_le_bytes())
+            }),
             TimestampMode::Full => {
                 columns.timestamps.iter().for_each(|t| buffer.extend_from_slice(&t.to_le_bytes()));
             }
@@ -230,8 +229,9 @@ impl<'a> BatchView<'a> {
     /// newer format.
     pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
         let fixed = payload.get(..FIXED_BYTES).ok_or(DecodeError::Truncated("batch header"))?;
-        let word =
-            |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let word = |at: usize| {
+            u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
+        };
         let (runs, rows) = (word(0) as usize, word(4) as usize);
         if fixed[26] != KIND_F64 {
             return Err(DecodeError::Newer { found: u32::from(fixed[26]), supported: 1 });
