@@ -19,7 +19,7 @@ use siltstone_peerbench::{Interrupt, RigError};
 
 use crate::export;
 use crate::ledger::{Check, Damage, METRIC, Part, tally};
-use crate::load;
+use crate::load::{self, Signals};
 use crate::verdict::Verdict;
 
 /// Loops that share their series.
@@ -59,8 +59,9 @@ pub(crate) struct Plan<'p> {
     pub(crate) seed: u64,
 }
 
-/// Ends a server and leaves its directory as the crash leaves it.
-pub(crate) type Crash<'c> = dyn FnMut(&mut Process) -> Result<(), RigError> + 'c;
+/// Ends a server and leaves its directory as the crash leaves it; may tell the writers whom not to
+/// believe any more.
+pub(crate) type Crash<'c> = dyn FnMut(&mut Process, &Signals) -> Result<(), RigError> + 'c;
 
 /// Loops and prints a report.
 ///
@@ -166,7 +167,7 @@ impl<'p> Looping<'p> {
             let wait = self.some_ms(RECOVERY_MS_MAX);
             let mut server = self.spawn()?;
             self.interrupt.sleep(wait)?;
-            crash(&mut server)?;
+            crash(&mut server, &Signals::default())?;
             self.recovery_crashes += 1;
         }
         self.start()
@@ -186,9 +187,9 @@ impl<'p> Looping<'p> {
         }
         let wait = self.some_ms(LOAD_MS_MAX);
         let interrupt = self.interrupt;
-        load::run(self.address, &mut self.epochs[epoch as usize], |_| {
+        load::run(self.address, &mut self.epochs[epoch as usize], |signals| {
             interrupt.sleep(wait)?;
-            crash(server)
+            crash(server, signals)
         })
     }
 

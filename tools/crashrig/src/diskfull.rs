@@ -78,12 +78,12 @@ fn cycle(
     let first_ms = now.as_millis() as i64 - AGE_MS;
     let mut parts: Vec<Part> =
         (0..WRITERS).map(|writer| Part::new(0, writer, SERIES, first_ms)).collect();
-    let resumed = load::run(address, &mut parts, |signals| {
+    let (resumed, failed) = load::run(address, &mut parts, |signals| {
         fill(signals, &mut server, interrupt)?;
         interrupt.sleep(REFUSING_FOR)?;
         answers_reads(address)?;
         disk.resize(DISK_MIB * 4)?;
-        resume(signals, &mut server, interrupt)
+        Ok((resume(signals, &mut server, interrupt)?, signals.failed()))
     })?;
     let mut damage = check(address, &mut parts)?;
     server.kill()?;
@@ -107,6 +107,8 @@ fn cycle(
         println!("  {line}");
     }
     verdict.require(resumed.is_some(), format!("no write was taken within {RESUME_WITHIN:?}"));
+    verdict
+        .require(failed == 0, format!("{failed} writes were answered with another error than 503"));
     verdict.require(damage.is_none(), "damage was found");
     verdict.require(status.success(), format!("SIGTERM: {status}"));
     Ok(())
@@ -115,7 +117,7 @@ fn cycle(
 /// Waits until the server refuses.
 fn fill(signals: &Signals, server: &mut Process, interrupt: &Interrupt) -> Result<(), RigError> {
     let started = Instant::now();
-    while signals.refused() == 0 {
+    while signals.refused() + signals.failed() == 0 {
         if started.elapsed() > FILL_TIMEOUT {
             return Err(server.failed(&format!("did not refuse writes within {FILL_TIMEOUT:?}")));
         }

@@ -39,5 +39,5 @@ pub(crate) fn run(
         loops,
         seed,
     };
-    crash_loop::run(&plan, &mut |server| server.kill(), interrupt)
+    crash_loop::run(&plan, &mut |server, _| server.kill(), interrupt)
 }

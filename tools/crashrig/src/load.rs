@@ -25,14 +25,21 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     stop: AtomicBool,
+    distrusted: AtomicBool,
     acknowledged: AtomicU64,
     refused: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Signals {
     /// Asks the writers to end after their current request.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on an answer proves nothing: its request stays in doubt.
+    pub(crate) fn distrust(&self) {
+        self.distrusted.store(true, Ordering::SeqCst);
     }
 
     /// Requests answered with a success so far.
@@ -43,6 +50,11 @@ impl Signals {
     /// Requests answered with 429 or 503 so far.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Requests answered with another server error so far; they are in doubt too.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 }
 
@@ -81,13 +93,19 @@ fn write(address: SocketAddr, part: &mut Part, signals: &Signals) -> Result<(), 
         let Ok(response) = client.post(WRITE_PATH, HEADERS, &body) else {
             return Ok(());
         };
+        if signals.distrusted.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         if response.is_success() {
             part.acknowledged();
             signals.acknowledged.fetch_add(1, Ordering::Relaxed);
-        } else if matches!(response.status, 429 | 503) {
-            signals.refused.fetch_add(1, Ordering::Relaxed);
+        } else if matches!(response.status, 429 | 500..=599) {
+            let refused = matches!(response.status, 429 | 503);
+            let count = if refused { &signals.refused } else { &signals.failed };
+            count.fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(REFUSED_PAUSE);
         } else {
+            // A sender gives its samples up then, and this load has done nothing to deserve it.
             return Err(RigError::failed(format!("a remote write was answered with {response}")));
         }
     }

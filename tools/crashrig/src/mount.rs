@@ -5,18 +5,22 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use siltstone_peerbench::RigError;
 use siltstone_peerbench::install::is_root;
 use siltstone_peerbench::process::find_program;
 
-/// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: the file system forgets what it has not
-/// written, as by a power cut. Python makes the call, because this workspace has no unsafe code for
-/// it.
+/// Waits for a line and calls `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: the file system
+/// forgets what it has not written, as by a power cut. Python makes the call, because this workspace
+/// has no unsafe code for it, and is started ahead of time, because its start takes long.
 const SHUTDOWN: &str = "import fcntl, os, struct, sys\n\
     fd = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)\n\
+    print('armed', flush=True)\n\
+    sys.stdin.readline()\n\
     fcntl.ioctl(fd, 0x8004587d, struct.pack('I', 2))\n";
 
 /// Why this machine cannot do what a rig needs; the rig is skipped then.
@@ -72,11 +76,60 @@ impl Drop for Mounted {
     }
 }
 
+/// The process that will cut the power of a mounted ext4; ended when dropped.
+#[derive(Debug)]
+struct Cutter {
+    child: Child,
+}
+
+impl Cutter {
+    /// Starts it and waits until only a line is missing.
+    fn arm(dir: &Path) -> Result<Self, RigError> {
+        let child = Command::new("python3")
+            .args(["-c", SHUTDOWN])
+            .arg(dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(RigError::io("arming the power cut"))?;
+        let mut cutter = Self { child };
+        let mut said = [0; 5];
+        cutter
+            .child
+            .stdout
+            .as_mut()
+            .ok_or_else(|| RigError::failed("the power cut has no output"))?
+            .read_exact(&mut said)
+            .map_err(RigError::io("arming the power cut"))?;
+        Ok(cutter)
+    }
+
+    fn cut(mut self) -> Result<(), RigError> {
+        let failed = || RigError::io("cutting the power");
+        if let Some(mut stdin) = self.child.stdin.take() {
+            stdin.write_all(b"\n").map_err(failed())?;
+        }
+        let status = self.child.wait().map_err(failed())?;
+        if status.success() { Ok(()) } else { Err(RigError::failed("the power cut was refused")) }
+    }
+}
+
+impl Drop for Cutter {
+    fn drop(&mut self) {
+        // Errors mean that it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// An ext4 in a file.
 #[derive(Debug)]
 pub(crate) struct PowerCutDisk {
     image: PathBuf,
     dir: PathBuf,
+    // Dropped in this order: an armed cutter has the mounted directory open.
+    cutter: Option<Cutter>,
     mounted: Option<Mounted>,
 }
 
@@ -95,7 +148,7 @@ impl PowerCutDisk {
             .and_then(|()| std::fs::create_dir(&dir))
             .map_err(RigError::io(format!("making {}", image.display())))?;
         run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), image.as_os_str()])?;
-        let mut disk = Self { image, dir, mounted: None };
+        let mut disk = Self { image, dir, cutter: None, mounted: None };
         disk.mount()?;
         Ok(disk)
     }
@@ -108,15 +161,19 @@ impl PowerCutDisk {
     fn mount(&mut self) -> Result<(), RigError> {
         let arguments = ["-o".as_ref(), "loop".as_ref(), self.image.as_os_str()];
         self.mounted = Some(Mounted::new(&self.dir, &arguments)?);
+        self.cutter = Some(Cutter::arm(&self.dir)?);
         Ok(())
     }
 
-    /// Cuts the power: from now on nothing reaches the disk and every access fails.
+    /// Cuts the power: from now on nothing reaches the disk and every access fails. What waits for
+    /// the disk at this moment may be told that all is well, so nothing that is said from the call on
+    /// counts.
     ///
     /// # Errors
     /// If the file system does not take the call.
-    pub(crate) fn cut(&self) -> Result<(), RigError> {
-        run("python3", &["-c".as_ref(), SHUTDOWN.as_ref(), self.dir.as_os_str()])
+    pub(crate) fn cut(&mut self) -> Result<(), RigError> {
+        let cutter = self.cutter.take();
+        cutter.ok_or_else(|| RigError::failed("the power was cut already"))?.cut()
     }
 
     /// Mounts what is on the disk after [`Self::cut`]; no process may have files on it.
@@ -124,6 +181,7 @@ impl PowerCutDisk {
     /// # Errors
     /// If it cannot be mounted.
     pub(crate) fn remount(&mut self) -> Result<(), RigError> {
+        self.cutter = None;
         self.mounted = None;
         self.mount()
     }

@@ -5,10 +5,12 @@
 
 use std::path::Path;
 
+use siltstone_peerbench::process::Process;
 use siltstone_peerbench::store::Store;
 use siltstone_peerbench::{Interrupt, RigError};
 
 use crate::crash_loop::{self, Plan};
+use crate::load::Signals;
 use crate::mount::PowerCutDisk;
 use crate::verdict::Verdict;
 
@@ -44,7 +46,9 @@ pub(crate) fn run(
         loops,
         seed,
     };
-    let mut crash = |server: &mut siltstone_peerbench::process::Process| {
+    let mut crash = |server: &mut Process, signals: &Signals| {
+        // A machine without power says nothing more.
+        signals.distrust();
         disk.cut()?;
         // The server may have ended by itself when its disk went away.
         if server.ended()?.is_none() {
