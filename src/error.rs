@@ -91,6 +91,42 @@ impl Error {
         }
     }
 
+    /// The same error again, for everybody who waited for one operation.
+    pub(crate) fn duplicate(&self) -> Self {
+        match self {
+            Self::Io { operation, path, source } => {
+                let source = match source.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                };
+                Self::Io { operation, path: path.clone(), source }
+            }
+            Self::DiskFull { path } => Self::DiskFull { path: path.clone() },
+            Self::Corrupt { path, section, offset, source } => {
+                Self::Corrupt { path: path.clone(), section, offset: *offset, source: *source }
+            }
+            Self::UnsupportedVersion { path, found, supported } => Self::UnsupportedVersion {
+                path: path.clone(),
+                found: *found,
+                supported: *supported,
+            },
+            Self::Locked { path } => Self::Locked { path: path.clone() },
+            Self::NotAStore { path, found } => {
+                Self::NotAStore { path: path.clone(), found: found.clone() }
+            }
+            Self::Labels(source) => Self::Labels(source.clone()),
+            Self::InvalidArgument(what) => Self::InvalidArgument(what.clone()),
+            Self::LimitExceeded(what) => Self::LimitExceeded(what.clone()),
+            Self::StaleHandle => Self::StaleHandle,
+            Self::DurabilityUnknown { durable_seq } => {
+                Self::DurabilityUnknown { durable_seq: *durable_seq }
+            }
+            Self::Failed(first) => Self::Failed(first.clone()),
+            Self::Cancelled => Self::Cancelled,
+            Self::Closed => Self::Closed,
+        }
+    }
+
     /// Wraps a decode error with its place; a newer version is not damage.
     pub fn decode(
         path: impl Into<PathBuf>,

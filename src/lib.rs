@@ -1,16 +1,32 @@
 #![doc = include_str!("../README.md")]
 
+pub mod codec;
+pub mod cursor;
+pub mod db;
 pub mod error;
+mod flush;
+pub mod index;
 pub mod manifest;
 pub mod memtable;
+pub mod read;
+pub mod segment;
 pub mod series;
 mod sparse_array;
 pub mod sys;
 pub mod types;
 pub mod wal;
 
+pub use cursor::{Column, Columns};
+pub use db::{
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, Db, Durability, Finding, Latency, OpenReport,
+    Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch, verify,
+};
 pub use error::{Error, Result};
+pub use read::{Cancel, Damage, QueryOptions, Selection, SeriesColumns};
+pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
+pub use series::{EncodedLabels, SeriesHandle};
+pub use sys::{Clock, ReadMode, SystemClock};
 pub use types::{
-    Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SeriesId,
+    Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SegmentMeta, SeriesId,
     TimeRange, Timestamp,
 };

@@ -7,6 +7,10 @@ use crate::error::{Error, Result};
 use crate::sys::{Clock, DiskFs, ReadMode, SystemClock, Vfs};
 use crate::types::LabelsLimits;
 
+/// Bytes that an active series with ten labels takes in the registry, rounded up (see
+/// `benches/README.md`).
+const REGISTRY_BYTES_PER_SERIES: u64 = 250;
+
 /// When a write is acknowledged, and so what a crash may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -102,17 +106,45 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Bytes at which a memtable is sealed: half of the memtables' share, since one may be flushing.
+    pub(super) fn memtable_bytes_max(&self) -> u64 {
+        self.memory_budget_bytes / 1000 * 175
+    }
+
+    /// Bytes for cached blocks.
+    pub(super) fn cache_bytes_max(&self) -> u64 {
+        self.memory_budget_bytes / 100 * 15
+    }
+
+    /// Series that the registry's share of the budget has room for.
+    pub(super) fn series_max(&self) -> usize {
+        let share = self.memory_budget_bytes / 100 * 40 / REGISTRY_BYTES_PER_SERIES;
+        let limit = self.series_max.map_or(u64::MAX, u64::from);
+        usize::try_from(share.min(limit)).unwrap_or(usize::MAX)
+    }
+
+    /// Ticks of the window, at least 2.
+    pub(super) fn window_ticks(&self, ticks_per_second: u64) -> i64 {
+        let ticks = self.window.as_nanos() * u128::from(ticks_per_second) / 1_000_000_000;
+        i64::try_from(ticks).unwrap_or(i64::MAX).max(2)
+    }
+
     /// Checks every field against its range.
     pub(super) fn check(&self) -> Result<()> {
         let refuse = |what: String| Err(Error::InvalidArgument(what));
         if let Durability::Interval(every) = self.durability {
             let range = Duration::from_millis(10)..=Duration::from_secs(10);
             if !range.contains(&every) {
-                return refuse(format!("a durability interval of {every:?} is not in 10 ms to 10 s"));
+                return refuse(format!(
+                    "a durability interval of {every:?} is not in 10 ms to 10 s"
+                ));
             }
         }
         if self.memory_budget_bytes < 16 << 20 {
-            return refuse(format!("a memory budget of {} bytes is below 16 MiB", self.memory_budget_bytes));
+            return refuse(format!(
+                "a memory budget of {} bytes is below 16 MiB",
+                self.memory_budget_bytes
+            ));
         }
         if self.wal_bytes_max < 1 << 20 {
             return refuse(format!("{} bytes of WAL are below 1 MiB", self.wal_bytes_max));
@@ -121,10 +153,16 @@ impl Options {
             return refuse(format!("a window of {:?} is below a minute", self.window));
         }
         if self.flush_interval < Duration::from_secs(1) {
-            return refuse(format!("a flush interval of {:?} is below a second", self.flush_interval));
+            return refuse(format!(
+                "a flush interval of {:?} is below a second",
+                self.flush_interval
+            ));
         }
         if self.ticks_per_second > 1_000_000_000 {
-            return refuse(format!("{} ticks per second are more than 10^9", self.ticks_per_second));
+            return refuse(format!(
+                "{} ticks per second are more than 10^9",
+                self.ticks_per_second
+            ));
         }
         Ok(())
     }

@@ -65,7 +65,8 @@ mod tests {
             decode(line("siltstone 2 whatever").as_bytes()),
             Err(DecodeError::Newer { found: 2, supported: 1 })
         );
-        for odd in ["siltstone 1 CURRENT", "siltstone 01 MANIFEST-000001", "other 1 MANIFEST-000001"]
+        for odd in
+            ["siltstone 1 CURRENT", "siltstone 01 MANIFEST-000001", "other 1 MANIFEST-000001"]
         {
             assert_eq!(
                 decode(line(odd).as_bytes()),

@@ -233,10 +233,7 @@ mod tests {
         edit.encode(&mut bytes);
         assert_eq!(VersionEdit::decode(&bytes), Ok((edit, 1)));
         bytes[1] = MUST_UNDERSTAND;
-        assert_eq!(
-            VersionEdit::decode(&bytes),
-            Err(DecodeError::Newer { found: 2, supported: 1 })
-        );
+        assert_eq!(VersionEdit::decode(&bytes), Err(DecodeError::Newer { found: 2, supported: 1 }));
         bytes[1] = 2;
         assert_eq!(VersionEdit::decode(&bytes), Err(DecodeError::Invalid("flags of an edit")));
     }

@@ -36,7 +36,7 @@ pub(super) fn add(number: u64) -> VersionEdit {
 }
 
 fn disk() -> (Arc<dyn Vfs>, tempfile::TempDir) {
-    (Arc::new(DiskFs::new()), tempfile::tempdir().unwrap())
+    (Arc::new(DiskFs), tempfile::tempdir().unwrap())
 }
 
 fn path_of(dir: &Path, name: FileName) -> PathBuf {

@@ -72,7 +72,7 @@ impl HashTable {
     pub(super) fn insert(&mut self, hash: u32, number: u32) {
         debug_assert_ne!(number, u32::MAX, "the number of an empty entry");
         if (self.len + 1) * 4 > self.entries.len() * 3 {
-            self.rebuild(self.entries.len() * 3 / 2, |_| true);
+            self.rebuild(self.entries.len() / 4 * 5, |_| true);
         }
         self.place(u64::from(hash) << 32 | u64::from(number));
         self.len += 1;
@@ -145,7 +145,7 @@ impl HashTable {
     /// Places are in order of hashes, so that a rebuild reads and writes sequentially.
     #[inline]
     fn home(&self, hash: u32) -> usize {
-        (u64::from(hash) * self.entries.len() as u64 >> 32) as usize
+        ((u64::from(hash) * self.entries.len() as u64) >> 32) as usize
     }
 
     #[inline]

@@ -26,6 +26,7 @@ mod catalog;
 mod encoded;
 mod hash;
 mod lists;
+mod order;
 mod pairs;
 mod postings;
 mod select;
@@ -177,6 +178,12 @@ impl Registry {
     pub fn set_wal_ref(&self, slot: u32, generation: u32, reference: u32) {
         debug_assert_ne!(generation, 0, "generations start at 1");
         self.slots.set_wal_ref(slot, generation, reference);
+    }
+
+    /// Takes back the ref of `slot` in the WAL file of `generation` if it is `from` or a later one:
+    /// the frame that would have defined it was not written.
+    pub fn clear_wal_ref(&self, slot: u32, generation: u32, from: u32) {
+        self.slots.clear_wal_ref(slot, generation, from);
     }
 
     /// Frees the slots of all series that no generation from `oldest_live` on has resolved or

@@ -130,6 +130,13 @@ impl Slots {
         self.words.get_or_default(slot).wal.store(pack(generation, reference), Ordering::Relaxed);
     }
 
+    /// Takes back the ref of `slot` in `generation` if it is `from` or a later one.
+    pub(super) fn clear_wal_ref(&self, slot: u32, generation: u32, from: u32) {
+        if self.wal_ref(slot, generation).is_some_and(|reference| reference >= from) {
+            self.words.get_or_default(slot).wal.store(0, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.words.bytes()
     }

@@ -40,7 +40,7 @@ impl Vfs for DiskFs {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(dir)? {
+        for entry in fs::read_dir(or_current(dir))? {
             let entry = entry?;
             let metadata = match entry.metadata() {
                 Ok(metadata) => metadata,
@@ -64,11 +64,11 @@ impl Vfs for DiskFs {
     }
 
     fn sync_dir(&self, dir: &Path, _: SyncPoint) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+        File::open(or_current(dir))?.sync_all()
     }
 
     fn free_space(&self, dir: &Path) -> io::Result<Space> {
-        let stat = rustix::fs::statvfs(dir)?;
+        let stat = rustix::fs::statvfs(or_current(dir))?;
         Ok(Space {
             total: stat.f_blocks.saturating_mul(stat.f_frsize),
             available: stat.f_bavail.saturating_mul(stat.f_frsize),
@@ -86,6 +86,11 @@ impl Vfs for DiskFs {
             Err(fs::TryLockError::Error(e)) => Err(e),
         }
     }
+}
+
+/// `parent()` of a bare name is empty, which the system does not take for the current directory.
+fn or_current(dir: &Path) -> &Path {
+    if dir.as_os_str().is_empty() { Path::new(".") } else { dir }
 }
 
 fn file_len(metadata: &fs::Metadata) -> io::Result<u64> {
@@ -221,6 +226,90 @@ impl ReadFile for DiskReadFile {
                 self.file.read_exact_at(&mut bytes, offset)?;
                 Ok(Bytes::from(bytes))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind, Write};
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    use super::{DiskFs, write_fully};
+    use crate::sys::{SyncPoint, Vfs};
+
+    #[test]
+    fn the_empty_path_is_the_current_directory() {
+        let here = Path::new("siltstone-data").parent().unwrap();
+        DiskFs.sync_dir(here, SyncPoint::StoreDirectory).unwrap();
+        DiskFs.free_space(here).unwrap();
+        assert_eq!(DiskFs.list(here).unwrap(), DiskFs.list(Path::new(".")).unwrap());
+    }
+
+    #[test]
+    fn a_truncation_gives_back_what_was_preallocated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("RESERVE");
+        let mut file = DiskFs.create_new(&path).unwrap();
+        let allocated = || std::fs::metadata(&path).unwrap().blocks() * 512;
+        file.preallocate(1 << 20).unwrap();
+        if allocated() == 0 {
+            return; // a file system without preallocation
+        }
+        assert!(allocated() >= 1 << 20);
+        file.truncate(0).unwrap();
+        assert_eq!(allocated(), 0);
+    }
+
+    /// Takes one byte at a time, is interrupted in between, and is full at some point.
+    struct Stingy {
+        taken: Vec<u8>,
+        room: usize,
+        at_end: io::Result<usize>,
+        interrupted: bool,
+    }
+
+    impl Write for Stingy {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.interrupted = !self.interrupted;
+            if self.interrupted {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            if self.taken.len() == self.room {
+                return std::mem::replace(&mut self.at_end, Ok(0));
+            }
+            self.taken.push(bytes[0]);
+            Ok(1)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn stingy(room: usize, at_end: io::Result<usize>) -> Stingy {
+        Stingy { taken: Vec::new(), room, at_end, interrupted: false }
+    }
+
+    #[test]
+    fn short_and_interrupted_writes_are_carried_on() {
+        let mut out = stingy(100, Ok(0));
+        let mut len = 5;
+        write_fully(&mut out, &[b"", b"ab", b"", b"cde"], &mut len).unwrap();
+        assert_eq!((&out.taken[..], len), (&b"abcde"[..], 10));
+    }
+
+    #[test]
+    fn a_failed_append_counts_what_was_written() {
+        for (at_end, kind) in [
+            (Err(ErrorKind::StorageFull.into()), ErrorKind::StorageFull),
+            (Ok(0), ErrorKind::WriteZero),
+        ] {
+            let mut out = stingy(3, at_end);
+            let mut len = 0;
+            let failed = write_fully(&mut out, &[b"ab", b"cde"], &mut len).unwrap_err();
+            assert_eq!((failed.kind(), len), (kind, 3));
         }
     }
 }

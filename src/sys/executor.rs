@@ -1,6 +1,7 @@
 //! Parallel work on the caller's terms: a thread pool that the embedder chose, or none.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -16,6 +17,22 @@ pub enum Executor {
 }
 
 impl Executor {
+    /// A pool of `threads` threads of its own; inline for 0.
+    ///
+    /// # Errors
+    /// The system refuses another thread.
+    pub fn with_threads(threads: usize) -> io::Result<Self> {
+        if threads == 0 {
+            return Ok(Self::Inline);
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|number| format!("silt-query-{number}"))
+            .build()
+            .map_err(io::Error::other)?;
+        Ok(Self::Threads(Arc::new(pool)))
+    }
+
     /// The results of `f`, in the order of `items`. A panic of `f` reaches the caller.
     pub fn map<T: Send, R: Send>(&self, items: Vec<T>, f: impl Fn(T) -> R + Sync) -> Vec<R> {
         match self {

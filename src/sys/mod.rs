@@ -10,10 +10,13 @@
 mod bytes;
 pub mod checksum;
 mod clock;
+#[cfg(test)]
+mod contract;
 mod disk;
 mod executor;
 mod mapping;
 mod random;
+mod sim;
 mod sync_point;
 mod threads;
 mod vfs;
@@ -23,6 +26,7 @@ pub use clock::{Clock, SimClock, SystemClock};
 pub use disk::DiskFs;
 pub use executor::Executor;
 pub use random::random_bytes;
+pub use sim::{CrashPlan, DataSurvival, DirectorySurvival, Op, OpKind, SimFs, is_crash};
 pub use sync_point::SyncPoint;
 pub use threads::spawn;
 pub use vfs::{DirEntry, LockGuard, ReadFile, ReadMode, Space, Vfs, WriteFile};

@@ -16,10 +16,12 @@ use std::sync::Arc;
 
 use super::{Bytes, SyncPoint};
 
-/// A file system. Paths are absolute or relative to the process; all errors are plain `io::Error`s
-/// without a path, which the caller adds.
+/// A file system. Paths are absolute or relative to the process, and the empty path (the parent of a
+/// bare name) is its current directory. All errors are plain `io::Error`s without a path, which the
+/// caller adds.
 pub trait Vfs: Send + Sync + fmt::Debug {
-    /// Creates `dir` and its missing parents; an existing directory is a success.
+    /// Creates `dir` and its missing parents; an existing directory is a success. The name of each
+    /// new directory is durable after [`sync_dir`](Self::sync_dir) of the directory above it.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
 
     /// Creates an empty file for appending. An existing file is `AlreadyExists` and left alone.
@@ -68,8 +70,8 @@ pub trait WriteFile: Send + fmt::Debug {
     /// Makes the bytes and the length durable, not the name. Never repeat it after an error.
     fn sync_data(&mut self, point: SyncPoint) -> io::Result<()>;
 
-    /// Cuts the file to `len` bytes and gives up what was allocated past them; the next append
-    /// continues there. A `len` beyond the end is `InvalidInput`.
+    /// Cuts the file to `len` bytes, also if it has just these, and gives up what was preallocated
+    /// past them where the file system does so; the next append continues there. A `len` beyond the end is `InvalidInput`.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
 
     /// Allocates `bytes_ahead` bytes past the current end without changing the length, so that a

@@ -91,7 +91,9 @@ mod tests {
 
     #[test]
     fn other_spellings_are_not_the_stores() {
-        for name in ["7.seg", "0000007.seg", "+00007.wal", "MANIFEST-1", "lock", "", ".seg", "x.seg"] {
+        for name in
+            ["7.seg", "0000007.seg", "+00007.wal", "MANIFEST-1", "lock", "", ".seg", "x.seg"]
+        {
             assert_eq!(FileName::parse(name), None, "{name}");
         }
     }

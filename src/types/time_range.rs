@@ -67,7 +67,9 @@ mod tests {
 
     #[test]
     fn empty_ranges_hold_nothing() {
-        for range in [TimeRange::new(5, 5), TimeRange::new(6, 5), TimeRange::new(i64::MIN, i64::MIN)] {
+        for range in
+            [TimeRange::new(5, 5), TimeRange::new(6, 5), TimeRange::new(i64::MIN, i64::MIN)]
+        {
             assert!(range.is_empty(), "{range:?}");
             assert!(!range.contains(5) && !range.contains(i64::MIN));
             assert!(!range.overlaps(i64::MIN, i64::MAX));

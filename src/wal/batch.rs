@@ -99,10 +99,9 @@ impl EncodedBatch {
         columns.values.iter().for_each(|v| buffer.extend_from_slice(&v.to_le_bytes()));
         match mode {
             TimestampMode::Equal => {}
-            TimestampMode::Offsets => columns
-                .timestamps
-                .iter()
-                .for_each(|t| buffer.extend_from_slice(&(t.wrapping_sub(base) as u32).to_le_bytes())),
+            TimestampMode::Offsets => columns.timestamps.iter().for_each(|t| {
+                buffer.extend_from_slice(&(t.wrapping_sub(base) as u32).to_le_bytes())
+            }),
             TimestampMode::Full => {
                 columns.timestamps.iter().for_each(|t| buffer.extend_from_slice(&t.to_le_bytes()));
             }
@@ -157,6 +156,14 @@ impl EncodedBatch {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// (timestamp, value bits) of each row, decoded from what the log holds.
+    ///
+    /// # Panics
+    /// When the encoding is not readable: a batch that recovery could not read must not be applied.
+    pub fn samples(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
+        BatchView::decode(&self.payload).expect("what was encoded can be decoded").samples()
     }
 
     /// Gives the buffer back for the next batch.
@@ -222,8 +229,9 @@ impl<'a> BatchView<'a> {
     /// newer format.
     pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
         let fixed = payload.get(..FIXED_BYTES).ok_or(DecodeError::Truncated("batch header"))?;
-        let word =
-            |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let word = |at: usize| {
+            u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
+        };
         let (runs, rows) = (word(0) as usize, word(4) as usize);
         if fixed[26] != KIND_F64 {
             return Err(DecodeError::Newer { found: u32::from(fixed[26]), supported: 1 });
@@ -283,7 +291,7 @@ impl<'a> BatchView<'a> {
     }
 
     /// (ref, rows) of each run.
-    pub fn runs(&self) -> impl Iterator<Item = (u32, u32)> + 'a {
+    pub fn runs(&self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
         let counts = self.counts;
         words(self.refs).enumerate().map(move |(i, r)| {
             let rows = counts.get(4 * i..4 * i + 4).map_or(1, |c| words(c).next().unwrap_or(1));
@@ -292,7 +300,7 @@ impl<'a> BatchView<'a> {
     }
 
     /// (timestamp, value bits) of each row.
-    pub fn samples(&self) -> impl Iterator<Item = (i64, u64)> + 'a {
+    pub fn samples(&self) -> impl Iterator<Item = (i64, u64)> + use<'a> {
         let (mode, base, timestamps) = (self.mode, self.base, self.timestamps);
         self.values.chunks_exact(8).enumerate().map(move |(i, value)| {
             let timestamp = match mode {

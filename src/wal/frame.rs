@@ -59,11 +59,7 @@ impl FrameHeader {
         out
     }
 
-    pub(super) fn decode(
-        bytes: &[u8],
-        file: &WalHeader,
-        offset: u64,
-    ) -> Result<Self, DecodeError> {
+    pub(super) fn decode(bytes: &[u8], file: &WalHeader, offset: u64) -> Result<Self, DecodeError> {
         let bytes: &[u8; FRAME_HEADER_BYTES] = bytes
             .get(..FRAME_HEADER_BYTES)
             .and_then(|b| b.try_into().ok())
@@ -71,7 +67,9 @@ impl FrameHeader {
         if &bytes[..4] != MAGIC {
             return Err(DecodeError::Invalid("magic of the frame"));
         }
-        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let word = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
         if crc32c(file.frame_seed(offset), &bytes[..36]) != word(36) {
             return Err(DecodeError::Checksum("frame header"));
         }
@@ -93,8 +91,13 @@ impl FrameHeader {
         if payload_bytes as usize > PAYLOAD_BYTES_MAX {
             return Err(DecodeError::Invalid("payload length of the frame"));
         }
-        let header =
-            Self { kind, seq: long(16), synced_seq: long(24), payload_bytes, payload_crc: word(12) };
+        let header = Self {
+            kind,
+            seq: long(16),
+            synced_seq: long(24),
+            payload_bytes,
+            payload_crc: word(12),
+        };
         Ok(header)
     }
 }

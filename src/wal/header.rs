@@ -74,9 +74,8 @@ impl WalHeader {
     }
 
     fn decode_one(bytes: Option<&[u8]>) -> Result<Self, DecodeError> {
-        let bytes: &[u8; HEADER_BYTES] = bytes
-            .and_then(|b| b.try_into().ok())
-            .ok_or(DecodeError::Truncated("WAL header"))?;
+        let bytes: &[u8; HEADER_BYTES] =
+            bytes.and_then(|b| b.try_into().ok()).ok_or(DecodeError::Truncated("WAL header"))?;
         if &bytes[..8] != MAGIC {
             return Err(DecodeError::Invalid("magic of the WAL header"));
         }
@@ -98,11 +97,8 @@ impl WalHeader {
             word.copy_from_slice(&bytes[at..at + 8]);
             u64::from_le_bytes(word)
         };
-        let predecessor = Predecessor {
-            file_number: word(56),
-            valid_bytes: word(64),
-            durable_bytes: word(72),
-        };
+        let predecessor =
+            Predecessor { file_number: word(56), valid_bytes: word(64), durable_bytes: word(72) };
         Ok(Self { uuid, file_number: word(32), salt: word(40), last_seq: word(48), predecessor })
     }
 
@@ -161,7 +157,12 @@ mod tests {
         let base = header();
         let other = WalHeader { file_number: 8, ..base };
         let salted = WalHeader { salt: 1, ..base };
-        let seeds = [base.frame_seed(256), base.frame_seed(264), other.frame_seed(256), salted.frame_seed(256)];
+        let seeds = [
+            base.frame_seed(256),
+            base.frame_seed(264),
+            other.frame_seed(256),
+            salted.frame_seed(256),
+        ];
         for (i, a) in seeds.iter().enumerate() {
             assert!(seeds[i + 1..].iter().all(|b| a != b));
         }

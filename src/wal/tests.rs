@@ -44,7 +44,12 @@ fn read(path: &Path, successor: Option<Predecessor>) -> crate::Result<(Vec<u64>,
     };
     let mut seqs = Vec::new();
     while let Some(batch) = reader.next_batch()? {
-        assert_eq!(&batch.payload[..], payload(batch.seq), "batch {} is what was written", batch.seq);
+        assert_eq!(
+            &batch.payload[..],
+            payload(batch.seq),
+            "batch {} is what was written",
+            batch.seq
+        );
         seqs.push(batch.seq);
     }
     Ok((seqs, reader.report()))
@@ -129,7 +134,8 @@ fn damage_that_nothing_proves_durable_is_torn() {
     assert_eq!((report.torn.len(), report.corruption.len()), (1, 0));
     // A successor that knows what was durable tells them apart.
     let bytes = wal.bytes();
-    let successor = |durable_bytes| Predecessor { file_number: 1, valid_bytes: bytes, durable_bytes };
+    let successor =
+        |durable_bytes| Predecessor { file_number: 1, valid_bytes: bytes, durable_bytes };
     let (_, report) = read(&file(&dir, 1), Some(successor(HEADERS_BYTES))).unwrap();
     assert_eq!((report.torn.len(), report.corruption.len()), (1, 0));
     let (_, report) = read(&file(&dir, 1), Some(successor(bytes))).unwrap();
@@ -147,7 +153,8 @@ fn the_successor_decides_how_much_counts() {
     let (seqs, report) = read(&file(&dir, 1), Some(one)).unwrap();
     assert_eq!(seqs, [1], "what a rolled-back append left behind does not count");
     assert!(report.corruption.is_empty() && report.torn.is_empty());
-    let longer = Predecessor { valid_bytes: wal.bytes() + 8, durable_bytes: wal.bytes() + 8, ..one };
+    let longer =
+        Predecessor { valid_bytes: wal.bytes() + 8, durable_bytes: wal.bytes() + 8, ..one };
     let (_, report) = read(&file(&dir, 1), Some(longer)).unwrap();
     assert_eq!(report.corruption.len(), 1, "a file that lost its end is damaged");
 }
@@ -163,7 +170,9 @@ fn frames_of_other_files_and_places_do_not_validate() {
     edit(&file(&dir, 2), |bytes| bytes.truncate(HEADERS_BYTES as usize));
     edit(&file(&dir, 2), |bytes| bytes.extend_from_slice(&frames));
     assert_eq!(read(&file(&dir, 2), None).unwrap().0, [] as [u64; 0], "another file's frames");
-    edit(&file(&dir, 1), |bytes| drop(bytes.drain(HEADERS_BYTES as usize..HEADERS_BYTES as usize + 8)));
+    edit(&file(&dir, 1), |bytes| {
+        drop(bytes.drain(HEADERS_BYTES as usize..HEADERS_BYTES as usize + 8))
+    });
     assert_eq!(read(&file(&dir, 1), None).unwrap().0, [] as [u64; 0], "moved by 8 bytes");
     edit(&file(&dir, 1), |bytes| bytes[HEADERS_BYTES as usize..].fill(0));
     assert_eq!(read(&file(&dir, 1), None).unwrap().0, [] as [u64; 0], "zeros");

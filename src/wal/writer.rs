@@ -82,7 +82,9 @@ impl WalWriter {
             assert!(seq > last_seq, "seqs rise");
             assert!(payload.len() <= PAYLOAD_BYTES_MAX, "callers bound the payload");
             last_seq = seq;
-            headers.push(self.frame_header(FrameKind::Batch, seq, payload).encode(&self.header, offset));
+            headers.push(
+                self.frame_header(FrameKind::Batch, seq, payload).encode(&self.header, offset),
+            );
             offset += frame_bytes(payload.len());
         }
         let mut parts: Vec<&[u8]> = Vec::with_capacity(3 * batches.len());

@@ -1,0 +1,323 @@
+//! The merge of one series' samples from several strata.
+//!
+//! A stratum has a *rank*; the higher rank wins at equal timestamps. The extents of the opened
+//! series are grouped into *spans* that do not overlap in time. A span of one input is appended
+//! straight to the output; within the others runs are copied: as many rows as one input leads by,
+//! or as several agree in their timestamps. No sample is handled by a virtual call of its own.
+
+use super::{BATCH_ROWS_MAX, Columns, Extent, SeriesCursor};
+use crate::error::Result;
+use crate::types::TimeRange;
+
+/// Merges the samples of one series after the other; used by one thread at a time. Cursors and
+/// buffers are kept from series to series.
+///
+/// For each series: [`Merge::start`], [`Merge::add`] for each stratum that lists the series, then
+/// [`Merge::append`] until it returns 0.
+pub struct Merge {
+    range: TimeRange,
+    /// One per rank; empty until the rank is first used.
+    inputs: Vec<Option<Box<Input>>>,
+    /// The ranks that have samples of the present series and are not read yet.
+    waiting: Vec<usize>,
+    /// The ranks of the present span that still have rows, ascending.
+    live: Vec<usize>,
+    planned: bool,
+}
+
+struct Input {
+    cursor: Box<dyn SeriesCursor>,
+    extent: Extent,
+    /// Rows read ahead, in use only where inputs overlap.
+    buffer: Columns,
+    /// The first row of `buffer` that is not yet merged.
+    at: usize,
+}
+
+impl Input {
+    fn pending(&self) -> &[i64] {
+        &self.buffer.timestamps[self.at..]
+    }
+
+    /// Moves the next `rows` rows to `out`.
+    fn give(&mut self, rows: usize, out: &mut Columns) {
+        out.append_rows(&self.buffer, self.at..self.at + rows);
+        self.at += rows;
+    }
+
+    /// Reads until there is a pending row in `range`; false at the end.
+    fn fill(&mut self, range: TimeRange) -> Result<bool> {
+        if self.at < self.buffer.len() {
+            return Ok(true);
+        }
+        self.buffer.clear();
+        self.at = 0;
+        Ok(append_clipped(self.cursor.as_mut(), range, &mut self.buffer)? > 0)
+    }
+}
+
+/// Appends the next batch with a row in `range`; returns its rows within, 0 at the end.
+fn append_clipped(
+    cursor: &mut dyn SeriesCursor,
+    range: TimeRange,
+    out: &mut Columns,
+) -> Result<usize> {
+    let base = out.len();
+    loop {
+        let rows = cursor.append(out)?;
+        debug_assert_eq!(out.len() - base, rows, "a cursor appends what it says");
+        debug_assert!(rows <= BATCH_ROWS_MAX, "a batch of {rows} rows");
+        debug_assert!(out.timestamps[base..].is_sorted_by(|a, b| a < b), "a batch is in order");
+        let Some(&last) = out.timestamps[base..].last() else { return Ok(0) };
+        out.clip(base, range);
+        // Behind the range there is nothing left to find.
+        if out.len() > base || last > range.last() {
+            return Ok(out.len() - base);
+        }
+    }
+}
+
+impl Merge {
+    /// A merge of up to `ranks` strata that yields the samples within `range`.
+    #[must_use]
+    pub fn new(range: TimeRange, ranks: usize) -> Self {
+        let mut inputs = Vec::new();
+        inputs.resize_with(ranks, || None);
+        Self { range, inputs, waiting: Vec::new(), live: Vec::new(), planned: false }
+    }
+
+    /// Forgets the present series.
+    pub fn start(&mut self) {
+        self.waiting.clear();
+        self.live.clear();
+        self.planned = false;
+    }
+
+    /// Opens the series `key` in the stratum `rank`, whose cursor is made by `cursor` when the rank
+    /// is first used.
+    ///
+    /// # Errors
+    /// Those of [`SeriesCursor::open`].
+    ///
+    /// # Panics
+    /// If `rank` is not below the number of ranks, or samples were already read.
+    pub fn add(
+        &mut self,
+        rank: usize,
+        key: u32,
+        cursor: impl FnOnce() -> Box<dyn SeriesCursor>,
+    ) -> Result<()> {
+        assert!(!self.planned, "a series is opened before it is read");
+        debug_assert!(!self.waiting.contains(&rank), "a series is in a stratum once");
+        let extent = Extent { first: 0, last: 0, rows: 0 };
+        let input = self.inputs[rank].get_or_insert_with(|| {
+            Box::new(Input { cursor: cursor(), extent, buffer: Columns::default(), at: 0 })
+        });
+        input.buffer.clear();
+        input.at = 0;
+        if let Some(extent) = input.cursor.open(key)?
+            && self.range.overlaps(extent.first, extent.last)
+        {
+            input.extent = extent;
+            self.waiting.push(rank);
+        }
+        Ok(())
+    }
+
+    /// The most samples that the series can have, before any was read.
+    #[must_use]
+    pub fn rows_max(&self) -> u64 {
+        let rows = self.waiting.iter().map(|&rank| self.input(rank).extent.rows);
+        rows.fold(0, u64::saturating_add)
+    }
+
+    /// Whether the series has a sample in the range for certain, before any was read. If not, it may
+    /// still have one.
+    #[must_use]
+    pub fn surely_has_samples(&self) -> bool {
+        self.waiting.iter().any(|&rank| {
+            let extent = self.input(rank).extent;
+            self.range.contains(extent.first) || self.range.contains(extent.last)
+        })
+    }
+
+    /// Appends the next batch, at most [`BATCH_ROWS_MAX`] rows; returns how many, 0 at the end.
+    ///
+    /// # Errors
+    /// Those of [`SeriesCursor::append`]; rows of other strata may have been appended. The next call
+    /// goes on.
+    pub fn append(&mut self, out: &mut Columns) -> Result<usize> {
+        if !self.planned {
+            self.plan();
+        }
+        loop {
+            let rows = match self.live[..] {
+                [] if self.waiting.is_empty() => return Ok(0),
+                [] => {
+                    self.next_span();
+                    continue;
+                }
+                [rank] => self.append_single(rank, out)?,
+                _ => self.append_merged(out)?,
+            };
+            if rows > 0 {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// Orders the inputs so that the one that starts first is last in `waiting`.
+    fn plan(&mut self) {
+        self.planned = true;
+        let inputs = &self.inputs;
+        let first = |&rank: &usize| inputs[rank].as_ref().map(|input| input.extent.first);
+        self.waiting.sort_unstable_by_key(|rank| std::cmp::Reverse(first(rank)));
+    }
+
+    /// Makes the inputs live that start first and overlap, directly or through others.
+    fn next_span(&mut self) {
+        let mut end = None;
+        while let Some(&rank) = self.waiting.last() {
+            let extent = self.input(rank).extent;
+            if end.is_some_and(|end| extent.first > end) {
+                break;
+            }
+            end = end.max(Some(extent.last));
+            self.waiting.pop();
+            self.live.push(rank);
+        }
+        self.live.sort_unstable();
+    }
+
+    /// Appends the next batch of the only live input.
+    fn append_single(&mut self, rank: usize, out: &mut Columns) -> Result<usize> {
+        let range = self.range;
+        let input = self.input_mut(rank);
+        let left = input.pending().len();
+        if left > 0 {
+            input.give(left, out);
+            return Ok(left);
+        }
+        let rows = append_clipped(input.cursor.as_mut(), range, out)?;
+        if rows == 0 {
+            self.live.clear();
+        }
+        Ok(rows)
+    }
+
+    /// Appends up to a batch while at least two inputs are live.
+    fn append_merged(&mut self, out: &mut Columns) -> Result<usize> {
+        let mut appended = 0;
+        while appended < BATCH_ROWS_MAX {
+            self.fill_live()?;
+            if self.live.len() < 2 {
+                break;
+            }
+            appended += self.append_run(BATCH_ROWS_MAX - appended, out);
+        }
+        Ok(appended)
+    }
+
+    /// Gives every live input a pending row; those at their end are no longer live.
+    fn fill_live(&mut self) -> Result<()> {
+        let mut at = 0;
+        while let Some(&rank) = self.live.get(at) {
+            let range = self.range;
+            if self.input_mut(rank).fill(range)? {
+                at += 1;
+            } else {
+                self.live.remove(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the next run, at most `room` rows: at least one. Every live input has a pending row.
+    fn append_run(&mut self, room: usize, out: &mut Columns) -> usize {
+        let heads = Heads::of(self.live.iter().map(|&rank| self.input(rank).pending()[0]));
+        let lead = self.input(self.live[heads.lead]).pending();
+        let lead = &lead[..lead.len().min(room)];
+        let mut rows = heads.bound.map_or(lead.len(), |bound| rows_below(lead, bound));
+        if heads.tied > 1 {
+            for &rank in self.live.iter().filter(|&&rank| rank != self.live[heads.lead]) {
+                let pending = self.input(rank).pending();
+                if pending[0] == lead[0] {
+                    rows = equal_rows(&lead[..rows], pending);
+                }
+            }
+        }
+        let time = lead[0];
+        for at in 0..self.live.len() {
+            let input = self.input_mut(self.live[at]);
+            if at == heads.lead {
+                input.give(rows, out);
+            } else if heads.tied > 1 && input.pending()[0] == time {
+                input.at += rows;
+            }
+        }
+        rows
+    }
+
+    fn input(&self, rank: usize) -> &Input {
+        self.inputs[rank].as_ref().expect("ranks in use have an input")
+    }
+
+    fn input_mut(&mut self, rank: usize) -> &mut Input {
+        self.inputs[rank].as_mut().expect("ranks in use have an input")
+    }
+}
+
+/// Which of the live inputs goes first.
+struct Heads {
+    /// The position of the input with the earliest head, the newest of those that are equal.
+    lead: usize,
+    /// How many inputs have that head.
+    tied: usize,
+    /// The earliest head of the others.
+    bound: Option<i64>,
+}
+
+impl Heads {
+    /// `heads` in order of rank, at least one.
+    fn of(heads: impl Iterator<Item = i64>) -> Self {
+        let mut first = None;
+        let mut found = Self { lead: 0, tied: 0, bound: None };
+        for (position, head) in heads.enumerate() {
+            match first {
+                Some(time) if head == time => {
+                    found.lead = position;
+                    found.tied += 1;
+                }
+                Some(time) if head > time => {
+                    found.bound = Some(found.bound.map_or(head, |bound| bound.min(head)));
+                }
+                _ => {
+                    // An earlier head: what was first before is now behind it.
+                    found = Self { lead: position, tied: 1, bound: first };
+                    first = Some(head);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// How many of `times`, whose first is below `bound`, are below it: found in steps that double.
+fn rows_below(times: &[i64], bound: i64) -> usize {
+    let mut step = 1;
+    while step < times.len() && times[step] < bound {
+        step *= 2;
+    }
+    // times[step / 2] is below the bound, and times[step], if it exists, is not.
+    let from = step / 2;
+    let until = step.min(times.len());
+    from + times[from..until].partition_point(|&t| t < bound)
+}
+
+/// How many rows from the start have the same times in both.
+fn equal_rows(a: &[i64], b: &[i64]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+//! Sources of samples as cursors over column batches, and the one merge of them.
+//!
+//! `read` turns segments and memtables into [`SeriesSource`]s and asks a [`Merge`] for the samples of
+//! one series after the other; nothing above sees which source a sample came from. This floor knows
+//! no file and no memtable.
+//!
+//! # Invariants
+//!
+//! - A batch is a [`Columns`] with strictly increasing timestamps, at most [`BATCH_ROWS_MAX`] rows.
+//! - At equal timestamps the source with the higher rank wins. Ranks follow the seq ranges of the
+//!   sources, so this is the rule "the later write wins". It is applied here and nowhere else.
+//! - Sources and merge only *append* to the columns that they are given: a series that lies in one
+//!   source is decoded straight into its reader's memory.
+
+mod columns;
+mod merge;
+mod source;
+
+pub use columns::{Column, Columns};
+pub use merge::Merge;
+pub use source::{Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource};
+
+/// Most rows in a batch.
+pub const BATCH_ROWS_MAX: usize = 8192;

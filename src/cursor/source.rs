@@ -1,0 +1,102 @@
+//! What a source of samples offers to the merge: its series in label order, and cursors over them.
+
+use std::sync::Arc;
+
+use super::Columns;
+use crate::error::Result;
+use crate::types::{Labels, Matcher, TimeRange, Timestamp};
+
+/// One series of a source, named by a key that only the source understands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedSeries {
+    /// The labels.
+    pub labels: Labels,
+    /// A segment's ordinal or the registry's slot.
+    pub key: u32,
+}
+
+/// What is known about the samples of a series before they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The time of a sample of the series; no sample that the cursor will yield is earlier.
+    pub first: Timestamp,
+    /// The time of a sample of the series; no sample that the cursor will yield is later.
+    pub last: Timestamp,
+    /// The cursor yields at most so many samples.
+    pub rows: u64,
+}
+
+/// A source of samples whose series are listed together. It has one or more *strata*, each with its
+/// own place in the order of writes: a segment has one, the memtables of one registry have one each.
+pub trait SeriesSource: Send + Sync {
+    /// The lowest seq of each stratum: the order of recency among all strata of a query.
+    fn strata(&self) -> Vec<u64>;
+
+    /// The earliest and the latest time of a sample, over all strata; `None` without samples.
+    fn extent(&self) -> Option<(Timestamp, Timestamp)>;
+
+    /// The series that satisfy every matcher, in label order. Series without a sample in `range`
+    /// may be among them.
+    ///
+    /// # Errors
+    /// Those of reading the source.
+    fn series(
+        self: Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Box<dyn SeriesList>>;
+
+    /// A cursor over stratum number `stratum`, which may skip what lies outside `range`.
+    fn cursor(self: Arc<Self>, stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor>;
+
+    /// The label names of the series that satisfy every matcher, sorted. Names that no series with
+    /// samples has may be among them, if [`Self::lists_are_exact`] is false.
+    ///
+    /// # Errors
+    /// Those of reading the source.
+    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>>;
+
+    /// The same for the values of the label `name`.
+    ///
+    /// # Errors
+    /// Those of reading the source.
+    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>>;
+
+    /// Whether every name and value that is listed belongs to a series with samples.
+    fn lists_are_exact(&self) -> bool;
+}
+
+/// The matching series of a source in label order.
+pub trait SeriesList: Send {
+    /// Appends some more series to `block`; false at the end.
+    ///
+    /// # Errors
+    /// Those of reading the source.
+    fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool>;
+
+    /// Bytes of heap that the list holds at most, apart from the blocks that it hands out.
+    fn held_bytes(&self) -> u64;
+}
+
+/// Reads one series after the other. One cursor serves one thread at a time and keeps what it can
+/// use again, such as the block that it read last.
+pub trait SeriesCursor: Send {
+    /// Goes to the start of the series `key`; `None` if it has no sample in the cursor's range as
+    /// far as can be seen without decoding.
+    ///
+    /// # Errors
+    /// Those of reading the source.
+    fn open(&mut self, key: u32) -> Result<Option<Extent>>;
+
+    /// Appends the next batch of the opened series, at most [`BATCH_ROWS_MAX`] rows with strictly
+    /// increasing timestamps, all above those of the batches before; returns how many, 0 at the end.
+    ///
+    /// [`BATCH_ROWS_MAX`]: super::BATCH_ROWS_MAX
+    ///
+    /// # Errors
+    /// Those of reading the source. Nothing was appended then, and after [`Error::Corrupt`] the
+    /// next call goes on behind the damaged samples.
+    ///
+    /// [`Error::Corrupt`]: crate::error::Error::Corrupt
+    fn append(&mut self, columns: &mut Columns) -> Result<usize>;
+}

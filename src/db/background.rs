@@ -1,0 +1,88 @@
+//! What happens without being asked: syncs, SYNC frames, seals by age, flushes.
+//!
+//! With [`Background::Threads`](super::Background) two threads run: the *timer*, so that a sync never
+//! waits behind a flush, and the *flusher*. With `Manual`, [`Db::tick`](super::Db::tick) does the same
+//! work on the caller's thread.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::core::Core;
+use super::options::Durability;
+use crate::error::{Error, Result};
+use crate::sys::spawn;
+
+/// A log that has been idle for this long gets a SYNC frame.
+const IDLE: Duration = Duration::from_millis(500);
+/// How often the timer looks.
+const TIMER_INTERVAL: Duration = Duration::from_millis(250);
+/// How long the flusher waits after a failure.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Starts the timer and the flusher.
+pub(super) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
+    let start = |name: &str, run: fn(&Core)| {
+        let shared = Arc::clone(core);
+        let started = spawn(name, move || {
+            let _alarm = Alarm(&shared);
+            run(&shared);
+        });
+        started.map_err(|e| Error::io("start a thread for", &core.dir, e))
+    };
+    Ok(vec![start("silt-timer", run_timer)?, start("silt-flush", run_flusher)?])
+}
+
+fn run_timer(core: &Core) {
+    let interval = match core.options.durability {
+        Durability::Interval(every) => every.min(TIMER_INTERVAL),
+        Durability::Always | Durability::Never => TIMER_INTERVAL,
+    };
+    while core.wake.pause(interval) {
+        // A fault is counted and logged where it happens; the next round tries again.
+        let _ = core.keep_time();
+    }
+}
+
+fn run_flusher(core: &Core) {
+    while core.wake.flush_request(RETRY_INTERVAL).is_some() {
+        while matches!(core.flush_oldest(), Ok(true)) {}
+    }
+}
+
+impl Core {
+    /// Syncs what the policy wants synced, proves an idle log durable, and seals an old memtable.
+    pub(super) fn keep_time(&self) -> Result<()> {
+        let mut commit = self.lock_commit();
+        let now = self.clock().monotonic();
+        if let (Durability::Interval(every), Some(since)) =
+            (self.options.durability, commit.unsynced_since)
+        {
+            if now.saturating_sub(since) >= every {
+                self.sync_wal(&mut commit)?;
+            }
+        }
+        let idle = commit.last_write.is_some_and(|last| now.saturating_sub(last) >= IDLE);
+        if idle && !matches!(self.options.durability, Durability::Never) {
+            commit.last_write = None;
+            self.write_sync_frame(&mut commit)?;
+        }
+        let active = Arc::clone(&self.live().active);
+        let old = now.saturating_sub(active.created) >= self.options.flush_interval;
+        if old && active.memtable.published() > 0 && self.check_writable().is_ok() {
+            self.rotate(&mut commit)?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes the death of a thread that must live as long as the store.
+struct Alarm<'a>(&'a Core);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(&Error::Failed("a background thread panicked".into()));
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! The commit path: from a batch to an acknowledgement.
+//!
+//! Writers put encoded batches into the [`Queue`]. The first waiter becomes the *leader*: it takes all
+//! that is queued and, under the commit lock, gives each batch its refs and its seq, writes all frames
+//! with one call, applies them to the memtable, publishes them to readers and syncs as the policy says.
+//! Then it wakes the others. While it syncs, the next group gathers.
+//!
+//! Invariants: a batch is applied only after its frame is written; seqs are given in the order of the
+//! log; a batch whose handles went stale is refused before anything of it is written.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::core::{Core, Generation};
+use super::options::Durability;
+use super::write_batch::{Ack, WriteBatch};
+use crate::error::{Error, Result};
+use crate::series::SeriesHandle;
+use crate::wal::{BatchColumns, Definitions, EncodedBatch, PAYLOAD_BYTES_MAX, WalWriter};
+
+/// Most bytes of payload that one leader takes.
+const GROUP_BYTES_MAX: usize = 64 << 20;
+/// Buffers kept for the next batches.
+const SPARE_BUFFERS_MAX: usize = 8;
+
+/// Batches that wait for a leader.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    waiting: VecDeque<Pending>,
+    leading: bool,
+    /// Buffers of finished batches.
+    spare: Vec<Vec<u8>>,
+}
+
+/// A batch in the queue.
+#[derive(Debug)]
+pub(super) struct Pending {
+    handles: Vec<SeriesHandle>,
+    run_rows: Vec<u32>,
+    encoded: EncodedBatch,
+    outcome: Arc<Outcome>,
+}
+
+/// What became of a batch, for its ticket.
+#[derive(Debug, Default)]
+struct Outcome(OnceLock<Result<Ack, CommitError>>);
+
+/// Why a batch was not acknowledged; every batch of a group gets its own copy.
+#[derive(Debug, Clone)]
+enum CommitError {
+    Stale,
+    TooLarge(usize),
+    Group(Arc<Error>),
+}
+
+impl CommitError {
+    fn to_error(&self) -> Error {
+        match self {
+            Self::Stale => Error::StaleHandle,
+            Self::TooLarge(bytes) => Error::LimitExceeded(format!(
+                "the batch needs {bytes} bytes of log, more than {PAYLOAD_BYTES_MAX}: write it in parts"
+            )),
+            Self::Group(error) => error.duplicate(),
+        }
+    }
+}
+
+/// A batch that was [submitted](super::Db::submit).
+#[derive(Debug)]
+pub struct Ticket {
+    outcome: Arc<Outcome>,
+}
+
+impl Ticket {
+    /// The acknowledgement, once a commit step has handled the batch.
+    #[must_use]
+    pub fn poll(&self) -> Option<Result<Ack>> {
+        let outcome = self.outcome.0.get()?;
+        Some(outcome.clone().map_err(|e| e.to_error()))
+    }
+}
+
+/// What the leader owns while it holds the commit lock.
+#[derive(Debug)]
+pub(super) struct Commit {
+    /// `None` when a file could not be created; the next commit tries again.
+    pub(super) wal: Option<WalWriter>,
+    /// What the next log file says about the one before it.
+    pub(super) predecessor: crate::wal::Predecessor,
+    /// The refs given out in this file.
+    pub(super) next_ref: u32,
+    /// The seq of the last batch written.
+    pub(super) last_seq: u64,
+    /// Monotonic time of the oldest write that no sync has covered.
+    pub(super) unsynced_since: Option<Duration>,
+    /// Whether frames were written after the last SYNC frame, and when the last one was.
+    pub(super) last_write: Option<Duration>,
+    definitions: Definitions,
+}
+
+impl Commit {
+    pub(super) fn new(
+        wal: Option<WalWriter>,
+        predecessor: crate::wal::Predecessor,
+        last_seq: u64,
+    ) -> Self {
+        Self {
+            wal,
+            predecessor,
+            next_ref: 0,
+            last_seq,
+            unsynced_since: None,
+            last_write: None,
+            definitions: Definitions::default(),
+        }
+    }
+}
+
+impl Core {
+    /// Puts a batch into the queue.
+    pub(super) fn submit(&self, batch: &WriteBatch) -> Result<Ticket> {
+        self.check_writable()?;
+        self.check_times(&batch.timestamps)?;
+        let outcome = Arc::new(Outcome::default());
+        if batch.is_empty() {
+            let _ = outcome.0.set(Ok(Ack { seq: 0, durable: true }));
+            return Ok(Ticket { outcome });
+        }
+        let buffer = self.queue.lock().spare.pop().unwrap_or_default();
+        let columns = BatchColumns {
+            run_rows: &batch.run_rows,
+            timestamps: &batch.timestamps,
+            values: &batch.values,
+        };
+        let pending = Pending {
+            handles: batch.handles.clone(),
+            run_rows: batch.run_rows.clone(),
+            encoded: EncodedBatch::new(&columns, buffer),
+            outcome: Arc::clone(&outcome),
+        };
+        self.queue.lock().waiting.push_back(pending);
+        Ok(Ticket { outcome })
+    }
+
+    /// Waits for a ticket, leading commits while nobody else does.
+    pub(super) fn finish(&self, ticket: &Ticket) -> Result<Ack> {
+        let mut state = self.queue.lock();
+        loop {
+            if let Some(result) = ticket.poll() {
+                return result;
+            }
+            if state.leading {
+                state = self.queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            state.leading = true;
+            drop(state);
+            let leadership = Leadership(&self.queue);
+            self.commit_step();
+            drop(leadership);
+            state = self.queue.lock();
+        }
+    }
+
+    /// Commits what is queued, as the leader; whether there was anything.
+    pub(super) fn commit_step(&self) -> bool {
+        let mut group = Group { core: self, batches: self.queue.take_group() };
+        if group.batches.is_empty() {
+            return false;
+        }
+        let mut commit = self.lock_commit();
+        let result = self.commit_group(&mut commit, &mut group.batches);
+        drop(commit);
+        if let Err(error) = result {
+            group.answer_the_rest(error);
+        }
+        self.queue.recycle(std::mem::take(&mut group.batches));
+        true
+    }
+
+    /// Writes, applies, publishes and syncs a group. An error is the answer of every batch that has
+    /// none yet.
+    fn commit_group(&self, commit: &mut Commit, group: &mut [Pending]) -> Result<()> {
+        self.check_writable()?;
+        let generation = self.writable_generation(commit)?;
+        let accepted = self.complete_batches(commit, &generation, group)?;
+        if accepted.is_empty() {
+            return Ok(());
+        }
+        let frames: Vec<(u64, &[u8])> =
+            accepted.iter().map(|&(i, seq)| (seq, group[i].encoded.payload())).collect();
+        let wal = commit.wal.as_mut().expect("a writable generation has a log file");
+        wal.append(&frames)?;
+        let now = self.clock().monotonic();
+        commit.last_seq = wal.last_seq();
+        commit.last_write = Some(now);
+        commit.unsynced_since.get_or_insert(now);
+        let mut rows = 0;
+        for &(i, seq) in &accepted {
+            let pending = &group[i];
+            generation.memtable.append(pending.rows(), seq);
+            rows += pending.encoded.rows() as u64;
+        }
+        generation.memtable.publish();
+        self.counters.batches_written.add(accepted.len() as u64);
+        self.counters.samples_written.add(rows);
+        let durable = matches!(self.options.durability, Durability::Always);
+        if durable {
+            self.sync_wal(commit)?;
+        }
+        for (i, seq) in accepted {
+            let _ = group[i].outcome.0.set(Ok(Ack { seq, durable }));
+        }
+        Ok(())
+    }
+
+    /// Gives each batch its refs, definitions and seq; those with stale handles are refused here.
+    fn complete_batches(
+        &self,
+        commit: &mut Commit,
+        generation: &Generation,
+        group: &mut [Pending],
+    ) -> Result<Vec<(usize, u64)>> {
+        let number = generation.memtable.generation();
+        let mut accepted = Vec::with_capacity(group.len());
+        let mut seq = commit.last_seq;
+        for (i, pending) in group.iter_mut().enumerate() {
+            if !pending.handles.iter().all(|&h| self.registry.touch(h, number)) {
+                let _ = pending.outcome.0.set(Err(CommitError::Stale));
+                continue;
+            }
+            let first_ref = commit.next_ref;
+            commit.definitions.clear();
+            for handle in &pending.handles {
+                let slot = handle.slot();
+                if self.registry.wal_ref(slot, number).is_none() {
+                    let labels = self.registry.labels(slot).expect("a touched series has labels");
+                    commit.definitions.push(&labels);
+                    self.registry.set_wal_ref(slot, number, commit.next_ref);
+                    commit.next_ref += 1;
+                }
+            }
+            let registry = &self.registry;
+            let refs = pending.handles.iter().map(|h| {
+                registry.wal_ref(h.slot(), number).expect("every series of the batch is defined")
+            });
+            let completed = pending.encoded.complete(refs, first_ref, &commit.definitions);
+            completed.map_err(|e| Error::io("compress labels for", &self.dir, e))?;
+            let bytes = pending.encoded.payload().len();
+            if bytes > PAYLOAD_BYTES_MAX || commit.definitions.too_large() {
+                // The refs that it would have defined are free again.
+                let slots = pending.handles.iter().map(|h| h.slot());
+                slots.for_each(|slot| self.registry.clear_wal_ref(slot, number, first_ref));
+                commit.next_ref = first_ref;
+                let _ = pending.outcome.0.set(Err(CommitError::TooLarge(bytes)));
+                continue;
+            }
+            seq += 1;
+            accepted.push((i, seq));
+        }
+        Ok(accepted)
+    }
+
+    /// Syncs the log and notes what is durable. After a failure the file is poisoned: the next
+    /// commit starts a new generation, and the memtable goes to a segment.
+    pub(super) fn sync_wal(&self, commit: &mut Commit) -> Result<()> {
+        let Some(wal) = &mut commit.wal else { return Ok(()) };
+        let start = self.clock().monotonic();
+        let synced = wal.sync();
+        self.counters.fsync.record(self.clock().monotonic().saturating_sub(start));
+        match synced {
+            Ok(seq) => {
+                commit.unsynced_since = None;
+                self.durable.rise_to(seq);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "a sync of the log failed: its memtable will be flushed to a new file");
+                Err(Error::DurabilityUnknown { durable_seq: self.durable.get() })
+            }
+        }
+    }
+
+    /// Proves the frames before it durable to a later reader of the log.
+    pub(super) fn write_sync_frame(&self, commit: &mut Commit) -> Result<()> {
+        let Some(wal) = commit.wal.as_mut().filter(|wal| wal.is_open()) else { return Ok(()) };
+        wal.write_sync_frame()?;
+        commit.unsynced_since = None;
+        self.durable.rise_to(wal.durable_seq());
+        Ok(())
+    }
+
+    /// Refuses samples outside the age limits.
+    fn check_times(&self, timestamps: &[i64]) -> Result<()> {
+        let (age, ahead) = (self.options.age_max, self.options.ahead_max);
+        if age.is_none() && ahead.is_none() {
+            return Ok(());
+        }
+        let now = i128::from(self.clock().wall_ms());
+        let to_ticks = |ms: i128| ms * i128::from(self.ticks_per_second) / 1000;
+        let millis = |d: Duration| i128::try_from(d.as_millis()).unwrap_or(i128::MAX >> 64);
+        let oldest = age.map(|age| to_ticks(now - millis(age)));
+        let newest = ahead.map(|ahead| to_ticks(now + millis(ahead)));
+        for &timestamp in timestamps {
+            let t = i128::from(timestamp);
+            if oldest.is_some_and(|oldest| t < oldest) {
+                return Err(Error::InvalidArgument(format!(
+                    "the timestamp {timestamp} is older than allowed"
+                )));
+            }
+            if newest.is_some_and(|newest| t > newest) {
+                return Err(Error::InvalidArgument(format!(
+                    "the timestamp {timestamp} is too far in the future"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Pending {
+    /// (slot, timestamp, value bits) of each row.
+    fn rows(&self) -> impl Iterator<Item = (u32, i64, u64)> + '_ {
+        let slots = self.handles.iter().zip(&self.run_rows);
+        let slots = slots.flat_map(|(h, &rows)| std::iter::repeat_n(h.slot(), rows as usize));
+        slots.zip(self.encoded.samples()).map(|(slot, (timestamp, bits))| (slot, timestamp, bits))
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The batches for one leader, in order.
+    fn take_group(&self) -> Vec<Pending> {
+        let mut state = self.lock();
+        let mut bytes = 0;
+        let mut group = Vec::new();
+        while let Some(pending) = state.waiting.front() {
+            bytes += pending.encoded.payload().len();
+            if bytes > GROUP_BYTES_MAX && !group.is_empty() {
+                break;
+            }
+            group.extend(state.waiting.pop_front());
+        }
+        group
+    }
+
+    fn recycle(&self, group: Vec<Pending>) {
+        let mut state = self.lock();
+        for pending in group {
+            if state.spare.len() < SPARE_BUFFERS_MAX {
+                state.spare.push(pending.encoded.into_buffer());
+            }
+        }
+    }
+}
+
+/// A group in the hands of its leader: should the leader panic, the store takes no more writes and
+/// every batch of the group is answered.
+struct Group<'a> {
+    core: &'a Core,
+    batches: Vec<Pending>,
+}
+
+impl Group<'_> {
+    fn answer_the_rest(&self, error: Error) {
+        let error = Arc::new(error);
+        for pending in &self.batches {
+            let _ = pending.outcome.0.set(Err(CommitError::Group(Arc::clone(&error))));
+        }
+    }
+}
+
+impl Drop for Group<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = Error::Failed("a commit panicked".into());
+            self.core.fail(&error);
+            self.answer_the_rest(error);
+        }
+    }
+}
+
+/// Gives up the lead when dropped, also by a panic, and wakes the followers.
+struct Leadership<'a>(&'a Queue);
+
+impl Drop for Leadership<'_> {
+    fn drop(&mut self) {
+        self.0.lock().leading = false;
+        self.0.changed.notify_all();
+    }
+}

@@ -1,0 +1,278 @@
+//! The shared state of an open store, and which lock guards what.
+//!
+//! Lock order: `commit`, then `flush`, then `live`; the queue's lock is never held while another is
+//! taken. Holders of `live` only swap or clone an `Arc`.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use super::commit::{Commit, Queue};
+use super::options::Options;
+use super::report::OpenReport;
+use super::stats::Counters;
+use crate::error::{Error, Result};
+use crate::manifest::{Manifest, Version};
+use crate::memtable::Memtable;
+use crate::segment::{BlockCache, Segment};
+use crate::series::Registry;
+use crate::sys::{Clock, Executor, LockGuard, Vfs};
+use crate::types::SegmentMeta;
+
+/// Everything that the handles and threads of one open store share.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) dir: PathBuf,
+    pub(super) options: Options,
+    pub(super) uuid: [u8; 16],
+    pub(super) ticks_per_second: u64,
+    pub(super) registry: Arc<Registry>,
+    pub(super) cache: Arc<BlockCache>,
+    /// Decodes for queries.
+    pub(super) executor: Executor,
+    pub(super) queue: Queue,
+    /// The log and the active memtable's writer: held by the commit leader.
+    pub(super) commit: Mutex<Commit>,
+    /// The manifest: held by whoever turns a memtable into a segment.
+    flush: Mutex<FlushState>,
+    /// Memtables that may still be read by snapshots.
+    pub(super) pinned: Mutex<Vec<Weak<Memtable>>>,
+    live: RwLock<Arc<Live>>,
+    pub(super) durable: DurableSeq,
+    next_file_number: AtomicU64,
+    pub(super) counters: Counters,
+    pub(super) report: OpenReport,
+    /// The fault after which writes are refused.
+    fault: OnceLock<String>,
+    pub(super) closed: AtomicBool,
+    pub(super) wake: Wake,
+    /// Held until the store is closed.
+    pub(super) lock: Mutex<Option<Box<dyn LockGuard>>>,
+}
+
+/// What [`Core`] is made of when a store has been opened.
+pub(super) struct Parts {
+    pub(super) dir: PathBuf,
+    pub(super) options: Options,
+    pub(super) manifest: Manifest,
+    pub(super) registry: Arc<Registry>,
+    pub(super) cache: Arc<BlockCache>,
+    pub(super) executor: Executor,
+    pub(super) commit: Commit,
+    pub(super) live: Live,
+    pub(super) last_seq: u64,
+    pub(super) next_file_number: u64,
+    pub(super) report: OpenReport,
+    pub(super) lock: Box<dyn LockGuard>,
+}
+
+/// What readers see: published as one pointer.
+#[derive(Debug, Clone)]
+pub(super) struct Live {
+    pub(super) active: Arc<Generation>,
+    /// Oldest first.
+    pub(super) sealed: Vec<Arc<Generation>>,
+    pub(super) version: Arc<Version>,
+    /// Those of `version` that could be opened, the oldest first.
+    pub(super) segments: Vec<Arc<Segment>>,
+    /// Those that could not: what overlaps them in time answers with their error.
+    pub(super) broken: Vec<Arc<Broken>>,
+}
+
+/// A segment that is listed and cannot be opened.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) meta: SegmentMeta,
+    pub(super) error: Error,
+}
+
+/// One memtable and the log files that hold its batches.
+#[derive(Debug)]
+pub(super) struct Generation {
+    pub(super) memtable: Arc<Memtable>,
+    /// Who the memtable's slots are; batches recovered at open have a registry of their own.
+    pub(super) registry: Arc<Registry>,
+    /// The first log file that does not belong to this or an older generation, once sealed.
+    pub(super) wal_end: OnceLock<u64>,
+    /// Monotonic time of its creation.
+    pub(super) created: Duration,
+}
+
+/// What the flusher owns.
+#[derive(Debug)]
+pub(super) struct FlushState {
+    pub(super) manifest: Manifest,
+}
+
+impl Core {
+    pub(super) fn new(parts: Parts) -> Self {
+        let pinned = vec![Arc::downgrade(&parts.live.active.memtable)];
+        Self {
+            uuid: parts.manifest.uuid(),
+            ticks_per_second: parts.manifest.ticks_per_second(),
+            dir: parts.dir,
+            options: parts.options,
+            registry: parts.registry,
+            cache: parts.cache,
+            executor: parts.executor,
+            queue: Queue::default(),
+            commit: Mutex::new(parts.commit),
+            flush: Mutex::new(FlushState { manifest: parts.manifest }),
+            pinned: Mutex::new(pinned),
+            live: RwLock::new(Arc::new(parts.live)),
+            durable: DurableSeq::new(parts.last_seq),
+            next_file_number: AtomicU64::new(parts.next_file_number),
+            counters: Counters::default(),
+            report: parts.report,
+            fault: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            wake: Wake::default(),
+            lock: Mutex::new(Some(parts.lock)),
+        }
+    }
+
+    pub(super) fn vfs(&self) -> &Arc<dyn Vfs> {
+        &self.options.vfs
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.options.clock
+    }
+
+    /// What a reader may see now.
+    pub(super) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Publishes a changed copy of what readers see.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Live)) {
+        let mut guard = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Live::clone(&guard);
+        change(&mut next);
+        *guard = Arc::new(next);
+    }
+
+    /// A number for a new file, never given out before.
+    pub(super) fn new_file_number(&self) -> u64 {
+        self.next_file_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The lowest number that no file has used.
+    pub(super) fn next_file_number(&self) -> u64 {
+        self.next_file_number.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn lock_commit(&self) -> MutexGuard<'_, Commit> {
+        self.commit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lock_flush(&self) -> MutexGuard<'_, FlushState> {
+        self.flush.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets another process open the store.
+    pub(super) fn unlock(&self) {
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Refuses writes from here on; the first fault is kept.
+    pub(super) fn fail(&self, fault: &Error) {
+        let text = fault.to_string();
+        tracing::error!(fault = %text, "the store stops accepting writes");
+        let _ = self.fault.set(text);
+    }
+
+    /// Whether writes are accepted.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        match self.fault.get() {
+            Some(fault) => Err(Error::Failed(fault.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The highest durable seq, to be waited for.
+#[derive(Debug)]
+pub(super) struct DurableSeq {
+    seq: Mutex<u64>,
+    risen: Condvar,
+}
+
+impl DurableSeq {
+    fn new(seq: u64) -> Self {
+        Self { seq: Mutex::new(seq), risen: Condvar::new() }
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        *self.seq.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that every seq up to `seq` is durable.
+    pub(super) fn rise_to(&self, seq: u64) {
+        let mut guard = self.seq.lock().unwrap_or_else(PoisonError::into_inner);
+        if seq > *guard {
+            *guard = seq;
+            self.risen.notify_all();
+        }
+    }
+
+    /// Waits until `seq` is durable or the timeout has passed; whether it is.
+    pub(super) fn wait(&self, seq: u64, timeout: Duration) -> bool {
+        let guard = self.seq.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.risen.wait_timeout_while(guard, timeout, |durable| *durable < seq);
+        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *guard >= seq
+    }
+}
+
+/// Wakes the background threads, and tells them to stop.
+#[derive(Debug, Default)]
+pub(super) struct Wake {
+    state: Mutex<WakeState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct WakeState {
+    flush_wanted: bool,
+    stop: bool,
+}
+
+impl Wake {
+    /// Asks for a flush of the sealed memtables.
+    pub(super) fn request_flush(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).flush_wanted = true;
+        self.changed.notify_all();
+    }
+
+    /// Tells every thread to end.
+    pub(super) fn stop(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for `timeout` or until told to stop; whether to go on.
+    pub(super) fn pause(&self, timeout: Duration) -> bool {
+        let guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(guard, timeout, |state| !state.stop);
+        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !guard.stop
+    }
+
+    /// Waits for a flush request, at most `timeout`; `None` when told to stop, else whether a flush
+    /// was asked for.
+    pub(super) fn flush_request(&self, timeout: Duration) -> Option<bool> {
+        let guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |state: &mut WakeState| !state.stop && !state.flush_wanted;
+        let waited = self.changed.wait_timeout_while(guard, timeout, idle);
+        let (mut guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if guard.stop {
+            return None;
+        }
+        Some(std::mem::take(&mut guard.flush_wanted))
+    }
+}

@@ -1,0 +1,258 @@
+//! Generations: when a memtable is sealed, what replaces it, and how it becomes a segment.
+//!
+//! A generation is a memtable and the log files of its batches. Rotation (under the commit lock) ends
+//! the log file, starts the next and publishes an empty memtable; the flush (under the flush lock)
+//! turns the oldest sealed memtable into a segment, makes that durable in the manifest, shows readers
+//! the segment in place of the memtable, and only then removes the log files.
+
+use std::sync::{Arc, OnceLock, PoisonError};
+
+use super::commit::Commit;
+use super::core::{Core, FlushState, Generation};
+use crate::error::{Error, Result};
+use crate::flush::{FlushJob, Flushed};
+use crate::manifest::{VersionEdit, WalCovered};
+use crate::memtable::Memtable;
+use crate::segment::Segment;
+use crate::sys::{SyncPoint, random_bytes};
+use crate::types::FileName;
+use crate::wal::{WalHeader, WalWriter};
+
+/// Rows after which a memtable is sealed whatever it weighs; its own limit is twice as high.
+const ROWS_MAX: u32 = 1 << 31;
+/// Sealed memtables beyond which writers wait for a flush.
+const SEALED_MAX: usize = 1;
+
+impl Core {
+    /// The generation that the next batches go to, with an open log file.
+    ///
+    /// # Errors
+    /// When there is no room for another memtable and the flush fails, or no log file can be made.
+    pub(super) fn writable_generation(&self, commit: &mut Commit) -> Result<Arc<Generation>> {
+        let live = self.live();
+        let open = commit.wal.as_ref().is_some_and(WalWriter::is_open);
+        if open && !self.is_full(&live.active, commit) {
+            return Ok(Arc::clone(&live.active));
+        }
+        drop(live);
+        self.rotate(commit)
+    }
+
+    /// Whether the memtable or its log file has reached its size.
+    fn is_full(&self, active: &Generation, commit: &Commit) -> bool {
+        let wal_bytes = commit.wal.as_ref().map_or(0, WalWriter::bytes);
+        wal_bytes >= self.options.wal_bytes_max / 2
+            || active.memtable.bytes() as u64 >= self.options.memtable_bytes_max()
+            || active.memtable.published() >= ROWS_MAX
+    }
+
+    /// Seals the active memtable, if it has rows, and starts the next generation.
+    ///
+    /// # Errors
+    /// As [`Core::writable_generation`]; the state is then as before, and the next commit tries again.
+    pub(super) fn rotate(&self, commit: &mut Commit) -> Result<Arc<Generation>> {
+        let live = self.live();
+        let has_rows = live.active.memtable.published() > 0;
+        if has_rows && live.sealed.len() >= SEALED_MAX {
+            self.counters.stalls.add(1);
+            while self.live().sealed.len() >= SEALED_MAX && self.flush_oldest()? {}
+        }
+        self.end_wal(commit);
+        let file_number = self.new_file_number();
+        let wal = self.create_wal(commit, file_number)?;
+        let number = live.active.memtable.generation() + 1;
+        let next = Arc::new(self.new_generation(number));
+        self.registry.set_generation(number);
+        self.pinned().push(Arc::downgrade(&next.memtable));
+        let _ = live.active.wal_end.set(file_number);
+        self.publish(|live| {
+            let old = std::mem::replace(&mut live.active, Arc::clone(&next));
+            if has_rows {
+                live.sealed.push(old);
+            }
+        });
+        commit.wal = Some(wal);
+        commit.next_ref = 0;
+        self.wake.request_flush();
+        Ok(next)
+    }
+
+    /// Turns everything in memory into segments.
+    pub(super) fn flush_all(&self) -> Result<()> {
+        let mut commit = self.lock_commit();
+        if self.live().active.memtable.published() > 0 {
+            self.rotate(&mut commit)?;
+        }
+        drop(commit);
+        while self.flush_oldest()? {}
+        Ok(())
+    }
+
+    pub(super) fn new_generation(&self, number: u32) -> Generation {
+        Generation {
+            memtable: Arc::new(Memtable::new(number)),
+            registry: Arc::clone(&self.registry),
+            wal_end: OnceLock::new(),
+            created: self.clock().monotonic(),
+        }
+    }
+
+    /// Ends the current log file as well as it can be: what cannot be ended, the next file's header
+    /// says.
+    fn end_wal(&self, commit: &mut Commit) {
+        let Some(wal) = &mut commit.wal else { return };
+        let ended = if wal.is_open() { wal.end() } else { wal.sync().map(|_| ()) };
+        match ended {
+            Ok(()) => {
+                commit.unsynced_since = None;
+                self.durable.rise_to(wal.durable_seq());
+            }
+            Err(error) => tracing::warn!(%error, "a log file could not be ended"),
+        }
+        commit.predecessor = wal.as_predecessor();
+    }
+
+    fn create_wal(&self, commit: &Commit, file_number: u64) -> Result<WalWriter> {
+        create_wal(&CreateWal {
+            dir: &self.dir,
+            vfs: &**self.vfs(),
+            uuid: self.uuid,
+            file_number,
+            last_seq: commit.last_seq,
+            predecessor: commit.predecessor,
+        })
+    }
+
+    /// Turns the oldest sealed memtable into a segment; whether there was one.
+    ///
+    /// # Errors
+    /// The memtable stays, and the next call tries again; nothing is lost.
+    pub(super) fn flush_oldest(&self) -> Result<bool> {
+        let mut state = self.lock_flush();
+        let Some(generation) = self.live().sealed.first().cloned() else { return Ok(false) };
+        let start = self.clock().monotonic();
+        let result = self.flush_generation(&mut state, &generation);
+        match &result {
+            Ok(()) => {
+                self.counters.flushes.add(1);
+                self.counters.flush.record(self.clock().monotonic().saturating_sub(start));
+            }
+            Err(error) => {
+                self.counters.flush_failures.add(1);
+                tracing::warn!(%error, "a flush failed and will be tried again");
+            }
+        }
+        result.map(|()| true)
+    }
+
+    fn flush_generation(&self, state: &mut FlushState, generation: &Arc<Generation>) -> Result<()> {
+        if state.manifest.is_poisoned() {
+            state.manifest.roll()?;
+        }
+        let memtable = &generation.memtable;
+        let flushed = self.write_segment(generation)?;
+        let wal_end = *generation.wal_end.get().expect("a sealed generation knows its log files");
+        let last_seq = memtable.last_seq().expect("a sealed memtable has rows");
+        let edit = VersionEdit {
+            added: vec![flushed.meta],
+            removed: Vec::new(),
+            wal_covered: Some(WalCovered { file_number: wal_end, seq: last_seq }),
+            next_file_number: Some(self.next_file_number()),
+            last_seq: Some(last_seq.max(state.manifest.version().last_seq())),
+        };
+        let version = state.manifest.append(&edit)?;
+        self.durable.rise_to(last_seq);
+        self.counters.samples_superseded.add(flushed.superseded);
+        let opened = Segment::open(
+            self.vfs(),
+            &self.dir,
+            self.uuid,
+            &flushed.meta,
+            self.options.read_mode,
+            Arc::clone(&self.cache),
+        )?;
+        self.publish(|live| {
+            live.sealed.retain(|sealed| !Arc::ptr_eq(sealed, generation));
+            live.segments.push(opened);
+            live.version = version;
+        });
+        self.remove_logs_below(wal_end);
+        self.evict_series();
+        Ok(())
+    }
+
+    fn write_segment(&self, generation: &Generation) -> Result<Flushed> {
+        let job = FlushJob {
+            vfs: self.vfs(),
+            dir: &self.dir,
+            uuid: self.uuid,
+            file_number: self.new_file_number(),
+            window_ticks: self.options.window_ticks(self.ticks_per_second),
+            memtable: &generation.memtable,
+            registry: &generation.registry,
+        };
+        job.run()
+    }
+
+    /// Removes log files that the manifest covers. A failure is harmless: replay skips them, and the
+    /// next flush tries again.
+    fn remove_logs_below(&self, wal_end: u64) {
+        let entries = self.vfs().list(&self.dir).unwrap_or_default();
+        let mut removed = false;
+        for entry in entries {
+            let Some(FileName::Wal(number)) = entry.name.to_str().and_then(FileName::parse) else {
+                continue;
+            };
+            if number < wal_end {
+                let path = self.dir.join(&entry.name);
+                match self.vfs().remove(&path) {
+                    Ok(()) => removed = true,
+                    Err(error) => {
+                        tracing::warn!(path = %path.display(), %error, "a log file stays")
+                    }
+                }
+            }
+        }
+        if removed {
+            let _ = self.vfs().sync_dir(&self.dir, SyncPoint::WalRemoved);
+        }
+    }
+
+    /// Frees the slots of series that no memtable holds any more.
+    fn evict_series(&self) {
+        let mut pinned = self.pinned();
+        pinned.retain(|memtable| memtable.strong_count() > 0);
+        let alive = pinned.iter().filter_map(std::sync::Weak::upgrade);
+        let oldest = alive.map(|memtable| memtable.generation()).min();
+        drop(pinned);
+        self.registry.evict(oldest.unwrap_or(0));
+    }
+
+    fn pinned(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<Memtable>>> {
+        self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a new log file needs to know.
+pub(super) struct CreateWal<'a> {
+    pub(super) dir: &'a std::path::Path,
+    pub(super) vfs: &'a dyn crate::sys::Vfs,
+    pub(super) uuid: [u8; 16],
+    pub(super) file_number: u64,
+    pub(super) last_seq: u64,
+    pub(super) predecessor: crate::wal::Predecessor,
+}
+
+/// Creates a log file, durable with its name.
+pub(super) fn create_wal(new: &CreateWal<'_>) -> Result<WalWriter> {
+    let salt = random_bytes::<8>().map_err(|e| Error::io("draw random bytes for", new.dir, e))?;
+    let header = WalHeader {
+        uuid: new.uuid,
+        file_number: new.file_number,
+        salt: u64::from_le_bytes(salt),
+        last_seq: new.last_seq,
+        predecessor: new.predecessor,
+    };
+    let path = new.dir.join(FileName::Wal(new.file_number).to_string());
+    WalWriter::create(new.vfs, new.dir, path, header)
+}

@@ -1,0 +1,285 @@
+//! The store: [`Db`], its options, its commit path, its generations and its snapshots.
+//!
+//! The top floor. It owns every thread, every lock order and the decision when something is sealed,
+//! flushed or refused; the floors below it are structures that know nothing of each other.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `core` | the shared state and its locks |
+//! | `commit` | the queue, the leader, acknowledgements |
+//! | `generation` | sealing, log files, flushes |
+//! | `open`, `replay` | opening and recovery |
+//! | `background` | the timer and the flusher |
+//! | `snapshot` | what readers see |
+//! | `read_only` | a second process's view |
+//! | `verify` | every byte of a store |
+
+mod background;
+mod commit;
+mod core;
+mod generation;
+mod open;
+mod options;
+mod read_only;
+mod replay;
+mod report;
+mod snapshot;
+mod stats;
+mod verify;
+mod write_batch;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use self::core::Core;
+use crate::error::{Error, Result};
+use crate::series::{EncodedLabels, SeriesHandle};
+use crate::types::Labels;
+
+pub use commit::Ticket;
+pub use options::{Background, Durability, Options};
+pub use read_only::ReadOnlyDb;
+pub use report::{Finding, OpenReport};
+pub use snapshot::Snapshot;
+pub use stats::{BytesByKind, Latency, Stats};
+pub use verify::{VerifyReport, verify};
+pub use write_batch::{Ack, BATCH_ROWS_MAX, WriteBatch};
+
+/// An open store. Clones share it; `Send + Sync`.
+///
+/// Call [`close`](Db::close) to end it with an answer. A store that is dropped instead is not damaged:
+/// the next opening recovers it from its log, as after a crash.
+///
+/// ```
+/// # use siltstone::{Db, Labels, Matcher, Options, QueryOptions, TimeRange, WriteBatch};
+/// # let dir = tempfile::tempdir()?;
+/// let db = Db::open(dir.path(), Options::default())?;
+/// let series = db.series(&Labels::from_pairs([("__name__", "temperature"), ("city", "تبریز")])?)?;
+/// let mut batch = WriteBatch::new();
+/// batch.push(series, 1_700_000_000_000, 21.5)?;
+/// db.write(&batch)?;
+///
+/// let snapshot = db.snapshot()?;
+/// let matchers = [Matcher::equal("city", "تبریز")];
+/// for series in snapshot.select(&matchers, TimeRange::ALL, &QueryOptions::default())? {
+///     let series = series?;
+///     assert_eq!(series.columns.timestamps, [1_700_000_000_000]);
+///     assert_eq!(series.columns.values.f64(), [21.5]);
+/// }
+/// db.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Db {
+    shared: Arc<Shared>,
+}
+
+/// The core and its threads; when the last handle goes, the threads end.
+struct Shared {
+    core: Arc<Core>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Db {
+    /// Opens the store in the directory `dir`, or creates it there. Recovers what an earlier
+    /// process had acknowledged; [`Db::open_report`] says what was found.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another `Db` has it open; [`Error::NotAStore`] for a directory with
+    /// other files; [`Error::UnsupportedVersion`]; [`Error::Corrupt`] when the manifest is damaged;
+    /// [`Error::InvalidArgument`] for options out of range; I/O errors.
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let background = options.background;
+        let core = Arc::new(open::open(dir.as_ref(), options)?);
+        let threads = match background {
+            Background::Threads => background::start(&core)?,
+            Background::Manual => Vec::new(),
+        };
+        Ok(Self { shared: Arc::new(Shared { core, threads: Mutex::new(threads) }) })
+    }
+
+    fn core(&self) -> &Core {
+        &self.shared.core
+    }
+
+    /// What opening found.
+    #[must_use]
+    pub fn open_report(&self) -> &OpenReport {
+        &self.core().report
+    }
+
+    /// The options that the store was opened with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.core().options
+    }
+
+    /// Ticks of a timestamp per second.
+    #[must_use]
+    pub fn ticks_per_second(&self) -> u64 {
+        self.core().ticks_per_second
+    }
+
+    /// The handle of the series with these labels, which becomes active if it is not. Keep it for
+    /// the next batches; it is valid until a write answers [`Error::StaleHandle`].
+    ///
+    /// # Errors
+    /// [`Error::Labels`]; [`Error::LimitExceeded`] when the series is new and there are as many
+    /// active series as the limits allow.
+    pub fn series(&self, labels: &Labels) -> Result<SeriesHandle> {
+        self.series_encoded(labels)
+    }
+
+    /// As [`Db::series`], for labels in the encoding in which they arrived. A known series costs no
+    /// allocation.
+    ///
+    /// # Errors
+    /// As [`Db::series`].
+    pub fn series_encoded(&self, labels: &impl EncodedLabels) -> Result<SeriesHandle> {
+        let core = self.core();
+        core.check_writable()?;
+        core.registry.resolve(labels)
+    }
+
+    /// Writes a batch: when this returns, all of it is visible, in the order of its seq, and as
+    /// durable as [`Options::durability`] says. Callers on many threads share writes and syncs.
+    ///
+    /// # Errors
+    /// Nothing of the batch is stored, except after [`Error::DurabilityUnknown`]: then it is visible
+    /// and may or may not survive a power cut; writing it again is harmless.
+    /// [`Error::StaleHandle`]: resolve the labels again; [`Error::DiskFull`]: try again later;
+    /// [`Error::InvalidArgument`] for timestamps outside the age limits; [`Error::LimitExceeded`];
+    /// [`Error::Failed`] and [`Error::Closed`].
+    pub fn write(&self, batch: &WriteBatch) -> Result<Ack> {
+        let core = self.core();
+        let start = core.clock().monotonic();
+        let ticket = core.submit(batch)?;
+        let result = core.finish(&ticket);
+        core.counters.write.record(core.clock().monotonic().saturating_sub(start));
+        result
+    }
+
+    /// Puts a batch into the queue without waiting. Something has to lead: a [`Db::write`] on any
+    /// thread, or [`Db::commit_step`].
+    ///
+    /// # Errors
+    /// As [`Db::write`], as far as the batch alone tells.
+    pub fn submit(&self, batch: &WriteBatch) -> Result<Ticket> {
+        self.core().submit(batch)
+    }
+
+    /// Commits what is queued on this thread; whether there was anything. The outcome of each batch
+    /// is in its [`Ticket`].
+    pub fn commit_step(&self) -> bool {
+        self.core().commit_step()
+    }
+
+    /// Waits until the batch `seq` survives a power cut; syncs now if no timer will.
+    ///
+    /// # Errors
+    /// [`Error::DurabilityUnknown`] when a sync failed; [`Error::InvalidArgument`] for a seq that no
+    /// batch has.
+    pub fn wait_durable(&self, seq: u64) -> Result<()> {
+        let core = self.core();
+        if seq > core.lock_commit().last_seq {
+            return Err(Error::InvalidArgument(format!("no batch has the seq {seq}")));
+        }
+        let timed = matches!(core.options.durability, Durability::Interval(_))
+            && matches!(core.options.background, Background::Threads);
+        if timed && core.durable.wait(seq, Duration::from_secs(15)) || core.durable.get() >= seq {
+            return Ok(());
+        }
+        let mut commit = core.lock_commit();
+        core.sync_wal(&mut commit)?;
+        if core.durable.get() >= seq {
+            return Ok(());
+        }
+        Err(Error::DurabilityUnknown { durable_seq: core.durable.get() })
+    }
+
+    /// The highest seq that survives a power cut.
+    #[must_use]
+    pub fn durable_seq(&self) -> u64 {
+        self.core().durable.get()
+    }
+
+    /// What is stored now, unchanging: later writes and flushes do not touch it.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        if self.core().closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        Ok(Snapshot::of_live(&self.shared.core))
+    }
+
+    /// Turns everything in memory into segments; when this returns, no sample is in the log alone.
+    ///
+    /// # Errors
+    /// I/O errors; nothing is lost, and the flush will be tried again.
+    pub fn flush(&self) -> Result<()> {
+        self.core().flush_all()
+    }
+
+    /// Does the background work that is due, on this thread: for [`Background::Manual`], at least
+    /// every quarter of a second.
+    ///
+    /// # Errors
+    /// The first fault; the work is tried again at the next tick.
+    pub fn tick(&self) -> Result<()> {
+        self.core().keep_time()?;
+        while self.core().flush_oldest()? {}
+        Ok(())
+    }
+
+    /// What the store counts about itself.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.core().stats()
+    }
+
+    /// Flushes, ends the log and the threads. Later calls on any clone answer [`Error::Closed`];
+    /// closing twice is harmless. Snapshots that are kept go on reading.
+    ///
+    /// # Errors
+    /// When the last flush failed: what was acknowledged is in the log, and the next opening
+    /// recovers it.
+    pub fn close(&self) -> Result<()> {
+        if self.core().closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.core().wake.stop();
+        self.shared.join();
+        let flushed = self.core().flush_all();
+        self.core().unlock();
+        flushed
+    }
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db").field("dir", &self.core().dir).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn join(&self) {
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.core.wake.stop();
+        self.join();
+    }
+}

@@ -1,0 +1,332 @@
+//! Opening a store: lock, manifest, leftovers, recovery, first log file.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use super::commit::Commit;
+use super::core::{Broken, Core, Generation, Live, Parts};
+use super::generation::{CreateWal, create_wal};
+use super::options::Options;
+use super::replay::{Prefix, Recovered, Replay, wal_numbers};
+use super::report::{Finding, OpenReport};
+use crate::error::{Error, Result};
+use crate::flush::FlushJob;
+use crate::manifest::{Manifest, StoreOptions, Version, VersionEdit, WalCovered};
+use crate::memtable::Memtable;
+use crate::segment::{BlockCache, Segment};
+use crate::series::Registry;
+use crate::sys::{Executor, LockGuard, SyncPoint, Vfs, random_bytes};
+use crate::types::{FileName, TEMPORARY_SUFFIX};
+
+/// Ticks per second of a store that is created without saying.
+const TICKS_PER_SECOND: u64 = 1000;
+
+type OpenSegments = (Vec<Arc<Segment>>, Vec<Arc<Broken>>);
+
+/// A store in the course of being opened.
+struct Opening<'a> {
+    dir: &'a Path,
+    options: &'a Options,
+    manifest: Manifest,
+    next_file_number: u64,
+    report: OpenReport,
+    superseded: u64,
+}
+
+/// Opens the store in `dir`, or creates it.
+pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
+    options.check()?;
+    let clock = Arc::clone(&options.clock);
+    let start = clock.monotonic();
+    let vfs = Arc::clone(&options.vfs);
+    if !Manifest::exists(&*vfs, dir).unwrap_or(false) {
+        prepare_directory(&*vfs, dir, &options)?;
+    }
+    let lock = lock(&*vfs, dir)?;
+    let manifest = open_manifest(&vfs, dir, &options)?;
+    let next_file_number = first_free_number(&*vfs, dir, manifest.version().next_file_number())?;
+    let mut opening = Opening {
+        dir,
+        options: &options,
+        manifest,
+        next_file_number,
+        report: OpenReport::default(),
+        superseded: 0,
+    };
+    opening.remove_leftovers()?;
+    let recovered = opening.recover()?;
+    let mut parts = opening.into_parts(recovered, lock)?;
+    parts.report.elapsed = clock.monotonic().saturating_sub(start);
+    parts.options = options;
+    Ok(Core::new(parts))
+}
+
+/// Makes the directory, durable with its name.
+fn prepare_directory(vfs: &dyn Vfs, dir: &Path, options: &Options) -> Result<()> {
+    if !options.create {
+        return Err(Error::NotAStore { path: dir.to_path_buf(), found: "no CURRENT".into() });
+    }
+    vfs.create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
+    if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+        let synced = vfs.sync_dir(parent, SyncPoint::StoreDirectory);
+        synced.map_err(|e| Error::io("sync directory", parent, e))?;
+    }
+    Ok(())
+}
+
+fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn LockGuard>> {
+    let path = dir.join(FileName::Lock.to_string());
+    vfs.lock(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::WouldBlock => Error::Locked { path: dir.to_path_buf() },
+        _ => Error::io("lock", path, e),
+    })
+}
+
+fn open_manifest(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Manifest> {
+    let wanted = options.ticks_per_second;
+    if !Manifest::exists(&**vfs, dir)? {
+        let uuid = random_bytes::<16>().map_err(|e| Error::io("draw random bytes for", dir, e))?;
+        let ticks_per_second = if wanted == 0 { TICKS_PER_SECOND } else { wanted };
+        return Manifest::create(vfs, dir, uuid, StoreOptions { ticks_per_second });
+    }
+    let (manifest, report) = Manifest::open(vfs, dir)?;
+    if report.torn_bytes > 0 {
+        tracing::info!(bytes = report.torn_bytes, "the manifest ended with a torn write");
+    }
+    if wanted != 0 && wanted != manifest.ticks_per_second() {
+        return Err(Error::InvalidArgument(format!(
+            "the store was created with {} ticks per second and cannot be opened with {wanted}",
+            manifest.ticks_per_second()
+        )));
+    }
+    Ok(manifest)
+}
+
+/// A number above that of every file, whatever the manifest knows of it.
+fn first_free_number(vfs: &dyn Vfs, dir: &Path, from_manifest: u64) -> Result<u64> {
+    let mut next = from_manifest.max(1);
+    for dir in [dir.to_path_buf(), dir.join(FileName::Quarantine.to_string())] {
+        for entry in vfs.list(&dir).unwrap_or_default() {
+            let name = entry.name.to_string_lossy();
+            let name = name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(&name);
+            if let Some(FileName::Wal(n) | FileName::Segment(n)) = FileName::parse(name) {
+                next = next.max(n.saturating_add(1));
+            }
+        }
+    }
+    Ok(next)
+}
+
+impl Opening<'_> {
+    fn vfs(&self) -> &Arc<dyn Vfs> {
+        &self.options.vfs
+    }
+
+    /// Deletes temporary files and sets aside segments that no manifest edit lists: an interrupted
+    /// flush left them, and the log still has their samples.
+    fn remove_leftovers(&mut self) -> Result<()> {
+        let entries = self.vfs().list(self.dir).map_err(|e| Error::io("list", self.dir, e))?;
+        for entry in entries {
+            let Some(name) = entry.name.to_str() else { continue };
+            let path = self.dir.join(name);
+            if name.ends_with(TEMPORARY_SUFFIX) {
+                let removed = self.vfs().remove(&path);
+                removed.map_err(|e| Error::io("remove", &path, e))?;
+            } else if let Some(FileName::Segment(number)) = FileName::parse(name) {
+                let version = self.manifest.version();
+                if !version.segments().iter().any(|meta| meta.file_number == number) {
+                    tracing::info!(path = %path.display(), "a segment of an interrupted flush");
+                    set_aside(&**self.vfs(), self.dir, &path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Replays the log and writes what it held to segments, so that nothing depends any more on
+    /// pages which an earlier process may have failed to sync.
+    fn recover(&mut self) -> Result<Recovered> {
+        let covered = self.manifest.version().wal_covered();
+        let mut report = std::mem::take(&mut self.report);
+        let vfs = Arc::clone(self.vfs());
+        let replay = Replay {
+            vfs: &*vfs,
+            dir: self.dir,
+            uuid: self.manifest.uuid(),
+            covered,
+            memtable_bytes_max: self.options.memtable_bytes_max(),
+        };
+        let recovered = replay.run(&mut report, |prefix| self.flush(prefix));
+        self.report = report;
+        let mut recovered = recovered?;
+        if recovered.memtable.published() > 0 {
+            let prefix = Prefix {
+                memtable: &recovered.memtable,
+                registry: &recovered.registry,
+                file_number: self.next_file_number,
+            };
+            match self.flush(&prefix) {
+                Ok(()) => recovered.memtable = Arc::new(Memtable::new(1)),
+                // The samples are in memory and in the log; the flusher will try again.
+                Err(error @ (Error::DiskFull { .. } | Error::Io { .. })) => {
+                    tracing::warn!(%error, "what was recovered could not be flushed yet");
+                    return Ok(recovered);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.remove_logs(&recovered)?;
+        Ok(recovered)
+    }
+
+    /// Writes a recovered memtable to a segment and covers it in the manifest.
+    fn flush(&mut self, prefix: &Prefix<'_>) -> Result<()> {
+        let vfs = Arc::clone(self.vfs());
+        let file_number = self.new_file_number();
+        let job = FlushJob {
+            vfs: &vfs,
+            dir: self.dir,
+            uuid: self.manifest.uuid(),
+            file_number,
+            window_ticks: self.options.window_ticks(self.manifest.ticks_per_second()),
+            memtable: prefix.memtable,
+            registry: prefix.registry,
+        };
+        let flushed = job.run()?;
+        self.superseded += flushed.superseded;
+        let seq = prefix.memtable.last_seq().expect("a memtable with rows has seqs");
+        // All log files are older than the segment's number when the whole log was read.
+        let edit = VersionEdit {
+            added: vec![flushed.meta],
+            wal_covered: Some(WalCovered { file_number: prefix.file_number, seq }),
+            next_file_number: Some(self.next_file_number),
+            last_seq: Some(seq.max(self.manifest.version().last_seq())),
+            ..VersionEdit::default()
+        };
+        if self.manifest.is_poisoned() {
+            self.manifest.roll()?;
+        }
+        self.manifest.append(&edit).map(|_| ())
+    }
+
+    /// Removes the log files, all of them covered; those with damage are set aside.
+    fn remove_logs(&mut self, recovered: &Recovered) -> Result<()> {
+        for number in wal_numbers(&**self.vfs(), self.dir)? {
+            let path = self.dir.join(FileName::Wal(number).to_string());
+            if recovered.damaged.contains(&number) {
+                set_aside(&**self.vfs(), self.dir, &path)?;
+            } else {
+                self.vfs().remove(&path).map_err(|e| Error::io("remove", &path, e))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn new_file_number(&mut self) -> u64 {
+        self.next_file_number += 1;
+        self.next_file_number - 1
+    }
+
+    /// Opens the segments, starts the log, and hands everything over.
+    fn into_parts(mut self, recovered: Recovered, lock: Box<dyn LockGuard>) -> Result<Parts> {
+        let cache_bytes = usize::try_from(self.options.cache_bytes_max()).unwrap_or(usize::MAX);
+        let cache = Arc::new(BlockCache::new(cache_bytes));
+        let version = Arc::clone(self.manifest.version());
+        let (segments, broken) = self.open_segments(&version, &cache)?;
+        let key =
+            random_bytes::<32>().map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
+        let registry = Arc::new(Registry::new(key, self.options.labels, self.options.series_max()));
+        let last_seq = recovered.last_seq.max(version.last_seq());
+        let number = recovered.memtable.generation() + 1;
+        registry.set_generation(number);
+        let file_number = self.new_file_number();
+        let wal = self.first_wal(file_number, last_seq, &recovered)?;
+        let created = self.options.clock.monotonic();
+        let generation = |memtable, registry| Generation {
+            memtable,
+            registry,
+            wal_end: OnceLock::new(),
+            created,
+        };
+        let active = Arc::new(generation(Arc::new(Memtable::new(number)), Arc::clone(&registry)));
+        let mut sealed = Vec::new();
+        if recovered.memtable.published() > 0 {
+            let old = generation(Arc::clone(&recovered.memtable), Arc::clone(&recovered.registry));
+            let _ = old.wal_end.set(file_number);
+            sealed.push(Arc::new(old));
+        }
+        Ok(Parts {
+            dir: self.dir.to_path_buf(),
+            options: self.options.clone(),
+            manifest: self.manifest,
+            registry,
+            cache,
+            executor: Executor::with_threads(self.options.query_threads)
+                .map_err(|e| Error::io("start threads for", self.dir, e))?,
+            commit: Commit::new(wal, recovered.predecessor, last_seq),
+            live: Live { active, sealed, version, segments, broken },
+            last_seq,
+            next_file_number: self.next_file_number,
+            report: self.report,
+            lock,
+        })
+    }
+
+    /// Opens what the manifest lists. A segment that is missing or has the wrong size is a finding:
+    /// the others go on, and queries that would need it answer with its error.
+    fn open_segments(
+        &mut self,
+        version: &Version,
+        cache: &Arc<BlockCache>,
+    ) -> Result<OpenSegments> {
+        let (mut segments, mut broken) = (Vec::new(), Vec::new());
+        let uuid = self.manifest.uuid();
+        for meta in version.segments() {
+            let mode = self.options.read_mode;
+            match Segment::open(self.vfs(), self.dir, uuid, meta, mode, Arc::clone(cache)) {
+                Ok(segment) => segments.push(segment),
+                Err(error @ Error::UnsupportedVersion { .. }) => return Err(error),
+                Err(error) => {
+                    let path = self.dir.join(FileName::Segment(meta.file_number).to_string());
+                    self.report.findings.push(Finding::of(path, &error));
+                    broken.push(Arc::new(Broken { meta: **meta, error }));
+                }
+            }
+        }
+        segments.sort_by_key(|segment| (segment.meta().max_seq, segment.meta().file_number));
+        Ok((segments, broken))
+    }
+
+    /// The log file for the first batches; `None` on a full disk, where the first write tries again.
+    fn first_wal(
+        &self,
+        file_number: u64,
+        last_seq: u64,
+        recovered: &Recovered,
+    ) -> Result<Option<crate::wal::WalWriter>> {
+        let new = CreateWal {
+            dir: self.dir,
+            vfs: &**self.vfs(),
+            uuid: self.manifest.uuid(),
+            file_number,
+            last_seq,
+            predecessor: recovered.predecessor,
+        };
+        match create_wal(&new) {
+            Ok(wal) => Ok(Some(wal)),
+            Err(error @ Error::DiskFull { .. }) => {
+                tracing::warn!(%error, "no log file yet");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Moves a file to `quarantine/`.
+fn set_aside(vfs: &dyn Vfs, dir: &Path, path: &Path) -> Result<()> {
+    let quarantine = dir.join(FileName::Quarantine.to_string());
+    vfs.create_dir_all(&quarantine).map_err(|e| Error::io("create", &quarantine, e))?;
+    let name = path.file_name().expect("files of a store have names");
+    vfs.rename(path, &quarantine.join(name)).map_err(|e| Error::io("move to quarantine", path, e))
+}

@@ -1,0 +1,245 @@
+//! What the store counts about itself. Counting never decides anything.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::core::Core;
+use crate::segment::Segment;
+use crate::sys::Vfs;
+use crate::types::{FileName, TEMPORARY_SUFFIX};
+
+/// Longest latency that is told apart: an hour, in microseconds.
+const LATENCY_US_MAX: u64 = 3_600_000_000;
+
+/// A reading of everything that [`Db::stats`](super::Db::stats) counts. Counters count since the
+/// store was opened.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Series in the registry: those with samples in memory or written lately.
+    pub active_series: u64,
+    /// Samples in segments and memtables; a sample that is written twice counts twice until a flush.
+    pub samples: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Bytes on disk.
+    pub bytes_by_kind: BytesByKind,
+    /// Bytes of heap held by memtables.
+    pub memtable_bytes: u64,
+    /// Bytes of heap held by the registry.
+    pub registry_bytes: u64,
+    /// Bytes of heap held by cached index blocks.
+    pub cache_bytes: u64,
+    /// The limit on all of them.
+    pub memory_budget_bytes: u64,
+    /// Memtables that wait to be flushed, or are being flushed.
+    pub memtables_sealed: u64,
+    /// The seq of the last batch written.
+    pub last_seq: u64,
+    /// The highest seq that survives a power cut.
+    pub durable_seq: u64,
+    /// How long the oldest written batch has been waiting for a sync, in milliseconds.
+    pub wal_unsynced_ms: u64,
+    /// Batches written.
+    pub batches_written: u64,
+    /// Samples written.
+    pub samples_written: u64,
+    /// Samples that a flush dropped because a later write had the same series and timestamp.
+    pub samples_superseded: u64,
+    /// Flushes that made a segment.
+    pub flushes: u64,
+    /// Flushes that failed and will be tried again.
+    pub flush_failures: u64,
+    /// Times that a writer had to wait for a flush.
+    pub stalls: u64,
+    /// Damaged units met since the store was opened.
+    pub corruption: u64,
+    /// Time of [`Db::write`](super::Db::write) calls.
+    pub write: Latency,
+    /// Time of WAL syncs.
+    pub fsync: Latency,
+    /// Time of flushes.
+    pub flush: Latency,
+    /// Time of scans.
+    pub scan: Latency,
+}
+
+/// Bytes on disk by what they hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BytesByKind {
+    /// Value blocks of segments, with their padding.
+    pub values: u64,
+    /// Timestamp blocks of segments and their table, both copies.
+    pub timestamps: u64,
+    /// Label index and chunk index of segments.
+    pub index: u64,
+    /// Headers and footers of segments, and segments whose footer cannot be read.
+    pub other_segment: u64,
+    /// Write-ahead log files.
+    pub wal: u64,
+    /// Manifest and `CURRENT`.
+    pub manifest: u64,
+    /// Files set aside in `quarantine/`.
+    pub quarantine: u64,
+}
+
+impl BytesByKind {
+    /// Sums up the files of the store in `dir`, with its open segments; what cannot be listed counts
+    /// as nothing.
+    pub(super) fn of(vfs: &dyn Vfs, dir: &Path, segments: &[Arc<Segment>]) -> Self {
+        let mut bytes = Self::default();
+        let mut known = 0;
+        for segment in segments {
+            let Ok(of_segment) = segment.bytes_by_kind() else { continue };
+            known += segment.meta().file_bytes;
+            bytes.values += of_segment.values;
+            bytes.timestamps += of_segment.timestamps;
+            bytes.index += of_segment.chunk_index + of_segment.labels;
+            bytes.other_segment += of_segment.other;
+        }
+        let mut listed = 0;
+        for entry in vfs.list(dir).unwrap_or_default() {
+            let name = entry.name.to_string_lossy();
+            match FileName::parse(name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(&name)) {
+                Some(FileName::Segment(_)) => listed += entry.len,
+                Some(FileName::Wal(_)) => bytes.wal += entry.len,
+                Some(FileName::Manifest(_) | FileName::Current) => bytes.manifest += entry.len,
+                Some(FileName::Quarantine) => {
+                    let set_aside = vfs.list(&dir.join(&*name)).unwrap_or_default();
+                    bytes.quarantine += set_aside.iter().map(|entry| entry.len).sum::<u64>();
+                }
+                Some(FileName::Lock) | None => {}
+            }
+        }
+        bytes.other_segment += u64::saturating_sub(listed, known);
+        bytes
+    }
+}
+
+/// A summary of latencies, in microseconds. Percentiles are exact to two digits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Events.
+    pub count: u64,
+    /// Sum of all latencies.
+    pub total_us: u64,
+    /// Median.
+    pub p50_us: u64,
+    /// 90th percentile.
+    pub p90_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// Longest.
+    pub max_us: u64,
+}
+
+/// A histogram that many threads record into.
+#[derive(Debug)]
+pub(super) struct LatencyCell {
+    state: Mutex<(Histogram<u64>, u64)>,
+}
+
+impl Default for LatencyCell {
+    fn default() -> Self {
+        let histogram = Histogram::new_with_max(LATENCY_US_MAX, 2).expect("bounds are valid");
+        Self { state: Mutex::new((histogram, 0)) }
+    }
+}
+
+impl LatencyCell {
+    pub(super) fn record(&self, elapsed: Duration) {
+        let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0.saturating_record(us);
+        state.1 = state.1.saturating_add(us);
+    }
+
+    pub(super) fn read(&self) -> Latency {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = |q| state.0.value_at_quantile(q);
+        Latency {
+            count: state.0.len(),
+            total_us: state.1,
+            p50_us: at(0.5),
+            p90_us: at(0.9),
+            p99_us: at(0.99),
+            max_us: state.0.max(),
+        }
+    }
+}
+
+/// The counters that are not derived from other state.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) batches_written: Counter,
+    pub(super) samples_written: Counter,
+    pub(super) samples_superseded: Counter,
+    pub(super) flushes: Counter,
+    pub(super) flush_failures: Counter,
+    pub(super) stalls: Counter,
+    pub(super) corruption: Counter,
+    pub(super) write: LatencyCell,
+    pub(super) fsync: LatencyCell,
+    pub(super) flush: LatencyCell,
+    pub(super) scan: LatencyCell,
+}
+
+/// A number that only rises.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Core {
+    /// Reads every counter and gauge.
+    pub(super) fn stats(&self) -> Stats {
+        let live = self.live();
+        let generations = || live.sealed.iter().chain([&live.active]);
+        let in_memory: u64 = generations().map(|g| u64::from(g.memtable.published())).sum();
+        let in_segments: u64 = live.version.segments().iter().map(|meta| meta.samples).sum();
+        let (last_seq, unsynced_since) = {
+            let commit = self.lock_commit();
+            (commit.last_seq, commit.unsynced_since)
+        };
+        let unsynced = unsynced_since.map(|since| self.clock().monotonic().saturating_sub(since));
+        let counters = &self.counters;
+        Stats {
+            active_series: self.registry.len() as u64,
+            samples: in_memory + in_segments,
+            segments: live.version.segments().len() as u64,
+            bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir, &live.segments),
+            memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
+            registry_bytes: self.registry.memory_bytes() as u64,
+            cache_bytes: self.cache.stats().bytes as u64,
+            memory_budget_bytes: self.options.memory_budget_bytes,
+            memtables_sealed: live.sealed.len() as u64,
+            last_seq,
+            durable_seq: self.durable.get(),
+            wal_unsynced_ms: unsynced.map_or(0, |d| d.as_millis() as u64),
+            batches_written: counters.batches_written.get(),
+            samples_written: counters.samples_written.get(),
+            samples_superseded: counters.samples_superseded.get(),
+            flushes: counters.flushes.get(),
+            flush_failures: counters.flush_failures.get(),
+            stalls: counters.stalls.get(),
+            corruption: counters.corruption.get() + self.report.findings.len() as u64,
+            write: counters.write.read(),
+            fsync: counters.fsync.read(),
+            flush: counters.flush.read(),
+            scan: counters.scan.read(),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+#![doc = include_str!("FORMAT.md")]
+//!
+//! # In code
+//!
+//! [`IndexBuilder`] makes the two parts; [`Index`] is the resident top level, which answers questions
+//! by fetching blocks through a [`BlockSource`]. Pure bytes, no I/O. Called by `segment` to write and
+//! by `read` to select. Bytes are decoded defensively even after their CRC was checked: no input
+//! makes a reader panic, or allocate more than a small multiple of what it was given.
+
+mod block;
+mod builder;
+mod cursor;
+mod keys;
+mod ordinal_set;
+mod postings;
+mod reader;
+mod select;
+mod series;
+#[cfg(test)]
+mod tests;
+mod top;
+mod varint;
+
+use std::sync::Arc;
+
+pub use block::verify_block;
+pub use builder::IndexBuilder;
+pub use reader::Index;
+
+use crate::types::DecodeError;
+
+/// An encoded index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexParts {
+    /// The blocks, back to back; read piecewise.
+    pub blocks: Vec<u8>,
+    /// The top level, read whole by [`Index::from_top`].
+    pub top: Vec<u8>,
+}
+
+/// Where a block lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BlockRef {
+    /// First byte, counted from the start of the blocks part.
+    pub offset: u64,
+    /// Length in bytes, header and CRC included.
+    pub len: u32,
+}
+
+/// Where an [`Index`] gets its blocks from: a file, through a cache.
+pub trait BlockSource {
+    /// Why a block could not be had.
+    type Error: From<DecodeError>;
+
+    /// The bytes of a block, which have passed [`verify_block`].
+    ///
+    /// # Errors
+    /// The place does not exist, cannot be read or is damaged.
+    fn block(&self, place: BlockRef) -> Result<Arc<[u8]>, Self::Error>;
+}

@@ -1,0 +1,105 @@
+//! Counts what a query uses and stops it at its limits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::QueryOptions;
+use crate::error::{Error, Result};
+use crate::sys::Clock;
+
+/// The use of one query, shared by the threads that work on it.
+pub(super) struct Meter {
+    options: QueryOptions,
+    clock: Arc<dyn Clock>,
+    /// On the monotonic clock.
+    deadline: Option<Duration>,
+    samples: AtomicU64,
+    series: AtomicU64,
+    held_bytes: AtomicU64,
+}
+
+impl Meter {
+    /// Starts the query's time.
+    pub(super) fn start(options: &QueryOptions, clock: &Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            options: options.clone(),
+            clock: Arc::clone(clock),
+            deadline: options.timeout.map(|timeout| clock.monotonic().saturating_add(timeout)),
+            samples: AtomicU64::new(0),
+            series: AtomicU64::new(0),
+            held_bytes: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether the query may go on.
+    pub(super) fn check(&self) -> Result<()> {
+        let cancelled = self.options.cancel.as_ref().is_some_and(super::Cancel::is_cancelled);
+        let late = self.deadline.is_some_and(|deadline| self.clock.monotonic() >= deadline);
+        if cancelled || late { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// Counts samples that are about to be returned.
+    pub(super) fn add_samples(&self, samples: usize) -> Result<()> {
+        let used = self.samples.fetch_add(samples as u64, Ordering::Relaxed) + samples as u64;
+        self.check_samples(used)
+    }
+
+    /// Whether `samples` more could be returned: for a series that is still collected.
+    pub(super) fn check_samples_ahead(&self, samples: usize) -> Result<()> {
+        self.check_samples(self.samples.load(Ordering::Relaxed).saturating_add(samples as u64))
+    }
+
+    fn check_samples(&self, used: u64) -> Result<()> {
+        let advice = "narrow its matchers or its time range, or raise samples_max";
+        at_most(used, self.options.samples_max, "samples", "samples_max", advice)
+    }
+
+    /// Counts a series (or name or value) that is about to be returned.
+    pub(super) fn add_series(&self) -> Result<()> {
+        let used = self.series.fetch_add(1, Ordering::Relaxed) + 1;
+        let advice = "narrow its matchers, or raise series_max";
+        at_most(used, self.options.series_max, "series", "series_max", advice)
+    }
+
+    /// Counts bytes that the query holds until they are released.
+    pub(super) fn hold(&self, bytes: u64) -> Result<()> {
+        let used = self.held_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let advice = "select fewer series or a shorter time range at once, scan instead of \
+                      collecting whole series, or raise bytes_max";
+        at_most(used, self.options.bytes_max, "bytes of memory", "bytes_max", advice)
+    }
+
+    /// The counterpart of [`Meter::hold`], also of one that failed.
+    pub(super) fn release(&self, bytes: u64) {
+        let before = self.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        debug_assert!(before >= bytes, "{bytes} bytes released of {before}");
+    }
+
+    /// Notes damage that the query may leave out; hands the error back otherwise.
+    pub(super) fn skip(&self, error: Error) -> Result<()> {
+        match (&self.options.skip_damaged, error) {
+            (Some(damage), error @ Error::Corrupt { .. }) => {
+                damage.push(error);
+                Ok(())
+            }
+            (_, error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+fn at_most(used: u64, max: u64, what: &str, limit: &str, advice: &str) -> Result<()> {
+    if used <= max {
+        return Ok(());
+    }
+    Err(Error::LimitExceeded(format!(
+        "the query needs at least {used} {what}, more than {limit} = {max}: {advice}"
+    )))
+}

@@ -1,0 +1,102 @@
+//! What a query may use, and how it is stopped.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Limits of one query. The defaults suit a question that a person asks; an export raises
+/// `samples_max`.
+///
+/// ```
+/// # use siltstone::read::QueryOptions;
+/// let options = QueryOptions { samples_max: u64::MAX, ..QueryOptions::default() };
+/// assert_eq!(options.series_max, u64::MAX, "no limit unless set");
+/// ```
+#[derive(Debug, Clone)]
+pub struct QueryOptions {
+    /// Most samples returned. Default: 50 million.
+    pub samples_max: u64,
+    /// Most series (or label names or values) returned. Default: no limit.
+    pub series_max: u64,
+    /// Most bytes of heap held at once: lists of series, and samples that were decoded but not yet
+    /// handed out. A query that collects whole series needs 16 bytes per sample of a few of the
+    /// longest; a scan needs a few MiB. Default: 1 GiB.
+    pub bytes_max: u64,
+    /// Longest time from the start of the query to its end, in which the caller's own work between
+    /// the results counts. Default: none.
+    pub timeout: Option<Duration>,
+    /// Stops the query from another thread. Default: none.
+    pub cancel: Option<Cancel>,
+    /// Leaves out what is damaged and collects the errors here, to salvage the rest. Where a damaged
+    /// sample had replaced an older one, the older one may appear. Default: none, that is, a damaged
+    /// series is an error.
+    pub skip_damaged: Option<Damage>,
+}
+
+impl Default for QueryOptions {
+    fn default() -> Self {
+        Self {
+            samples_max: 50_000_000,
+            series_max: u64::MAX,
+            bytes_max: 1 << 30,
+            timeout: None,
+            cancel: None,
+            skip_damaged: None,
+        }
+    }
+}
+
+/// Stops queries: every clone of it acts on all queries that were given one. They end with
+/// [`Error::Cancelled`] at their next block.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel {
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Cancel {
+    /// Stops the queries, for good.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Cancel::cancel`] was called.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+/// A list of the damage that queries left out. Clones share the list.
+#[derive(Debug, Clone, Default)]
+pub struct Damage {
+    errors: Arc<Mutex<Vec<Error>>>,
+}
+
+impl Damage {
+    /// Takes the errors found so far, in no particular order; each is an [`Error::Corrupt`].
+    #[must_use]
+    pub fn take(&self) -> Vec<Error> {
+        std::mem::take(&mut *self.errors.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds an error, once for each place: a damaged index block is met once per series.
+    pub(crate) fn push(&self, error: Error) {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if !errors.iter().any(|known| is_same_place(known, &error)) {
+            errors.push(error);
+        }
+    }
+}
+
+fn is_same_place(a: &Error, b: &Error) -> bool {
+    use Error::Corrupt;
+    match (a, b) {
+        (
+            Corrupt { path: a, section: a_section, offset: a_offset, .. },
+            Corrupt { path: b, section: b_section, offset: b_offset, .. },
+        ) => (a_offset, a_section, a) == (b_offset, b_section, b),
+        _ => false,
+    }
+}

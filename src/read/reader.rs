@@ -1,0 +1,67 @@
+//! Reads the samples of one series after the other, from all strata.
+
+use std::sync::Arc;
+
+use super::Sources;
+use super::lists::FoundSeries;
+use super::meter::Meter;
+use crate::cursor::{Columns, Merge};
+use crate::error::Result;
+use crate::types::TimeRange;
+
+/// A merge with the sources that it reads from: what one thread needs to decode.
+pub(super) struct SeriesReader {
+    sources: Arc<Sources>,
+    range: TimeRange,
+    meter: Arc<Meter>,
+    merge: Merge,
+}
+
+impl SeriesReader {
+    pub(super) fn new(sources: Arc<Sources>, range: TimeRange, meter: Arc<Meter>) -> Self {
+        let merge = Merge::new(range, sources.ranks());
+        Self { sources, range, meter, merge }
+    }
+
+    /// Goes to the start of a series.
+    pub(super) fn open(&mut self, series: &FoundSeries) -> Result<()> {
+        self.meter.check()?;
+        self.merge.start();
+        for &(source, key) in &series.parts {
+            for (stratum, &rank) in self.sources.ranks_of(source).iter().enumerate() {
+                let cursor = || self.sources.cursor(source, stratum, self.range);
+                if let Err(e) = self.merge.add(rank, key, cursor) {
+                    self.meter.skip(e)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The most samples that the opened series can have.
+    pub(super) fn rows_max(&self) -> u64 {
+        self.merge.rows_max()
+    }
+
+    /// Appends the next batch of the opened series; returns how many rows, 0 at the end.
+    pub(super) fn append(&mut self, out: &mut Columns) -> Result<usize> {
+        let base = out.len();
+        loop {
+            self.meter.check()?;
+            match self.merge.append(out) {
+                Ok(_) => return Ok(out.len() - base),
+                Err(e) => self.meter.skip(e)?,
+            }
+        }
+    }
+
+    /// Whether the opened series has a sample in the range; decodes only if its extents do not tell.
+    /// Nothing can be appended after.
+    pub(super) fn has_samples(&mut self, scratch: &mut Columns) -> Result<bool> {
+        if self.merge.surely_has_samples() {
+            return Ok(true);
+        }
+        scratch.clear();
+        Ok(self.append(scratch)? > 0)
+    }
+}

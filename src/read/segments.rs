@@ -1,0 +1,181 @@
+//! A segment as a source.
+
+use std::ops::{ControlFlow, Range, RangeInclusive};
+use std::sync::Arc;
+
+use crate::cursor::{Columns, Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource};
+use crate::error::{Error, Result};
+use crate::segment::{self, ChunkEntry, ChunkReader, Segment};
+use crate::types::{Matcher, TimeRange, Timestamp};
+
+/// Series in a block of the list.
+const LIST_BLOCK_SERIES: usize = 1024;
+/// Chunk entries read at once where series are read in order: about a group of the chunk index.
+const ENTRIES_AHEAD: usize = 64;
+
+/// One stratum. A segment holds each timestamp of a series once.
+impl SeriesSource for Segment {
+    fn strata(&self) -> Vec<u64> {
+        vec![self.meta().min_seq]
+    }
+
+    fn extent(&self) -> Option<(Timestamp, Timestamp)> {
+        Some((self.meta().min_timestamp, self.meta().max_timestamp))
+    }
+
+    fn series(
+        self: Arc<Self>,
+        matchers: &[Matcher],
+        _range: TimeRange,
+    ) -> Result<Box<dyn SeriesList>> {
+        let ordinals = self.select(matchers)?;
+        Ok(Box::new(OrdinalList { segment: self, ordinals, at: 0 }))
+    }
+
+    fn cursor(self: Arc<Self>, _stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
+        Box::new(SegmentCursor {
+            reader: ChunkReader::new(Arc::clone(&self)),
+            segment: self,
+            range: range.start..=range.last(),
+            entries: Vec::new(),
+            covered: 0..0,
+            wanted: Vec::new(),
+            left: 0..0,
+            damage: None,
+            chunk: segment::Columns::default(),
+        })
+    }
+
+    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>> {
+        let names = Self::label_names(self, among(self, matchers)?.as_deref())?;
+        Ok(names.into_iter().collect())
+    }
+
+    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>> {
+        Self::label_values(self, name, among(self, matchers)?.as_deref(), usize::MAX)
+    }
+
+    fn lists_are_exact(&self) -> bool {
+        true
+    }
+}
+
+/// The ordinals that satisfy every matcher; `None` for all.
+fn among(segment: &Segment, matchers: &[Matcher]) -> Result<Option<Vec<u32>>> {
+    if matchers.is_empty() { Ok(None) } else { segment.select(matchers).map(Some) }
+}
+
+struct OrdinalList {
+    segment: Arc<Segment>,
+    ordinals: Vec<u32>,
+    /// The first one that was not listed.
+    at: usize,
+}
+
+impl SeriesList for OrdinalList {
+    fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool> {
+        let until = (self.at + LIST_BLOCK_SERIES).min(self.ordinals.len());
+        let ordinals = &self.ordinals[self.at..until];
+        // Also if it fails: the next call goes on behind what cannot be read.
+        self.at = until;
+        if ordinals.is_empty() {
+            return Ok(false);
+        }
+        self.segment.labels(ordinals, |key, labels| {
+            block.push(ListedSeries { labels, key });
+            ControlFlow::Continue(())
+        })?;
+        Ok(true)
+    }
+
+    fn held_bytes(&self) -> u64 {
+        (self.ordinals.capacity() * size_of::<u32>()) as u64
+    }
+}
+
+/// Reads series chunk by chunk. Where they are opened in order, it finds the chunks of some of the
+/// next ones at once.
+struct SegmentCursor {
+    segment: Arc<Segment>,
+    reader: ChunkReader,
+    range: RangeInclusive<Timestamp>,
+    /// The chunks in the range of the series `covered`, in order of series and time.
+    entries: Vec<ChunkEntry>,
+    covered: Range<u32>,
+    /// The ordinals to find the chunks of; kept for its memory.
+    wanted: Vec<u32>,
+    /// The entries of the opened series that are still to be read.
+    left: Range<usize>,
+    /// Part of the opened series' index is damaged; not reported yet.
+    damage: Option<Error>,
+    chunk: segment::Columns,
+}
+
+impl SegmentCursor {
+    /// Finds the chunks of `key`, and those of the next series if they are likely to be wanted.
+    fn find(&mut self, key: u32) -> Result<()> {
+        let in_order = self.covered.end == key;
+        let series = if in_order { ENTRIES_AHEAD as u32 } else { 1 };
+        let end = key.saturating_add(series).min(self.segment.meta().series);
+        self.covered = key..key;
+        self.entries.clear();
+        self.wanted.clear();
+        self.wanted.extend(key..end);
+        let mut until = end;
+        for entry in self.segment.chunks(&self.wanted, self.range.clone())? {
+            let last = self.entries.last().map_or(key, ChunkEntry::ordinal);
+            match entry {
+                Ok(entry) if entry.ordinal() > last && self.entries.len() >= ENTRIES_AHEAD => {
+                    until = entry.ordinal();
+                    break;
+                }
+                Ok(entry) => self.entries.push(entry),
+                Err(e) if last == key => {
+                    self.damage.get_or_insert(e);
+                }
+                Err(_) => {
+                    // Part of `last` may be lost with it: it is found again when it is opened.
+                    self.entries.truncate(self.entries.partition_point(|e| e.ordinal() < last));
+                    until = last;
+                    break;
+                }
+            }
+        }
+        // What is damaged is found, and reported, again whenever it is opened.
+        self.covered = key..if self.damage.is_some() { key } else { until };
+        Ok(())
+    }
+}
+
+impl SeriesCursor for SegmentCursor {
+    fn open(&mut self, key: u32) -> Result<Option<Extent>> {
+        self.left = 0..0;
+        self.damage = None;
+        if !self.covered.contains(&key) {
+            self.find(key)?;
+        }
+        let first = self.entries.partition_point(|entry| entry.ordinal() < key);
+        let count = self.entries[first..].partition_point(|entry| entry.ordinal() == key);
+        self.left = first..first + count;
+        let chunks = &self.entries[self.left.clone()];
+        let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else {
+            return self.damage.take().map_or(Ok(None), Err);
+        };
+        Ok(Some(Extent {
+            first: first.first_timestamp(),
+            last: last.last_timestamp(),
+            rows: chunks.iter().map(|chunk| u64::from(chunk.rows())).sum(),
+        }))
+    }
+
+    fn append(&mut self, columns: &mut Columns) -> Result<usize> {
+        if let Some(e) = self.damage.take() {
+            return Err(e);
+        }
+        let Some(at) = self.left.next() else { return Ok(0) };
+        self.reader.read(&self.entries[at], &mut self.chunk)?;
+        columns.timestamps.extend_from_slice(&self.chunk.timestamps);
+        columns.values.f64_mut().extend_from_slice(&self.chunk.values);
+        Ok(self.chunk.timestamps.len())
+    }
+}

@@ -1,0 +1,66 @@
+//! The result of a query as an iterator over whole series.
+
+use std::fmt;
+
+use super::waves::{Decoded, Waves, ends_query};
+use crate::cursor::Columns;
+use crate::error::Result;
+use crate::types::Labels;
+
+/// One series with its samples.
+#[derive(Debug, Clone)]
+pub struct SeriesColumns {
+    /// The labels.
+    pub labels: Labels,
+    /// At least one sample.
+    pub columns: Columns,
+}
+
+/// The selected series in label order, decoded some series ahead. Dropping it ends the query.
+///
+/// An error of one series, such as damage, takes its place, and the iteration goes on behind it.
+/// After [`Error::Cancelled`] or [`Error::LimitExceeded`] it ends.
+///
+/// [`Error::Cancelled`]: crate::Error::Cancelled
+/// [`Error::LimitExceeded`]: crate::Error::LimitExceeded
+pub struct Selection {
+    /// `None` when the query is over.
+    waves: Option<Waves>,
+}
+
+impl Selection {
+    pub(super) fn new(waves: Waves) -> Self {
+        Self { waves: Some(waves) }
+    }
+}
+
+impl Iterator for Selection {
+    type Item = Result<SeriesColumns>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let waves = self.waves.as_mut()?;
+        let next = waves.next().and_then(|decoded| {
+            let Some(Decoded { series, columns, rest }) = decoded else { return Ok(None) };
+            debug_assert!(rest.is_none(), "series are decoded whole");
+            waves.meter().add_series()?;
+            waves.meter().add_samples(columns.len())?;
+            Ok(Some(SeriesColumns { labels: series.labels, columns }))
+        });
+        let over = match &next {
+            Ok(series) => series.is_none(),
+            Err(e) => ends_query(e),
+        };
+        if over {
+            self.waves = None;
+        }
+        next.transpose()
+    }
+}
+
+impl std::iter::FusedIterator for Selection {}
+
+impl fmt::Debug for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selection").field("over", &self.waves.is_none()).finish_non_exhaustive()
+    }
+}

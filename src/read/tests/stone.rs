@@ -1,0 +1,112 @@
+//! Segments on a simulated disk: the spread of the model, and damage.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::*;
+use crate::error::Error;
+use crate::read::Damage;
+use crate::segment::{BlockCache, Segment, SegmentInfo, SegmentWriter};
+use crate::sys::{ReadMode, SimFs, Vfs};
+
+const CHUNK_ROWS: usize = 7;
+
+/// Cuts segments. Every second one is read by the other read mode.
+pub(super) struct Quarry {
+    disk: SimFs,
+    cache: Arc<BlockCache>,
+    segments: u64,
+}
+
+impl Quarry {
+    pub(super) fn new() -> Self {
+        Self { disk: SimFs::new(), cache: Arc::new(BlockCache::new(1 << 20)), segments: 0 }
+    }
+
+    pub(super) fn segment(&mut self, writes: &[Write], seq: u64) -> Arc<Segment> {
+        self.segments += 1;
+        let number = self.segments;
+        let vfs: Arc<dyn Vfs> = Arc::new(self.disk.clone());
+        let info = SegmentInfo { min_seq: seq, max_seq: seq + 50, ..SegmentInfo::default() };
+        let mut writer = SegmentWriter::create(&vfs, Path::new("/"), number, info).unwrap();
+        let mut series: BTreeMap<&Labels, BTreeMap<i64, f64>> = BTreeMap::new();
+        for (labels, time, bits) in writes {
+            series.entry(labels).or_default().insert(*time, f64::from_bits(*bits));
+        }
+        for (labels, samples) in series {
+            writer.begin_series(labels);
+            let (times, values): (Vec<i64>, Vec<f64>) = samples.into_iter().unzip();
+            for (times, values) in times.chunks(CHUNK_ROWS).zip(values.chunks(CHUNK_ROWS)) {
+                writer.chunk(times, values).unwrap();
+            }
+        }
+        let meta = writer.finish().unwrap();
+        self.open(&meta)
+    }
+
+    fn open(&self, meta: &crate::types::SegmentMeta) -> Arc<Segment> {
+        let vfs: Arc<dyn Vfs> = Arc::new(self.disk.clone());
+        let mode = if meta.file_number.is_multiple_of(2) { ReadMode::Pread } else { ReadMode::Map };
+        let cache = Arc::clone(&self.cache);
+        Segment::open(&vfs, Path::new("/"), [0; 16], meta, mode, cache).unwrap()
+    }
+}
+
+/// Series of several chunks each, enough for several groups of the chunk index.
+fn many_chunks(series: usize) -> Vec<Write> {
+    let at = |n: usize| labels(&[("__name__", "m"), ("n", &format!("{n:04}"))]);
+    let rows = |n: usize| 1 + n as i64 * 13 % 40;
+    (0..series).flat_map(|n| (0..rows(n)).map(move |t| (at(n), t * 10, t as u64))).collect()
+}
+
+#[test]
+fn chunks_of_the_next_series_are_found_at_once_and_never_mixed_up() {
+    let history = many_chunks(700);
+    let oracle = oracle(&history);
+    let sources = sources(vec![Quarry::new().segment(&history, 1)], &pool(2));
+    let every_tenth = [Matcher::regex("n", ".*3").unwrap()];
+    for matchers in [&[][..], &every_tenth] {
+        for range in [TimeRange::ALL, TimeRange::new(205, 316), TimeRange::new(41, 49)] {
+            check(&sources, &oracle, matchers, range);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_block_costs_its_own_samples_and_is_reported_with_its_place() {
+    let history = many_chunks(300);
+    let mut quarry = Quarry::new();
+    let meta = *quarry.segment(&history, 1).meta();
+    let path = quarry.disk.files()[0].clone();
+    let clean = oracle(&history).select(&[], TimeRange::ALL);
+    for offset in (64..meta.file_bytes - u64::from(meta.footer_bytes)).step_by(997) {
+        quarry.disk.flip(&path, offset, 0x10).unwrap();
+        quarry.cache = Arc::new(BlockCache::new(1 << 20));
+        let sources = sources(vec![quarry.open(&meta)], &Executor::Inline);
+        let damage = Damage::default();
+        let options =
+            QueryOptions { skip_damaged: Some(damage.clone()), ..QueryOptions::default() };
+        let salvaged = select(&sources, &[], TimeRange::ALL, &options).unwrap();
+        let errors = damage.take();
+        let strict = select(&sources, &[], TimeRange::ALL, &QueryOptions::default());
+        match strict {
+            // In a copy that was not needed, or padding.
+            Ok(all) => {
+                assert!(all == clean, "byte {offset}: a wrong answer");
+                assert!(errors.is_empty(), "byte {offset}: {errors:?}");
+            }
+            Err(Error::Corrupt { .. }) => {
+                assert!(!errors.is_empty(), "byte {offset}");
+                let kept: Vec<(&Labels, &(i64, u64))> =
+                    salvaged.iter().flat_map(|(l, s)| s.iter().map(move |s| (l, s))).collect();
+                let all: Vec<(&Labels, &(i64, u64))> =
+                    clean.iter().flat_map(|(l, s)| s.iter().map(move |s| (l, s))).collect();
+                assert!(kept.len() < all.len(), "byte {offset}: nothing is missing");
+                let mut rest = all.iter();
+                assert!(kept.iter().all(|k| rest.any(|a| a == k)), "byte {offset}: wrong samples");
+            }
+            Err(e) => panic!("byte {offset}: {e}"),
+        }
+        quarry.disk.flip(&path, offset, 0x10).unwrap();
+    }
+}

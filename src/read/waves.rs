@@ -1,0 +1,314 @@
+//! Decodes series ahead of their reader, in parallel, within bounds.
+//!
+//! A *wave* is a number of runs of neighbouring series, one run a thread at a time, so that a run
+//! reads each block once. A run ends early when it has decoded enough; the series that it did not get
+//! to wait for a later wave. Order is that of the list throughout. When memory is short, series that
+//! were decoded ahead are given up and decoded again when it is their turn: how much is decoded ahead
+//! never decides whether a query fails.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Sources;
+use super::lists::{FoundSeries, MergedList};
+use super::meter::Meter;
+use super::reader::SeriesReader;
+use crate::cursor::{BATCH_ROWS_MAX, Columns};
+use crate::error::{Error, Result};
+use crate::types::TimeRange;
+
+/// Series in a run at most: about what one block of a segment holds.
+const RUN_SERIES_MAX: usize = 64;
+/// Samples after which a run decodes no further series.
+const RUN_ROWS: usize = 256 * 1024;
+/// Room made for a series before its first batch, at most: extents only claim a number of rows.
+const RESERVE_ROWS_MAX: u64 = 64 * 1024;
+/// Bytes of a sample in columns.
+const SAMPLE_BYTES: usize = 16;
+
+/// How much of a series is decoded ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// All of it.
+    Whole,
+    /// At most so many rows, at least a batch; the rest is left to be read.
+    Rows(usize),
+}
+
+/// A series with its first samples.
+pub(super) struct Decoded {
+    pub(super) series: FoundSeries,
+    /// Not empty.
+    pub(super) columns: Columns,
+    /// Where to go on reading, if the series may have more samples.
+    pub(super) rest: Option<SeriesReader>,
+}
+
+enum Item {
+    Waiting(FoundSeries),
+    Done(Result<Decoded>),
+    /// There was not enough memory to decode it.
+    TooLarge(FoundSeries, Error),
+}
+
+/// How far the start of a series was decoded.
+enum Start {
+    Whole,
+    Partial,
+    /// The samples so far do not fit.
+    TooLarge(Error),
+}
+
+/// The decoded series of a query, in label order.
+pub(super) struct Waves {
+    sources: Arc<Sources>,
+    list: MergedList,
+    range: TimeRange,
+    meter: Arc<Meter>,
+    ahead: Ahead,
+    queue: VecDeque<Item>,
+    /// Readers that are not in use.
+    readers: Vec<SeriesReader>,
+    run_series: usize,
+    /// The next series did not fit beside others: it is decoded with nothing else in memory.
+    alone: bool,
+}
+
+impl Waves {
+    pub(super) fn new(
+        sources: Arc<Sources>,
+        list: MergedList,
+        range: TimeRange,
+        meter: Arc<Meter>,
+    ) -> Self {
+        Self {
+            sources,
+            list,
+            range,
+            meter,
+            ahead: Ahead::Whole,
+            queue: VecDeque::new(),
+            readers: Vec::new(),
+            run_series: RUN_SERIES_MAX,
+            alone: false,
+        }
+    }
+
+    /// Decodes so much of each series ahead.
+    pub(super) fn set_ahead(&mut self, ahead: Ahead) {
+        self.ahead = ahead;
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// The next series that has samples; its bytes are no longer held by the query. After an error
+    /// of one series the next call goes on with the next one.
+    pub(super) fn next(&mut self) -> Result<Option<Decoded>> {
+        loop {
+            match self.queue.pop_front() {
+                Some(Item::Done(Ok(decoded))) => {
+                    self.meter.release(held_bytes(&decoded.columns));
+                    self.alone = false;
+                    return Ok(Some(decoded));
+                }
+                Some(Item::Done(Err(e))) => return Err(e),
+                Some(Item::TooLarge(_, error)) if self.alone => return Err(error),
+                Some(Item::TooLarge(series, _)) => {
+                    self.give_up();
+                    self.queue.push_front(Item::Waiting(series));
+                    self.alone = true;
+                }
+                Some(waiting) => self.queue.push_front(waiting),
+                None => {}
+            }
+            self.meter.check()?;
+            if !self.decode_wave()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes back a reader that was handed out as the rest of a series.
+    pub(super) fn reuse(&mut self, reader: SeriesReader) {
+        self.readers.push(reader);
+    }
+
+    /// Forgets what was decoded ahead, to decode it when it is its turn.
+    fn give_up(&mut self) {
+        for item in &mut self.queue {
+            *item = match std::mem::replace(item, Item::Done(Err(Error::Cancelled))) {
+                Item::Done(Ok(decoded)) => {
+                    self.meter.release(held_bytes(&decoded.columns));
+                    self.readers.extend(decoded.rest);
+                    Item::Waiting(decoded.series)
+                }
+                other => other,
+            };
+        }
+    }
+
+    /// Decodes at least one series, and puts the results before what is in the queue. False if there
+    /// is none left.
+    fn decode_wave(&mut self) -> Result<bool> {
+        let runs_max = match self.sources.executor().width() {
+            1 => 1,
+            // More runs than threads: they take unequal time.
+            width => width * 2,
+        };
+        let series_max = if self.alone { 1 } else { runs_max * self.run_series };
+        let series = self.take_series(series_max)?;
+        if series.is_empty() {
+            return Ok(false);
+        }
+        let run_series = series.len().div_ceil(runs_max);
+        let mut series = series.into_iter();
+        let mut runs = Vec::with_capacity(runs_max);
+        while series.len() > 0 {
+            let reader = self.readers.pop();
+            let reader = reader.unwrap_or_else(|| self.sources.reader(self.range, &self.meter));
+            runs.push((reader, series.by_ref().take(run_series).collect::<Vec<_>>()));
+        }
+        let work = Work { meter: &self.meter, ahead: self.ahead };
+        let results = self.sources.executor().map(runs, |(reader, run)| work.decode(reader, run));
+        self.adapt(&results, run_series);
+        for (reader, items) in results.into_iter().rev() {
+            self.readers.extend(reader);
+            for item in items.into_iter().rev() {
+                self.queue.push_front(item);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next series in order that are not decoded: those that wait at the front of the queue, or
+    /// new ones if it is empty.
+    fn take_series(&mut self, count: usize) -> Result<Vec<FoundSeries>> {
+        let mut series = Vec::new();
+        while series.len() < count
+            && let Some(Item::Waiting(_)) = self.queue.front()
+            && let Some(Item::Waiting(waiting)) = self.queue.pop_front()
+        {
+            series.push(waiting);
+        }
+        while series.len() < count
+            && self.queue.is_empty()
+            && let Some(found) = self.list.next()?
+        {
+            series.push(found);
+        }
+        Ok(series)
+    }
+
+    /// Makes the runs of the next wave as long as a run of this one got, so that few series wait.
+    fn adapt(&mut self, results: &[(Option<SeriesReader>, Vec<Item>)], run_series: usize) {
+        let waits = |item: &&Item| !matches!(item, Item::Done(_));
+        let waiting = results.iter().map(|(_, items)| items.iter().filter(waits).count()).max();
+        match waiting {
+            Some(waiting) if waiting > 0 => {
+                self.run_series = run_series.saturating_sub(waiting).max(1);
+            }
+            _ => self.run_series = (self.run_series * 2).min(RUN_SERIES_MAX),
+        }
+    }
+}
+
+impl Drop for Waves {
+    fn drop(&mut self) {
+        let held = self.queue.iter().map(|item| match item {
+            Item::Done(Ok(decoded)) => held_bytes(&decoded.columns),
+            _ => 0,
+        });
+        self.meter.release(held.sum());
+    }
+}
+
+fn held_bytes(columns: &Columns) -> u64 {
+    (columns.len() * SAMPLE_BYTES) as u64
+}
+
+/// What the threads of a wave share.
+struct Work<'a> {
+    meter: &'a Meter,
+    ahead: Ahead,
+}
+
+impl Work<'_> {
+    /// Decodes the series of a run until it is enough. The reader is gone if it is the rest of a
+    /// series.
+    fn decode(
+        &self,
+        reader: SeriesReader,
+        run: Vec<FoundSeries>,
+    ) -> (Option<SeriesReader>, Vec<Item>) {
+        let mut reader = Some(reader);
+        let mut rows = 0;
+        let mut items = Vec::with_capacity(run.len());
+        for series in run {
+            let Some(open) = reader.as_mut().filter(|_| rows < RUN_ROWS) else {
+                items.push(Item::Waiting(series));
+                continue;
+            };
+            let mut columns = Columns::default();
+            match self.decode_series(open, &series, &mut columns) {
+                Ok(Start::Whole) if columns.is_empty() => {}
+                Ok(Start::TooLarge(error)) => {
+                    self.meter.release(held_bytes(&columns));
+                    rows = RUN_ROWS;
+                    items.push(Item::TooLarge(series, error));
+                }
+                Ok(start) => {
+                    rows += columns.len();
+                    let rest = if let Start::Partial = start { reader.take() } else { None };
+                    items.push(Item::Done(Ok(Decoded { series, columns, rest })));
+                }
+                Err(e) => {
+                    self.meter.release(held_bytes(&columns));
+                    let stop = ends_query(&e);
+                    items.push(Item::Done(Err(e)));
+                    if stop {
+                        break;
+                    }
+                }
+            }
+        }
+        (reader, items)
+    }
+
+    /// Decodes the start of a series. The bytes of `columns` are held, whatever the outcome.
+    fn decode_series(
+        &self,
+        reader: &mut SeriesReader,
+        series: &FoundSeries,
+        columns: &mut Columns,
+    ) -> Result<Start> {
+        let rows_ahead = match self.ahead {
+            Ahead::Whole => usize::MAX,
+            Ahead::Rows(rows) => rows,
+        };
+        reader.open(series)?;
+        let expected = reader.rows_max().min(RESERVE_ROWS_MAX).min(rows_ahead as u64);
+        columns.reserve(expected as usize);
+        while columns.is_empty() || columns.len() <= rows_ahead - BATCH_ROWS_MAX {
+            let base = columns.len();
+            let read = reader.append(columns);
+            let held = self.meter.hold(((columns.len() - base) * SAMPLE_BYTES) as u64);
+            if read? == 0 {
+                return Ok(Start::Whole);
+            }
+            if let Err(error) = held {
+                return Ok(Start::TooLarge(error));
+            }
+            if self.ahead == Ahead::Whole {
+                self.meter.check_samples_ahead(columns.len())?;
+            }
+        }
+        Ok(Start::Partial)
+    }
+}
+
+/// Whether an error is one of the query, not of one series.
+pub(super) fn ends_query(error: &Error) -> bool {
+    matches!(error, Error::Cancelled | Error::LimitExceeded(_))
+}

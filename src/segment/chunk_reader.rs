@@ -1,0 +1,101 @@
+//! Reads the samples of chunks: checks and decodes, without allocating once its buffers are warm.
+//!
+//! One per thread of a query. It keeps the value block read last, checked once when it was loaded,
+//! and the timestamp columns that it has decoded, since neighbouring chunks share both.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::group::{ChunkEntry, ValueBlock};
+use super::open::Segment;
+use crate::codec;
+use crate::error::Result;
+use crate::sys::Bytes;
+use crate::sys::checksum::crc32c;
+use crate::types::{DecodeError, Timestamp};
+
+/// Timestamps kept in decoded columns: 4 MiB.
+const COLUMN_ROWS_KEPT: usize = 512 << 10;
+
+/// The samples of a chunk. Use one for many chunks: its buffers are kept.
+#[derive(Debug, Clone, Default)]
+pub struct Columns {
+    /// Strictly increasing.
+    pub timestamps: Vec<Timestamp>,
+    /// As many as timestamps.
+    pub values: Vec<f64>,
+}
+
+/// Reads chunks of one segment.
+#[derive(Debug)]
+pub struct ChunkReader {
+    segment: Arc<Segment>,
+    block: Option<(ValueBlock, Bytes)>,
+    columns: HashMap<u32, Arc<[Timestamp]>>,
+    column_rows: usize,
+}
+
+impl ChunkReader {
+    /// A reader of `segment`.
+    #[must_use]
+    pub fn new(segment: Arc<Segment>) -> Self {
+        Self { segment, block: None, columns: HashMap::new(), column_rows: 0 }
+    }
+
+    /// Replaces `out` by the samples of `chunk`, which comes from [`Segment::chunks`] of the same
+    /// segment.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) or [`Error::Corrupt`](crate::Error::Corrupt), which names the
+    /// value block or the timestamp block; `out` is then unspecified.
+    pub fn read(&mut self, chunk: &ChunkEntry, out: &mut Columns) -> Result<()> {
+        let column = self.column(chunk.span.column)?;
+        chunk
+            .span
+            .select(&column, &mut out.timestamps)
+            .map_err(|e| self.segment.damaged("span of a chunk", chunk.block.offset, e))?;
+        // Every element is overwritten; only growth is filled.
+        out.values.resize(chunk.rows() as usize, 0.0);
+        let bytes = self.block(&chunk.block)?;
+        let start = chunk.start as usize;
+        let decoded = bytes
+            .get(start..start + chunk.len as usize)
+            .ok_or(DecodeError::Invalid("place of a chunk"))
+            .and_then(|stream| codec::decode_f64(stream, &mut out.values));
+        match decoded {
+            Ok(()) => Ok(()),
+            Err(e) => Err(self.segment.damaged("value block", chunk.block.offset, e)),
+        }
+    }
+
+    /// The checked bytes of a value block.
+    fn block(&mut self, place: &ValueBlock) -> Result<&[u8]> {
+        if self.block.as_ref().is_none_or(|(kept, _)| kept != place) {
+            self.block = None;
+            let file = &self.segment.loaded()?.file;
+            let bytes =
+                self.segment.read(file, place.offset, u64::from(place.len), "value block")?;
+            if crc32c(0, &bytes) != place.crc {
+                let source = DecodeError::Checksum("value block");
+                return Err(self.segment.damaged("value block", place.offset, source));
+            }
+            self.block = Some((*place, bytes));
+        }
+        Ok(self.block.as_ref().map_or(&[], |(_, bytes)| bytes))
+    }
+
+    /// Timestamp column `number`.
+    fn column(&mut self, number: u32) -> Result<Arc<[Timestamp]>> {
+        if let Some(column) = self.columns.get(&number) {
+            return Ok(Arc::clone(column));
+        }
+        let column = self.segment.column(self.segment.loaded()?, number)?;
+        if self.column_rows + column.len() > COLUMN_ROWS_KEPT {
+            self.columns.clear();
+            self.column_rows = 0;
+        }
+        self.column_rows += column.len();
+        self.columns.insert(number, Arc::clone(&column));
+        Ok(column)
+    }
+}

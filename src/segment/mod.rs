@@ -1,0 +1,46 @@
+#![doc = include_str!("FORMAT.md")]
+//!
+//! # In code
+//!
+//! [`SegmentWriter`] writes a segment in one pass; [`Segment`] answers which series and which chunks
+//! it has, and [`ChunkReader`] reads samples. Called by flush, by merges and by the read path; knows
+//! neither the manifest nor the memtable: what the store knows of a segment is its
+//! [`SegmentMeta`](crate::types::SegmentMeta).
+//!
+//! No reader trusts bytes whose checksum it has not seen pass since they were loaded, and damage of
+//! one block costs what is in it: the errors name file, part and offset.
+
+mod aggregate;
+mod cache;
+mod chunk_index;
+mod chunk_reader;
+mod chunks;
+mod describe;
+mod footer;
+mod group;
+mod header;
+mod labels;
+mod open;
+mod span;
+mod time_table;
+mod times;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod measure;
+#[cfg(test)]
+mod tests;
+
+pub use aggregate::{Aggregates, Extent, Sums};
+pub use cache::{BlockCache, CacheStats};
+pub use chunk_reader::{ChunkReader, Columns};
+pub use chunks::Chunks;
+pub use describe::{BytesByKind, EncodingShare, SectionDescription, SegmentDescription};
+pub use footer::SectionTag;
+pub use group::ChunkEntry;
+pub use open::Segment;
+pub use verify::{Finding, LostRange, VerifyReport};
+pub use writer::{SegmentInfo, SegmentWriter, Window};
+
+pub(crate) use crate::codec::ROWS_MAX;

@@ -1,0 +1,311 @@
+//! An open segment: the footer and the tops in memory, and checked reads of everything else.
+//!
+//! Called by the read path and by merges. Opening checks that the file exists with the right size;
+//! the footer is read at first use and must be the one that the manifest means.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::cache::BlockCache;
+use super::chunk_index::{self, ChunkBlock};
+use super::footer::{self, Footer, Section, SectionTag};
+use super::time_table::{self, TimeBlock};
+use crate::error::{Error, Result};
+use crate::index::Index;
+use crate::sys::checksum::crc32c;
+use crate::sys::{Bytes, ReadFile, ReadMode, Vfs};
+use crate::types::{DecodeError, FileName, SegmentMeta, Timestamp};
+
+/// A segment that is open for reading. Shared by all readers.
+#[derive(Debug)]
+pub struct Segment {
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
+    uuid: [u8; 16],
+    meta: SegmentMeta,
+    mode: ReadMode,
+    pub(super) cache: Arc<BlockCache>,
+    loaded: OnceLock<Loaded>,
+    /// Held while loading, so that it happens once.
+    loading: Mutex<()>,
+    twin_reads: AtomicU64,
+}
+
+/// What is in memory after the first use.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) file: Arc<dyn ReadFile>,
+    pub(super) footer: Footer,
+    pub(super) index: Index,
+    pub(super) chunk_top: Vec<ChunkBlock>,
+    pub(super) time_table: Vec<TimeBlock>,
+}
+
+impl Segment {
+    /// Opens the segment that `meta` describes, of the store `uuid` in `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file is missing; [`Error::Corrupt`] if its size is wrong;
+    /// [`Error::UnsupportedVersion`] if the segment has features that this build does not know.
+    pub fn open(
+        vfs: &Arc<dyn Vfs>,
+        dir: &Path,
+        uuid: [u8; 16],
+        meta: &SegmentMeta,
+        mode: ReadMode,
+        cache: Arc<BlockCache>,
+    ) -> Result<Arc<Self>> {
+        let path = dir.join(FileName::Segment(meta.file_number).to_string());
+        let file_bytes = vfs.file_len(&path).map_err(|e| Error::io("open", &path, e))?;
+        if file_bytes != meta.file_bytes {
+            let source = DecodeError::Invalid("size of the file");
+            return Err(Error::Corrupt { path, section: "file", offset: file_bytes, source });
+        }
+        if meta.features != 0 {
+            return Err(Error::UnsupportedVersion { path, found: 2, supported: 1 });
+        }
+        Ok(Arc::new(Self {
+            vfs: Arc::clone(vfs),
+            path,
+            uuid,
+            meta: *meta,
+            mode,
+            cache,
+            loaded: OnceLock::new(),
+            loading: Mutex::new(()),
+            twin_reads: AtomicU64::new(0),
+        }))
+    }
+
+    /// What the manifest knows of a segment file that no manifest lists: reads its last footer, and
+    /// takes its word for everything.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Corrupt`] or [`Error::UnsupportedVersion`].
+    pub fn discover(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        file_number: u64,
+    ) -> Result<([u8; 16], SegmentMeta)> {
+        let path = dir.join(FileName::Segment(file_number).to_string());
+        let file = vfs.open_read(&path).map_err(|e| Error::io("open", &path, e))?;
+        let file_bytes = file.len().map_err(|e| Error::io("read", &path, e))?;
+        let last = |n: u64| -> Result<(u64, Bytes)> {
+            let at = file_bytes.checked_sub(n).ok_or(DecodeError::Truncated("footer"));
+            let at = at.map_err(|e| Error::decode(&path, "footer", 0, e))?;
+            let read = file.read(at, n as usize, ReadMode::Pread);
+            Ok((at, read.map_err(|e| Error::io("read", &path, e))?))
+        };
+        let damaged = |at, e| Error::decode(&path, "footer", at, e);
+        let (at, tail) = last(footer::TAIL_BYTES as u64)?;
+        let (footer_bytes, _) = footer::decode_tail(&tail).map_err(|e| damaged(at, e))?;
+        let (at, bytes) = last(u64::from(footer_bytes))?;
+        let (footer, footer_crc) =
+            Footer::decode(&bytes, file_bytes).map_err(|e| damaged(at, e))?;
+        if footer.file_number != file_number {
+            return Err(damaged(at, DecodeError::Invalid("file number")));
+        }
+        // The first footer follows the timestamp table.
+        let footer_twin_offset = footer.section(SectionTag::TimeTable).end().next_multiple_of(8);
+        let meta = SegmentMeta {
+            file_number,
+            file_bytes,
+            footer_crc,
+            footer_bytes,
+            footer_twin_offset,
+            min_timestamp: footer.min_timestamp,
+            max_timestamp: footer.max_timestamp,
+            min_seq: footer.min_seq,
+            max_seq: footer.max_seq,
+            samples: footer.samples,
+            series: footer.series,
+            features: 0,
+            level: footer.level,
+        };
+        Ok((footer.uuid, meta))
+    }
+
+    /// What the manifest says of the segment.
+    #[must_use]
+    pub fn meta(&self) -> &SegmentMeta {
+        &self.meta
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How often a damaged footer, timestamp table or timestamp block was read from its twin
+    /// instead: above 0, the segment should be rewritten.
+    #[must_use]
+    pub fn twin_reads(&self) -> u64 {
+        self.twin_reads.load(Ordering::Relaxed)
+    }
+
+    /// The same file with another cache, and nothing loaded yet.
+    pub(super) fn with_cache(&self, cache: Arc<BlockCache>) -> Result<Arc<Self>> {
+        let dir = self.path.parent().unwrap_or(Path::new(""));
+        Self::open(&self.vfs, dir, self.uuid, &self.meta, self.mode, cache)
+    }
+
+    pub(super) fn damaged(&self, section: &'static str, offset: u64, e: DecodeError) -> Error {
+        Error::decode(&self.path, section, offset, e)
+    }
+
+    /// Footer and tops, read at first use. A failure is not kept: the next use tries again.
+    pub(super) fn loaded(&self) -> Result<&Loaded> {
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(loaded);
+        }
+        let _once = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(loaded);
+        }
+        let loaded = self.load()?;
+        Ok(self.loaded.get_or_init(|| loaded))
+    }
+
+    fn load(&self) -> Result<Loaded> {
+        let file = self.vfs.open_read(&self.path).map_err(|e| Error::io("open", &self.path, e))?;
+        let last_offset = self.meta.file_bytes.saturating_sub(u64::from(self.meta.footer_bytes));
+        let footer = self.footer_at(&file, last_offset).or_else(|e| {
+            self.or_twin(e, "footer", || self.footer_at(&file, self.meta.footer_twin_offset))
+        })?;
+        let table = |tag: SectionTag| {
+            let bytes = self.section(&file, &footer, tag)?;
+            time_table::decode_table(&bytes, footer.columns)
+                .map_err(|e| self.damaged(tag.name(), footer.section(tag).offset, e))
+        };
+        let time_table = table(SectionTag::TimeTable)
+            .or_else(|e| self.or_twin(e, "timestamp table", || table(SectionTag::TimeTableTwin)))?;
+        let label_top = self.section(&file, &footer, SectionTag::LabelTop)?;
+        let at = |tag| footer.section(tag).offset;
+        let index = Index::from_top(&label_top)
+            .and_then(|index| match index.series_count() == footer.series {
+                true => Ok(index),
+                false => Err(DecodeError::Invalid("number of series")),
+            })
+            .map_err(|e| self.damaged("label top", at(SectionTag::LabelTop), e))?;
+        let chunk_top = self.section(&file, &footer, SectionTag::ChunkTop)?;
+        let chunk_top = chunk_index::decode_top(&chunk_top, footer.series)
+            .map_err(|e| self.damaged("chunk top", at(SectionTag::ChunkTop), e))?;
+        Ok(Loaded { file, footer, index, chunk_top, time_table })
+    }
+
+    /// Reads the footer at `offset` and checks that it is the one of this segment.
+    pub(super) fn footer_at(&self, file: &Arc<dyn ReadFile>, offset: u64) -> Result<Footer> {
+        let bytes = self.read(file, offset, u64::from(self.meta.footer_bytes), "footer")?;
+        let check = || {
+            let (footer, crc) = Footer::decode(&bytes, self.meta.file_bytes)?;
+            if footer.uuid != self.uuid {
+                return Err(DecodeError::Invalid("uuid of the store"));
+            }
+            if footer.file_number != self.meta.file_number {
+                return Err(DecodeError::Invalid("file number"));
+            }
+            if crc != self.meta.footer_crc {
+                return Err(DecodeError::Checksum("footer in the manifest"));
+            }
+            Ok(footer)
+        };
+        check().map_err(|e| self.damaged("footer", offset, e))
+    }
+
+    /// Reads a section that has one checksum.
+    pub(super) fn section(
+        &self,
+        file: &Arc<dyn ReadFile>,
+        footer: &Footer,
+        tag: SectionTag,
+    ) -> Result<Bytes> {
+        self.section_at(file, footer.section(tag), tag.name())
+    }
+
+    pub(super) fn section_at(
+        &self,
+        file: &Arc<dyn ReadFile>,
+        section: &Section,
+        name: &'static str,
+    ) -> Result<Bytes> {
+        let bytes = self.read(file, section.offset, section.len, name)?;
+        if crc32c(0, &bytes) != section.crc {
+            return Err(self.damaged(name, section.offset, DecodeError::Checksum("section")));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads bytes whose place was read from the file itself, or from the manifest.
+    pub(super) fn read(
+        &self,
+        file: &Arc<dyn ReadFile>,
+        offset: u64,
+        len: u64,
+        section: &'static str,
+    ) -> Result<Bytes> {
+        if offset.checked_add(len).is_none_or(|end| end > self.meta.file_bytes) {
+            return Err(self.damaged(section, offset, DecodeError::Invalid("place in the file")));
+        }
+        file.read(offset, len as usize, self.mode).map_err(|e| Error::io("read", &self.path, e))
+    }
+
+    /// After the failure `first`, takes the twin; if that fails too, the first failure is the one
+    /// to tell. A newer version is no damage, and its twin would be as new.
+    fn or_twin<T>(
+        &self,
+        first: Error,
+        what: &'static str,
+        twin: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        if matches!(first, Error::UnsupportedVersion { .. }) {
+            return Err(first);
+        }
+        let Ok(found) = twin() else { return Err(first) };
+        tracing::warn!(error = %first, "a damaged {what} was read from its twin");
+        self.twin_reads.fetch_add(1, Ordering::Relaxed);
+        Ok(found)
+    }
+
+    /// The verified and unpacked bytes of a chunk block.
+    pub(super) fn chunk_block(&self, loaded: &Loaded, block: &ChunkBlock) -> Result<Arc<[u8]>> {
+        self.cache.get_or_load(self.meta.file_number, block.offset, || {
+            let stored_bytes = u64::from(block.stored_bytes);
+            let stored = self.read(&loaded.file, block.offset, stored_bytes, "chunk block")?;
+            let raw = block.open(&stored);
+            Ok(raw.map_err(|e| self.damaged("chunk block", block.offset, e))?.into())
+        })
+    }
+
+    /// Decodes timestamp column `number`; from its block's twin if the block is damaged.
+    pub(super) fn column(&self, loaded: &Loaded, number: u32) -> Result<Arc<[Timestamp]>> {
+        let missing = || {
+            let section = loaded.footer.section(SectionTag::TimeTable);
+            let source = DecodeError::Invalid("number of a timestamp column");
+            self.damaged("timestamp table", section.offset, source)
+        };
+        let place = time_table::find(&loaded.time_table, number).ok_or_else(missing)?;
+        let block = &loaded.time_table[place];
+        let bytes = self.cache.get_or_load(self.meta.file_number, block.offset, || {
+            self.time_block_at(loaded, block, block.offset).or_else(|e| {
+                let twin = || self.time_block_at(loaded, block, block.twin_offset);
+                self.or_twin(e, "timestamp block", twin)
+            })
+        })?;
+        let column = block.column(&bytes, number);
+        Ok(column.map_err(|e| self.damaged("timestamp block", block.offset, e))?.into())
+    }
+
+    /// Reads and checks a copy of a timestamp block.
+    pub(super) fn time_block_at(
+        &self,
+        loaded: &Loaded,
+        block: &TimeBlock,
+        offset: u64,
+    ) -> Result<Arc<[u8]>> {
+        let bytes = self.read(&loaded.file, offset, u64::from(block.len), "timestamp block")?;
+        block.verify(&bytes).map_err(|e| self.damaged("timestamp block", offset, e))?;
+        Ok(bytes.to_vec().into())
+    }
+}

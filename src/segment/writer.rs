@@ -1,0 +1,389 @@
+//! Writes a segment in one pass: series in label order, chunks in time order.
+//!
+//! Called by flush and by merges. Memory: one value block, one timestamp block, one chunk block, the
+//! timestamp columns seen last, the tops, and what the index builder holds; the rest goes to the
+//! file as it fills up. Every chunk is decoded and compared before its block is written.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ROWS_MAX;
+use super::aggregate::Aggregates;
+use super::chunk_index::{self, ChunkBlock, ChunkBlockBuilder};
+use super::footer::{Footer, Section, SectionTag};
+use super::group::GroupBuilder;
+use super::header::{HEADER_BYTES, Header};
+use super::time_table::{self, TimeBlock};
+use super::times::TimesWriter;
+use crate::codec::{self, ValueEncoder};
+use crate::error::{Error, Result};
+use crate::index::{IndexBuilder, IndexParts};
+use crate::sys::{ReadMode, SyncPoint, Vfs, WriteFile};
+use crate::types::{DecodeError, FileName, Labels, SegmentMeta, Timestamp};
+
+/// What a segment says of itself beside what its samples say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// The identity of the store.
+    pub uuid: [u8; 16],
+    /// The number of merges behind the segment; 0 for a flush.
+    pub level: u8,
+    /// The lowest seq whose samples may be in it.
+    pub min_seq: u64,
+    /// The highest seq whose samples may be in it.
+    pub max_seq: u64,
+    /// File numbers of the segments that it replaces.
+    pub replaces: Vec<u64>,
+    /// The seq up to which deletes are carried out in it.
+    pub tombstone_seq: u64,
+    /// The window of time that it is confined to, if it is.
+    pub window: Option<Window>,
+}
+
+/// A window of time: `ticks` ticks from `start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The first tick.
+    pub start: Timestamp,
+    /// The length in ticks, at least 1.
+    pub ticks: u64,
+}
+
+/// A segment being written, as `NNNNNN.seg.tmp`. A writer that is dropped leaves that file behind,
+/// for the next open to remove; [`abort`](Self::abort) removes it at once.
+pub struct SegmentWriter {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    path: PathBuf,
+    file_number: u64,
+    info: SegmentInfo,
+    file: Box<dyn WriteFile>,
+    index: IndexBuilder,
+    encoder: ValueEncoder,
+    group: GroupBuilder,
+    chunk_block: ChunkBlockBuilder,
+    chunk_top: Vec<ChunkBlock>,
+    times: TimesWriter,
+    time_table: Vec<TimeBlock>,
+    series: u32,
+    /// The last timestamp of the open series, once it has a chunk.
+    last_timestamp: Option<Timestamp>,
+    samples: u64,
+    chunks: u64,
+    time_range: (Timestamp, Timestamp),
+    decoded: Vec<f64>,
+}
+
+impl SegmentWriter {
+    /// Starts segment `file_number` in `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::DiskFull`].
+    ///
+    /// # Panics
+    /// If the seq range of `info` is reversed or its window is empty.
+    pub fn create(
+        vfs: &Arc<dyn Vfs>,
+        dir: &Path,
+        file_number: u64,
+        info: SegmentInfo,
+    ) -> Result<Self> {
+        assert!(info.min_seq <= info.max_seq, "a segment's seq range is not empty");
+        assert!(info.window.is_none_or(|window| window.ticks > 0), "a window is not empty");
+        let path = dir.join(FileName::Segment(file_number).temporary());
+        let mut file = vfs.create_new(&path).map_err(|e| Error::io("create", &path, e))?;
+        let header = Header { uuid: info.uuid, file_number }.encode();
+        file.append(&header).map_err(|e| Error::io("append to", &path, e))?;
+        Ok(Self {
+            vfs: Arc::clone(vfs),
+            dir: dir.to_path_buf(),
+            path,
+            file_number,
+            info,
+            file,
+            index: IndexBuilder::new(),
+            encoder: ValueEncoder::new(),
+            group: GroupBuilder::default(),
+            chunk_block: ChunkBlockBuilder::default(),
+            chunk_top: Vec::new(),
+            times: TimesWriter::default(),
+            time_table: Vec::new(),
+            series: 0,
+            last_timestamp: None,
+            samples: 0,
+            chunks: 0,
+            time_range: (Timestamp::MAX, Timestamp::MIN),
+            decoded: Vec::new(),
+        })
+    }
+
+    /// Starts the next series.
+    ///
+    /// # Panics
+    /// If `labels` is not greater than the labels before, or the series before has no chunk.
+    pub fn begin_series(&mut self, labels: &Labels) {
+        assert!(self.series == 0 || self.last_timestamp.is_some(), "every series has a chunk");
+        let ordinal = self.index.push(labels);
+        assert_eq!(ordinal, self.series, "ordinals count the series");
+        self.series += 1;
+        self.last_timestamp = None;
+    }
+
+    /// Adds a chunk to the series begun last.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::DiskFull`]; [`Error::Failed`] if what was encoded does not decode
+    /// to the same bits. The segment cannot be finished: [`abort`](Self::abort) it.
+    ///
+    /// # Panics
+    /// If no series was begun, the columns differ in length, have no or more than 8,192 rows, or
+    /// the timestamps do not rise strictly, from the series' chunk before on.
+    pub fn chunk(&mut self, timestamps: &[Timestamp], values: &[f64]) -> Result<()> {
+        assert!(self.series > 0, "a chunk belongs to a series");
+        assert_eq!(timestamps.len(), values.len(), "columns are of one length");
+        assert!((1..=ROWS_MAX).contains(&values.len()), "a chunk has 1 to {ROWS_MAX} rows");
+        let first = timestamps[0];
+        assert!(self.last_timestamp.is_none_or(|last| last < first), "chunks are in time order");
+        assert!(timestamps.is_sorted_by(|a, b| a < b), "timestamps rise strictly");
+
+        if self.group.is_full() {
+            self.flush_group()?;
+        }
+        let start = self.group.values.len();
+        self.encoder.encode_f64(values, &mut self.group.values);
+        self.check_encoded(start, values)?;
+        let span = self.times.span(timestamps).map_err(|e| self.misencoded(e))?;
+        let last = span.last;
+        let len = self.group.values.len() - start;
+        self.group.push(self.series - 1, span, len, Aggregates::of(values));
+        if let Some((block, bytes)) = self.times.take_block(false) {
+            self.write_time_block(block, &bytes)?;
+        }
+        self.last_timestamp = Some(last);
+        self.samples += values.len() as u64;
+        self.chunks += 1;
+        self.time_range = (self.time_range.0.min(first), self.time_range.1.max(last));
+        Ok(())
+    }
+
+    /// The samples so far.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// The bytes written so far; the open blocks, indexes and footers come on top.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.file.len()
+    }
+
+    /// Completes the file, makes it durable, gives it its name and makes that durable. From then on
+    /// the manifest may list it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::DiskFull`]: the file is removed, or left for the next open.
+    ///
+    /// # Panics
+    /// If there is no series, or the last one has no chunk.
+    pub fn finish(mut self) -> Result<SegmentMeta> {
+        assert!(self.last_timestamp.is_some(), "a segment has series, and each has a chunk");
+        let meta = match self.complete() {
+            Ok(meta) => meta,
+            Err(e) => {
+                drop(self.abort());
+                return Err(e);
+            }
+        };
+        let published = self.dir.join(FileName::Segment(self.file_number).to_string());
+        self.vfs
+            .rename(&self.path, &published)
+            .map_err(|e| Error::io("rename to", &published, e))?;
+        self.vfs
+            .sync_dir(&self.dir, SyncPoint::SegmentDirectory)
+            .map_err(|e| Error::io("sync directory", &self.dir, e))?;
+        Ok(meta)
+    }
+
+    /// Gives up and removes the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the next open removes it.
+    pub fn abort(self) -> Result<()> {
+        drop(self.file);
+        self.vfs.remove(&self.path).map_err(|e| Error::io("remove", &self.path, e))
+    }
+
+    /// Checks that the stream of `values` decodes to the same bits. Catches faults of the encoder
+    /// and of the machine while the samples are still in the log.
+    fn check_encoded(&mut self, start: usize, values: &[f64]) -> Result<()> {
+        self.decoded.resize(values.len(), 0.0);
+        codec::decode_f64(&self.group.values[start..], &mut self.decoded)
+            .map_err(|e| self.misencoded(e))?;
+        if self.decoded.iter().zip(values).any(|(a, b)| a.to_bits() != b.to_bits()) {
+            return Err(self.misencoded(DecodeError::Invalid("value column, just encoded,")));
+        }
+        Ok(())
+    }
+
+    /// A fault of the encoder or of the machine: nothing on disk is damaged yet.
+    fn misencoded(&self, e: DecodeError) -> Error {
+        Error::Failed(format!("a chunk of {} did not survive encoding: {e}", self.path.display()))
+    }
+
+    /// Appends a block and zeros up to a multiple of 8; returns where it starts.
+    fn append(&mut self, bytes: &[u8]) -> Result<u64> {
+        let offset = self.file.len();
+        debug_assert_eq!(offset % 8, 0, "blocks are aligned");
+        let padding = &[0u8; 8][..bytes.len().next_multiple_of(8) - bytes.len()];
+        self.file
+            .append_vectored(&[bytes, padding])
+            .map_err(|e| Error::io("append to", &self.path, e))?;
+        Ok(offset)
+    }
+
+    fn flush_group(&mut self) -> Result<()> {
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        let values = std::mem::take(&mut self.group.values);
+        let offset = self.append(&values)?;
+        self.group.values = values;
+        if let Some((block, bytes)) = self.chunk_block.push(&mut self.group, offset) {
+            self.write_chunk_block(block, &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn write_chunk_block(&mut self, block: ChunkBlock, bytes: &[u8]) -> Result<()> {
+        let offset = self.append(bytes)?;
+        self.chunk_top.push(ChunkBlock { offset, ..block });
+        Ok(())
+    }
+
+    fn write_time_block(&mut self, block: TimeBlock, bytes: &[u8]) -> Result<()> {
+        let offset = self.append(bytes)?;
+        self.time_table.push(TimeBlock { offset, ..block });
+        Ok(())
+    }
+
+    /// Writes what is open and everything after the data, and syncs.
+    fn complete(&mut self) -> Result<SegmentMeta> {
+        self.flush_group()?;
+        let (block, bytes) = self.chunk_block.seal();
+        self.write_chunk_block(block, &bytes)?;
+        if let Some((block, bytes)) = self.times.take_block(true) {
+            self.write_time_block(block, &bytes)?;
+        }
+        let parts = std::mem::take(&mut self.index).finish();
+        let chunk_top = chunk_index::encode_top(&self.chunk_top);
+        let (footer, time_table) = self.lay_out(&parts, &chunk_top);
+        let footer = footer.encode();
+
+        self.append(&time_table)?;
+        let footer_twin_offset = self.append(&footer)?;
+        self.write_twins()?;
+        self.append(&parts.blocks)?;
+        self.append(&parts.top)?;
+        self.append(&chunk_top)?;
+        self.append(&time_table)?;
+        self.append(&footer)?;
+        self.file
+            .sync_data(SyncPoint::SegmentData)
+            .map_err(|e| Error::io("sync", &self.path, e))?;
+        Ok(self.meta(&footer, footer_twin_offset))
+    }
+
+    /// The footer and the timestamp table, with the places of what will follow the data.
+    fn lay_out(&mut self, parts: &IndexParts, chunk_top: &[u8]) -> (Footer, Vec<u8>) {
+        let data_end = self.file.len();
+        let table_bytes = time_table::encode_table(&self.time_table).len() as u64;
+        let footer_bytes = Footer::encoded_bytes(self.info.replaces.len(), 7) as u64;
+        let twins_offset = aligned(data_end + table_bytes) + footer_bytes;
+        let mut twins_end = twins_offset;
+        for block in &mut self.time_table {
+            block.twin_offset = twins_end;
+            twins_end = aligned(twins_end + u64::from(block.len));
+        }
+        let time_table = time_table::encode_table(&self.time_table);
+        let label_top_offset = aligned(twins_end + parts.blocks.len() as u64);
+        let chunk_top_offset = aligned(label_top_offset + parts.top.len() as u64);
+        let table_twin_offset = aligned(chunk_top_offset + chunk_top.len() as u64);
+        let header_bytes = HEADER_BYTES as u64;
+        let blocks = Section::of_blocks;
+        let whole = Section::of_bytes;
+        let sections = vec![
+            blocks(SectionTag::Data, header_bytes, data_end - header_bytes),
+            whole(SectionTag::TimeTable, data_end, &time_table),
+            blocks(SectionTag::TimeTwins, twins_offset, twins_end - twins_offset),
+            blocks(SectionTag::LabelBlocks, twins_end, parts.blocks.len() as u64),
+            whole(SectionTag::LabelTop, label_top_offset, &parts.top),
+            whole(SectionTag::ChunkTop, chunk_top_offset, chunk_top),
+            whole(SectionTag::TimeTableTwin, table_twin_offset, &time_table),
+        ];
+        (self.footer(sections), time_table)
+    }
+
+    fn footer(&self, sections: Vec<Section>) -> Footer {
+        Footer {
+            uuid: self.info.uuid,
+            file_number: self.file_number,
+            min_timestamp: self.time_range.0,
+            max_timestamp: self.time_range.1,
+            min_seq: self.info.min_seq,
+            max_seq: self.info.max_seq,
+            tombstone_seq: self.info.tombstone_seq,
+            window_start: self.info.window.map_or(0, |window| window.start),
+            window_ticks: self.info.window.map_or(0, |window| window.ticks),
+            samples: self.samples,
+            chunks: self.chunks,
+            series: self.series,
+            columns: self.times.columns(),
+            level: self.info.level,
+            replaces: self.info.replaces.clone(),
+            sections,
+        }
+    }
+
+    /// Copies every timestamp block from where it was written, checking it on the way.
+    fn write_twins(&mut self) -> Result<()> {
+        let read = |e| Error::io("read back", &self.path, e);
+        let file = self.vfs.open_read(&self.path).map_err(read)?;
+        for i in 0..self.time_table.len() {
+            let block = self.time_table[i];
+            let bytes = file
+                .read(block.offset, block.len as usize, ReadMode::Pread)
+                .map_err(|e| Error::io("read back", &self.path, e))?;
+            block
+                .verify(&bytes)
+                .map_err(|e| Error::decode(&self.path, "timestamp block", block.offset, e))?;
+            let offset = self.append(&bytes)?;
+            assert_eq!(offset, block.twin_offset, "the layout is as computed");
+        }
+        Ok(())
+    }
+
+    fn meta(&self, footer: &[u8], footer_twin_offset: u64) -> SegmentMeta {
+        let (_, footer_crc) =
+            super::footer::decode_tail(footer).expect("a footer that was just encoded");
+        SegmentMeta {
+            file_number: self.file_number,
+            file_bytes: self.file.len(),
+            footer_crc,
+            footer_bytes: footer.len() as u32,
+            footer_twin_offset,
+            min_timestamp: self.time_range.0,
+            max_timestamp: self.time_range.1,
+            min_seq: self.info.min_seq,
+            max_seq: self.info.max_seq,
+            samples: self.samples,
+            series: self.series,
+            features: 0,
+            level: self.info.level,
+        }
+    }
+}
+
+fn aligned(offset: u64) -> u64 {
+    offset.next_multiple_of(8)
+}
