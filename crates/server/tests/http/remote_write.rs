@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use siltstone::{Options, STALE_MARKER_BITS};
+use siltstone::Options;
 use siltstone_server::ServerConfig;
 use siltstone_server::protocol::snappy;
 
@@ -21,7 +21,7 @@ fn samples_come_back_bit_for_bit() {
     let samples = [
         (i64::MIN, 0.1),
         (-1, -0.0),
-        (0, nan(STALE_MARKER_BITS)),
+        (0, nan(0x7ff0_0000_0000_0002)),
         (1, nan(0x7ff8_0000_0000_0001)),
         (2, f64::INFINITY),
         (i64::MAX, f64::NEG_INFINITY),
