@@ -2,8 +2,6 @@
 //!
 //! `cargo bench -p siltstone --bench index`; prints the bytes per series first.
 
-#![expect(missing_docs, reason = "criterion_group makes a public function")]
-
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::sync::Arc;

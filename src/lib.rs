@@ -18,8 +18,8 @@ pub mod wal;
 
 pub use cursor::{Column, Columns};
 pub use db::{
-    Ack, BATCH_ROWS_MAX, Background, BytesByKind, Db, Durability, Finding, Latency, OpenReport, Options,
-    ReadOnlyDb, Snapshot, Stats, Ticket, WriteBatch,
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, Db, Durability, Finding, Latency, OpenReport,
+    Options, ReadOnlyDb, Snapshot, Stats, Ticket, WriteBatch,
 };
 pub use error::{Error, Result};
 pub use read::{Cancel, Damage, QueryOptions, Selection, SeriesColumns};

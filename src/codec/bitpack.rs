@@ -38,11 +38,14 @@ pub(super) fn pack(values: impl Iterator<Item = u64>, width: usize, out: &mut Ve
     out.extend_from_slice(&pending.to_le_bytes()[..bits.div_ceil(8)]);
 }
 
+/// Unpacks one run of one width.
+type Kernel = fn(&[u8], &mut [i64; RUN]);
+
 /// Unpacks the values of one payload, a run at a time.
 pub(super) struct Unpacker<'a> {
     bytes: &'a [u8],
     width: usize,
-    kernel: fn(&[u8], &mut [i64; RUN]),
+    kernel: Kernel,
 }
 
 impl<'a> Unpacker<'a> {
@@ -121,7 +124,7 @@ macro_rules! kernels {
 }
 
 #[rustfmt::skip]
-static KERNELS: [fn(&[u8], &mut [i64; RUN]); WIDTH_MAX + 1] = kernels!(
+static KERNELS: [Kernel; WIDTH_MAX + 1] = kernels!(
     0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
     33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64
 );

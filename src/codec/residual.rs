@@ -217,12 +217,12 @@ fn slope_of(quotients: &[i64], order: Order, scratch: &mut Vec<i64>) -> i64 {
 fn fill_holes(quotients: &mut [i64], holes: &[u32]) {
     for run in holes.chunk_by(|a, b| *b == *a + 1) {
         let (start, end) = (run[0] as usize, run[0] as usize + run.len());
-        let before = start.checked_sub(2).map_or(0, |k| quotients[k]);
-        let after = if end == 0 { before } else { *quotients.get(end - 1).unwrap_or(&before) };
         if start == 0 {
             // Row 0 repeats the first value that is no hole: all of these quotients are zero.
             continue;
         }
+        let before = start.checked_sub(2).map_or(0, |k| quotients[k]);
+        let after = quotients.get(end - 1).copied().unwrap_or(before);
         let rise = i128::from(after) - i128::from(before);
         for (k, quotient) in quotients[start - 1..end - 1].iter_mut().enumerate() {
             let share = rise * (k as i128 + 1) / (run.len() as i128 + 1);

@@ -50,16 +50,15 @@ impl WindowChooser {
     pub(super) fn packed(&mut self, residuals: &[i64]) -> Window {
         let count = residuals.len() as u64;
         let Some(tails) = self.tails(residuals) else { return Window::EMPTY };
-        let (low, high, cost) = tails.trim(|range| count * bits(range) as u64);
-        Window { base: low, width: bits(range(low, high)), cost }
+        let trimmed = tails.trim(count, 0..=64);
+        Window { base: trimmed.low, width: trimmed.width, cost: trimmed.cost }
     }
 
     /// The cheapest window of a plane's width, around the median.
     pub(super) fn planes(&mut self, residuals: &[i64]) -> Window {
         let count = residuals.len() as u64;
         let Some(tails) = self.tails(residuals) else { return Window::EMPTY };
-        let (low, high, _) = tails.trim(|range| count * plane_width(range) as u64);
-        let width = plane_width(range(low, high));
+        let Trimmed { low, high, width, .. } = tails.trim(count, planes::WIDTHS);
         let middle = self.sorted.len() / 2;
         let median = *self.sorted.select_nth_unstable(middle).1;
         let base = match width {
@@ -100,33 +99,61 @@ impl Window {
     const EMPTY: Self = Self { base: 0, width: 0, cost: 0 };
 }
 
+/// The residuals left after trimming, and what that costs in bits.
+#[derive(Clone, Copy)]
+struct Trimmed {
+    low: i64,
+    high: i64,
+    width: usize,
+    cost: u64,
+}
+
 impl Tails<'_> {
-    /// Finds how many residuals to cut off at either end, where `payload` is the cost of packing
-    /// a range. Returns the smallest and largest residual left, and the cost in bits.
-    fn trim(&self, payload: impl Fn(u64) -> u64) -> (i64, i64, u64) {
+    /// Finds which of `widths` (ascending, up to 64) is cheapest for `count` residuals, and how
+    /// many are cut off at either end for it. For one width, the more are cut off below, the fewer
+    /// need to be above: one sweep finds the best split.
+    fn trim(&self, count: u64, widths: impl IntoIterator<Item = usize>) -> Trimmed {
         let most = self.low.len() - 1;
-        let mut best = (self.low[0], self.high[most], payload(range(self.low[0], self.high[most])));
-        let mut below = 0;
-        for cut_low in 0..=most {
-            if cut_low > 0 {
-                below += self.patch_bits(self.low[cut_low - 1]);
+        let (below, above) = self.patch_costs();
+        let left = |cut_high: usize| self.high[most - cut_high];
+        let mut best = Trimmed { low: self.low[0], high: left(0), width: 64, cost: u64::MAX };
+        let narrowest = match self.low[most] < left(most) {
+            true => bits(range(self.low[most], left(most))),
+            false => 0,
+        };
+        for width in widths.into_iter().filter(|&width| width >= narrowest) {
+            let payload = count * width as u64;
+            if payload >= best.cost {
+                break;
             }
-            let mut patches = below;
-            for cut_high in 0..=most - cut_low {
-                if cut_high > 0 {
-                    patches += self.patch_bits(self.high[most + 1 - cut_high]);
+            let fits = |low: i64, high: i64| low > high || bits(range(low, high)) <= width;
+            let mut cut_high = most;
+            for (cut_low, &low) in self.low.iter().enumerate() {
+                while cut_high > 0 && fits(low, left(cut_high - 1)) {
+                    cut_high -= 1;
                 }
-                let (low, high) = (self.low[cut_low], self.high[most - cut_high]);
-                if low > high || patches >= best.2 {
+                let high = left(cut_high);
+                let cost = payload + below[cut_low] + above[cut_high];
+                if cut_low + cut_high <= most && fits(low, high) && cost < best.cost {
+                    best = Trimmed { low, high, width, cost };
+                }
+                if cut_high == 0 {
                     break;
-                }
-                let cost = patches + payload(range(low, high));
-                if cost < best.2 {
-                    best = (low, high, cost);
                 }
             }
         }
         best
+    }
+
+    /// What it costs to cut off so many residuals below, and above.
+    fn patch_costs(&self) -> ([u64; PATCHES_MAX + 1], [u64; PATCHES_MAX + 1]) {
+        let (mut below, mut above) = ([0; PATCHES_MAX + 1], [0; PATCHES_MAX + 1]);
+        let ends = self.low.iter().zip(self.high.iter().rev());
+        for (cut, (&low, &high)) in ends.enumerate().take(PATCHES_MAX) {
+            below[cut + 1] = below[cut] + self.patch_bits(low);
+            above[cut + 1] = above[cut] + self.patch_bits(high);
+        }
+        (below, above)
     }
 
     fn patch_bits(&self, residual: i64) -> u64 {
@@ -143,11 +170,6 @@ fn range(low: i64, high: i64) -> u64 {
 /// The bits that hold every number up to `range`.
 fn bits(range: u64) -> usize {
     64 - range.leading_zeros() as usize
-}
-
-fn plane_width(range: u64) -> usize {
-    let bits = bits(range);
-    planes::WIDTHS.into_iter().find(|&width| bits <= width).unwrap_or(64)
 }
 
 /// An estimate of what an entropy coder makes of the residuals: the entropy of their lengths plus
@@ -194,7 +216,7 @@ mod tests {
     #[test]
     fn many_outliers_widen_the_window() {
         let mut residuals = vec![0i64; 1000];
-        residuals.iter_mut().step_by(20).for_each(|r| *r = 1000);
+        residuals.iter_mut().step_by(10).for_each(|r| *r = 1000);
         assert_eq!(packed(&residuals).width, 10);
     }
 

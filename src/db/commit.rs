@@ -311,10 +311,14 @@ impl Core {
         for &timestamp in timestamps {
             let t = i128::from(timestamp);
             if oldest.is_some_and(|oldest| t < oldest) {
-                return Err(Error::InvalidArgument(format!("the timestamp {timestamp} is older than allowed")));
+                return Err(Error::InvalidArgument(format!(
+                    "the timestamp {timestamp} is older than allowed"
+                )));
             }
             if newest.is_some_and(|newest| t > newest) {
-                return Err(Error::InvalidArgument(format!("the timestamp {timestamp} is too far in the future")));
+                return Err(Error::InvalidArgument(format!(
+                    "the timestamp {timestamp} is too far in the future"
+                )));
             }
         }
         Ok(())

@@ -47,7 +47,8 @@ pub(super) struct Core {
     fault: OnceLock<String>,
     pub(super) closed: AtomicBool,
     pub(super) wake: Wake,
-    _lock: Box<dyn LockGuard>,
+    /// Held until the store is closed.
+    pub(super) lock: Mutex<Option<Box<dyn LockGuard>>>,
 }
 
 /// What [`Core`] is made of when a store has been opened.
@@ -127,7 +128,7 @@ impl Core {
             fault: OnceLock::new(),
             closed: AtomicBool::new(false),
             wake: Wake::default(),
-            _lock: parts.lock,
+            lock: Mutex::new(Some(parts.lock)),
         }
     }
 
@@ -168,6 +169,11 @@ impl Core {
 
     pub(super) fn lock_flush(&self) -> MutexGuard<'_, FlushState> {
         self.flush.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets another process open the store.
+    pub(super) fn unlock(&self) {
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Refuses writes from here on; the first fault is kept.

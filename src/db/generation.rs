@@ -207,7 +207,9 @@ impl Core {
                 let path = self.dir.join(&entry.name);
                 match self.vfs().remove(&path) {
                     Ok(()) => removed = true,
-                    Err(error) => tracing::warn!(path = %path.display(), %error, "a log file stays"),
+                    Err(error) => {
+                        tracing::warn!(path = %path.display(), %error, "a log file stays")
+                    }
                 }
             }
         }

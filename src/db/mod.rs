@@ -183,15 +183,15 @@ impl Db {
     /// batch has.
     pub fn wait_durable(&self, seq: u64) -> Result<()> {
         let core = self.core();
+        if seq > core.lock_commit().last_seq {
+            return Err(Error::InvalidArgument(format!("no batch has the seq {seq}")));
+        }
         let timed = matches!(core.options.durability, Durability::Interval(_))
             && matches!(core.options.background, Background::Threads);
         if timed && core.durable.wait(seq, Duration::from_secs(15)) || core.durable.get() >= seq {
             return Ok(());
         }
         let mut commit = core.lock_commit();
-        if seq > commit.last_seq {
-            return Err(Error::InvalidArgument(format!("no batch has the seq {seq}")));
-        }
         core.sync_wal(&mut commit)?;
         if core.durable.get() >= seq {
             return Ok(());
@@ -242,7 +242,7 @@ impl Db {
     }
 
     /// Flushes, ends the log and the threads. Later calls on any clone answer [`Error::Closed`];
-    /// closing twice is harmless.
+    /// closing twice is harmless. Snapshots that are kept go on reading.
     ///
     /// # Errors
     /// When the last flush failed: what was acknowledged is in the log, and the next opening
@@ -253,7 +253,9 @@ impl Db {
         }
         self.core().wake.stop();
         self.shared.join();
-        self.core().flush_all()
+        let flushed = self.core().flush_all();
+        self.core().unlock();
+        flushed
     }
 }
 
@@ -265,7 +267,8 @@ impl fmt::Debug for Db {
 
 impl Shared {
     fn join(&self) {
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             let _ = thread.join();
         }

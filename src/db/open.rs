@@ -85,8 +85,7 @@ fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn LockGuard>> {
 fn open_manifest(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Manifest> {
     let wanted = options.ticks_per_second;
     if !Manifest::exists(&**vfs, dir)? {
-        let uuid =
-            random_bytes::<16>().map_err(|e| Error::io("draw random bytes for", dir, e))?;
+        let uuid = random_bytes::<16>().map_err(|e| Error::io("draw random bytes for", dir, e))?;
         let ticks_per_second = if wanted == 0 { TICKS_PER_SECOND } else { wanted };
         return Manifest::create(vfs, dir, uuid, StoreOptions { ticks_per_second });
     }
@@ -234,10 +233,9 @@ impl Opening<'_> {
         let cache = Arc::new(BlockCache::new(cache_bytes));
         let version = Arc::clone(self.manifest.version());
         let (segments, broken) = self.open_segments(&version, &cache)?;
-        let key = random_bytes::<32>()
-            .map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
-        let registry =
-            Arc::new(Registry::new(key, self.options.labels, self.options.series_max()));
+        let key =
+            random_bytes::<32>().map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
+        let registry = Arc::new(Registry::new(key, self.options.labels, self.options.series_max()));
         let last_seq = recovered.last_seq.max(version.last_seq());
         let number = recovered.memtable.generation() + 1;
         registry.set_generation(number);
@@ -276,7 +274,11 @@ impl Opening<'_> {
 
     /// Opens what the manifest lists. A segment that is missing or has the wrong size is a finding:
     /// the others go on, and queries that would need it answer with its error.
-    fn open_segments(&mut self, version: &Version, cache: &Arc<BlockCache>) -> Result<OpenSegments> {
+    fn open_segments(
+        &mut self,
+        version: &Version,
+        cache: &Arc<BlockCache>,
+    ) -> Result<OpenSegments> {
         let (mut segments, mut broken) = (Vec::new(), Vec::new());
         let uuid = self.manifest.uuid();
         for meta in version.segments() {

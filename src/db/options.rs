@@ -135,11 +135,16 @@ impl Options {
         if let Durability::Interval(every) = self.durability {
             let range = Duration::from_millis(10)..=Duration::from_secs(10);
             if !range.contains(&every) {
-                return refuse(format!("a durability interval of {every:?} is not in 10 ms to 10 s"));
+                return refuse(format!(
+                    "a durability interval of {every:?} is not in 10 ms to 10 s"
+                ));
             }
         }
         if self.memory_budget_bytes < 16 << 20 {
-            return refuse(format!("a memory budget of {} bytes is below 16 MiB", self.memory_budget_bytes));
+            return refuse(format!(
+                "a memory budget of {} bytes is below 16 MiB",
+                self.memory_budget_bytes
+            ));
         }
         if self.wal_bytes_max < 1 << 20 {
             return refuse(format!("{} bytes of WAL are below 1 MiB", self.wal_bytes_max));
@@ -148,10 +153,16 @@ impl Options {
             return refuse(format!("a window of {:?} is below a minute", self.window));
         }
         if self.flush_interval < Duration::from_secs(1) {
-            return refuse(format!("a flush interval of {:?} is below a second", self.flush_interval));
+            return refuse(format!(
+                "a flush interval of {:?} is below a second",
+                self.flush_interval
+            ));
         }
         if self.ticks_per_second > 1_000_000_000 {
-            return refuse(format!("{} ticks per second are more than 10^9", self.ticks_per_second));
+            return refuse(format!(
+                "{} ticks per second are more than 10^9",
+                self.ticks_per_second
+            ));
         }
         Ok(())
     }

@@ -63,7 +63,10 @@ impl ReadOnlyDb {
                     if source.kind() == std::io::ErrorKind::NotFound =>
                 {
                     if path.ends_with(FileName::Current.to_string()) {
-                        return Err(Error::NotAStore { path: dir.into(), found: "no CURRENT".into() });
+                        return Err(Error::NotAStore {
+                            path: dir.into(),
+                            found: "no CURRENT".into(),
+                        });
                     }
                     last_error = Some(Error::Io { operation, path, source });
                 }
@@ -71,7 +74,10 @@ impl ReadOnlyDb {
             }
         }
         Err(last_error.unwrap_or_else(|| {
-            Error::LimitExceeded(format!("the owner of {} flushes too fast to read it", dir.display()))
+            Error::LimitExceeded(format!(
+                "the owner of {} flushes too fast to read it",
+                dir.display()
+            ))
         }))
     }
 
@@ -139,7 +145,8 @@ impl ReadOnlyDb {
     /// What was stored when this was opened.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let views = self.memtables.iter().filter_map(|m| MemtableView::now(Arc::clone(m))).collect();
+        let views =
+            self.memtables.iter().filter_map(|m| MemtableView::now(Arc::clone(m))).collect();
         Snapshot::of(Pinned {
             segments: &self.segments,
             broken: &self.broken,

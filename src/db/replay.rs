@@ -101,8 +101,8 @@ impl Replay<'_> {
     }
 
     fn new_registry(&self) -> Result<Registry> {
-        let key = random_bytes::<32>()
-            .map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
+        let key =
+            random_bytes::<32>().map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
         let unlimited = LabelsLimits {
             labels_max: usize::MAX,
             name_bytes_max: usize::MAX,
@@ -136,7 +136,9 @@ impl Replay<'_> {
                     successor = Some(reader.header().predecessor);
                     readers.push((number, path, reader));
                 }
-                Ok(None) => tracing::info!(path = %path.display(), "an interrupted log file creation"),
+                Ok(None) => {
+                    tracing::info!(path = %path.display(), "an interrupted log file creation")
+                }
                 Err(error @ Error::Corrupt { .. }) => {
                     report.findings.push(Finding::of(&path, &error));
                     damaged.push(number);
@@ -175,7 +177,8 @@ impl Replay<'_> {
             return Ok(());
         }
         let mut lost = 0;
-        let runs = view.runs().flat_map(|(r, rows)| std::iter::repeat_n(refs.slot(r), rows as usize));
+        let runs =
+            view.runs().flat_map(|(r, rows)| std::iter::repeat_n(refs.slot(r), rows as usize));
         let rows = runs.zip(view.samples()).filter_map(|(slot, (timestamp, bits))| {
             lost += u64::from(slot.is_none());
             Some((slot?, timestamp, bits))

@@ -53,9 +53,16 @@ impl WriteBatch {
     ///
     /// # Errors
     /// As [`push`](Self::push).
-    pub fn push_bits(&mut self, series: SeriesHandle, timestamp: Timestamp, bits: u64) -> Result<()> {
+    pub fn push_bits(
+        &mut self,
+        series: SeriesHandle,
+        timestamp: Timestamp,
+        bits: u64,
+    ) -> Result<()> {
         if self.rows() >= BATCH_ROWS_MAX {
-            return Err(Error::LimitExceeded(format!("a batch holds at most {BATCH_ROWS_MAX} rows: write it first")));
+            return Err(Error::LimitExceeded(format!(
+                "a batch holds at most {BATCH_ROWS_MAX} rows: write it first"
+            )));
         }
         match (self.handles.last(), self.run_rows.last_mut()) {
             (Some(last), Some(rows)) if *last == series => *rows += 1,

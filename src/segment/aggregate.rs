@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_counter_with_a_reset_and_a_stale_marker() {
-        let found = check(&[10.0, 12.0, 17.0, 2.0, 3.0, 3.0, STALE].repeat(1));
+        let found = check(&[10.0, 12.0, 17.0, 2.0, 3.0, 3.0, STALE]);
         let extent = Extent { first: 10.0, last: 3.0, min: 2.0, max: 17.0 };
         assert_eq!(found.extent, Some(extent));
         assert_eq!(found.stale_markers, 1);

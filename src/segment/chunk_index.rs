@@ -121,10 +121,6 @@ impl Default for ChunkBlockBuilder {
 }
 
 impl ChunkBlockBuilder {
-    pub(super) fn is_empty(&self) -> bool {
-        self.directory.is_empty()
-    }
-
     /// Encodes `group`, whose value block goes to `offset`, and adds it. If it does not fit any
     /// more, the block built so far is returned, sealed, with its bytes.
     pub(super) fn push(
@@ -260,7 +256,7 @@ mod tests {
             }
         }
         blocks.push(builder.seal());
-        assert!(builder.is_empty());
+        assert!(builder.directory.is_empty());
         blocks
     }
 

@@ -50,10 +50,10 @@ impl ChunkReader {
     /// value block or the timestamp block; `out` is then unspecified.
     pub fn read(&mut self, chunk: &ChunkEntry, out: &mut Columns) -> Result<()> {
         let column = self.column(chunk.span.column)?;
-        let damaged = |section, offset, e| Err(self.segment.damaged(section, offset, e));
-        if let Err(e) = chunk.span.select(&column, &mut out.timestamps) {
-            return damaged("chunk block", chunk.block.offset, e);
-        }
+        chunk
+            .span
+            .select(&column, &mut out.timestamps)
+            .map_err(|e| self.segment.damaged("span of a chunk", chunk.block.offset, e))?;
         // Every element is overwritten; only growth is filled.
         out.values.resize(chunk.rows() as usize, 0.0);
         let bytes = self.block(&chunk.block)?;

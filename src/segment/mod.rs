@@ -15,6 +15,7 @@ mod cache;
 mod chunk_index;
 mod chunk_reader;
 mod chunks;
+mod describe;
 mod footer;
 mod group;
 mod header;
@@ -22,6 +23,7 @@ mod open;
 mod span;
 mod time_table;
 mod times;
+mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -33,9 +35,11 @@ pub use aggregate::{Aggregates, Extent, Sums};
 pub use cache::{BlockCache, CacheStats};
 pub use chunk_reader::{ChunkReader, Columns};
 pub use chunks::Chunks;
+pub use describe::{BytesByKind, Description, EncodingShare, SectionDescription};
 pub use footer::SectionTag;
 pub use group::ChunkEntry;
 pub use open::Segment;
+pub use verify::{Finding, LostRange, VerifyReport};
 pub use writer::{SegmentInfo, SegmentWriter, Window};
 
 pub(crate) use crate::codec::ROWS_MAX;

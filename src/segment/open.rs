@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::cache::BlockCache;
 use super::chunk_index::{self, ChunkBlock};
-use super::footer::{self, Footer, SectionTag};
+use super::footer::{self, Footer, Section, SectionTag};
 use super::time_table::{self, TimeBlock};
 use crate::error::{Error, Result};
 use crate::index::{BlockRef, BlockSource, Index, verify_block};
+use crate::sys::checksum::crc32c;
 use crate::sys::{Bytes, ReadFile, ReadMode, Vfs};
 use crate::types::{DecodeError, FileName, Labels, Matcher, SegmentMeta, Timestamp};
 
@@ -193,11 +194,22 @@ impl Segment {
         ask: impl FnOnce(&Index, &LabelBlocks<'_>) -> Result<T, LabelFault>,
     ) -> Result<T> {
         let loaded = self.loaded()?;
+        ask(&loaded.index, &LabelBlocks { segment: self, loaded })
+            .map_err(|fault| self.label_error(loaded, fault))
+    }
+
+    pub(super) fn label_error(&self, loaded: &Loaded, fault: LabelFault) -> Error {
         let offset = loaded.footer.section(SectionTag::LabelBlocks).offset;
-        ask(&loaded.index, &LabelBlocks { segment: self, loaded }).map_err(|fault| match fault {
+        match fault {
             LabelFault::Damaged(e) => self.damaged("label blocks", offset, e),
             LabelFault::Other(e) => e,
-        })
+        }
+    }
+
+    /// The same file with another cache, and nothing loaded yet.
+    pub(super) fn with_cache(&self, cache: Arc<BlockCache>) -> Result<Arc<Self>> {
+        let dir = self.path.parent().unwrap_or(Path::new(""));
+        Self::open(&self.vfs, dir, self.uuid, &self.meta, self.mode, cache)
     }
 
     pub(super) fn damaged(&self, section: &'static str, offset: u64, e: DecodeError) -> Error {
@@ -270,11 +282,18 @@ impl Segment {
         footer: &Footer,
         tag: SectionTag,
     ) -> Result<Bytes> {
-        let section = footer.section(tag);
-        let bytes = self.read(file, section.offset, section.len, tag.name())?;
-        if crate::sys::checksum::crc32c(0, &bytes) != section.crc {
-            let source = DecodeError::Checksum("section");
-            return Err(self.damaged(tag.name(), section.offset, source));
+        self.section_at(file, footer.section(tag), tag.name())
+    }
+
+    pub(super) fn section_at(
+        &self,
+        file: &Arc<dyn ReadFile>,
+        section: &Section,
+        name: &'static str,
+    ) -> Result<Bytes> {
+        let bytes = self.read(file, section.offset, section.len, name)?;
+        if crc32c(0, &bytes) != section.crc {
+            return Err(self.damaged(name, section.offset, DecodeError::Checksum("section")));
         }
         Ok(bytes)
     }
@@ -353,13 +372,20 @@ impl Segment {
 }
 
 /// The label blocks of a segment, through the cache.
-struct LabelBlocks<'a> {
-    segment: &'a Segment,
-    loaded: &'a Loaded,
+pub(super) struct LabelBlocks<'a> {
+    pub(super) segment: &'a Segment,
+    pub(super) loaded: &'a Loaded,
+}
+
+impl LabelBlocks<'_> {
+    /// Where a block is in the file.
+    pub(super) fn offset(&self, place: BlockRef) -> u64 {
+        self.loaded.footer.section(SectionTag::LabelBlocks).offset + place.offset
+    }
 }
 
 /// Why the index could not answer: its bytes are damaged, or the file layer says why.
-enum LabelFault {
+pub(super) enum LabelFault {
     Damaged(DecodeError),
     Other(Error),
 }
@@ -380,7 +406,7 @@ impl BlockSource for LabelBlocks<'_> {
         if place.offset.checked_add(len).is_none_or(|end| end > section.len) {
             return Err(LabelFault::Damaged(DecodeError::Invalid("place of a label block")));
         }
-        let offset = section.offset + place.offset;
+        let offset = self.offset(place);
         let load = || {
             let bytes = segment.read(&loaded.file, offset, len, "label block")?;
             verify_block(&bytes).map_err(|e| segment.damaged("label block", offset, e))?;

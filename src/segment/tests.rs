@@ -42,7 +42,12 @@ fn write(vfs: &Arc<dyn Vfs>, dir: &Path, number: u64, model: &Model) -> Result<S
     writer.finish()
 }
 
-fn open(vfs: &Arc<dyn Vfs>, dir: &Path, meta: &SegmentMeta, mode: ReadMode) -> Result<Arc<Segment>> {
+fn open(
+    vfs: &Arc<dyn Vfs>,
+    dir: &Path,
+    meta: &SegmentMeta,
+    mode: ReadMode,
+) -> Result<Arc<Segment>> {
     Segment::open(vfs, dir, UUID, meta, mode, Arc::new(BlockCache::new(1 << 20)))
 }
 
@@ -154,7 +159,8 @@ fn chosen_series_are_found_among_many_groups() {
     for i in 0..3000u64 {
         let series = labels(&[("id", &format!("{i:05}"))]);
         let value = |k: u64| (i * 31 + k).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 2;
-        let chunks = (0..1 + i % 3).map(|c| (0..2).map(|k| ((c * 10 + k) as i64, value(k))).collect());
+        let chunks =
+            (0..1 + i % 3).map(|c| (0..2).map(|k| ((c * 10 + k) as i64, value(k))).collect());
         model.insert(series, chunks.collect());
     }
     let meta = write(&vfs, &dir, 1, &model).unwrap();
@@ -362,6 +368,39 @@ fn cut_vanished_foreign_and_swapped_files_are_recognised() {
 }
 
 #[test]
+fn a_newer_footer_is_not_damage() {
+    let (sim, vfs, dir) = sim();
+    let meta = write(&vfs, &dir, 3, &small()).unwrap();
+    let mut bytes = sim.read_file(file(&dir, 3)).unwrap();
+    let footer_at = bytes.len() - meta.footer_bytes as usize;
+    bytes[footer_at + 8] = 2;
+    let end = bytes.len() - 12;
+    let crc = crate::sys::checksum::crc32c(0, &bytes[footer_at..end]);
+    bytes[end..end + 4].copy_from_slice(&crc.to_le_bytes());
+    sim.write_file(file(&dir, 3), &bytes).unwrap();
+    let meta = SegmentMeta { footer_crc: crc, ..meta };
+    let segment = open(&vfs, &dir, &meta, ReadMode::Map).unwrap();
+    match segment.select(&[]) {
+        Err(Error::UnsupportedVersion { found: 2, supported: 1, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A faulty disk, rather than faulty bytes.
+#[test]
+fn an_unreadable_timestamp_block_is_read_from_its_twin() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let block = segment.loaded().unwrap().time_table[0];
+    let range = block.offset..block.offset + u64::from(block.len);
+    sim.make_unreadable(file(&dir, 3), range, std::io::ErrorKind::Other);
+    assert_eq!(read_all(&segment).unwrap(), model);
+    assert_eq!(segment.twin_reads(), 1);
+}
+
+#[test]
 fn an_aborted_segment_leaves_nothing_and_a_full_disk_is_said() {
     let (sim, vfs, dir) = sim();
     let mut writer = SegmentWriter::create(&vfs, &dir, 1, info()).unwrap();
@@ -394,4 +433,136 @@ fn a_published_segment_survives_every_crash() {
     for point in [SyncPoint::SegmentData, SyncPoint::SegmentDirectory] {
         assert!(!run(Some(point)), "{point:?} is needed");
     }
+}
+
+fn findings(segment: &Segment) -> (VerifyReport, Vec<Finding>) {
+    let mut found = Vec::new();
+    let report = segment.verify(&mut |finding| found.push(finding)).unwrap();
+    assert_eq!(report.findings as usize, found.len());
+    (report, found)
+}
+
+#[test]
+fn verifying_covers_every_byte_and_finds_every_flip() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let (report, found) = findings(&segment);
+    assert!(found.is_empty(), "{found:?}");
+    assert_eq!(report.bytes, meta.file_bytes, "every byte is accounted for");
+    assert_eq!((report.samples, report.series), (meta.samples, u64::from(meta.series)));
+    let path = file(&dir, 3);
+    for at in 0..meta.file_bytes {
+        let mask = 1 << (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61);
+        sim.flip(&path, at, mask).unwrap();
+        let (_, found) = findings(&segment);
+        assert!(!found.is_empty(), "byte {at}");
+        // What has a twin loses nothing.
+        assert!(found.iter().all(|finding| !finding.has_twin || finding.lost.is_empty()));
+        sim.flip(&path, at, mask).unwrap();
+    }
+}
+
+#[test]
+fn verifying_names_what_is_lost() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let ordinals = segment.select(&[Matcher::equal("ends", "of time")]).unwrap();
+    let entry = segment.chunks(&ordinals, 0..=0).unwrap().next().unwrap().unwrap();
+    sim.flip(file(&dir, 3), entry.block.offset, 1).unwrap();
+    let (_, found) = findings(&segment);
+    let [finding] = &found[..] else { panic!("{found:?}") };
+    assert!(matches!(finding.error, Error::Corrupt { section: "value block", .. }));
+    let lost = LostRange {
+        ordinal: entry.ordinal(),
+        labels: Some(labels(&[("ends", "of time")])),
+        first: i64::MIN,
+        last: i64::MAX,
+    };
+    assert!(finding.lost.contains(&lost) && !finding.has_twin);
+}
+
+#[test]
+fn a_description_adds_up_to_the_file() {
+    let (_, vfs, dir) = sim();
+    let meta = write(&vfs, &dir, 3, &small()).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Map).unwrap();
+    let described = segment.describe().unwrap();
+    let bytes = described.bytes;
+    let sum = bytes.values + bytes.timestamps + bytes.chunk_index + bytes.labels + bytes.other;
+    assert_eq!(sum, meta.file_bytes);
+    let shares = described.encodings.values();
+    assert_eq!(shares.clone().map(|share| share.samples).sum::<u64>(), meta.samples);
+    assert_eq!(shares.map(|share| share.bytes).sum::<u64>(), bytes.values);
+    assert_eq!(described.sections.len(), 7);
+    // Three grids with a gap each, three columns of their own, the ends of time; the rest shared.
+    assert_eq!(described.timestamp_columns, 5);
+}
+
+/// The hexadecimal example of FORMAT.md.
+fn example() -> Vec<u8> {
+    let text = include_str!("FORMAT.md");
+    let hex = text.split("```hex\n").nth(1).unwrap().split("```").next().unwrap();
+    hex.split_ascii_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+#[test]
+fn the_example_of_the_format_is_what_is_written_and_read() {
+    let (sim, vfs, dir) = sim();
+    let mut model = Model::new();
+    let chunk = vec![(1000, 2f64.to_bits()), (2000, 2.5f64.to_bits()), (3000, STALE_MARKER_BITS)];
+    model.insert(labels(&[("a", "b")]), vec![chunk]);
+    let meta = write(&vfs, &dir, 5, &model).unwrap();
+    let bytes = sim.read_file(file(&dir, 5)).unwrap();
+    let shown: Vec<String> = bytes
+        .chunks(16)
+        .map(|row| row.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(example(), bytes, "FORMAT.md should show:\n{}", shown.join("\n"));
+    sim.write_file(file(&dir, 5), &example()).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Map).unwrap();
+    assert_eq!(read_all(&segment).unwrap(), model);
+}
+
+/// Rule D4: whatever the moment of the crash and whatever the disk keeps, a file that has the name
+/// of a segment is a whole segment.
+#[test]
+fn the_name_of_a_segment_is_never_given_to_a_part_of_one() {
+    let model = small();
+    let whole_after_every_crash = |ignored: Option<SyncPoint>| {
+        let prepare = || {
+            let (sim, vfs, dir) = sim();
+            ignored.into_iter().for_each(|point| sim.ignore_sync(point));
+            (sim, vfs, dir)
+        };
+        let (sim, vfs, dir) = prepare();
+        let first = sim.ops();
+        write(&vfs, &dir, 1, &model).unwrap();
+        let mut named = 0;
+        for op in first..=sim.ops() {
+            let (sim, vfs, dir) = prepare();
+            sim.crash_at(op);
+            drop(write(&vfs, &dir, 1, &model));
+            for plan in CrashPlan::spread(op, 2) {
+                let after: Arc<dyn Vfs> = Arc::new(sim.crash(plan));
+                if after.file_len(&file(&dir, 1)).is_err() {
+                    continue;
+                }
+                named += 1;
+                let read = Segment::discover(after.as_ref(), &dir, 1)
+                    .and_then(|(_, meta)| open(&after, &dir, &meta, ReadMode::Pread))
+                    .and_then(|segment| read_all(&segment));
+                if !read.is_ok_and(|read| read == model) {
+                    return false;
+                }
+            }
+        }
+        assert!(named > 0);
+        true
+    };
+    assert!(whole_after_every_crash(None));
+    assert!(!whole_after_every_crash(Some(SyncPoint::SegmentData)));
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use super::span::{Selection, Span};
 use super::time_table::{TimeBlock, TimeBlockBuilder};
 use crate::codec::{self, TimestampEncoder};
-use crate::types::Timestamp;
+use crate::types::{DecodeError, Timestamp};
 
 /// Columns kept whole, for rows and gaps of them.
 const RECENT_COLUMNS_MAX: usize = 64;
@@ -37,12 +37,15 @@ impl TimesWriter {
         self.columns
     }
 
-    /// The span of a chunk with these timestamps, which are strictly increasing.
-    pub(super) fn span(&mut self, timestamps: &[Timestamp]) -> Span {
-        let (column, selection) =
-            self.find(timestamps).unwrap_or_else(|| (self.add(timestamps), Selection::Whole));
+    /// The span of a chunk with these timestamps, which are strictly increasing. Fails if a new
+    /// column does not decode to what was encoded.
+    pub(super) fn span(&mut self, timestamps: &[Timestamp]) -> Result<Span, DecodeError> {
+        let (column, selection) = match self.find(timestamps) {
+            Some(found) => found,
+            None => (self.add(timestamps)?, Selection::Whole),
+        };
         let (first, last) = (timestamps[0], timestamps[timestamps.len() - 1]);
-        Span { column, rows: timestamps.len() as u16, first, last, selection }
+        Ok(Span { column, rows: timestamps.len() as u16, first, last, selection })
     }
 
     /// The open block, if it is full or `at_end` and not empty.
@@ -95,21 +98,20 @@ impl TimesWriter {
     }
 
     /// Encodes a new column and checks that it decodes to the same.
-    fn add(&mut self, timestamps: &[Timestamp]) -> u32 {
+    fn add(&mut self, timestamps: &[Timestamp]) -> Result<u32, DecodeError> {
         let number = self.columns;
         self.columns = number.checked_add(1).expect("a segment has fewer than 2^32 columns");
         let start = self.block.columns.len();
         self.encoder.encode(timestamps, &mut self.block.columns);
         self.scratch.clear();
         self.scratch.resize(timestamps.len(), 0);
-        let decoded = codec::decode_timestamps(&self.block.columns[start..], &mut self.scratch);
-        assert!(
-            decoded.is_ok() && self.scratch == timestamps,
-            "encoded timestamps must decode to themselves: {decoded:?}"
-        );
+        codec::decode_timestamps(&self.block.columns[start..], &mut self.scratch)?;
+        if self.scratch != timestamps {
+            return Err(DecodeError::Invalid("timestamp column, just encoded,"));
+        }
         self.block.push(timestamps.len());
         self.remember(content_hash(timestamps), number, timestamps);
-        number
+        Ok(number)
     }
 }
 
@@ -132,6 +134,10 @@ fn content_hash(timestamps: &[Timestamp]) -> [u8; 16] {
 mod tests {
     use super::*;
 
+    fn span(times: &mut TimesWriter, timestamps: &[Timestamp]) -> Span {
+        times.span(timestamps).unwrap()
+    }
+
     fn column(start: i64, rows: i64) -> Vec<Timestamp> {
         (0..rows).map(|i| start + i * 1000).collect()
     }
@@ -140,20 +146,20 @@ mod tests {
     fn equal_columns_and_parts_of_them_are_shared() {
         let mut times = TimesWriter::default();
         let whole = column(0, 100);
-        assert_eq!(times.span(&whole).column, 0);
-        assert_eq!(times.span(&column(7, 100)).column, 1);
-        let again = times.span(&whole);
+        assert_eq!(span(&mut times, &whole).column, 0);
+        assert_eq!(span(&mut times, &column(7, 100)).column, 1);
+        let again = span(&mut times, &whole);
         assert_eq!((again.column, again.selection), (0, Selection::Whole));
-        let part = times.span(&whole[10..20]);
+        let part = span(&mut times, &whole[10..20]);
         assert_eq!((part.column, part.selection), (0, Selection::Range { start: 10 }));
         let mut gappy = whole.clone();
         gappy.remove(50);
-        let gappy = times.span(&gappy);
+        let gappy = span(&mut times, &gappy);
         assert!(gappy.column == 0 && matches!(gappy.selection, Selection::Gaps { .. }));
         assert_eq!(times.columns(), 2);
         // Every other row costs more gaps than a column of its own.
         let sparse: Vec<_> = whole.iter().copied().step_by(2).collect();
-        assert_eq!(times.span(&sparse).column, 2);
+        assert_eq!(span(&mut times, &sparse).column, 2);
     }
 
     #[test]
@@ -162,7 +168,7 @@ mod tests {
         let count = RECENT_COLUMNS_MAX as i64 * 3;
         for round in 0..2 {
             for i in 0..count {
-                assert_eq!(i64::from(times.span(&column(i, 5)).column), i, "round {round}");
+                assert_eq!(i64::from(span(&mut times, &column(i, 5)).column), i, "round {round}");
             }
         }
         assert_eq!(i64::from(times.columns()), count);
@@ -173,7 +179,7 @@ mod tests {
         let mut times = TimesWriter::default();
         let mut next = 0;
         for i in 0..200 {
-            times.span(&column(i, 3));
+            span(&mut times, &column(i, 3));
             if let Some((block, bytes)) = times.take_block(i == 199) {
                 assert_eq!(block.first_column, next);
                 next += block.columns;

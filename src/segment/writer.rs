@@ -19,7 +19,7 @@ use crate::codec::{self, ValueEncoder};
 use crate::error::{Error, Result};
 use crate::index::{IndexBuilder, IndexParts};
 use crate::sys::{ReadMode, SyncPoint, Vfs, WriteFile};
-use crate::types::{FileName, Labels, SegmentMeta, Timestamp};
+use crate::types::{DecodeError, FileName, Labels, SegmentMeta, Timestamp};
 
 /// What a segment says of itself beside what its samples say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,12 +132,12 @@ impl SegmentWriter {
     /// Adds a chunk to the series begun last.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::DiskFull`]: the segment cannot be finished.
+    /// [`Error::Io`] or [`Error::DiskFull`]; [`Error::Failed`] if what was encoded does not decode
+    /// to the same bits. The segment cannot be finished: [`abort`](Self::abort) it.
     ///
     /// # Panics
     /// If no series was begun, the columns differ in length, have no or more than 8,192 rows, or
-    /// the timestamps do not rise strictly, from the series' chunk before on; or if what was encoded
-    /// does not decode to the same bits.
+    /// the timestamps do not rise strictly, from the series' chunk before on.
     pub fn chunk(&mut self, timestamps: &[Timestamp], values: &[f64]) -> Result<()> {
         assert!(self.series > 0, "a chunk belongs to a series");
         assert_eq!(timestamps.len(), values.len(), "columns are of one length");
@@ -151,8 +151,8 @@ impl SegmentWriter {
         }
         let start = self.group.values.len();
         self.encoder.encode_f64(values, &mut self.group.values);
-        self.check_encoded(start, values);
-        let span = self.times.span(timestamps);
+        self.check_encoded(start, values)?;
+        let span = self.times.span(timestamps).map_err(|e| self.misencoded(e))?;
         let last = span.last;
         let len = self.group.values.len() - start;
         self.group.push(self.series - 1, span, len, Aggregates::of(values));
@@ -216,12 +216,19 @@ impl SegmentWriter {
 
     /// Checks that the stream of `values` decodes to the same bits. Catches faults of the encoder
     /// and of the machine while the samples are still in the log.
-    fn check_encoded(&mut self, start: usize, values: &[f64]) {
-        self.decoded.clear();
+    fn check_encoded(&mut self, start: usize, values: &[f64]) -> Result<()> {
         self.decoded.resize(values.len(), 0.0);
-        let outcome = codec::decode_f64(&self.group.values[start..], &mut self.decoded);
-        let equal = self.decoded.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits());
-        assert!(outcome.is_ok() && equal, "encoded values must decode to themselves: {outcome:?}");
+        codec::decode_f64(&self.group.values[start..], &mut self.decoded)
+            .map_err(|e| self.misencoded(e))?;
+        if self.decoded.iter().zip(values).any(|(a, b)| a.to_bits() != b.to_bits()) {
+            return Err(self.misencoded(DecodeError::Invalid("value column, just encoded,")));
+        }
+        Ok(())
+    }
+
+    /// A fault of the encoder or of the machine: nothing on disk is damaged yet.
+    fn misencoded(&self, e: DecodeError) -> Error {
+        Error::Failed(format!("a chunk of {} did not survive encoding: {e}", self.path.display()))
     }
 
     /// Appends a block and zeros up to a multiple of 8; returns where it starts.

@@ -1,2 +1,82 @@
-//! The `siltstone` command.
-fn main() {}
+//! The `siltstone` command: a store served, filled, read and inspected.
+//!
+//! Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 the store is in use, 4 input, output
+//! or a full disk. An error is one line on stderr that says what to do.
+
+mod commands;
+mod failure;
+mod input;
+mod output;
+mod progress;
+mod store_flags;
+mod table;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use commands::{export, import, ls, serve, show, stats, verify};
+use failure::Outcome;
+
+/// A log-structured store for time series.
+#[derive(Debug, Parser)]
+#[command(name = "siltstone", version, about, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  siltstone serve                               listen on 127.0.0.1:7480
+  siltstone import samples.jsonl.zst            read JSON lines into siltstone-data
+  siltstone export --match 'up{job=\"node\"}'     write them as JSON lines
+  siltstone verify                              check every byte of the store
+
+Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 in use, 4 I/O or full disk";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Ls(ls::Args),
+    Show(show::Args),
+    Verify(verify::Args),
+    Stats(stats::Args),
+}
+
+fn main() -> ExitCode {
+    abort_on_panic();
+    let cli = Cli::parse();
+    let Some(command) = cli.command else {
+        // Asking for nothing is a usage error, but a helpful one.
+        let _ = Cli::command().print_help();
+        return ExitCode::from(failure::USAGE);
+    };
+    let result = match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Ls(args) => ls::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Stats(args) => stats::run(&args),
+    };
+    match result {
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(failure::FOUND),
+        Err(failure) => failure.report(),
+    }
+}
+
+/// A panic is a bug, and what is left of the process after one is not to be trusted with data: the
+/// log makes dying safe.
+fn abort_on_panic() {
+    let show = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        show(panic);
+        std::process::abort();
+    }));
+}

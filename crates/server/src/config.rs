@@ -1,0 +1,82 @@
+//! What the operator of a server may choose, with the defaults that `siltstone serve` shows.
+
+use std::time::Duration;
+
+/// Limits and timeouts of a server. Every limit is checked before memory is allocated for what it
+/// limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Connections at a time; more wait in the system's backlog. Default: 512.
+    pub connections_max: usize,
+    /// Requests that write at a time; more wait. Default: 64.
+    pub writes_max: usize,
+    /// Requests that read samples or series at a time; more wait. Default: 20.
+    pub reads_max: usize,
+    /// How long a request waits for its turn or for memory before it is refused with 503. Default: 10 s.
+    pub queue_timeout: Duration,
+    /// Bytes that request bodies, compressed and decoded, may hold at a time. Default: 256 MiB.
+    pub bodies_bytes_max: usize,
+    /// Longest request line and header section in bytes. Default: 64 KiB.
+    pub header_bytes_max: usize,
+    /// Most header lines. Default: 100.
+    pub headers_max: usize,
+    /// Time for the headers of a request, from their first byte. Default: 10 s.
+    pub header_timeout: Duration,
+    /// Time for a whole body, where it is held in memory. A streamed body may take longer if it keeps
+    /// to `body_rate_min`. Default: 30 s.
+    pub body_timeout: Duration,
+    /// Bytes per second below which a streamed body is given up after `body_timeout`. Default: 1,024.
+    pub body_rate_min: u64,
+    /// How long a connection may stay open between requests. Default: 60 s.
+    pub idle_timeout: Duration,
+    /// How long a client may take none of a response. Default: 30 s.
+    pub write_timeout: Duration,
+    /// How long running requests may take to finish after the shutdown signal. Default: 30 s.
+    pub shutdown_timeout: Duration,
+    /// Longest body that is held in memory (remote write, forms), before decompression and after, in
+    /// bytes. Default: 32 MiB.
+    pub body_bytes_max: usize,
+    /// Most samples of one remote-write request. Default: 1,000,000.
+    pub request_samples_max: usize,
+    /// Most series of one remote-write request. Default: 100,000.
+    pub request_series_max: usize,
+    /// Longest JSON line of an import in bytes. Default: 10 MiB.
+    pub json_line_bytes_max: usize,
+    /// Longest line of a text import in bytes. Default: 1 MiB.
+    pub text_line_bytes_max: usize,
+    /// Samples that an import collects before it writes them. Default: 50,000.
+    pub import_batch_rows: usize,
+    /// Time for a query over series and labels. Default: 2 minutes.
+    pub query_timeout: Duration,
+    /// Most series, names or values in one answer; what is cut is said in a warning. Default:
+    /// 1,000,000.
+    pub results_max: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            connections_max: 512,
+            writes_max: 64,
+            reads_max: 20,
+            queue_timeout: Duration::from_secs(10),
+            bodies_bytes_max: 256 << 20,
+            header_bytes_max: 64 << 10,
+            headers_max: 100,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            body_rate_min: 1024,
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(30),
+            body_bytes_max: 32 << 20,
+            request_samples_max: 1_000_000,
+            request_series_max: 100_000,
+            json_line_bytes_max: 10 << 20,
+            text_line_bytes_max: 1 << 20,
+            import_batch_rows: 50_000,
+            query_timeout: Duration::from_secs(120),
+            results_max: 1_000_000,
+        }
+    }
+}

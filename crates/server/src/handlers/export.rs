@@ -1,0 +1,53 @@
+//! `/api/v1/export`: samples as JSON lines, streamed in bounded memory.
+//!
+//! A long series takes several lines; a series selected by several `match[]` is sent once. The answer
+//! is as fast as the client takes it, and a client that goes away stops the scan.
+
+use siltstone::{Cancel, Error, QueryOptions};
+
+use super::query::{Query, params};
+use crate::protocol::json_lines::write_line;
+use crate::refusal::Refusal;
+use crate::reply::{self, Reply};
+use crate::router::Call;
+use crate::time::TimeScale;
+
+/// The media type that VictoriaMetrics gives it.
+const CONTENT_TYPE: &str = "application/stream+json; charset=utf-8";
+
+pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
+    let app = call.app;
+    let params = params(&app, call.request).await?;
+    let query = Query::parse(&params, TimeScale::new(app.db.ticks_per_second()))?;
+    if query.selection.selectors.is_empty() {
+        return Err(Refusal::bad_request(
+            "give at least one match[], such as match[]={__name__!=\"\"}",
+        ));
+    }
+    let db = app.db.clone();
+    reply::stream(CONTENT_TYPE, move |sink, cancel| {
+        let snapshot = db.snapshot()?;
+        let result = query.selection.scan(&snapshot, &unlimited(cancel), |labels, columns| {
+            write_line(labels.iter(), &columns.timestamps, columns.values.f64(), sink.buffer());
+            sink.checkpoint()
+        });
+        match result {
+            // The client is gone; nobody reads the answer.
+            Err(Error::Cancelled) => Ok(()),
+            result => Ok(result?),
+        }
+    })
+    .await
+}
+
+/// An export may be as long as the store: memory is bounded by the stream, time by the client.
+fn unlimited(cancel: &Cancel) -> QueryOptions {
+    QueryOptions {
+        samples_max: u64::MAX,
+        series_max: u64::MAX,
+        bytes_max: u64::MAX,
+        timeout: None,
+        cancel: Some(cancel.clone()),
+        ..QueryOptions::default()
+    }
+}

@@ -1,0 +1,22 @@
+//! Probes: `/-/healthy`, the process answers; `/-/ready`, the store takes writes.
+
+use hyper::StatusCode;
+use siltstone::WriteBatch;
+
+use crate::blocking::blocking;
+use crate::refusal::Refusal;
+use crate::reply::{self, Reply};
+use crate::router::Call;
+
+pub(crate) async fn healthy(_call: Call) -> Result<Reply, Refusal> {
+    Ok(reply::text(StatusCode::OK, "Siltstone is Healthy.\n"))
+}
+
+/// Asks the store by writing nothing: a store that failed or was closed refuses even that.
+pub(crate) async fn ready(call: Call) -> Result<Reply, Refusal> {
+    let db = call.app.db.clone();
+    match blocking(move || db.write(&WriteBatch::new())).await? {
+        Ok(_) => Ok(reply::text(StatusCode::OK, "Siltstone is Ready.\n")),
+        Err(error) => Err(Refusal::unavailable(format!("not ready: {error}"))),
+    }
+}

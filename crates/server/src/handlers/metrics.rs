@@ -1,0 +1,149 @@
+//! `/metrics`: the store's figures and the server's own, in the text exposition format.
+
+use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hyper::StatusCode;
+use siltstone::{Latency, Stats};
+
+use crate::blocking::blocking;
+use crate::http_stats::HttpStats;
+use crate::refusal::Refusal;
+use crate::reply::{self, Reply};
+use crate::router::Call;
+
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(crate) async fn metrics(call: Call) -> Result<Reply, Refusal> {
+    let text = blocking(move || {
+        let mut page = Page(String::with_capacity(16 << 10));
+        let stats = call.app.db.stats();
+        store(&mut page, &stats)
+            .and_then(|()| latencies(&mut page, &stats))
+            .and_then(|()| http(&mut page, &call.app.stats))
+            .map(|()| page.0)
+    });
+    match text.await? {
+        Ok(text) => Ok(reply::whole(StatusCode::OK, CONTENT_TYPE, text.into_bytes())),
+        Err(fmt::Error) => {
+            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "cannot format the metrics"))
+        }
+    }
+}
+
+/// The page as it is written.
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) -> fmt::Result {
+        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}")
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.head(name, "gauge", help)?;
+        writeln!(self.0, "{name} {value}")
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.head(name, "counter", help)?;
+        writeln!(self.0, "{name} {value}")
+    }
+}
+
+fn store(page: &mut Page, stats: &Stats) -> fmt::Result {
+    page.gauge("siltstone_series_active", "Series in the registry.", stats.series)?;
+    page.gauge("siltstone_samples", "Samples in segments and memtables.", stats.samples)?;
+    page.gauge("siltstone_segments", "Live segments.", stats.segments)?;
+    page.head("siltstone_disk_bytes", "gauge", "Bytes on disk by kind.")?;
+    let bytes = &stats.bytes_by_kind;
+    for (kind, bytes) in [
+        ("values", bytes.values),
+        ("timestamps", bytes.timestamps),
+        ("index", bytes.index),
+        ("other_segment", bytes.other_segment),
+        ("manifest", bytes.manifest),
+        ("wal", bytes.wal),
+    ] {
+        writeln!(page.0, "siltstone_disk_bytes{{kind=\"{kind}\"}} {bytes}")?;
+    }
+    page.head("siltstone_memory_bytes", "gauge", "Bytes of memory by user.")?;
+    for (user, bytes) in [
+        ("memtable", stats.memtable_bytes),
+        ("registry", stats.registry_bytes),
+        ("cache", stats.cache_bytes),
+    ] {
+        writeln!(page.0, "siltstone_memory_bytes{{user=\"{user}\"}} {bytes}")?;
+    }
+    let budget = stats.memory_budget_bytes;
+    page.gauge("siltstone_memory_budget_bytes", "The memory budget.", budget)?;
+    page.head("siltstone_wal_unsynced_seconds", "gauge", "Age of the oldest batch not durable.")?;
+    writeln!(page.0, "siltstone_wal_unsynced_seconds {}", stats.wal_unsynced_ms as f64 / 1000.0)?;
+    page.gauge("siltstone_last_seq", "The seq of the last batch.", stats.last_seq)?;
+    page.gauge("siltstone_durable_seq", "The last durable seq.", stats.durable_seq)?;
+    page.counter("siltstone_rows_written_total", "Samples written.", stats.rows_written)?;
+    page.counter("siltstone_batches_written_total", "Batches written.", stats.batches_written)?;
+    page.counter("siltstone_series_created_total", "Series made active.", stats.series_created)?;
+    page.counter("siltstone_flushes_total", "Memtables flushed.", stats.flushes)?;
+    let failures = stats.flush_failures;
+    page.counter("siltstone_flush_failures_total", "Flushes that failed.", failures)?;
+    page.counter("siltstone_corruption_total", "Damaged units met.", stats.corruption)?;
+    page.counter("siltstone_superseded_total", "Samples overwritten.", stats.superseded)?;
+    page.counter("siltstone_stalls_total", "Writes held back.", stats.stalls)
+}
+
+fn latencies(page: &mut Page, stats: &Stats) -> fmt::Result {
+    let name = "siltstone_operation_seconds";
+    page.head(name, "summary", "Latency of operations of the store.")?;
+    let Stats { write, fsync, flush, scan, .. } = stats;
+    for (operation, latency) in
+        [("write", write), ("fsync", fsync), ("flush", flush), ("scan", scan)]
+    {
+        let Latency { count, p50_us, p90_us, p99_us, max_us, total_us, .. } = latency;
+        let of = format!("operation=\"{operation}\"");
+        for (quantile, us) in [("0.5", p50_us), ("0.9", p90_us), ("0.99", p99_us), ("1", max_us)] {
+            writeln!(page.0, "{name}{{{of},quantile=\"{quantile}\"}} {}", seconds(*us))?;
+        }
+        writeln!(
+            page.0,
+            "{name}_sum{{{of}}} {}\n{name}_count{{{of}}} {count}",
+            seconds(*total_us)
+        )?;
+    }
+    Ok(())
+}
+
+fn http(page: &mut Page, stats: &HttpStats) -> fmt::Result {
+    let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let connections = value(&stats.connections);
+    page.gauge("siltstone_http_connections", "Open connections.", connections)?;
+    let written = value(&stats.samples_written);
+    page.counter("siltstone_http_samples_written_total", "Samples stored by HTTP.", written)?;
+    let refused = value(&stats.refused);
+    let help = "Series, samples or lines refused of requests whose rest was stored.";
+    page.counter("siltstone_http_refused_total", help, refused)?;
+    let bytes = value(&stats.remote_write_bytes);
+    page.counter("siltstone_remote_write_bytes_total", "Remote write bodies as received.", bytes)?;
+    let name = "siltstone_http_requests_total";
+    page.head(name, "counter", "Requests by path and status.")?;
+    for (path, route) in stats.routes() {
+        for (status, count) in &route.by_status {
+            writeln!(page.0, "{name}{{path=\"{path}\",status=\"{status}\"}} {count}")?;
+        }
+    }
+    let name = "siltstone_http_request_seconds";
+    page.head(name, "summary", "From the headers of a request to the end of its answer.")?;
+    for (path, route) in stats.routes() {
+        for quantile in [0.5, 0.9, 0.99, 1.0] {
+            let us = route.latency_us.value_at_quantile(quantile);
+            writeln!(page.0, "{name}{{path=\"{path}\",quantile=\"{quantile}\"}} {}", seconds(us))?;
+        }
+        let (sum, count) = (seconds(route.total_us), route.latency_us.len());
+        writeln!(page.0, "{name}_sum{{path=\"{path}\"}} {sum}")?;
+        writeln!(page.0, "{name}_count{{path=\"{path}\"}} {count}")?;
+    }
+    Ok(())
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}

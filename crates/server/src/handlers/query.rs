@@ -1,0 +1,64 @@
+//! What the reading endpoints have in common: `match[]`, `start`, `end`, `limit`.
+
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request};
+
+use crate::app::App;
+use crate::params::Params;
+use crate::refusal::Refusal;
+use crate::request_body::read_whole;
+use crate::selection::Selection;
+use crate::time::{TimeScale, parse_time};
+
+/// Which series in which time, and how many results.
+#[derive(Debug, Clone)]
+pub(crate) struct Query {
+    pub(crate) selection: Selection,
+    /// Most results, if the client says so.
+    pub(crate) limit: Option<usize>,
+}
+
+impl Query {
+    pub(crate) fn parse(params: &Params, scale: TimeScale) -> Result<Self, Refusal> {
+        let time = |name| {
+            params.get(name).map(|text| parse_time(text).map_err(|e| invalid(name, e))).transpose()
+        };
+        let (start, end) = (time("start")?, time("end")?);
+        if start.zip(end).is_some_and(|(start, end)| start > end) {
+            return Err(Refusal::bad_request("the end of the time range is before its start"));
+        }
+        let selection = Selection::parse(params.all("match[]"), scale.range(start, end))
+            .map_err(|reason| invalid("match[]", reason))?;
+        let limit = params.get("limit").map(|text| {
+            let number = text.parse::<usize>();
+            number.map_err(|_| invalid("limit", format!("{text:?} is not a whole number")))
+        });
+        let limit = limit.transpose()?.filter(|limit| *limit > 0);
+        Ok(Self { selection, limit })
+    }
+}
+
+fn invalid(name: &str, reason: impl std::fmt::Display) -> Refusal {
+    Refusal::bad_request(format!("invalid parameter \"{name}\": {reason}"))
+}
+
+/// The parameters of a request: a form in the body of a POST, then the query string.
+pub(crate) async fn params(app: &App, request: Request<Incoming>) -> Result<Params, Refusal> {
+    let (head, body) = request.into_parts();
+    let mut params = Params::default();
+    if head.method == Method::POST {
+        let form = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if form.is_some_and(|form| form.starts_with("application/x-www-form-urlencoded")) {
+            let limit = app.config.header_bytes_max;
+            let _memory = app.reserve(limit).await?;
+            let mut text = Vec::new();
+            read_whole(body, limit, &app.config, &mut text).await?;
+            let text = std::str::from_utf8(&text)
+                .map_err(|_| Refusal::bad_request("the form is not valid UTF-8"))?;
+            params.add(text.trim_end())?;
+        }
+    }
+    params.add(head.uri.query().unwrap_or(""))?;
+    Ok(params)
+}

@@ -1,0 +1,204 @@
+//! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/<name>/values`, in Prometheus' envelope.
+
+use std::collections::BTreeSet;
+
+use siltstone::{Cancel, Labels, Matcher, QueryOptions, Snapshot};
+
+use super::query::{Query, params};
+use crate::app::App;
+use crate::protocol::json_lines::write_string;
+use crate::refusal::Refusal;
+use crate::reply::{self, Reply, ReplySink};
+use crate::router::Call;
+use crate::time::TimeScale;
+
+const CONTENT_TYPE: &str = "application/json";
+const SUCCESS: &[u8] = b"{\"status\":\"success\",\"data\":[";
+const TRUNCATED: &[u8] = b"],\"warnings\":[\"results truncated due to limit\"]}";
+
+pub(crate) async fn series(call: Call) -> Result<Reply, Refusal> {
+    let (db, mut ask) = Ask::new(&call.app.clone(), call.request).await?;
+    if ask.query.selection.selectors.is_empty() {
+        return Err(Refusal::bad_request("no match[] parameter provided"));
+    }
+    reply::stream(CONTENT_TYPE, move |sink, cancel| {
+        let snapshot = db.snapshot()?;
+        let found = ask.collect(cancel, |matchers, query, options, limit| {
+            snapshot.series(matchers, query.selection.range, options, limit)
+        })?;
+        write_answer(sink, found, write_labels);
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) async fn names(call: Call) -> Result<Reply, Refusal> {
+    let (db, ask) = Ask::new(&call.app.clone(), call.request).await?;
+    strings(db, ask, |snapshot, matchers, query, options, limit| {
+        snapshot.label_names(matchers, query.selection.range, options, limit)
+    })
+    .await
+}
+
+pub(crate) async fn values(call: Call) -> Result<Reply, Refusal> {
+    let name = unescape_name(&call.segment);
+    let (db, ask) = Ask::new(&call.app.clone(), call.request).await?;
+    strings(db, ask, move |snapshot, matchers, query, options, limit| {
+        snapshot.label_values(&name, matchers, query.selection.range, options, limit)
+    })
+    .await
+}
+
+/// A refusal as the envelope says it.
+pub(crate) fn envelope_of(refusal: &Refusal) -> Reply {
+    let mut body =
+        format!("{{\"status\":\"error\",\"errorType\":\"{}\",\"error\":", refusal.error_type())
+            .into_bytes();
+    write_string(&refusal.message, &mut body);
+    body.push(b'}');
+    reply::with_retry_after(reply::whole(refusal.status, CONTENT_TYPE, body), refusal)
+}
+
+/// A question about series, and how much may be answered.
+struct Ask {
+    query: Query,
+    limit: usize,
+    timeout: std::time::Duration,
+}
+
+impl Ask {
+    async fn new(
+        app: &App,
+        request: hyper::Request<hyper::body::Incoming>,
+    ) -> Result<(siltstone::Db, Self), Refusal> {
+        let params = params(app, request).await?;
+        let query = Query::parse(&params, TimeScale::new(app.db.ticks_per_second()))?;
+        let limit = query.limit.unwrap_or(usize::MAX).min(app.config.results_max);
+        Ok((app.db.clone(), Self { query, limit, timeout: app.config.query_timeout }))
+    }
+
+    /// The union of what each selector finds, sorted, and whether it was cut.
+    fn collect<T: Ord>(
+        &mut self,
+        cancel: &Cancel,
+        mut find: impl FnMut(&[Matcher], &Query, &QueryOptions, usize) -> siltstone::Result<Vec<T>>,
+    ) -> Result<(BTreeSet<T>, bool), Refusal> {
+        let options = QueryOptions {
+            timeout: Some(self.timeout),
+            cancel: Some(cancel.clone()),
+            ..QueryOptions::default()
+        };
+        let all = [Vec::new()];
+        let given = &self.query.selection.selectors;
+        let selectors = if given.is_empty() { &all[..] } else { given };
+        let mut found = BTreeSet::new();
+        for matchers in selectors {
+            // One more than may be answered, to know whether something is left out.
+            found.extend(find(matchers, &self.query, &options, self.limit.saturating_add(1))?);
+            while found.len() > self.limit.saturating_add(1) {
+                found.pop_last();
+            }
+        }
+        let truncated = found.len() > self.limit;
+        if truncated {
+            found.pop_last();
+        }
+        Ok((found, truncated))
+    }
+}
+
+async fn strings(
+    db: siltstone::Db,
+    mut ask: Ask,
+    find: impl Fn(&Snapshot, &[Matcher], &Query, &QueryOptions, usize) -> siltstone::Result<Vec<String>>
+    + Send
+    + 'static,
+) -> Result<Reply, Refusal> {
+    reply::stream(CONTENT_TYPE, move |sink, cancel| {
+        let snapshot = db.snapshot()?;
+        let found = ask.collect(cancel, |matchers, query, options, limit| {
+            find(&snapshot, matchers, query, options, limit)
+        })?;
+        write_answer(sink, found, |text: &String, out| write_string(text, out));
+        Ok(())
+    })
+    .await
+}
+
+fn write_answer<T>(
+    sink: &mut ReplySink,
+    (found, truncated): (BTreeSet<T>, bool),
+    write: impl Fn(&T, &mut Vec<u8>),
+) {
+    sink.buffer().extend_from_slice(SUCCESS);
+    for (i, one) in found.iter().enumerate() {
+        if i > 0 {
+            sink.buffer().push(b',');
+        }
+        write(one, sink.buffer());
+        if sink.checkpoint().is_break() {
+            return;
+        }
+    }
+    sink.buffer().extend_from_slice(if truncated { TRUNCATED } else { b"]}" });
+}
+
+fn write_labels(labels: &Labels, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (i, (name, value)) in labels.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_string(name, out);
+        out.push(b':');
+        write_string(value, out);
+    }
+    out.push(b'}');
+}
+
+/// Resolves Prometheus' escaping of names in paths: after `U__`, `__` is `_` and `_2e_` is the
+/// character with that number. What is not escaped correctly stands for itself.
+fn unescape_name(name: &str) -> String {
+    let escaped = name.strip_prefix("U__");
+    escaped.and_then(try_unescape).unwrap_or_else(|| name.to_owned())
+}
+
+fn try_unescape(mut rest: &str) -> Option<String> {
+    let mut out = String::with_capacity(rest.len());
+    while let Some((plain, after)) = rest.split_once('_') {
+        out.push_str(plain);
+        let (code, after) = after.split_once('_')?;
+        if code.is_empty() {
+            out.push('_');
+        } else {
+            let plain_hex = code.bytes().all(|b| b.is_ascii_hexdigit());
+            let number = u32::from_str_radix(code, 16).ok().filter(|_| plain_hex);
+            out.push(char::from_u32(number?)?);
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_names() {
+        for (escaped, name) in [
+            ("job", "job"),
+            ("U__http_2e_status", "http.status"),
+            ("U__a__b", "a_b"),
+            ("U___62f_ما", "دما"),
+            ("U__no_zz_", "U__no_zz_"),
+            ("U__cut_2e", "U__cut_2e"),
+            ("U__no_+2e_", "U__no_+2e_"),
+            ("U__no_110000_", "U__no_110000_"),
+            ("__name__", "__name__"),
+        ] {
+            assert_eq!(unescape_name(escaped), name, "{escaped}");
+        }
+    }
+}

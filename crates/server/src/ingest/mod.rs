@@ -1,0 +1,245 @@
+//! Bulk import: a stream of lines into the store, shared by the import endpoints and the command.
+//!
+//! A bad line is reported with its number and costs nothing but itself. Samples are written in batches
+//! of bounded rows, so the memory does not depend on the length of the stream; what was written stays
+//! when a later batch fails.
+
+mod lines;
+mod pending;
+
+use std::collections::HashSet;
+use std::io::{self, BufRead};
+
+use siltstone::{BATCH_ROWS_MAX, Db, Error, Labels, LabelsLimits, SeriesId, Timestamp};
+
+use crate::protocol::exposition::{self, Dialect, TextSample};
+use crate::protocol::json_lines::JsonLineReader;
+use crate::reasons::Reasons;
+use crate::time::TimeBounds;
+use lines::{Line, LineReader};
+use pending::Pending;
+
+/// What the lines hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `{"metric":{..},"values":[..],"timestamps":[..]}`, timestamps in ticks of the store.
+    JsonLines,
+    /// The text exposition formats.
+    Text {
+        /// Which of them.
+        dialect: Dialect,
+        /// The time of samples without one, in milliseconds; now where absent.
+        timestamp_ms: Option<i64>,
+    },
+}
+
+/// Limits of an import.
+#[derive(Debug, Clone, Copy)]
+pub struct IngestLimits {
+    /// Longest line in bytes; longer ones are reported and skipped.
+    pub line_bytes_max: usize,
+    /// Samples of a batch, at most [`BATCH_ROWS_MAX`].
+    pub batch_rows: usize,
+}
+
+/// What became of a stream of lines.
+#[derive(Debug, Clone, Default)]
+pub struct IngestReport {
+    /// Lines read.
+    pub lines: u64,
+    /// Samples written.
+    pub samples: u64,
+    /// Lines of which something was refused, and why.
+    pub refused: Reasons,
+    /// Different series that had samples to write; counted only if asked for.
+    pub series: HashSet<SeriesId>,
+}
+
+/// Why an import stopped before the end of its input.
+#[derive(Debug)]
+pub enum IngestError {
+    /// The input could not be read.
+    Input(io::Error),
+    /// The store refused a batch.
+    Store(Error),
+}
+
+impl From<Error> for IngestError {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// An import in progress. Its lines may come from several inputs.
+pub struct Ingest<'a> {
+    db: &'a Db,
+    format: Format,
+    json: JsonLineReader,
+    lines: LineReader,
+    writer: Writer<'a>,
+}
+
+/// The half that writes, apart from the half whose memory the lines borrow.
+struct Writer<'a> {
+    db: &'a Db,
+    batch_rows: usize,
+    labels_limits: LabelsLimits,
+    bounds: TimeBounds,
+    now_ms: i64,
+    counts_series: bool,
+    pending: Pending,
+    report: IngestReport,
+}
+
+impl<'a> Ingest<'a> {
+    /// An import into `db`.
+    #[must_use]
+    pub fn new(db: &'a Db, format: Format, limits: IngestLimits) -> Self {
+        let options = db.options();
+        let writer = Writer {
+            db,
+            batch_rows: limits.batch_rows.clamp(1, BATCH_ROWS_MAX),
+            labels_limits: options.labels,
+            bounds: TimeBounds::now(options, db.ticks_per_second()),
+            now_ms: options.clock.wall_ms(),
+            counts_series: false,
+            pending: Pending::default(),
+            report: IngestReport::default(),
+        };
+        let lines = LineReader::new(limits.line_bytes_max);
+        Self { db, format, json: JsonLineReader::new(), lines, writer }
+    }
+
+    /// Counts the different series as well, which takes 16 bytes for each.
+    #[must_use]
+    pub fn counting_series(mut self) -> Self {
+        self.writer.counts_series = true;
+        self
+    }
+
+    /// Reads `input` to its end and writes what it holds; line numbers start at 1.
+    ///
+    /// # Errors
+    /// [`IngestError`]; what was written before it stays, and is in [`Ingest::report`].
+    pub fn read(&mut self, input: &mut impl BufRead) -> Result<(), IngestError> {
+        self.lines.restart();
+        self.writer.bounds = TimeBounds::now(self.db.options(), self.db.ticks_per_second());
+        let result = self.read_lines(input);
+        // What came before a broken input is as good as what came before a broken line.
+        if !matches!(result, Err(IngestError::Store(_))) {
+            self.writer.write()?;
+        }
+        result
+    }
+
+    /// What became of the lines so far.
+    #[must_use]
+    pub fn report(&self) -> &IngestReport {
+        &self.writer.report
+    }
+
+    fn read_lines(&mut self, input: &mut impl BufRead) -> Result<(), IngestError> {
+        let Self { format, json, lines, writer, .. } = self;
+        while let Some(line) = lines.next(input).map_err(IngestError::Input)? {
+            writer.report.lines += 1;
+            let (text, number) = match line {
+                Line::Text(text, number) => (text, number),
+                Line::TooLong { number, limit } => {
+                    let reason =
+                        || format!("line {number}: longer than the limit of {limit} bytes");
+                    writer.report.refused.add(reason);
+                    continue;
+                }
+            };
+            match *format {
+                Format::JsonLines => match json.parse_line(text, number) {
+                    Ok(None) => {}
+                    Ok(Some(series)) => {
+                        let labels = series.labels().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+                        let rows = series.timestamps().iter().copied().zip(series.values());
+                        writer.add(labels.collect(), rows.map(|(t, v)| (t, *v)), number)?;
+                    }
+                    Err(error) => writer.report.refused.add(|| error.to_string()),
+                },
+                Format::Text { dialect, timestamp_ms } => {
+                    match exposition::parse_line(text, number, dialect) {
+                        Ok(None) => {}
+                        Ok(Some(sample)) => writer.add_text(&sample, timestamp_ms, number)?,
+                        Err(error) => writer.report.refused.add(|| error.to_string()),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Writer<'_> {
+    fn add_text(
+        &mut self,
+        sample: &TextSample<'_>,
+        default_ms: Option<i64>,
+        line: u64,
+    ) -> Result<(), Error> {
+        let ms = sample.timestamp_ms.or(default_ms).unwrap_or(self.now_ms);
+        let Some(timestamp) = self.bounds.scale.from_ms(ms) else {
+            self.report.refused.add(|| format!("line {line}: the timestamp is out of range"));
+            return Ok(());
+        };
+        let labels = sample.labels.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+        self.add(labels.collect(), std::iter::once((timestamp, sample.value)), line)
+    }
+
+    /// Adds the samples of a line, except those whose time the store does not take.
+    fn add(
+        &mut self,
+        mut pairs: Vec<(&[u8], &[u8])>,
+        rows: impl Iterator<Item = (Timestamp, f64)>,
+        line: u64,
+    ) -> Result<(), Error> {
+        let labels = match Labels::from_raw(&mut pairs, &self.labels_limits) {
+            Ok(labels) => labels,
+            Err(error) => {
+                self.report.refused.add(|| format!("line {line}: {error}"));
+                return Ok(());
+            }
+        };
+        let mut started = false;
+        let mut bad = 0u64;
+        let mut first = String::new();
+        for (timestamp, value) in rows {
+            if let Err(reason) = self.bounds.check(timestamp) {
+                bad += 1;
+                first = if bad == 1 { reason } else { first };
+                continue;
+            }
+            if !started {
+                self.pending.start(&labels, line);
+                started = true;
+            }
+            self.pending.push(timestamp, value);
+            if self.pending.is_full(self.batch_rows) {
+                self.write()?;
+                started = false;
+            }
+        }
+        if self.counts_series {
+            self.report.series.insert(labels.id());
+        }
+        if bad > 0 {
+            self.report.refused.add(|| match bad {
+                1 => format!("line {line}: {first}"),
+                _ => format!("line {line}: {bad} samples; of the first, {first}"),
+            });
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        if self.pending.rows() > 0 {
+            self.report.samples += self.pending.write(self.db, &mut self.report.refused)?;
+        }
+        self.pending.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! Why a request is not answered as it asked: status, text, and whether to come again.
+//!
+//! The one place that turns errors of the engine into status codes. The rule behind it: what would
+//! fail again the same way is 4xx, so that senders drop it; what may succeed later is 429 or 503 with
+//! `Retry-After`, so that they keep it.
+
+use hyper::StatusCode;
+use siltstone::Error;
+
+/// Seconds after which a refused request may be sent again.
+const RETRY_AFTER_S: u32 = 5;
+
+/// A request that failed. Rendered as text or, on the query routes, as Prometheus' envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+    pub(crate) retry_after_s: Option<u32>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), retry_after_s: None }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    }
+
+    /// For now; the same request may succeed later.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::retry(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
+    /// Too much at once; the same request may succeed later.
+    pub(crate) fn throttled(message: impl Into<String>) -> Self {
+        Self::retry(StatusCode::TOO_MANY_REQUESTS, message)
+    }
+
+    fn retry(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(status, message) }
+    }
+
+    /// The kind of the error in Prometheus' envelope.
+    pub(crate) fn error_type(&self) -> &'static str {
+        match self.status.as_u16() {
+            422 => "execution",
+            404 => "not_found",
+            503 => "timeout",
+            400..500 => "bad_data",
+            _ => "internal",
+        }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Labels(_) | Error::InvalidArgument(_) => Self::bad_request(message),
+            Error::LimitExceeded(_) => Self::throttled(message),
+            Error::DiskFull { .. }
+            | Error::Failed(_)
+            | Error::DurabilityUnknown { .. }
+            | Error::Closed
+            | Error::StaleHandle
+            | Error::Cancelled => Self::unavailable(message),
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_succeed_later_says_when() {
+        let full = Refusal::from(Error::DiskFull { path: "1.wal".into() });
+        assert_eq!((full.status.as_u16(), full.retry_after_s), (503, Some(RETRY_AFTER_S)));
+        let unknown = Refusal::from(Error::DurabilityUnknown { durable_seq: 7 });
+        assert_eq!(unknown.status.as_u16(), 503);
+        let limit = Refusal::from(Error::LimitExceeded("series".into()));
+        assert_eq!((limit.status.as_u16(), limit.retry_after_s), (429, Some(RETRY_AFTER_S)));
+        let bad = Refusal::from(Error::InvalidArgument("x".into()));
+        assert_eq!((bad.status.as_u16(), bad.retry_after_s), (400, None));
+    }
+}

@@ -1,0 +1,220 @@
+//! What goes back to the client: whole answers, and streams with back-pressure.
+//!
+//! A stream is written by a blocking thread through a [`ReplySink`] into a short queue that the
+//! socket empties, so that an answer of any length holds a bounded amount of memory. A client that
+//! goes away closes the queue and sets the [`Cancel`] that the work was given.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+use siltstone::Cancel;
+use tokio::sync::mpsc;
+
+use crate::blocking::blocking;
+use crate::refusal::Refusal;
+
+/// Bytes collected before they are queued.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Chunks that wait for the socket.
+const QUEUE_CHUNKS: usize = 4;
+
+/// An answer.
+pub(crate) type Reply = Response<ReplyBody>;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) struct ReplyBody {
+    content: Content,
+    /// Dropped when the body has been sent or the client is gone.
+    on_end: Option<Box<dyn OnEnd>>,
+}
+
+/// What is held until an answer has been handed over.
+pub(crate) trait OnEnd: Send + Sync + std::fmt::Debug {}
+
+#[derive(Debug)]
+enum Content {
+    Whole(Option<Bytes>),
+    Stream { next: Option<Bytes>, queue: mpsc::Receiver<Item>, _cancel: CancelOnDrop },
+}
+
+#[derive(Debug)]
+enum Item {
+    Chunk(Bytes),
+    /// The stream is complete; a queue closed without it was cut off.
+    Last(Bytes),
+    Refused(Refusal),
+}
+
+/// Cancels the work behind a stream when nobody waits for it any more.
+#[derive(Debug)]
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl ReplyBody {
+    /// Holds `on_end` as well until the body is done.
+    pub(crate) fn hold(&mut self, on_end: Box<dyn OnEnd>) {
+        self.on_end = Some(on_end);
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let frame = |bytes| Poll::Ready(Some(Ok(Frame::data(bytes))));
+        match &mut self.content {
+            Content::Whole(bytes) => bytes.take().map_or(Poll::Ready(None), frame),
+            Content::Stream { next, queue, .. } => {
+                if let Some(bytes) = next.take() {
+                    return frame(bytes);
+                }
+                match queue.poll_recv(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Some(Item::Chunk(bytes))) => frame(bytes),
+                    Poll::Ready(Some(Item::Last(bytes))) => {
+                        self.content = Content::Whole(None);
+                        if bytes.is_empty() { Poll::Ready(None) } else { frame(bytes) }
+                    }
+                    // The head is sent: cutting the answer off is the only way to say so.
+                    Poll::Ready(None | Some(Item::Refused(_))) => {
+                        Poll::Ready(Some(Err(io::Error::other("the answer was cut off"))))
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.content, Content::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            Content::Stream { .. } => SizeHint::default(),
+        }
+    }
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Reply {
+    with_content(status, None, Content::Whole(None))
+}
+
+/// An answer in text.
+pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Reply {
+    whole(status, "text/plain; charset=utf-8", text.into().into_bytes())
+}
+
+/// An answer held in memory.
+pub(crate) fn whole(status: StatusCode, content_type: &'static str, bytes: Vec<u8>) -> Reply {
+    let content = if bytes.is_empty() { None } else { Some(bytes.into()) };
+    with_content(status, Some(content_type), Content::Whole(content))
+}
+
+fn with_content(status: StatusCode, content_type: Option<&'static str>, content: Content) -> Reply {
+    let mut reply = Response::new(ReplyBody { content, on_end: None });
+    *reply.status_mut() = status;
+    if let Some(content_type) = content_type {
+        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    reply
+}
+
+/// A refusal as text.
+pub(crate) fn refused(refusal: &Refusal) -> Reply {
+    with_retry_after(text(refusal.status, format!("{}\n", refusal.message)), refusal)
+}
+
+/// Adds the header by which senders know when to come again.
+pub(crate) fn with_retry_after(mut reply: Reply, refusal: &Refusal) -> Reply {
+    if let Some(seconds) = refusal.retry_after_s {
+        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    reply
+}
+
+/// Collects an answer and hands it to the socket piece by piece.
+#[derive(Debug)]
+pub(crate) struct ReplySink {
+    buffer: Vec<u8>,
+    queue: mpsc::Sender<Item>,
+    sent: bool,
+}
+
+impl ReplySink {
+    /// Where the next bytes are appended.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Hands over what is collected if it is enough, waiting for the client where it is slow;
+    /// breaks when the client is gone.
+    pub(crate) fn checkpoint(&mut self) -> ControlFlow<()> {
+        if self.buffer.len() < CHUNK_BYTES {
+            return ControlFlow::Continue(());
+        }
+        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_BYTES * 5 / 4));
+        self.sent = true;
+        match self.queue.blocking_send(Item::Chunk(chunk.into())) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    fn finish(mut self, result: Result<(), Refusal>) {
+        let last = match result {
+            Ok(()) => Item::Last(std::mem::take(&mut self.buffer).into()),
+            Err(refusal) => {
+                if self.sent && !self.queue.is_closed() {
+                    tracing::warn!(error = refusal.message, "answer cut off");
+                }
+                Item::Refused(refusal)
+            }
+        };
+        // A closed queue means that nobody waits.
+        let _ = self.queue.blocking_send(last);
+    }
+}
+
+/// Runs `work` on a blocking thread and answers with what it writes. If it fails before the first
+/// chunk is sent the failure is the answer; later the answer is cut off, and logged.
+pub(crate) async fn stream(
+    content_type: &'static str,
+    work: impl FnOnce(&mut ReplySink, &Cancel) -> Result<(), Refusal> + Send + 'static,
+) -> Result<Reply, Refusal> {
+    let cancel = Cancel::default();
+    let on_drop = CancelOnDrop(cancel.clone());
+    let (sender, mut queue) = mpsc::channel(QUEUE_CHUNKS);
+    let running = blocking(move || {
+        let mut sink = ReplySink { buffer: Vec::new(), queue: sender, sent: false };
+        let result = work(&mut sink, &cancel);
+        sink.finish(result);
+    });
+    match queue.recv().await {
+        Some(Item::Chunk(next)) => {
+            let content = Content::Stream { next: Some(next), queue, _cancel: on_drop };
+            Ok(with_content(StatusCode::OK, Some(content_type), content))
+        }
+        Some(Item::Last(bytes)) => Ok(whole(StatusCode::OK, content_type, bytes.into())),
+        Some(Item::Refused(refusal)) => Err(refusal),
+        None => Err(running.await.err().unwrap_or_else(|| Refusal::unavailable("cut off"))),
+    }
+}

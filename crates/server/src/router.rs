@@ -1,0 +1,255 @@
+//! Which handler answers which request: one table.
+//!
+//! Paths are compared segment by segment and never joined to anything; what is not in the table is
+//! 404, a method that a path does not have 405 with `Allow`. Every path is also served under
+//! `/prometheus`, where VictoriaMetrics' clients look for it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Request, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::app::{Admission, App};
+use crate::handlers::{export, health, import, metrics, remote_write, series};
+use crate::http_stats::HttpStats;
+use crate::params::decode;
+use crate::refusal::Refusal;
+use crate::reply::{self, OnEnd, Reply};
+use crate::timed_io::Phase;
+
+/// What a handler gets.
+pub(crate) struct Call {
+    pub(crate) app: Arc<App>,
+    pub(crate) request: Request<Incoming>,
+    /// The segment of the path that stands for `{}` in the table, decoded.
+    pub(crate) segment: String,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
+
+/// A row of the table.
+struct Route {
+    path: &'static str,
+    methods: &'static [&'static str],
+    admission: Admission,
+    /// How refusals are written.
+    errors: Errors,
+    handler: fn(Call) -> Answer,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Errors {
+    Text,
+    Envelope,
+}
+
+const GET: &[&str] = &["GET"];
+const GET_HEAD: &[&str] = &["GET", "HEAD"];
+const GET_POST: &[&str] = &["GET", "POST"];
+const POST: &[&str] = &["POST"];
+
+use Admission::{Free, Read, Write};
+use Errors::{Envelope, Text};
+
+const fn route(
+    path: &'static str,
+    methods: &'static [&'static str],
+    admission: Admission,
+    errors: Errors,
+    handler: fn(Call) -> Answer,
+) -> Route {
+    Route { path, methods, admission, errors, handler }
+}
+
+static ROUTES: &[Route] = &[
+    route("/api/v1/write", POST, Write, Text, |call| Box::pin(remote_write::write(call))),
+    route("/api/v1/import", POST, Write, Text, |call| Box::pin(import::json_lines(call))),
+    route("/api/v1/import/prometheus", POST, Write, Text, |call| Box::pin(import::text(call))),
+    route("/api/v1/export", GET_POST, Read, Text, |call| Box::pin(export::json_lines(call))),
+    route("/api/v1/series", GET_POST, Read, Envelope, |call| Box::pin(series::series(call))),
+    route("/api/v1/labels", GET_POST, Read, Envelope, |call| Box::pin(series::names(call))),
+    route("/api/v1/label/{}/values", GET, Read, Envelope, |call| Box::pin(series::values(call))),
+    route("/metrics", GET, Free, Text, |call| Box::pin(metrics::metrics(call))),
+    route("/-/healthy", GET_HEAD, Free, Text, |call| Box::pin(health::healthy(call))),
+    route("/-/ready", GET_HEAD, Free, Text, |call| Box::pin(health::ready(call))),
+];
+
+/// The name under which requests without a route are counted.
+const NO_ROUTE: &str = "none";
+
+/// Counters for every route.
+pub(crate) fn stats() -> HttpStats {
+    HttpStats::new(ROUTES.iter().map(|route| route.path).chain([NO_ROUTE]))
+}
+
+/// What is held until an answer has been sent.
+#[derive(Debug)]
+struct Finish {
+    phase: Phase,
+    recorder: Recorder,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl OnEnd for Finish {}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.recorder.record();
+        self.phase.idle();
+    }
+}
+
+struct Recorder {
+    app: Arc<App>,
+    route: usize,
+    status: u16,
+    started: Instant,
+}
+
+impl Recorder {
+    fn record(&self) {
+        self.app.stats.record(self.route, self.status, self.started.elapsed());
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("route", &self.route).finish_non_exhaustive()
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn dispatch(app: Arc<App>, phase: Phase, request: Request<Incoming>) -> Reply {
+    phase.busy();
+    let started = Instant::now();
+    let (index, mut answer, permit) = answer(&app, request).await;
+    let status = answer.status().as_u16();
+    let recorder = Recorder { app, route: index, status, started };
+    answer.body_mut().hold(Box::new(Finish { phase, recorder, _permit: permit }));
+    answer
+}
+
+/// The index of the route, its answer, and the turn it holds.
+async fn answer(
+    app: &Arc<App>,
+    request: Request<Incoming>,
+) -> (usize, Reply, Option<OwnedSemaphorePermit>) {
+    let (index, route, segment) = match find(request.uri().path()) {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            let text = "there is no such path; see README.md for those that are\n";
+            return (ROUTES.len(), reply::text(StatusCode::NOT_FOUND, text), None);
+        }
+        Err(refusal) => return (ROUTES.len(), reply::refused(&refusal), None),
+    };
+    if !route.methods.contains(&request.method().as_str()) {
+        let allowed = route.methods.join(", ");
+        let mut answer = reply::text(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}\n"));
+        if let Ok(value) = HeaderValue::from_str(&allowed) {
+            answer.headers_mut().insert(ALLOW, value);
+        }
+        return (index, answer, None);
+    }
+    let admitted = app.admit(route.admission).await;
+    let (result, permit) = match admitted {
+        Ok(permit) => {
+            let call = Call { app: app.clone(), request, segment };
+            ((route.handler)(call).await, permit)
+        }
+        Err(refusal) => (Err(refusal), None),
+    };
+    let answer = result.unwrap_or_else(|refusal| {
+        if refusal.status.is_server_error() {
+            tracing::warn!(
+                path = route.path,
+                status = refusal.status.as_u16(),
+                error = refusal.message,
+                "request failed"
+            );
+        }
+        match route.errors {
+            Text => reply::refused(&refusal),
+            Envelope => series::envelope_of(&refusal),
+        }
+    });
+    (index, answer, permit)
+}
+
+/// The row for `path`, and the decoded segment that stands for `{}`.
+fn find(path: &str) -> Result<Option<(usize, &'static Route, String)>, Refusal> {
+    let path = match path.strip_prefix("/prometheus") {
+        Some(rest) if rest.starts_with('/') => rest,
+        _ => path,
+    };
+    for (index, route) in ROUTES.iter().enumerate() {
+        if route.path == path {
+            return Ok(Some((index, route, String::new())));
+        }
+        let Some((before, after)) = route.path.split_once("{}") else { continue };
+        let segment = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+        if let Some(segment) = segment.filter(|s| !s.is_empty() && !s.contains('/')) {
+            return Ok(Some((index, route, decode(segment, false)?)));
+        }
+    }
+    Ok(None)
+}
+
+/// The number of open connections, as long as one of these is.
+pub(crate) struct OpenConnection(Arc<App>);
+
+impl OpenConnection {
+    pub(crate) fn new(app: &Arc<App>) -> Self {
+        app.stats.connections.fetch_add(1, Ordering::Relaxed);
+        Self(app.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.stats.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str) -> Option<(&'static str, String)> {
+        find(path).unwrap().map(|(_, route, segment)| (route.path, segment))
+    }
+
+    #[test]
+    fn paths_with_and_without_the_prefix() {
+        assert_eq!(found("/api/v1/write"), Some(("/api/v1/write", String::new())));
+        assert_eq!(found("/prometheus/api/v1/write"), found("/api/v1/write"));
+        assert_eq!(found("/prometheusapi/v1/write"), None);
+        assert_eq!(found("/prometheus"), None);
+        assert_eq!(found("/api/v1/write/"), None);
+    }
+
+    #[test]
+    fn the_segment_is_decoded_once_and_holds_no_slash() {
+        let values = "/api/v1/label/{}/values";
+        let segment = |s: &str| found(&format!("/api/v1/label/{s}/values"));
+        assert_eq!(segment("job"), Some((values, "job".to_owned())));
+        assert_eq!(segment("%D8%AF"), Some((values, "د".to_owned())));
+        assert_eq!(segment("a%2Fb"), Some((values, "a/b".to_owned())));
+        assert_eq!(segment("%252e"), Some((values, "%2e".to_owned())));
+        assert_eq!(segment(""), None);
+        assert_eq!(segment("a/b"), None);
+        assert!(find("/api/v1/label/%ff/values").is_err());
+    }
+
+    #[test]
+    fn nothing_climbs() {
+        for path in ["/../etc/passwd", "/%2e%2e/etc/passwd", "/api/v1/../../metrics", "//metrics"] {
+            assert_eq!(found(path), None, "{path}");
+        }
+    }
+}

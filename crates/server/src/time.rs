@@ -1,0 +1,196 @@
+//! Times as clients write them, and the ticks of the store.
+//!
+//! The protocols speak milliseconds, or seconds with a fraction; a store may have other ticks. The
+//! only place where one becomes the other.
+
+use std::time::Duration;
+
+use jiff::Timestamp as Rfc3339;
+use siltstone::{Options, TimeRange, Timestamp};
+
+/// Numbers without a fraction from here on are milliseconds, as VictoriaMetrics' clients send them;
+/// as seconds they would be after the year 5100.
+const MILLISECONDS_FROM: f64 = 1e11;
+
+/// Prometheus' names for the start and the end of time.
+const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
+const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
+
+/// Converts between milliseconds and ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeScale {
+    ticks_per_second: u64,
+}
+
+impl TimeScale {
+    /// The scale of a store with so many ticks per second.
+    #[must_use]
+    pub fn new(ticks_per_second: u64) -> Self {
+        Self { ticks_per_second }
+    }
+
+    /// The tick in which the millisecond lies; `None` if it is beyond the range of ticks.
+    #[must_use]
+    #[inline]
+    pub fn from_ms(self, ms: i64) -> Option<Timestamp> {
+        if self.ticks_per_second == 1000 {
+            return Some(ms);
+        }
+        let ticks = (i128::from(ms) * i128::from(self.ticks_per_second)).div_euclid(1000);
+        Timestamp::try_from(ticks).ok()
+    }
+
+    /// The millisecond in which the tick lies, as far as there is one.
+    #[must_use]
+    pub fn to_ms(self, ticks: Timestamp) -> i64 {
+        let ms = (i128::from(ticks) * 1000).div_euclid(i128::from(self.ticks_per_second.max(1)));
+        saturate(ms)
+    }
+
+    /// The ticks from millisecond `start` to millisecond `end`, both included; without a bound, all.
+    #[must_use]
+    pub fn range(self, start: Option<i64>, end: Option<i64>) -> TimeRange {
+        let first_at = |ms: i128| {
+            let ticks = ms * i128::from(self.ticks_per_second);
+            saturate(-(-ticks).div_euclid(1000))
+        };
+        TimeRange::new(
+            start.map_or(i64::MIN, |ms| first_at(i128::from(ms))),
+            end.map_or(i64::MAX, |ms| first_at(i128::from(ms) + 1)),
+        )
+    }
+}
+
+fn saturate(value: i128) -> i64 {
+    value.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
+}
+
+/// The ticks that the store takes at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TimeBounds {
+    pub(crate) scale: TimeScale,
+    min: Timestamp,
+    max: Timestamp,
+}
+
+impl TimeBounds {
+    pub(crate) fn now(options: &Options, ticks_per_second: u64) -> Self {
+        let scale = TimeScale::new(ticks_per_second);
+        let now_ms = i128::from(options.clock.wall_ms());
+        let ms = |d: Duration| d.as_millis() as i128;
+        let at = |ms: i128| scale.from_ms(saturate(ms));
+        let min = options.age_max.and_then(|age| at(now_ms - ms(age))).unwrap_or(i64::MIN);
+        let max = options.ahead_max.and_then(|ahead| at(now_ms + ms(ahead))).unwrap_or(i64::MAX);
+        Self { scale, min, max }
+    }
+
+    /// What is wrong with a timestamp, if anything.
+    pub(crate) fn check(&self, timestamp: Timestamp) -> Result<(), String> {
+        if timestamp > self.max {
+            return Err(format!("the timestamp {timestamp} is too far in the future"));
+        }
+        if timestamp < self.min {
+            return Err(format!("the timestamp {timestamp} is older than the store takes"));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a time: seconds since the epoch with or without a fraction, milliseconds if it is an integer
+/// of 12 digits or more, RFC 3339, or Prometheus' names for the ends of time. The result is in
+/// milliseconds.
+///
+/// # Errors
+/// A message that says what is expected.
+pub fn parse_time(text: &str) -> Result<i64, String> {
+    if text == MIN_TIME {
+        return Ok(i64::MIN);
+    }
+    if text.trim_start_matches('+') == MAX_TIME {
+        return Ok(i64::MAX);
+    }
+    if let Some(number) = text.parse::<f64>().ok().filter(|n| n.is_finite()) {
+        let is_integer = !text.contains(['.', 'e', 'E']);
+        if is_integer && number.abs() >= MILLISECONDS_FROM {
+            return text.parse().map_err(|_| format!("the time {text} is out of range"));
+        }
+        let ms = (number * 1000.0).round();
+        if ms.abs() < i64::MAX as f64 {
+            return Ok(ms as i64);
+        }
+        return Err(format!("the time {text} is out of range"));
+    }
+    let time: Rfc3339 = text.parse().map_err(|_| {
+        format!(
+            "{text:?} is not a time: give seconds since 1970, or RFC 3339 as 2026-01-31T08:00:00Z"
+        )
+    })?;
+    Ok(time.as_millisecond())
+}
+
+/// Writes a time in milliseconds as RFC 3339; as a number where the calendar ends.
+#[must_use]
+pub fn format_time(ms: i64) -> String {
+    Rfc3339::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_every_notation() {
+        for (text, ms) in [
+            ("1700000000", 1_700_000_000_000),
+            ("1700000000.1234", 1_700_000_000_123),
+            ("1.7e9", 1_700_000_000_000),
+            ("1700000000123", 1_700_000_000_123),
+            ("-5", -5000),
+            ("0", 0),
+            ("2023-11-14T22:13:20Z", 1_700_000_000_000),
+            ("2023-11-15T01:43:20.5+03:30", 1_700_000_000_500),
+            (MIN_TIME, i64::MIN),
+            (MAX_TIME, i64::MAX),
+            ("+292277025-08-18T07:12:54.999999999Z", i64::MAX),
+        ] {
+            assert_eq!(parse_time(text), Ok(ms), "{text}");
+        }
+        for bad in ["", "NaN", "inf", "1e300", "99999999999999999999", "yesterday", "2023-11-14"] {
+            assert!(parse_time(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_range_are_included() {
+        let seconds = TimeScale::new(1);
+        assert_eq!(seconds.range(Some(1500), Some(2500)), TimeRange::new(2, 3));
+        assert_eq!(seconds.range(Some(1000), Some(999)), TimeRange::new(1, 1));
+        let ms = TimeScale::new(1000);
+        assert_eq!(ms.range(Some(5), Some(5)), TimeRange::new(5, 6));
+        assert_eq!(ms.range(None, None), TimeRange::ALL);
+        assert_eq!(ms.range(Some(i64::MIN), Some(i64::MAX)), TimeRange::ALL);
+        let ns = TimeScale::new(1_000_000_000);
+        assert_eq!(ns.range(Some(5), Some(5)), TimeRange::new(5_000_000, 6_000_000));
+        assert_eq!(ns.range(Some(i64::MIN), Some(i64::MAX)), TimeRange::ALL);
+    }
+
+    #[test]
+    fn ticks_and_milliseconds() {
+        assert_eq!(TimeScale::new(1).from_ms(-1), Some(-1), "rounded down, not to zero");
+        assert_eq!(TimeScale::new(1_000_000_000).from_ms(i64::MAX), None);
+        assert_eq!(TimeScale::new(1_000_000_000).to_ms(-1), -1);
+        assert_eq!(TimeScale::new(1000).from_ms(i64::MIN), Some(i64::MIN));
+        assert_eq!(TimeScale::new(1).to_ms(i64::MAX), i64::MAX);
+    }
+
+    #[test]
+    fn bounds_follow_the_options() {
+        let options = Options { ahead_max: Some(Duration::from_secs(60)), ..Options::default() };
+        let now = options.clock.wall_ms();
+        let bounds = TimeBounds::now(&options, 1000);
+        assert!(bounds.check(now + 50_000).is_ok() && bounds.check(i64::MIN).is_ok());
+        assert!(bounds.check(now + 90_000).is_err() && bounds.check(i64::MAX).is_err());
+        let none = TimeBounds::now(&Options::default(), 1000);
+        assert!(none.check(i64::MAX).is_ok());
+    }
+}

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Builds every fuzz target on stable Rust and runs each for SECONDS (default 60). Fails on a crash, a
+# hang of more than 10 s or more than 2 GiB of memory; the input is then kept in fuzz/artifacts/.
+# Corpora grow in fuzz/corpus/, which is not under version control.
+#
+#   fuzz/run.sh [SECONDS [TARGET...]]
+set -eu
+
+cd "$(dirname "$0")"
+seconds=${1:-60}
+[ $# -eq 0 ] || shift
+
+# What cargo-fuzz asks of a nightly compiler, in the flags that stable has.
+RUSTFLAGS="-Cpasses=sancov-module \
+-Cllvm-args=-sanitizer-coverage-level=4 \
+-Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+-Cllvm-args=-sanitizer-coverage-pc-table \
+-Cllvm-args=-sanitizer-coverage-trace-compares \
+--cfg fuzzing"
+export RUSTFLAGS
+cargo build --release --locked --bins
+
+if [ $# -eq 0 ]; then
+    for source in fuzz_targets/*.rs; do
+        set -- "$@" "$(basename "$source" .rs)"
+    done
+fi
+target_dir=${CARGO_TARGET_DIR:-target}
+for target in "$@"; do
+    mkdir -p "corpus/$target" "artifacts/$target"
+    echo "fuzz: $target, $seconds s" >&2
+    seeds=
+    [ ! -d "seeds/$target" ] || seeds="seeds/$target"
+    # shellcheck disable=SC2086 # no seeds, no argument
+    "$target_dir/release/$target" "corpus/$target" $seeds \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
+        -print_final_stats=1 -artifact_prefix="artifacts/$target/" 2>"artifacts/$target.log" || {
+        tail -40 "artifacts/$target.log" >&2
+        echo "fuzz: $target failed" >&2
+        exit 1
+    }
+    grep -E 'number_of_executed_units|average_exec_per_sec' "artifacts/$target.log" >&2
+done

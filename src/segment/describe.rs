@@ -1,0 +1,151 @@
+//! Says what a segment is made of: for `siltstone show`, and for the statistics of bytes by kind.
+
+use std::collections::BTreeMap;
+
+use super::footer::SectionTag;
+use super::open::Segment;
+use crate::codec::{self, Mode};
+use crate::error::Result;
+use crate::sys::Bytes;
+use crate::types::{DecodeError, Timestamp};
+
+/// What a segment is made of. Sizes are in bytes of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// The sections in order of their offsets.
+    pub sections: Vec<SectionDescription>,
+    /// Where the bytes went.
+    pub bytes: BytesByKind,
+    /// The number of chunks.
+    pub chunks: u64,
+    /// The number of timestamp columns, which chunks share.
+    pub timestamp_columns: u32,
+    /// How the chunks' values are encoded.
+    pub encodings: BTreeMap<&'static str, EncodingShare>,
+    /// The segments that this one replaced.
+    pub replaces: Vec<u64>,
+    /// The seq up to which deletes are carried out.
+    pub tombstone_seq: u64,
+    /// First tick and length of the window that the segment is confined to.
+    pub window: Option<(Timestamp, u64)>,
+}
+
+/// One section of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SectionDescription {
+    /// What it is called.
+    pub name: &'static str,
+    /// Where it starts.
+    pub offset: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Where a segment's bytes went; adds up to the file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BytesByKind {
+    /// Value blocks.
+    pub values: u64,
+    /// Timestamp blocks and their table, both copies.
+    pub timestamps: u64,
+    /// Chunk blocks, with the aggregates, and the chunk top.
+    pub chunk_index: u64,
+    /// The label index.
+    pub labels: u64,
+    /// Header, footers, padding and sections that this build does not know.
+    pub other: u64,
+}
+
+/// The chunks of one encoding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EncodingShare {
+    /// Chunks.
+    pub chunks: u64,
+    /// Samples in them.
+    pub samples: u64,
+    /// Bytes of their value streams.
+    pub bytes: u64,
+}
+
+impl Segment {
+    /// Describes the segment. Reads and decodes its values, but checks no checksum of them: that is
+    /// what [`verify`](Self::verify) is for.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) or [`Error::Corrupt`](crate::Error::Corrupt).
+    pub fn describe(&self) -> Result<Description> {
+        let loaded = self.loaded()?;
+        let footer = &loaded.footer;
+        let len = |tag| footer.section(tag).len;
+        let mut bytes = BytesByKind {
+            timestamps: len(SectionTag::TimeTable) + len(SectionTag::TimeTableTwin),
+            chunk_index: len(SectionTag::ChunkTop),
+            labels: len(SectionTag::LabelBlocks) + len(SectionTag::LabelTop),
+            ..BytesByKind::default()
+        };
+        for block in &loaded.time_table {
+            bytes.timestamps += 2 * u64::from(block.len);
+        }
+        for block in &loaded.chunk_top {
+            bytes.chunk_index += u64::from(block.stored_bytes);
+        }
+        let encodings = self.encodings(&mut bytes.values)?;
+        let known = bytes.values + bytes.timestamps + bytes.chunk_index + bytes.labels;
+        bytes.other = self.meta().file_bytes.saturating_sub(known);
+        let name = |tag| SectionTag::from_number(tag).map_or("unknown", SectionTag::name);
+        let sections = footer.sections.iter().map(|section| SectionDescription {
+            name: name(section.tag),
+            offset: section.offset,
+            bytes: section.len,
+        });
+        Ok(Description {
+            sections: sections.collect(),
+            bytes,
+            chunks: footer.chunks,
+            timestamp_columns: footer.columns,
+            encodings,
+            replaces: footer.replaces.clone(),
+            tombstone_seq: footer.tombstone_seq,
+            window: (footer.window_ticks > 0).then_some((footer.window_start, footer.window_ticks)),
+        })
+    }
+
+    fn encodings(&self, value_bytes: &mut u64) -> Result<BTreeMap<&'static str, EncodingShare>> {
+        let loaded = self.loaded()?;
+        let ordinals: Vec<u32> = (0..loaded.footer.series).collect();
+        let mut shares: BTreeMap<&'static str, EncodingShare> = BTreeMap::new();
+        let mut block: Option<(u64, Bytes)> = None;
+        for entry in self.chunks(&ordinals, Timestamp::MIN..=Timestamp::MAX)? {
+            let entry = entry?;
+            let offset = entry.block.offset;
+            let bytes = match block.take() {
+                Some((at, bytes)) if at == offset => bytes,
+                _ => {
+                    *value_bytes += u64::from(entry.block.len);
+                    self.read(&loaded.file, offset, u64::from(entry.block.len), "value block")?
+                }
+            };
+            let start = entry.start as usize;
+            let encoding = bytes
+                .get(start..start + entry.len as usize)
+                .ok_or(DecodeError::Invalid("place of a chunk"))
+                .and_then(|stream| codec::describe_f64(&stream, entry.rows() as usize))
+                .map_err(|e| self.damaged("value block", offset, e))?;
+            let share = shares.entry(mode_name(encoding.mode)).or_default();
+            share.chunks += 1;
+            share.samples += u64::from(entry.rows());
+            share.bytes += u64::from(entry.len);
+            block = Some((offset, bytes));
+        }
+        Ok(shares)
+    }
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Constant => "constant",
+        Mode::Decimal => "decimal",
+        Mode::Ordered => "ordered bits",
+        Mode::Raw => "raw",
+    }
+}

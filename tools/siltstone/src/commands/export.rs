@@ -1,0 +1,94 @@
+//! `siltstone export`: samples as JSON lines on stdout.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use clap::Args as ClapArgs;
+use siltstone::{QueryOptions, ReadOnlyDb};
+use siltstone_server::protocol::json_lines::write_line;
+use siltstone_server::selection::Selection;
+use siltstone_server::time::{TimeScale, parse_time};
+
+use crate::failure::{Failure, Result};
+use crate::store_flags::{DataFlag, read_only};
+use crate::{output, progress};
+
+const EXAMPLES: &str = "\
+Examples:
+  siltstone export > everything.jsonl
+  siltstone export --match 'node_cpu_seconds_total{mode=\"idle\"}' --match up
+  siltstone export --start 2026-01-01T00:00:00Z --end 2026-01-31T23:59:59Z | zstd > january.jsonl.zst
+
+It reads a store that is in use as well, and sees what was written before it started.";
+
+/// Bytes collected before they are written.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Write samples as JSON lines to stdout
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Series to export, such as up{job="node"}; may be given several times [default: all]
+    #[arg(long = "match", value_name = "SELECTOR")]
+    selectors: Vec<String>,
+    /// First time, included: seconds since 1970, or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    start: Option<i64>,
+    /// Last time, included
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
+    end: Option<i64>,
+    #[command(flatten)]
+    data: DataFlag,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    if args.start.zip(args.end).is_some_and(|(start, end)| start > end) {
+        return Err(Failure::usage("--end is before --start"));
+    }
+    let db = ReadOnlyDb::open(&args.data.data, read_only())?;
+    let range = TimeScale::new(db.ticks_per_second()).range(args.start, args.end);
+    let selection = if args.selectors.is_empty() {
+        Selection::all(range)
+    } else {
+        Selection::parse(args.selectors.iter().map(String::as_str), range)
+            .map_err(|error| Failure::usage(format!("--match {error}")))?
+    };
+    let found = output::report_findings(db.open_report());
+    write(&db, &selection)?;
+    Ok(found)
+}
+
+fn write(db: &ReadOnlyDb, selection: &Selection) -> Result<()> {
+    // A bar would mix with the lines on one screen.
+    let bar = if output::is_terminal() {
+        indicatif::ProgressBar::hidden()
+    } else {
+        progress::of_samples("exporting")
+    };
+    let mut out = io::stdout().lock();
+    let mut buffer = Vec::with_capacity(CHUNK_BYTES * 2);
+    let mut written = Ok(());
+    let scanned = selection.scan(&db.snapshot(), &unlimited(), |labels, columns| {
+        write_line(labels.iter(), &columns.timestamps, columns.values.f64(), &mut buffer);
+        bar.inc(columns.timestamps.len() as u64);
+        if buffer.len() >= CHUNK_BYTES {
+            written = out.write_all(&buffer);
+            buffer.clear();
+        }
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    let written = written.and_then(|()| out.write_all(&buffer)).and_then(|()| out.flush());
+    bar.finish_and_clear();
+    written.map_err(|error| Failure::output(&error))?;
+    Ok(scanned?)
+}
+
+/// An export is as long as what was asked for.
+fn unlimited() -> QueryOptions {
+    QueryOptions {
+        samples_max: u64::MAX,
+        series_max: u64::MAX,
+        bytes_max: u64::MAX,
+        ..QueryOptions::default()
+    }
+}

@@ -1,0 +1,118 @@
+//! `siltstone import`: JSON lines into a store.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use siltstone::{Db, Options, SeriesId};
+use siltstone_server::ServerConfig;
+use siltstone_server::ingest::{Format, Ingest, IngestError, IngestLimits, IngestReport};
+
+use crate::failure::{Failure, Outcome, Result};
+use crate::store_flags::DataFlag;
+use crate::{input, output, progress, units};
+
+const EXAMPLES: &str = "\
+Examples:
+  siltstone import samples.jsonl
+  siltstone import --data /var/lib/siltstone monday.jsonl.gz tuesday.jsonl.zst
+  siltstone export --data old | siltstone import --data new -
+
+A line is {\"metric\":{\"__name__\":\"up\"},\"values\":[\"1\"],\"timestamps\":[1700000000000]}.
+A bad line is reported and skipped; the exit code is then 1.";
+
+/// Read JSON lines into a store, which is created if need be
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Files, plain or compressed with gzip or zstd; - for stdin
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    data: DataFlag,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What all files together brought.
+#[derive(Debug, Default)]
+struct Summary {
+    series: HashSet<SeriesId>,
+    samples: u64,
+    lines: u64,
+    refused: u64,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let db = Db::open(&args.data.data, Options::default())?;
+    let clock = db.options().clock.clone();
+    let start = clock.monotonic();
+    let mut summary = Summary::default();
+    let imported = args.files.iter().try_for_each(|file| import(&db, file, &mut summary));
+    // What is written stays even if a later file cannot be read.
+    let closed = db.close();
+    imported?;
+    closed?;
+    let seconds = (clock.monotonic() - start).as_secs_f64();
+    print(&summary, seconds, args.json)?;
+    Ok(if summary.refused == 0 { Outcome::Good } else { Outcome::Found })
+}
+
+fn import(db: &Db, file: &Path, summary: &mut Summary) -> Result<()> {
+    let unreadable = |error: std::io::Error| Failure::io("read", file, &error);
+    let (reader, len) = input::open(file).map_err(unreadable)?;
+    let bar = progress::of_bytes(&file.display().to_string(), len);
+    let mut lines = input::lines(reader, &bar).map_err(unreadable)?;
+    let config = ServerConfig::default();
+    let limits = IngestLimits {
+        line_bytes_max: config.json_line_bytes_max,
+        batch_rows: config.import_batch_rows,
+    };
+    let mut ingest = Ingest::new(db, Format::JsonLines, limits).counting_series();
+    let result = ingest.read(&mut lines);
+    bar.finish_and_clear();
+    summary.add(file, ingest.report());
+    result.map_err(|error| match error {
+        IngestError::Input(error) => unreadable(error),
+        IngestError::Store(error) => error.into(),
+    })
+}
+
+impl Summary {
+    fn add(&mut self, file: &Path, report: &IngestReport) {
+        self.series.extend(&report.series);
+        self.samples += report.samples;
+        self.lines += report.lines;
+        self.refused += report.refused.count();
+        for reason in report.refused.first() {
+            output::warning(&format!("{}: {reason}", file.display()));
+        }
+        let more = report.refused.count() - report.refused.first().len() as u64;
+        if more > 0 {
+            output::warning(&format!("{}: {more} more lines were refused", file.display()));
+        }
+    }
+}
+
+fn print(summary: &Summary, seconds: f64, json: bool) -> Result<()> {
+    let series = summary.series.len() as u64;
+    if json {
+        return output::print_json(&serde_json::json!({
+            "series": series,
+            "samples": summary.samples,
+            "lines": summary.lines,
+            "refused": summary.refused,
+            "seconds": seconds,
+        }));
+    }
+    let refused = match summary.refused {
+        0 => String::new(),
+        n => format!("; {} of {} lines refused", units::grouped(n), units::grouped(summary.lines)),
+    };
+    output::print(&format!(
+        "imported {} series, {} samples in {seconds:.1} s{refused}\n",
+        units::grouped(series),
+        units::grouped(summary.samples),
+    ))
+}

@@ -1,0 +1,9 @@
+//! One file per subcommand: its flags, its help, its work.
+
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod ls;
+pub(crate) mod serve;
+pub(crate) mod show;
+pub(crate) mod stats;
+pub(crate) mod verify;

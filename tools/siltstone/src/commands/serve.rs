@@ -1,0 +1,115 @@
+//! `siltstone serve`: the HTTP server until a signal.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use clap::Args as ClapArgs;
+use siltstone::Db;
+use siltstone_server::{ServerConfig, serve};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::{Failure, Outcome, Result};
+use crate::output;
+use crate::store_flags::{DataFlag, StoreFlags};
+use crate::units::describe_durability;
+
+const EXAMPLES: &str = "\
+Examples:
+  siltstone serve
+  siltstone serve --listen 127.0.0.1:9090 --data /var/lib/siltstone --memory-budget 2GiB
+  siltstone serve --durability 1s        a power cut may take the last second, in exchange for speed
+
+Prometheus pushes to it with
+  remote_write: [{url: http://127.0.0.1:7480/api/v1/write}]
+
+SIGTERM and SIGINT end it in order: running requests are finished and the store is closed.
+The variable RUST_LOG sets what is logged, for example RUST_LOG=debug.";
+
+/// Serve a store over HTTP
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Address to listen on; there is no authentication, so think before it is not loopback
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7480")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    data: DataFlag,
+    #[command(flatten)]
+    store: StoreFlags,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    start_log();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::io("start threads for", Path::new("serve"), &e))?;
+    // The address first: a store need not be opened to learn that the port is taken.
+    let listener = runtime
+        .block_on(TcpListener::bind(args.listen))
+        .map_err(|e| Failure::io("listen on", Path::new(&args.listen.to_string()), &e))?;
+    let address = listener.local_addr().unwrap_or(args.listen);
+    let db = Db::open(&args.data.data, args.store.options())?;
+    log_recovery(&db);
+    output::print(&greeting(address, &args.data.data, &db))?;
+    runtime.block_on(async {
+        let stop =
+            shutdown_signal().map_err(|e| Failure::io("wait for", Path::new("signals"), &e))?;
+        serve(db, listener, ServerConfig::default(), stop).await.map_err(Failure::from)
+    })?;
+    tracing::info!("closed");
+    Ok(Outcome::Good)
+}
+
+fn start_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_target(false)
+        .init();
+}
+
+fn log_recovery(db: &Db) {
+    let report = db.open_report();
+    tracing::info!(
+        batches = report.recovered_batches,
+        rows = report.recovered_rows,
+        torn_bytes = report.torn_bytes,
+        elapsed_ms = report.elapsed.as_millis() as u64,
+        "store opened"
+    );
+    if report.lost_rows > 0 {
+        tracing::error!(rows = report.lost_rows, "acknowledged samples were lost to damage");
+    }
+    for finding in &report.findings {
+        tracing::error!(%finding, "damage found");
+    }
+}
+
+fn greeting(address: SocketAddr, data: &Path, db: &Db) -> String {
+    format!(
+        "listening on   http://{address}\n\
+         data           {}\n\
+         durability     {}\n\
+         try            curl -d 'up{{job=\"demo\"}} 1' http://{address}/api/v1/import/prometheus && \
+         curl 'http://{address}/api/v1/export?match\\[\\]=up'\n",
+        data.display(),
+        describe_durability(db.options().durability),
+    )
+}
+
+/// Ready at the first SIGTERM or SIGINT.
+fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "stopping");
+    })
+}

@@ -1,0 +1,58 @@
+//! `siltstone verify`: every byte of a store against its checksums.
+
+use clap::Args as ClapArgs;
+use serde_json::json;
+
+use crate::failure::{Outcome, Result};
+use crate::store_flags::{DataFlag, read_only};
+use crate::{output, progress, units};
+
+const EXAMPLES: &str = "\
+Examples:
+  siltstone verify
+  siltstone verify --data /backup/siltstone --json
+
+The exit code is 1 if anything is damaged. It changes nothing and works on a store in use.";
+
+/// Check every byte of a store
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    data: DataFlag,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let bar = progress::of_bytes("verifying", Some(0));
+    let mut findings = Vec::new();
+    let mut bytes = 0;
+    let result = siltstone::verify(
+        &args.data.data,
+        &read_only(),
+        &mut |done, total| {
+            bytes = done;
+            bar.set_length(total);
+            bar.set_position(done);
+        },
+        &mut |finding| findings.push(finding.to_string()),
+    );
+    bar.finish_and_clear();
+    if !args.json {
+        findings.iter().for_each(|finding| output::warning(finding));
+    }
+    result?;
+    let count = findings.len() as u64;
+    if args.json {
+        output::print_json(&json!({ "bytes": bytes, "damaged": count, "findings": findings }))?;
+    } else {
+        let verdict = match count {
+            0 => "no damage found".to_owned(),
+            n => format!("{} places are damaged", units::grouped(n)),
+        };
+        output::print(&format!("{} checked: {verdict}\n", units::bytes(bytes)))?;
+    }
+    Ok(if count == 0 { Outcome::Good } else { Outcome::Found })
+}

@@ -1,0 +1,118 @@
+//! The flags by which every command finds its store, and those by which `serve` opens it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use siltstone::{Durability, LabelsLimits, Options, ReadMode};
+
+use crate::units::{parse_bytes, parse_durability, parse_duration};
+
+/// Where the store is.
+#[derive(Debug, Args)]
+pub(crate) struct DataFlag {
+    /// Directory of the store
+    #[arg(long, value_name = "DIR", default_value = "siltstone-data")]
+    pub(crate) data: PathBuf,
+}
+
+/// How a command that only reads opens a store.
+pub(crate) fn read_only() -> Options {
+    Options { create: false, ..Options::default() }
+}
+
+/// Every choice of an embedder that makes sense for a server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Store")]
+pub(crate) struct StoreFlags {
+    /// When a write is acknowledged: always (synced), an interval of a sync timer such as 1s, or never
+    #[arg(long, value_name = "POLICY", default_value = "always", value_parser = parse_durability)]
+    durability: Durability,
+    /// Ticks of a timestamp per second, fixed when the store is created; 0 for what it has, or 1000
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    ticks_per_second: u64,
+    /// Memory that the store may use, at least 16MiB
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes)]
+    memory_budget: u64,
+    /// Most active series; without it only the memory is a limit
+    #[arg(long, value_name = "N")]
+    series_max: Option<u32>,
+    /// Most bytes of write-ahead log before a flush, at least 1MiB
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes)]
+    wal_max: u64,
+    /// Samples in memory are flushed at this age at the latest
+    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = parse_duration)]
+    flush_interval: Duration,
+    /// Chunks of samples never cross a multiple of this
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_duration)]
+    window: Duration,
+    /// Most labels of a series
+    #[arg(long, value_name = "N", default_value_t = LabelsLimits::default().labels_max)]
+    labels_max: usize,
+    /// Longest label name in bytes
+    #[arg(long, value_name = "N", default_value_t = LabelsLimits::default().name_bytes_max)]
+    label_name_max: usize,
+    /// Longest label value in bytes
+    #[arg(long, value_name = "N", default_value_t = LabelsLimits::default().value_bytes_max)]
+    label_value_max: usize,
+    /// Longest label set in bytes
+    #[arg(long, value_name = "N", default_value_t = LabelsLimits::default().set_bytes_max)]
+    label_set_max: usize,
+    /// Samples older than this are refused, such as 30d; without it none are
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    age_max: Option<Duration>,
+    /// Samples further in the future than this are refused; none for no limit
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_ahead)]
+    ahead_max: Ahead,
+    /// How segments are read
+    #[arg(long, value_enum, default_value_t = ReadModeFlag::Map)]
+    read_mode: ReadModeFlag,
+    /// Threads that decode for queries, 0 for none but the query's own [default: processors, at most 8]
+    #[arg(long, value_name = "N")]
+    query_threads: Option<usize>,
+}
+
+/// A limit that can be switched off.
+#[derive(Debug, Clone, Copy)]
+struct Ahead(Option<Duration>);
+
+fn parse_ahead(text: &str) -> Result<Ahead, String> {
+    if text == "none" { Ok(Ahead(None)) } else { parse_duration(text).map(|d| Ahead(Some(d))) }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ReadModeFlag {
+    /// Memory maps
+    Map,
+    /// Reads into memory, for disks that may fail under a map
+    Pread,
+}
+
+impl StoreFlags {
+    pub(crate) fn options(&self) -> Options {
+        let defaults = Options::default();
+        Options {
+            durability: self.durability,
+            ticks_per_second: self.ticks_per_second,
+            memory_budget_bytes: self.memory_budget,
+            series_max: self.series_max,
+            wal_bytes_max: self.wal_max,
+            flush_interval: self.flush_interval,
+            window: self.window,
+            labels: LabelsLimits {
+                labels_max: self.labels_max,
+                name_bytes_max: self.label_name_max,
+                value_bytes_max: self.label_value_max,
+                set_bytes_max: self.label_set_max,
+            },
+            age_max: self.age_max,
+            ahead_max: self.ahead_max.0,
+            read_mode: match self.read_mode {
+                ReadModeFlag::Map => ReadMode::Map,
+                ReadModeFlag::Pread => ReadMode::Pread,
+            },
+            query_threads: self.query_threads.unwrap_or(defaults.query_threads),
+            ..defaults
+        }
+    }
+}

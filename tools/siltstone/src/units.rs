@@ -1,0 +1,125 @@
+//! Sizes and durations as people write them, read and printed.
+
+use std::time::Duration;
+
+use siltstone::Durability;
+
+const SIZES: [(&str, u64); 9] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+    ("G", 1 << 30),
+    ("M", 1 << 20),
+    ("K", 1 << 10),
+];
+
+const DURATIONS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// Reads `256MiB`, `1GB`, `4096`.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = SIZES
+        .iter()
+        .find_map(|(name, unit)| text.strip_suffix(name).map(|number| (number, *unit)))
+        .unwrap_or((text, 1));
+    let bytes = number.trim_end().parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    bytes.ok_or_else(|| format!("{text:?} is not a size such as 256MiB, 1GB or a number of bytes"))
+}
+
+/// Reads `10ms`, `30s`, `2h`, `1d`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, name) = text.split_at(split);
+    let unit = DURATIONS.iter().find(|(unit, _)| *unit == name).map(|(_, unit)| *unit);
+    let ms = number.parse::<u64>().ok().zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
+    ms.map(Duration::from_millis)
+        .ok_or_else(|| format!("{text:?} is not a duration such as 10ms, 30s, 5m, 2h or 1d"))
+}
+
+/// Reads `always`, `never`, or the interval of a timer.
+pub(crate) fn parse_durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "always" => Ok(Durability::Always),
+        "never" => Ok(Durability::Never),
+        interval => parse_duration(interval)
+            .map(Durability::Interval)
+            .map_err(|_| format!("{text:?} is not always, never, or an interval such as 1s")),
+    }
+}
+
+/// Says what a policy promises.
+pub(crate) fn describe_durability(durability: Durability) -> String {
+    match durability {
+        Durability::Always => "always (acknowledged means synced to the disk)".to_owned(),
+        Durability::Interval(every) => {
+            format!("every {every:?} (a power cut takes at most that, a killed process nothing)")
+        }
+        Durability::Never => {
+            "never (a power cut takes what is not flushed, a killed process nothing)".to_owned()
+        }
+    }
+}
+
+/// `1,234,567`.
+pub(crate) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1.5 MiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    let unit = SIZES[..3].iter().find(|(_, unit)| n >= *unit);
+    unit.map_or_else(
+        || format!("{n} B"),
+        |(name, unit)| format!("{:.1} {name}", n as f64 / *unit as f64),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, n) in [
+            ("4096", 4096),
+            ("1KiB", 1024),
+            ("256MiB", 256 << 20),
+            ("2 GB", 2_000_000_000),
+            ("1G", 1 << 30),
+        ] {
+            assert_eq!(parse_bytes(text), Ok(n), "{text}");
+        }
+        for bad in ["", "MiB", "-1", "1.5GiB", "18446744073709551615K", "1TB"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+        assert_eq!((bytes(1023), bytes(1536)), ("1023 B".to_owned(), "1.5 KiB".to_owned()));
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("10ms"), Ok(Duration::from_millis(10)));
+        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
+        for bad in ["", "5", "h", "1.5h", "1w", "99999999999999999999d"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_durability("1s"), Ok(Durability::Interval(Duration::from_secs(1))));
+        assert!(parse_durability("sometimes").is_err());
+    }
+
+    #[test]
+    fn thousands() {
+        let shown: Vec<String> = [0, 999, 1000, 1_658_880].map(grouped).to_vec();
+        assert_eq!(shown, ["0", "999", "1,000", "1,658,880"]);
+    }
+}
