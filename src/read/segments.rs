@@ -145,6 +145,11 @@ impl SegmentCursor {
         self.covered = key..if self.damage.is_some() { key } else { until };
         Ok(())
     }
+
+    fn swap(&mut self, columns: &mut Columns) {
+        std::mem::swap(&mut self.chunk.timestamps, &mut columns.timestamps);
+        std::mem::swap(&mut self.chunk.values, columns.values.f64_mut());
+    }
 }
 
 impl SeriesCursor for SegmentCursor {
@@ -173,6 +178,19 @@ impl SeriesCursor for SegmentCursor {
             return Err(e);
         }
         let Some(at) = self.left.next() else { return Ok(0) };
+        if columns.is_empty() {
+            // Straight into the memory of the caller.
+            self.swap(columns);
+            let read = self.reader.read(&self.entries[at], &mut self.chunk);
+            self.swap(columns);
+            return match read {
+                Ok(()) => Ok(columns.len()),
+                Err(e) => {
+                    columns.clear();
+                    Err(e)
+                }
+            };
+        }
         self.reader.read(&self.entries[at], &mut self.chunk)?;
         columns.timestamps.extend_from_slice(&self.chunk.timestamps);
         columns.values.f64_mut().extend_from_slice(&self.chunk.values);
