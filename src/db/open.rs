@@ -61,15 +61,19 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
     Ok(Core::new(parts))
 }
 
-/// Makes the directory, durable with its name.
+/// Makes the directory, durable with its name and the names of its parents, some of which may be as
+/// new as itself.
 fn prepare_directory(vfs: &dyn Vfs, dir: &Path, options: &Options) -> Result<()> {
     if !options.create {
         return Err(Error::NotAStore { path: dir.to_path_buf(), found: "no CURRENT".into() });
     }
     vfs.create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
-    if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
-        let synced = vfs.sync_dir(parent, SyncPoint::StoreDirectory);
-        synced.map_err(|e| Error::io("sync directory", parent, e))?;
+    for parent in dir.ancestors().skip(1) {
+        match vfs.sync_dir(parent, SyncPoint::StoreDirectory) {
+            // Who may not open a directory has not made one in it.
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => break,
+            synced => synced.map_err(|e| Error::io("sync directory", parent, e))?,
+        }
     }
     Ok(())
 }
