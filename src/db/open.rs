@@ -178,9 +178,34 @@ impl Opening<'_> {
                 }
                 Err(error) => return Err(error),
             }
+        } else if !self.cover_empty_logs(recovered.last_seq)? {
+            return Ok(recovered);
         }
         self.remove_logs(&recovered)?;
         Ok(recovered)
+    }
+
+    /// Covers log files without samples in the manifest, so that their removal, which a crash may
+    /// cut short or undo in part, never looks like a loss. Whether they may be removed.
+    fn cover_empty_logs(&mut self, last_seq: u64) -> Result<bool> {
+        if wal_numbers(&**self.vfs(), self.dir)?.is_empty() {
+            return Ok(false);
+        }
+        let seq = last_seq.max(self.manifest.version().last_seq());
+        let edit = VersionEdit {
+            wal_covered: Some(WalCovered { file_number: self.next_file_number, seq }),
+            next_file_number: Some(self.next_file_number),
+            last_seq: Some(seq),
+            ..VersionEdit::default()
+        };
+        match self.manifest.append(&edit) {
+            Ok(_) => Ok(true),
+            Err(error @ (Error::DiskFull { .. } | Error::Io { .. })) => {
+                tracing::warn!(%error, "empty log files stay");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes a recovered memtable to a segment and covers it in the manifest.
