@@ -25,6 +25,7 @@ mod replay;
 mod report;
 mod snapshot;
 mod stats;
+mod verify;
 mod write_batch;
 
 use std::fmt;
@@ -45,6 +46,7 @@ pub use read_only::ReadOnlyDb;
 pub use report::{Finding, OpenReport};
 pub use snapshot::Snapshot;
 pub use stats::{BytesByKind, Latency, Stats};
+pub use verify::{VerifyReport, verify};
 pub use write_batch::{Ack, BATCH_ROWS_MAX, WriteBatch};
 
 /// An open store. Clones share it; `Send + Sync`.
@@ -279,5 +281,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.core.wake.stop();
         self.join();
+        // Snapshots that are kept read on; they are no reason to keep others out.
+        self.core.unlock();
     }
 }

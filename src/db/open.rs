@@ -17,6 +17,7 @@ use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
 use crate::sys::{Executor, LockGuard, SyncPoint, Vfs, random_bytes};
 use crate::types::{FileName, TEMPORARY_SUFFIX};
+use crate::wal::Predecessor;
 
 /// Ticks per second of a store that is created without saying.
 const TICKS_PER_SECOND: u64 = 1000;
@@ -182,6 +183,8 @@ impl Opening<'_> {
             return Ok(recovered);
         }
         self.remove_logs(&recovered)?;
+        // What they held is in segments; a successor that named them would report them missing.
+        recovered.predecessor = Predecessor::default();
         Ok(recovered)
     }
 

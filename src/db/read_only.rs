@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{self, Loaded};
 use crate::memtable::Memtable;
 use crate::read::MemtableView;
-use crate::segment::{BlockCache, Segment};
+use crate::segment::{BlockCache, Segment, SegmentDescription};
 use crate::series::Registry;
 use crate::sys::Executor;
 use crate::types::{FileName, SegmentMeta};
@@ -162,6 +162,22 @@ impl ReadOnlyDb {
         self.loaded.version.segments()
     }
 
+    /// What is in the segment with this file number.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when there is none; its own error when it is damaged.
+    pub fn segment(&self, file_number: u64) -> Result<SegmentDescription> {
+        let broken = self.broken.iter().find(|b| b.meta.file_number == file_number);
+        if let Some(broken) = broken {
+            return Err(broken.error.duplicate());
+        }
+        let found = self.segments.iter().find(|s| s.meta().file_number == file_number);
+        let segment = found.ok_or_else(|| {
+            Error::InvalidArgument(format!("the store has no segment {file_number}"))
+        })?;
+        segment.describe()
+    }
+
     /// What can be counted without the owner.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -170,7 +186,7 @@ impl ReadOnlyDb {
             active_series: self.registry.len() as u64,
             samples: rows + self.segments().iter().map(|meta| meta.samples).sum::<u64>(),
             segments: self.segments().len() as u64,
-            bytes_by_kind: BytesByKind::of(&*self.options.vfs, &self.dir),
+            bytes_by_kind: BytesByKind::of(&*self.options.vfs, &self.dir, &self.segments),
             memtable_bytes: self.memtables.iter().map(|m| m.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
             memory_budget_bytes: self.options.memory_budget_bytes,

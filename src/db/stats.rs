@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use super::core::Core;
+use crate::segment::Segment;
 use crate::sys::Vfs;
 use crate::types::{FileName, TEMPORARY_SUFFIX};
 
@@ -71,8 +72,14 @@ pub struct Stats {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BytesByKind {
-    /// Segments, whole.
-    pub segments: u64,
+    /// Value blocks of segments, with their padding.
+    pub values: u64,
+    /// Timestamp blocks of segments and their table, both copies.
+    pub timestamps: u64,
+    /// Label index and chunk index of segments.
+    pub index: u64,
+    /// Headers and footers of segments, and segments whose footer cannot be read.
+    pub other_segment: u64,
     /// Write-ahead log files.
     pub wal: u64,
     /// Manifest and `CURRENT`.
@@ -82,13 +89,24 @@ pub struct BytesByKind {
 }
 
 impl BytesByKind {
-    /// Sums up the files of the store in `dir`; what cannot be listed counts as nothing.
-    pub(super) fn of(vfs: &dyn Vfs, dir: &Path) -> Self {
+    /// Sums up the files of the store in `dir`, with its open segments; what cannot be listed counts
+    /// as nothing.
+    pub(super) fn of(vfs: &dyn Vfs, dir: &Path, segments: &[Arc<Segment>]) -> Self {
         let mut bytes = Self::default();
+        let mut known = 0;
+        for segment in segments {
+            let Ok(of_segment) = segment.bytes_by_kind() else { continue };
+            known += segment.meta().file_bytes;
+            bytes.values += of_segment.values;
+            bytes.timestamps += of_segment.timestamps;
+            bytes.index += of_segment.chunk_index + of_segment.labels;
+            bytes.other_segment += of_segment.other;
+        }
+        let mut listed = 0;
         for entry in vfs.list(dir).unwrap_or_default() {
             let name = entry.name.to_string_lossy();
             match FileName::parse(name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(&name)) {
-                Some(FileName::Segment(_)) => bytes.segments += entry.len,
+                Some(FileName::Segment(_)) => listed += entry.len,
                 Some(FileName::Wal(_)) => bytes.wal += entry.len,
                 Some(FileName::Manifest(_) | FileName::Current) => bytes.manifest += entry.len,
                 Some(FileName::Quarantine) => {
@@ -98,6 +116,7 @@ impl BytesByKind {
                 Some(FileName::Lock) | None => {}
             }
         }
+        bytes.other_segment += u64::saturating_sub(listed, known);
         bytes
     }
 }
@@ -201,7 +220,7 @@ impl Core {
             active_series: self.registry.len() as u64,
             samples: in_memory + in_segments,
             segments: live.version.segments().len() as u64,
-            bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir),
+            bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir, &live.segments),
             memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
             cache_bytes: self.cache.stats().bytes as u64,

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::footer::SectionTag;
+use super::header::HEADER_BYTES;
 use super::open::Segment;
 use crate::codec::{self, Mode};
 use crate::error::Result;
 use crate::sys::Bytes;
-use crate::types::{DecodeError, Timestamp};
+use crate::types::{DecodeError, SegmentMeta, Timestamp};
 
 /// What a segment is made of. Sizes are in bytes of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
+pub struct SegmentDescription {
+    /// What the manifest says of the segment.
+    pub meta: SegmentMeta,
     /// The sections in order of their offsets.
     pub sections: Vec<SectionDescription>,
     /// Where the bytes went.
@@ -44,7 +47,7 @@ pub struct SectionDescription {
 /// Where a segment's bytes went; adds up to the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BytesByKind {
-    /// Value blocks.
+    /// Value blocks, with the padding between the parts.
     pub values: u64,
     /// Timestamp blocks and their table, both copies.
     pub timestamps: u64,
@@ -52,7 +55,7 @@ pub struct BytesByKind {
     pub chunk_index: u64,
     /// The label index.
     pub labels: u64,
-    /// Header, footers, padding and sections that this build does not know.
+    /// Header and both footers.
     pub other: u64,
 }
 
@@ -73,32 +76,18 @@ impl Segment {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) or [`Error::Corrupt`](crate::Error::Corrupt).
-    pub fn describe(&self) -> Result<Description> {
-        let loaded = self.loaded()?;
-        let footer = &loaded.footer;
-        let len = |tag| footer.section(tag).len;
-        let mut bytes = BytesByKind {
-            timestamps: len(SectionTag::TimeTable) + len(SectionTag::TimeTableTwin),
-            chunk_index: len(SectionTag::ChunkTop),
-            labels: len(SectionTag::LabelBlocks) + len(SectionTag::LabelTop),
-            ..BytesByKind::default()
-        };
-        for block in &loaded.time_table {
-            bytes.timestamps += 2 * u64::from(block.len);
-        }
-        for block in &loaded.chunk_top {
-            bytes.chunk_index += u64::from(block.stored_bytes);
-        }
-        let encodings = self.encodings(&mut bytes.values)?;
-        let known = bytes.values + bytes.timestamps + bytes.chunk_index + bytes.labels;
-        bytes.other = self.meta().file_bytes.saturating_sub(known);
+    pub fn describe(&self) -> Result<SegmentDescription> {
+        let footer = &self.loaded()?.footer;
+        let bytes = self.bytes_by_kind()?;
+        let encodings = self.encodings()?;
         let name = |tag| SectionTag::from_number(tag).map_or("unknown", SectionTag::name);
         let sections = footer.sections.iter().map(|section| SectionDescription {
             name: name(section.tag),
             offset: section.offset,
             bytes: section.len,
         });
-        Ok(Description {
+        Ok(SegmentDescription {
+            meta: *self.meta(),
             sections: sections.collect(),
             bytes,
             chunks: footer.chunks,
@@ -110,7 +99,32 @@ impl Segment {
         })
     }
 
-    fn encodings(&self, value_bytes: &mut u64) -> Result<BTreeMap<&'static str, EncodingShare>> {
+    /// Where the bytes of the file went, from its footer alone.
+    ///
+    /// # Errors
+    /// As [`describe`](Self::describe).
+    pub fn bytes_by_kind(&self) -> Result<BytesByKind> {
+        let loaded = self.loaded()?;
+        let len = |tag| loaded.footer.section(tag).len;
+        let mut bytes = BytesByKind {
+            timestamps: len(SectionTag::TimeTable) + len(SectionTag::TimeTableTwin),
+            chunk_index: len(SectionTag::ChunkTop),
+            labels: len(SectionTag::LabelBlocks) + len(SectionTag::LabelTop),
+            other: HEADER_BYTES as u64 + 2 * u64::from(self.meta().footer_bytes),
+            ..BytesByKind::default()
+        };
+        for block in &loaded.time_table {
+            bytes.timestamps += 2 * u64::from(block.len);
+        }
+        for block in &loaded.chunk_top {
+            bytes.chunk_index += u64::from(block.stored_bytes);
+        }
+        let known = bytes.timestamps + bytes.chunk_index + bytes.labels + bytes.other;
+        bytes.values = self.meta().file_bytes.saturating_sub(known);
+        Ok(bytes)
+    }
+
+    fn encodings(&self) -> Result<BTreeMap<&'static str, EncodingShare>> {
         let loaded = self.loaded()?;
         let ordinals: Vec<u32> = (0..loaded.footer.series).collect();
         let mut shares: BTreeMap<&'static str, EncodingShare> = BTreeMap::new();
@@ -120,10 +134,7 @@ impl Segment {
             let offset = entry.block.offset;
             let bytes = match block.take() {
                 Some((at, bytes)) if at == offset => bytes,
-                _ => {
-                    *value_bytes += u64::from(entry.block.len);
-                    self.read(&loaded.file, offset, u64::from(entry.block.len), "value block")?
-                }
+                _ => self.read(&loaded.file, offset, u64::from(entry.block.len), "value block")?,
             };
             let start = entry.start as usize;
             let encoding = bytes

@@ -1,10 +1,8 @@
-//! An open segment: the footer and the tops in memory, the label index on top of them.
+//! An open segment: the footer and the tops in memory, and checked reads of everything else.
 //!
 //! Called by the read path and by merges. Opening checks that the file exists with the right size;
 //! the footer is read at first use and must be the one that the manifest means.
 
-use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,10 +12,10 @@ use super::chunk_index::{self, ChunkBlock};
 use super::footer::{self, Footer, Section, SectionTag};
 use super::time_table::{self, TimeBlock};
 use crate::error::{Error, Result};
-use crate::index::{BlockRef, BlockSource, Index, verify_block};
+use crate::index::Index;
 use crate::sys::checksum::crc32c;
 use crate::sys::{Bytes, ReadFile, ReadMode, Vfs};
-use crate::types::{DecodeError, FileName, Labels, Matcher, SegmentMeta, Timestamp};
+use crate::types::{DecodeError, FileName, SegmentMeta, Timestamp};
 
 /// A segment that is open for reading. Shared by all readers.
 #[derive(Debug)]
@@ -27,7 +25,7 @@ pub struct Segment {
     uuid: [u8; 16],
     meta: SegmentMeta,
     mode: ReadMode,
-    cache: Arc<BlockCache>,
+    pub(super) cache: Arc<BlockCache>,
     loaded: OnceLock<Loaded>,
     /// Held while loading, so that it happens once.
     loading: Mutex<()>,
@@ -145,65 +143,6 @@ impl Segment {
     #[must_use]
     pub fn twin_reads(&self) -> u64 {
         self.twin_reads.load(Ordering::Relaxed)
-    }
-
-    /// The sorted ordinals of the series that all `matchers` match.
-    ///
-    /// # Errors
-    /// [`Error::Io`], or [`Error::Corrupt`] naming the damaged part.
-    pub fn select(&self, matchers: &[Matcher]) -> Result<Vec<u32>> {
-        self.with_index(|index, source| index.select(source, matchers))
-    }
-
-    /// Hands the labels of each of `ordinals`, which rise strictly, to `visit` until it breaks.
-    ///
-    /// # Errors
-    /// As [`select`](Self::select).
-    pub fn labels(
-        &self,
-        ordinals: &[u32],
-        visit: impl FnMut(u32, Labels) -> ControlFlow<()>,
-    ) -> Result<()> {
-        self.with_index(|index, source| index.labels(source, ordinals, visit))
-    }
-
-    /// The label names of the series `among`, which rise strictly, or of all.
-    ///
-    /// # Errors
-    /// As [`select`](Self::select).
-    pub fn label_names(&self, among: Option<&[u32]>) -> Result<BTreeSet<String>> {
-        self.with_index(|index, source| index.label_names(source, among))
-    }
-
-    /// The first `limit` values, in order, of the label `name` among the series `among`, which rise
-    /// strictly, or among all.
-    ///
-    /// # Errors
-    /// As [`select`](Self::select).
-    pub fn label_values(
-        &self,
-        name: &str,
-        among: Option<&[u32]>,
-        limit: usize,
-    ) -> Result<Vec<String>> {
-        self.with_index(|index, source| index.label_values(source, name, among, limit))
-    }
-
-    fn with_index<T>(
-        &self,
-        ask: impl FnOnce(&Index, &LabelBlocks<'_>) -> Result<T, LabelFault>,
-    ) -> Result<T> {
-        let loaded = self.loaded()?;
-        ask(&loaded.index, &LabelBlocks { segment: self, loaded })
-            .map_err(|fault| self.label_error(loaded, fault))
-    }
-
-    pub(super) fn label_error(&self, loaded: &Loaded, fault: LabelFault) -> Error {
-        let offset = loaded.footer.section(SectionTag::LabelBlocks).offset;
-        match fault {
-            LabelFault::Damaged(e) => self.damaged("label blocks", offset, e),
-            LabelFault::Other(e) => e,
-        }
     }
 
     /// The same file with another cache, and nothing loaded yet.
@@ -368,50 +307,5 @@ impl Segment {
         let bytes = self.read(&loaded.file, offset, u64::from(block.len), "timestamp block")?;
         block.verify(&bytes).map_err(|e| self.damaged("timestamp block", offset, e))?;
         Ok(bytes.to_vec().into())
-    }
-}
-
-/// The label blocks of a segment, through the cache.
-pub(super) struct LabelBlocks<'a> {
-    pub(super) segment: &'a Segment,
-    pub(super) loaded: &'a Loaded,
-}
-
-impl LabelBlocks<'_> {
-    /// Where a block is in the file.
-    pub(super) fn offset(&self, place: BlockRef) -> u64 {
-        self.loaded.footer.section(SectionTag::LabelBlocks).offset + place.offset
-    }
-}
-
-/// Why the index could not answer: its bytes are damaged, or the file layer says why.
-pub(super) enum LabelFault {
-    Damaged(DecodeError),
-    Other(Error),
-}
-
-impl From<DecodeError> for LabelFault {
-    fn from(e: DecodeError) -> Self {
-        Self::Damaged(e)
-    }
-}
-
-impl BlockSource for LabelBlocks<'_> {
-    type Error = LabelFault;
-
-    fn block(&self, place: BlockRef) -> Result<Arc<[u8]>, LabelFault> {
-        let Self { segment, loaded } = *self;
-        let section = loaded.footer.section(SectionTag::LabelBlocks);
-        let len = u64::from(place.len);
-        if place.offset.checked_add(len).is_none_or(|end| end > section.len) {
-            return Err(LabelFault::Damaged(DecodeError::Invalid("place of a label block")));
-        }
-        let offset = self.offset(place);
-        let load = || {
-            let bytes = segment.read(&loaded.file, offset, len, "label block")?;
-            verify_block(&bytes).map_err(|e| segment.damaged("label block", offset, e))?;
-            Ok(bytes.to_vec().into())
-        };
-        segment.cache.get_or_load(segment.meta.file_number, offset, load).map_err(LabelFault::Other)
     }
 }

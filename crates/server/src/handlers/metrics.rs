@@ -51,7 +51,7 @@ impl Page {
 }
 
 fn store(page: &mut Page, stats: &Stats) -> fmt::Result {
-    page.gauge("siltstone_series_active", "Series in the registry.", stats.series)?;
+    page.gauge("siltstone_series_active", "Series in the registry.", stats.active_series)?;
     page.gauge("siltstone_samples", "Samples in segments and memtables.", stats.samples)?;
     page.gauge("siltstone_segments", "Live segments.", stats.segments)?;
     page.head("siltstone_disk_bytes", "gauge", "Bytes on disk by kind.")?;
@@ -63,6 +63,7 @@ fn store(page: &mut Page, stats: &Stats) -> fmt::Result {
         ("other_segment", bytes.other_segment),
         ("manifest", bytes.manifest),
         ("wal", bytes.wal),
+        ("quarantine", bytes.quarantine),
     ] {
         writeln!(page.0, "siltstone_disk_bytes{{kind=\"{kind}\"}} {bytes}")?;
     }
@@ -80,14 +81,13 @@ fn store(page: &mut Page, stats: &Stats) -> fmt::Result {
     writeln!(page.0, "siltstone_wal_unsynced_seconds {}", stats.wal_unsynced_ms as f64 / 1000.0)?;
     page.gauge("siltstone_last_seq", "The seq of the last batch.", stats.last_seq)?;
     page.gauge("siltstone_durable_seq", "The last durable seq.", stats.durable_seq)?;
-    page.counter("siltstone_rows_written_total", "Samples written.", stats.rows_written)?;
+    page.counter("siltstone_samples_written_total", "Samples written.", stats.samples_written)?;
     page.counter("siltstone_batches_written_total", "Batches written.", stats.batches_written)?;
-    page.counter("siltstone_series_created_total", "Series made active.", stats.series_created)?;
     page.counter("siltstone_flushes_total", "Memtables flushed.", stats.flushes)?;
     let failures = stats.flush_failures;
     page.counter("siltstone_flush_failures_total", "Flushes that failed.", failures)?;
     page.counter("siltstone_corruption_total", "Damaged units met.", stats.corruption)?;
-    page.counter("siltstone_superseded_total", "Samples overwritten.", stats.superseded)?;
+    page.counter("siltstone_superseded_total", "Samples overwritten.", stats.samples_superseded)?;
     page.counter("siltstone_stalls_total", "Writes held back.", stats.stalls)
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
-use siltstone::{ReadOnlyDb, Stats};
+use siltstone::{QueryOptions, ReadOnlyDb, Stats, TimeRange};
 
 use crate::failure::Result;
 use crate::store_flags::{DataFlag, read_only};
@@ -30,16 +30,19 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result {
     let db = ReadOnlyDb::open(&args.data.data, read_only())?;
     let stats = db.stats();
+    let unlimited = QueryOptions { bytes_max: u64::MAX, ..QueryOptions::default() };
+    let all = db.snapshot().series(&[], TimeRange::ALL, &unlimited, usize::MAX)?;
+    let series = all.len() as u64;
     if args.json {
-        output::print_json(&as_json(&stats, db.ticks_per_second()))?;
+        output::print_json(&as_json(&stats, series, db.ticks_per_second()))?;
     } else {
-        output::print(&as_text(&stats))?;
+        output::print(&as_text(&stats, series))?;
     }
     Ok(output::report_findings(db.open_report()))
 }
 
 /// Bytes on disk by kind.
-fn kinds(stats: &Stats) -> [(&'static str, u64); 6] {
+fn kinds(stats: &Stats) -> [(&'static str, u64); 7] {
     let bytes = &stats.bytes_by_kind;
     [
         ("values", bytes.values),
@@ -48,14 +51,15 @@ fn kinds(stats: &Stats) -> [(&'static str, u64); 6] {
         ("other_segment", bytes.other_segment),
         ("manifest", bytes.manifest),
         ("wal", bytes.wal),
+        ("quarantine", bytes.quarantine),
     ]
 }
 
-fn as_json(stats: &Stats, ticks_per_second: u64) -> Value {
+fn as_json(stats: &Stats, series: u64, ticks_per_second: u64) -> Value {
     let by_kind: serde_json::Map<String, Value> =
         kinds(stats).into_iter().map(|(kind, bytes)| (kind.to_owned(), bytes.into())).collect();
     json!({
-        "series": stats.series,
+        "series": series,
         "samples": stats.samples,
         "segments": stats.segments,
         "bytes": kinds(stats).iter().map(|(_, bytes)| bytes).sum::<u64>(),
@@ -65,7 +69,7 @@ fn as_json(stats: &Stats, ticks_per_second: u64) -> Value {
     })
 }
 
-fn as_text(stats: &Stats) -> String {
+fn as_text(stats: &Stats, series: u64) -> String {
     let total: u64 = kinds(stats).iter().map(|(_, bytes)| bytes).sum();
     let share = |bytes: u64| format!("{:.3}", bytes as f64 / stats.samples.max(1) as f64);
     let mut table = Table::new(&[
@@ -79,7 +83,7 @@ fn as_text(stats: &Stats) -> String {
     }
     format!(
         "series    {}\nsamples   {}\nsegments  {}\n\n{}",
-        units::grouped(stats.series),
+        units::grouped(series),
         units::grouped(stats.samples),
         units::grouped(stats.segments),
         table.render()

@@ -1,0 +1,157 @@
+//! Every byte of a store, for the `verify` command: manifest, segments, log.
+//!
+//! Writes nothing and takes no lock. It goes on behind damage; what it cannot look at at all is an
+//! error.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::options::Options;
+use super::replay::{Replay, wal_numbers};
+use super::report::{Finding, OpenReport};
+use crate::error::{Error, Result};
+use crate::manifest;
+use crate::segment::{self, BlockCache, Segment};
+use crate::types::{FileName, SegmentMeta};
+
+/// Blocks of a segment's index that are kept while it is verified, in bytes.
+const CACHE_BYTES: usize = 8 << 20;
+/// Lost series that one finding names.
+const NAMED_MAX: usize = 5;
+
+/// What [`verify`] looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Bytes checked.
+    pub bytes: u64,
+    /// Segments checked.
+    pub segments: u64,
+    /// Samples decoded in them.
+    pub samples: u64,
+    /// Batches of the log.
+    pub batches: u64,
+    /// Damaged places reported.
+    pub findings: u64,
+}
+
+/// Checks every byte of the store in `dir` against its checksums and every number against what it
+/// counts. `progress` is called with bytes done and bytes in all, `finding` with each damaged place.
+/// Of the options, the file system counts. Works on a store that another process has open.
+///
+/// # Errors
+/// What keeps it from looking: [`Error::NotAStore`], [`Error::UnsupportedVersion`], I/O errors. A
+/// damaged manifest is a finding, and then the segments are not known.
+pub fn verify(
+    dir: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(u64, u64),
+    finding: &mut dyn FnMut(&Finding),
+) -> Result<VerifyReport> {
+    let vfs = &options.vfs;
+    let loaded = match manifest::load(&**vfs, dir) {
+        Ok(loaded) => loaded,
+        Err(error @ Error::Corrupt { .. }) => {
+            finding(&Finding::of(dir, &error));
+            return Ok(VerifyReport { findings: 1, ..VerifyReport::default() });
+        }
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::NotAStore { path: dir.into(), found: "no CURRENT".into() });
+        }
+        Err(error) => return Err(error),
+    };
+    let mut run = Run { dir, options, report: VerifyReport::default(), finding };
+    let wal = wal_bytes(dir, options)?;
+    let total = loaded.version.segments().iter().map(|meta| meta.file_bytes).sum::<u64>() + wal;
+    for meta in loaded.version.segments() {
+        progress(run.report.bytes, total);
+        run.segment(loaded.uuid, meta)?;
+    }
+    progress(run.report.bytes, total);
+    run.log(&loaded)?;
+    run.report.bytes += wal;
+    progress(total, total);
+    Ok(run.report)
+}
+
+fn wal_bytes(dir: &Path, options: &Options) -> Result<u64> {
+    let numbers = wal_numbers(&*options.vfs, dir)?;
+    let bytes = |n| options.vfs.file_len(&dir.join(FileName::Wal(n).to_string())).unwrap_or(0);
+    Ok(numbers.into_iter().map(bytes).sum())
+}
+
+struct Run<'a> {
+    dir: &'a Path,
+    options: &'a Options,
+    report: VerifyReport,
+    finding: &'a mut dyn FnMut(&Finding),
+}
+
+impl Run<'_> {
+    fn found(&mut self, found: &Finding) {
+        self.report.findings += 1;
+        (self.finding)(found);
+    }
+
+    fn segment(&mut self, uuid: [u8; 16], meta: &SegmentMeta) -> Result<()> {
+        let path = self.dir.join(FileName::Segment(meta.file_number).to_string());
+        let cache = Arc::new(BlockCache::new(CACHE_BYTES));
+        let mode = self.options.read_mode;
+        let opened = Segment::open(&self.options.vfs, self.dir, uuid, meta, mode, cache);
+        let mut damaged = Vec::new();
+        let verified =
+            opened.and_then(|segment| segment.verify(&mut |found| damaged.push(describe(&found))));
+        for message in damaged {
+            self.found(&Finding::new(&path, message));
+        }
+        match verified {
+            Ok(verified) => self.report.samples += verified.samples,
+            Err(error @ Error::UnsupportedVersion { .. }) => return Err(error),
+            Err(error) => self.found(&Finding::of(&path, &error)),
+        }
+        self.report.segments += 1;
+        self.report.bytes += meta.file_bytes;
+        Ok(())
+    }
+
+    fn log(&mut self, loaded: &manifest::Loaded) -> Result<()> {
+        let mut report = OpenReport::default();
+        let replay = Replay {
+            vfs: &*self.options.vfs,
+            dir: self.dir,
+            uuid: loaded.uuid,
+            covered: loaded.version.wal_covered(),
+            memtable_bytes_max: self.options.memtable_bytes_max(),
+        };
+        match replay.run(&mut report, |_| Ok(())) {
+            Ok(_) => {}
+            // The owner flushed meanwhile: what the file held is in a segment.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        self.report.batches = report.recovered_batches;
+        for found in &report.findings {
+            self.found(found);
+        }
+        Ok(())
+    }
+}
+
+/// The finding in words: what is damaged and which samples that costs.
+fn describe(found: &segment::Finding) -> String {
+    let mut text = found.error.to_string();
+    if found.has_twin {
+        text.push_str("; a second copy serves, nothing is lost");
+    }
+    for lost in found.lost.iter().take(NAMED_MAX) {
+        let series = match &lost.labels {
+            Some(labels) => labels.to_string(),
+            None => format!("series {} of the segment", lost.ordinal),
+        };
+        text.push_str(&format!("; lost: {series} from {} to {}", lost.first, lost.last));
+    }
+    if found.lost.len() > NAMED_MAX {
+        text.push_str(&format!("; and {} more series", found.lost.len() - NAMED_MAX));
+    }
+    text
+}
