@@ -27,6 +27,6 @@ pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{EncodedLabels, SeriesHandle};
 pub use sys::{Clock, ReadMode, SystemClock};
 pub use types::{
-    Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SegmentMeta, SeriesId,
-    TimeRange, Timestamp,
+    Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SegmentMeta,
+    SeriesId, TimeRange, Timestamp,
 };

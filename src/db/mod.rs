@@ -281,5 +281,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.core.wake.stop();
         self.join();
+        // Snapshots that are kept read on; they are no reason to keep others out.
+        self.core.unlock();
     }
 }

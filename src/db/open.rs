@@ -17,6 +17,7 @@ use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
 use crate::sys::{Executor, LockGuard, SyncPoint, Vfs, random_bytes};
 use crate::types::{FileName, TEMPORARY_SUFFIX};
+use crate::wal::Predecessor;
 
 /// Ticks per second of a store that is created without saying.
 const TICKS_PER_SECOND: u64 = 1000;
@@ -61,15 +62,19 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
     Ok(Core::new(parts))
 }
 
-/// Makes the directory, durable with its name.
+/// Makes the directory, durable with its name and the names of its parents, some of which may be as
+/// new as itself.
 fn prepare_directory(vfs: &dyn Vfs, dir: &Path, options: &Options) -> Result<()> {
     if !options.create {
         return Err(Error::NotAStore { path: dir.to_path_buf(), found: "no CURRENT".into() });
     }
     vfs.create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
-    if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
-        let synced = vfs.sync_dir(parent, SyncPoint::StoreDirectory);
-        synced.map_err(|e| Error::io("sync directory", parent, e))?;
+    for parent in dir.ancestors().skip(1) {
+        match vfs.sync_dir(parent, SyncPoint::StoreDirectory) {
+            // Who may not open a directory has not made one in it.
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => break,
+            synced => synced.map_err(|e| Error::io("sync directory", parent, e))?,
+        }
     }
     Ok(())
 }
@@ -174,9 +179,38 @@ impl Opening<'_> {
                 }
                 Err(error) => return Err(error),
             }
+        } else if !self.cover_empty_logs(recovered.last_seq)? {
+            return Ok(recovered);
         }
         self.remove_logs(&recovered)?;
+        // A log without batches is not covered by any edit; its successor would report it missing.
+        if recovered.predecessor.file_number >= self.manifest.version().wal_covered().file_number {
+            recovered.predecessor = Predecessor::default();
+        }
         Ok(recovered)
+    }
+
+    /// Covers log files without samples in the manifest, so that their removal, which a crash may
+    /// cut short or undo in part, never looks like a loss. Whether they may be removed.
+    fn cover_empty_logs(&mut self, last_seq: u64) -> Result<bool> {
+        if wal_numbers(&**self.vfs(), self.dir)?.is_empty() {
+            return Ok(false);
+        }
+        let seq = last_seq.max(self.manifest.version().last_seq());
+        let edit = VersionEdit {
+            wal_covered: Some(WalCovered { file_number: self.next_file_number, seq }),
+            next_file_number: Some(self.next_file_number),
+            last_seq: Some(seq),
+            ..VersionEdit::default()
+        };
+        match self.manifest.append(&edit) {
+            Ok(_) => Ok(true),
+            Err(error @ (Error::DiskFull { .. } | Error::Io { .. })) => {
+                tracing::warn!(%error, "empty log files stay");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes a recovered memtable to a segment and covers it in the manifest.

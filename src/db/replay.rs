@@ -76,11 +76,17 @@ impl Replay<'_> {
                     generation += 1;
                     state.memtable = Arc::new(Memtable::new(generation));
                 }
-                let applied = self.apply(&batch, &mut refs, &state, report);
-                if let Err(source) = applied {
-                    let error = Error::decode(&path, "batch", batch.offset, source);
-                    report.findings.push(Finding::of(&path, &error));
-                    state.damaged.push(number);
+                match refs.read(&batch, &state.registry) {
+                    Ok(view) if refs.know(&view) || !refs.lost_to_a_tear(&reader)? => {
+                        self.apply(&view, batch.seq, &refs, &state, report);
+                    }
+                    // A frame before it, unsynced like itself, did not survive: all or nothing.
+                    Ok(_) => report.torn_bytes += batch.payload.len() as u64,
+                    Err(source) => {
+                        let error = Error::decode(&path, "batch", batch.offset, source);
+                        report.findings.push(Finding::of(&path, &error));
+                        state.damaged.push(number);
+                    }
                 }
                 state.last_seq = state.last_seq.max(batch.seq);
             }
@@ -163,18 +169,17 @@ impl Replay<'_> {
         report.findings.push(Finding::new(path, message));
     }
 
-    /// Applies one batch: its definitions always, its rows unless they are covered.
+    /// Applies the rows of one batch, unless they are covered.
     fn apply(
         &self,
-        batch: &Batch,
-        refs: &mut Refs,
+        view: &BatchView<'_>,
+        seq: u64,
+        refs: &Refs,
         state: &Recovered,
         report: &mut OpenReport,
-    ) -> Result<(), DecodeError> {
-        let view = BatchView::decode(&batch.payload)?;
-        refs.define(&view, batch.offset, &state.registry)?;
-        if batch.seq <= self.covered.seq {
-            return Ok(());
+    ) {
+        if seq <= self.covered.seq {
+            return;
         }
         let mut lost = 0;
         let runs =
@@ -183,12 +188,11 @@ impl Replay<'_> {
             lost += u64::from(slot.is_none());
             Some((slot?, timestamp, bits))
         });
-        state.memtable.append(rows, batch.seq);
+        state.memtable.append(rows, seq);
         state.memtable.publish();
         report.recovered_batches += 1;
         report.recovered_rows += view.rows() as u64 - lost;
         report.lost_rows += lost;
-        Ok(())
     }
 
     fn note_file(&self, report: &mut OpenReport, path: &Path, file: &FileReport) {
@@ -227,11 +231,37 @@ pub(super) fn wal_numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
 struct Refs {
     /// The slot of each ref; `None` where the definition was lost.
     slots: Vec<Option<u32>>,
+    /// Whether those that are missing were lost to a torn write; found out when asked.
+    torn: Option<bool>,
 }
 
 impl Refs {
     fn slot(&self, series_ref: u32) -> Option<u32> {
         self.slots.get(series_ref as usize).copied().flatten()
+    }
+
+    /// Decodes a batch and takes in its definitions.
+    fn read<'a>(
+        &mut self,
+        batch: &'a Batch,
+        registry: &Registry,
+    ) -> Result<BatchView<'a>, DecodeError> {
+        let view = BatchView::decode(&batch.payload)?;
+        self.define(&view, batch.offset, registry)?;
+        Ok(view)
+    }
+
+    /// Whether every series of a batch is known.
+    fn know(&self, view: &BatchView<'_>) -> bool {
+        view.runs().all(|(series_ref, _)| self.slot(series_ref).is_some())
+    }
+
+    /// Whether the file so far lacks frames because a crash tore them, not because of damage.
+    fn lost_to_a_tear(&mut self, reader: &WalReader) -> Result<bool> {
+        if self.torn.is_none() {
+            self.torn = Some(reader.damage_is_torn()?);
+        }
+        Ok(self.torn == Some(true))
     }
 
     fn define(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cursor::{Columns, Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource};
 use crate::error::{Error, Result};
-use crate::segment::{self, ChunkEntry, ChunkReader, Segment};
+use crate::segment::{ChunkEntry, ChunkReader, Segment};
 use crate::types::{Matcher, TimeRange, Timestamp};
 
 /// Series in a block of the list.
@@ -42,7 +42,6 @@ impl SeriesSource for Segment {
             wanted: Vec::new(),
             left: 0..0,
             damage: None,
-            chunk: segment::Columns::default(),
         })
     }
 
@@ -108,42 +107,47 @@ struct SegmentCursor {
     left: Range<usize>,
     /// Part of the opened series' index is damaged; not reported yet.
     damage: Option<Error>,
-    chunk: segment::Columns,
 }
 
 impl SegmentCursor {
     /// Finds the chunks of `key`, and those of the next series if they are likely to be wanted.
     fn find(&mut self, key: u32) -> Result<()> {
         let in_order = self.covered.end == key;
-        let series = if in_order { ENTRIES_AHEAD as u32 } else { 1 };
+        // What is damaged further on is left to the series that it belongs to.
+        if in_order && self.find_among(key, ENTRIES_AHEAD as u32).is_ok() {
+            return Ok(());
+        }
+        let found = self.find_among(key, 1);
+        if found.is_err() {
+            // Found, and reported, again whenever it is opened.
+            self.covered = key..key;
+        }
+        found
+    }
+
+    /// Finds the chunks of `key` and, while there are few of them, of the series behind it, `series`
+    /// in all. After an error the chunks of `key` that can be found are there.
+    fn find_among(&mut self, key: u32, series: u32) -> Result<()> {
         let end = key.saturating_add(series).min(self.segment.meta().series);
-        self.covered = key..key;
+        self.covered = key..end;
         self.entries.clear();
         self.wanted.clear();
         self.wanted.extend(key..end);
-        let mut until = end;
+        let mut damage = Ok(());
         for entry in self.segment.chunks(&self.wanted, self.range.clone())? {
-            let last = self.entries.last().map_or(key, ChunkEntry::ordinal);
             match entry {
-                Ok(entry) if entry.ordinal() > last && self.entries.len() >= ENTRIES_AHEAD => {
-                    until = entry.ordinal();
-                    break;
+                Ok(entry) => {
+                    let is_new = self.entries.last().is_some_and(|e| e.ordinal() < entry.ordinal());
+                    if is_new && self.entries.len() >= ENTRIES_AHEAD {
+                        self.covered.end = entry.ordinal();
+                        break;
+                    }
+                    self.entries.push(entry);
                 }
-                Ok(entry) => self.entries.push(entry),
-                Err(e) if last == key => {
-                    self.damage.get_or_insert(e);
-                }
-                Err(_) => {
-                    // Part of `last` may be lost with it: it is found again when it is opened.
-                    self.entries.truncate(self.entries.partition_point(|e| e.ordinal() < last));
-                    until = last;
-                    break;
-                }
+                Err(e) => damage = damage.and(Err(e)),
             }
         }
-        // What is damaged is found, and reported, again whenever it is opened.
-        self.covered = key..if self.damage.is_some() { key } else { until };
-        Ok(())
+        damage
     }
 }
 
@@ -152,7 +156,7 @@ impl SeriesCursor for SegmentCursor {
         self.left = 0..0;
         self.damage = None;
         if !self.covered.contains(&key) {
-            self.find(key)?;
+            self.damage = self.find(key).err();
         }
         let first = self.entries.partition_point(|entry| entry.ordinal() < key);
         let count = self.entries[first..].partition_point(|entry| entry.ordinal() == key);
@@ -173,9 +177,9 @@ impl SeriesCursor for SegmentCursor {
             return Err(e);
         }
         let Some(at) = self.left.next() else { return Ok(0) };
-        self.reader.read(&self.entries[at], &mut self.chunk)?;
-        columns.timestamps.extend_from_slice(&self.chunk.timestamps);
-        columns.values.f64_mut().extend_from_slice(&self.chunk.values);
-        Ok(self.chunk.timestamps.len())
+        let chunk = &self.entries[at];
+        let Columns { timestamps, values } = columns;
+        self.reader.append(chunk, timestamps, values.f64_mut())?;
+        Ok(chunk.rows() as usize)
     }
 }

@@ -496,7 +496,8 @@ fn a_description_adds_up_to_the_file() {
     assert_eq!(sum, meta.file_bytes);
     let shares = described.encodings.values();
     assert_eq!(shares.clone().map(|share| share.samples).sum::<u64>(), meta.samples);
-    assert_eq!(shares.map(|share| share.bytes).sum::<u64>(), bytes.values);
+    let padding = bytes.values - shares.map(|share| share.bytes).sum::<u64>();
+    assert!(padding < 64 * described.sections.len() as u64, "{padding} bytes are not values");
     assert_eq!(described.sections.len(), 7);
     // Three grids with a gap each, three columns of their own, the ends of time; the rest shared.
     assert_eq!(described.timestamp_columns, 5);

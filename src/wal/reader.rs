@@ -60,7 +60,7 @@ pub struct FileReport {
 }
 
 /// Reads a file from its start to its end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WalReader {
     file: Arc<dyn ReadFile>,
     path: PathBuf,
@@ -255,6 +255,16 @@ impl WalReader {
         }
         let start = (offset - self.window_offset) as usize;
         Ok(Some(self.window.slice(start..start + len as usize)))
+    }
+
+    /// Whether everything damaged so far is a torn write, which the rest of the file decides.
+    ///
+    /// # Errors
+    /// As [`Self::next_batch`].
+    pub fn damage_is_torn(&self) -> Result<bool> {
+        let mut ahead = self.clone();
+        while ahead.next_batch()?.is_some() {}
+        Ok(ahead.report().corruption.is_empty())
     }
 
     /// Tells corruption from torn writes; call when [`Self::next_batch`] has answered `None`.

@@ -27,6 +27,9 @@ use crate::timed_io::{TimedIo, Timeouts};
 /// Pause after the system refused a connection, for want of file handles say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Least bytes that are buffered for a connection, whatever the limit of headers.
+const BUFFER_BYTES_MIN: usize = 8 << 10;
+
 /// Serves `db` on `listener` until `shutdown` is ready, then closes it.
 ///
 /// # Errors
@@ -106,7 +109,8 @@ fn connection(
         // The socket keeps the time for headers; see `timed_io`.
         .header_read_timeout(None)
         .max_headers(config.headers_max)
-        .max_buf_size(config.header_bytes_max.max(8192))
+        .max_header_size(config.header_bytes_max)
+        .max_buf_size(config.header_bytes_max.max(BUFFER_BYTES_MIN))
         .half_close(false);
     let open = OpenConnection::new(&app);
     let service = service_fn(move |request| {

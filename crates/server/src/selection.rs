@@ -75,3 +75,17 @@ impl Selection {
         })
     }
 }
+
+/// The limits of an export, which may be as long as the store: its memory is bounded by what the
+/// visitor keeps, its time by whoever reads.
+#[must_use]
+pub fn unlimited() -> QueryOptions {
+    let lift = |mut options: QueryOptions| {
+        options.samples_max = u64::MAX;
+        options.series_max = u64::MAX;
+        options.bytes_max = u64::MAX;
+        options.timeout = None;
+        options
+    };
+    lift(QueryOptions::default())
+}

@@ -11,9 +11,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -25,43 +24,71 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Most bytes read that nobody wants, when closing.
 const LINGER_BYTES_MAX: usize = 16 << 20;
 
-/// What the client is expected to do. Shared by the socket and the requests on it.
-#[derive(Debug, Clone)]
-pub(crate) struct Phase(Arc<AtomicU32>);
+/// What the client is expected to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// To send the headers of a request.
+    Headers,
+    /// To do as it likes, between requests.
+    Idle,
+    /// To wait for the answer, or to send a body, whose reader keeps the time.
+    Busy,
+}
 
-/// The kinds of a phase, in the low bits; the rest counts changes, so that a phase entered anew is
-/// told from the same one going on.
-const HEADERS: u32 = 0;
-const IDLE: u32 = 1;
-const BUSY: u32 = 2;
-const KIND_BITS: u32 = 2;
+/// What the client of a connection is expected to do; shared by the socket and the requests on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Phase(Arc<Mutex<PhaseState>>);
+
+#[derive(Debug)]
+struct PhaseState {
+    kind: Kind,
+    /// Counts changes, so that a phase entered anew is told from the same one going on.
+    changes: u64,
+    /// The connection, which waits for bytes and will not look at its deadline again before they
+    /// come: it is woken to start the time for idling.
+    reader: Option<Waker>,
+}
+
+impl PhaseState {
+    /// Remembers who reads.
+    fn wait(&mut self, cx: &Context<'_>) {
+        if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+            self.reader = Some(cx.waker().clone());
+        }
+    }
+}
 
 impl Phase {
     fn new() -> Self {
-        Self(Arc::new(AtomicU32::new(HEADERS)))
+        let state = PhaseState { kind: Kind::Headers, changes: 0, reader: None };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// A request has arrived and is being handled.
     pub(crate) fn busy(&self) {
-        self.enter(BUSY);
+        self.enter(Kind::Busy);
     }
 
     /// The response has been handed over.
     pub(crate) fn idle(&self) {
-        self.enter(IDLE);
+        self.enter(Kind::Idle);
     }
 
-    fn enter(&self, kind: u32) {
-        let next = |old: u32| Some(((old >> KIND_BITS).wrapping_add(1) << KIND_BITS) | kind);
-        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+    fn enter(&self, kind: Kind) {
+        let mut state = self.lock();
+        state.kind = kind;
+        state.changes += 1;
+        // Other phases begin inside the connection's own task.
+        let reader = if kind == Kind::Idle { state.reader.take() } else { None };
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 
-    fn load(&self) -> u32 {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn kind(phase: u32) -> u32 {
-        phase & ((1 << KIND_BITS) - 1)
+    fn lock(&self) -> MutexGuard<'_, PhaseState> {
+        // Nothing can panic while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,7 +107,7 @@ pub(crate) struct TimedIo {
     timeouts: Timeouts,
     phase: Phase,
     /// The phase that `read_deadline` belongs to.
-    armed: Option<u32>,
+    armed: Option<u64>,
     read_deadline: Pin<Box<Sleep>>,
     /// Set while a write waits for the client.
     write_waits: bool,
@@ -110,14 +137,17 @@ impl TimedIo {
 
     /// Ready with an error when the phase has lasted too long.
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let phase = self.phase.load();
-        let allowed = match Phase::kind(phase) {
-            HEADERS => self.timeouts.headers,
-            IDLE => self.timeouts.idle,
-            _ => return Poll::Pending,
+        let mut state = self.phase.lock();
+        state.wait(cx);
+        let allowed = match state.kind {
+            Kind::Headers => self.timeouts.headers,
+            Kind::Idle => self.timeouts.idle,
+            Kind::Busy => return Poll::Pending,
         };
-        if self.armed != Some(phase) {
-            self.armed = Some(phase);
+        let changes = state.changes;
+        drop(state);
+        if self.armed != Some(changes) {
+            self.armed = Some(changes);
             self.read_deadline.as_mut().reset(Instant::now() + allowed);
         }
         ready!(self.read_deadline.as_mut().poll(cx));
@@ -173,8 +203,8 @@ impl AsyncRead for TimedIo {
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Pending => self.poll_read_deadline(cx).map(Err),
             Poll::Ready(result) => {
-                if buffer.filled().len() > before && Phase::kind(self.phase.load()) == IDLE {
-                    self.phase.enter(HEADERS);
+                if buffer.filled().len() > before && self.phase.lock().kind == Kind::Idle {
+                    self.phase.enter(Kind::Headers);
                 }
                 Poll::Ready(result)
             }

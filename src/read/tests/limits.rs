@@ -92,6 +92,23 @@ fn memory_is_limited_by_the_largest_series_and_not_by_what_is_decoded_ahead() {
 }
 
 #[test]
+fn what_is_decoded_ahead_makes_room_for_what_is_next() {
+    // The first series fits alone only; meanwhile other threads decode those behind it.
+    let rows = |n: usize| if n == 0 { 50_000 } else { 15_000 };
+    let writes: Vec<Write> =
+        (0..9).flat_map(|n| (0..rows(n)).map(move |t| (numbered(n), t, 1))).collect();
+    let (sources, _) = one(Prepared::new(&writes, 1, 10), &pool(4));
+    let options = QueryOptions { bytes_max: 50_000 * 16 + 100, ..QueryOptions::default() };
+    for _ in 0..20 {
+        let all = select(&sources, &[], TimeRange::ALL, &options).unwrap();
+        let found: Vec<(Labels, usize)> = all.into_iter().map(|(l, s)| (l, s.len())).collect();
+        let expected: Vec<(Labels, usize)> =
+            (0..9).map(|n| (numbered(n), rows(n) as usize)).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn a_scan_of_a_long_series_needs_little_memory() {
     let (sources, _) = one(prepared(3, 300_000, 8192), &Executor::Inline);
     let options = QueryOptions { bytes_max: 65_536 * 16 + 100, ..QueryOptions::default() };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
+use crate::cursor::{Columns, SeriesCursor};
 use crate::error::Error;
 use crate::read::Damage;
 use crate::segment::{BlockCache, Segment, SegmentInfo, SegmentWriter};
@@ -109,4 +110,46 @@ fn a_damaged_block_costs_its_own_samples_and_is_reported_with_its_place() {
         }
         quarry.disk.flip(&path, offset, 0x10).unwrap();
     }
+}
+
+/// What a cursor says about a series: its samples, or so many errors on the way.
+fn read_series(cursor: &mut dyn SeriesCursor, key: u32) -> (Vec<i64>, usize) {
+    let (mut columns, mut errors) = (Columns::default(), 0);
+    match cursor.open(key) {
+        Ok(Some(_)) => loop {
+            match cursor.append(&mut columns) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(_) => errors += 1,
+            }
+        },
+        Ok(None) => {}
+        Err(_) => errors += 1,
+    }
+    (columns.timestamps, errors)
+}
+
+#[test]
+fn what_a_cursor_read_before_changes_nothing() {
+    let mut quarry = Quarry::new();
+    let meta = *quarry.segment(&many_chunks(400), 1).meta();
+    let path = quarry.disk.files()[0].clone();
+    let mut damaged_ahead = 0;
+    for offset in (64..meta.file_bytes - u64::from(meta.footer_bytes)).step_by(1499) {
+        quarry.disk.flip(&path, offset, 0x10).unwrap();
+        quarry.cache = Arc::new(BlockCache::new(1 << 20));
+        let segment = quarry.open(&meta);
+        let cursor = || Arc::clone(&segment).cursor(0, TimeRange::new(0, 350));
+        let mut in_order = cursor();
+        for key in 0..meta.series {
+            let alone = read_series(cursor().as_mut(), key);
+            for again in 0..2 {
+                let shared = read_series(in_order.as_mut(), key);
+                assert!(shared == alone, "byte {offset}, series {key}, reading {again}");
+            }
+            damaged_ahead += usize::from(alone.1 > 0 && alone.0.is_empty());
+        }
+        quarry.disk.flip(&path, offset, 0x10).unwrap();
+    }
+    assert!(damaged_ahead > 0, "some series cannot be found");
 }

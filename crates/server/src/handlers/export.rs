@@ -3,13 +3,14 @@
 //! A long series takes several lines; a series selected by several `match[]` is sent once. The answer
 //! is as fast as the client takes it, and a client that goes away stops the scan.
 
-use siltstone::{Cancel, Error, QueryOptions};
+use siltstone::Error;
 
 use super::query::{Query, params};
 use crate::protocol::json_lines::write_line;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::router::Call;
+use crate::selection::unlimited;
 use crate::time::TimeScale;
 
 /// The media type that VictoriaMetrics gives it.
@@ -27,7 +28,9 @@ pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
     let db = app.db.clone();
     reply::stream(CONTENT_TYPE, move |sink, cancel| {
         let snapshot = db.snapshot()?;
-        let result = query.selection.scan(&snapshot, &unlimited(cancel), |labels, columns| {
+        let mut options = unlimited();
+        options.cancel = Some(cancel.clone());
+        let result = query.selection.scan(&snapshot, &options, |labels, columns| {
             write_line(labels.iter(), &columns.timestamps, columns.values.f64(), sink.buffer());
             sink.checkpoint()
         });
@@ -38,16 +41,4 @@ pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
         }
     })
     .await
-}
-
-/// An export may be as long as the store: memory is bounded by the stream, time by the client.
-fn unlimited(cancel: &Cancel) -> QueryOptions {
-    QueryOptions {
-        samples_max: u64::MAX,
-        series_max: u64::MAX,
-        bytes_max: u64::MAX,
-        timeout: None,
-        cancel: Some(cancel.clone()),
-        ..QueryOptions::default()
-    }
 }

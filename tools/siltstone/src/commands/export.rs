@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use clap::Args as ClapArgs;
-use siltstone::{QueryOptions, ReadOnlyDb};
+use siltstone::ReadOnlyDb;
 use siltstone_server::protocol::json_lines::write_line;
-use siltstone_server::selection::Selection;
+use siltstone_server::selection::{Selection, unlimited};
 use siltstone_server::time::{TimeScale, parse_time};
 
 use crate::failure::{Failure, Result};
@@ -81,14 +81,4 @@ fn write(db: &ReadOnlyDb, selection: &Selection) -> Result<()> {
     bar.finish_and_clear();
     written.map_err(|error| Failure::output(&error))?;
     Ok(scanned?)
-}
-
-/// An export is as long as what was asked for.
-fn unlimited() -> QueryOptions {
-    QueryOptions {
-        samples_max: u64::MAX,
-        series_max: u64::MAX,
-        bytes_max: u64::MAX,
-        ..QueryOptions::default()
-    }
 }

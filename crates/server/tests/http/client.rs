@@ -1,0 +1,120 @@
+//! A small HTTP/1.1 client that can also misbehave.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// An answer, with its body put together.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+}
+
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// The head of a request that closes the connection, with the length of its body.
+pub(crate) fn head(method: &str, path: &str, headers: &[(&str, &str)], len: usize) -> Vec<u8> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    if len > 0 {
+        head += &format!("Content-Length: {len}\r\n");
+    }
+    (head + "\r\n").into_bytes()
+}
+
+/// Sends a request on a connection of its own. A server that answers before it has read the body
+/// may stop reading: the answer counts.
+pub(crate) fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let mut stream = connect(address);
+    let mut bytes = head(method, path, headers, body.len());
+    bytes.extend_from_slice(body);
+    let sent = stream.write_all(&bytes);
+    let answer = read_answer(&mut stream);
+    answer.unwrap_or_else(|error| panic!("{method} {path}: {error}; sent: {sent:?}"))
+}
+
+pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
+    request(address, "GET", path, &[], b"")
+}
+
+/// Sends bytes as they are and reads what comes back until the end.
+pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = connect(address);
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+/// Reads one answer; the connection stays usable behind it.
+pub(crate) fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(read_byte(stream)?);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let mut answer = Answer { status, headers, body: Vec::new() };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        while read_chunk(stream, &mut answer.body)? {}
+    } else if let Some(len) = answer.header("content-length") {
+        answer.body.resize(len.parse().unwrap(), 0);
+        stream.read_exact(&mut answer.body)?;
+    }
+    Ok(answer)
+}
+
+fn read_byte(stream: &mut TcpStream) -> io::Result<u8> {
+    let mut byte = [0];
+    stream.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+/// False at the last chunk.
+fn read_chunk(stream: &mut TcpStream, body: &mut Vec<u8>) -> io::Result<bool> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        line.push(read_byte(stream)?);
+    }
+    let len = usize::from_str_radix(String::from_utf8(line).unwrap().trim(), 16).unwrap();
+    let start = body.len();
+    body.resize(start + len + 2, 0);
+    stream.read_exact(&mut body[start..])?;
+    body.truncate(start + len);
+    Ok(len > 0)
+}

@@ -1,0 +1,152 @@
+//! A server on a port of its own over a store in a temporary directory.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use siltstone::{Db, Options, Sample};
+use siltstone_server::protocol::{remote_write, snappy};
+use siltstone_server::{ServerConfig, serve};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::client::{Answer, get, request};
+
+/// Running until it is dropped, or stopped in order.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) db: Db,
+    runtime: Option<Runtime>,
+    stop: Option<oneshot::Sender<()>>,
+    served: Option<JoinHandle<siltstone::Result<()>>>,
+    _dir: TempDir,
+}
+
+pub(crate) fn server() -> Server {
+    Server::start(Options::default(), ServerConfig::default())
+}
+
+impl Server {
+    pub(crate) fn start(options: Options, config: ServerConfig) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path().join("store"), options).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = runtime.spawn(serve(db.clone(), listener, config, async {
+            let _ = stopped.await;
+        }));
+        Self {
+            address,
+            db,
+            runtime: Some(runtime),
+            stop: Some(stop),
+            served: Some(served),
+            _dir: dir,
+        }
+    }
+
+    /// Begins the shutdown.
+    pub(crate) fn signal(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+    }
+
+    /// Waits for the end after [`Server::signal`].
+    pub(crate) fn join(&mut self) -> siltstone::Result<()> {
+        let served = self.served.take().unwrap();
+        self.runtime.as_ref().unwrap().block_on(served).unwrap()
+    }
+
+    pub(crate) fn pause(&self, time: Duration) {
+        self.runtime.as_ref().unwrap().block_on(async { tokio::time::sleep(time).await });
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        get(self.address, path)
+    }
+
+    pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        request(self.address, "POST", path, headers, body)
+    }
+
+    /// Remote write of a protobuf body.
+    pub(crate) fn write(&self, protobuf: &[u8]) -> Answer {
+        let body = snappy::compress(protobuf).unwrap();
+        self.post("/api/v1/write", REMOTE_WRITE, &body)
+    }
+
+    /// All lines of an export, sorted: only the series of one selector come in an order.
+    pub(crate) fn export(&self, selector: &str) -> Vec<String> {
+        let answer = self.get(&format!("/api/v1/export?match[]={}", percent(selector)));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let mut lines: Vec<String> = answer.text().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    pub(crate) fn everything(&self) -> Vec<String> {
+        self.export("{__name__=~\".+\"}")
+    }
+
+    pub(crate) fn assert_healthy(&self) {
+        assert_eq!(self.get("/-/healthy").status, 200);
+        assert_eq!(self.write(&one("healthy", 1, 1.0)).status, 204);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+}
+
+/// The headers that Prometheus sends.
+pub(crate) const REMOTE_WRITE: &[(&str, &str)] = &[
+    ("Content-Encoding", "snappy"),
+    ("Content-Type", "application/x-protobuf"),
+    ("X-Prometheus-Remote-Write-Version", "0.1.0"),
+];
+
+/// A request with one sample of one series.
+pub(crate) fn one(name: &str, timestamp: i64, value: f64) -> Vec<u8> {
+    series(&[("__name__", name)], &[(timestamp, value)])
+}
+
+/// A series of a request; requests are their series one after the other.
+pub(crate) fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> Vec<u8> {
+    let samples: Vec<Sample> =
+        samples.iter().map(|&(timestamp, value)| Sample { timestamp, value }).collect();
+    let mut out = Vec::new();
+    remote_write::encode_series(labels.iter().copied(), &samples, &mut out);
+    out
+}
+
+/// A length-delimited field of a protobuf message.
+pub(crate) fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    assert!(content.len() < 128, "one byte of length");
+    let mut out = vec![number << 3 | 2, content.len() as u8];
+    out.extend_from_slice(content);
+    out
+}
+
+/// The line that an export writes for one sample.
+pub(crate) fn line(metric: &str, value: &str, timestamp: i64) -> String {
+    format!("{{\"metric\":{{{metric}}},\"values\":[\"{value}\"],\"timestamps\":[{timestamp}]}}")
+}
+
+/// Percent encoding of everything that is not a letter or digit.
+pub(crate) fn percent(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => char::from(b).to_string(),
+            b => format!("%{b:02X}"),
+        })
+        .collect()
+}

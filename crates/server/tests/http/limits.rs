@@ -1,0 +1,148 @@
+//! What is too large, too many or malformed before a handler sees it.
+
+use std::io::Write;
+
+use siltstone::Options;
+use siltstone_server::ServerConfig;
+
+use crate::client::{connect, get, raw, read_answer, request};
+use crate::harness::{Server, server};
+
+fn status_of(answer: &[u8]) -> u16 {
+    let text = String::from_utf8_lossy(answer);
+    text.split(' ').nth(1).unwrap_or_else(|| panic!("{text:?}")).parse().unwrap()
+}
+
+#[test]
+fn headers_are_limited() {
+    let server = server();
+    let long = "x".repeat(70 << 10);
+    let mut request = format!("GET /-/healthy HTTP/1.1\r\nHost: t\r\nX-Long: {long}\r\n\r\n");
+    assert_eq!(status_of(&raw(server.address, request.as_bytes())), 431);
+    request = "GET /-/healthy HTTP/1.1\r\nHost: t\r\n".to_owned();
+    (0..101).for_each(|i| request += &format!("x-{i}: 1\r\n"));
+    assert_eq!(status_of(&raw(server.address, (request + "\r\n").as_bytes())), 431);
+    let path = format!("/{}", "x".repeat(70 << 10));
+    let answer = raw(server.address, format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes());
+    assert!(matches!(status_of(&answer), 414 | 431));
+    server.assert_healthy();
+}
+
+#[test]
+fn garbage_is_refused() {
+    let server = server();
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not tls here\r\n\r\n"[..],
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let answer = raw(server.address, bytes);
+        assert!(answer.is_empty() || status_of(&answer) >= 400, "{bytes:?}");
+    }
+    // Two lengths: whoever stands before us might read another end of the body than we do.
+    let smuggled = b"POST /api/v1/import HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\
+        Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde";
+    assert_eq!(status_of(&raw(server.address, smuggled)), 400);
+    server.assert_healthy();
+}
+
+#[test]
+fn paths_do_not_climb() {
+    let server = server();
+    for path in [
+        "/../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/api/v1/../../metrics",
+        "/api/v1/label/..%2f..%2fetc/other",
+        "/prometheus/../metrics",
+        "/x%00y",
+    ] {
+        let answer = get(server.address, path);
+        assert!(matches!(answer.status, 400 | 404), "{path}: {}", answer.status);
+    }
+    // A label may have any name; it is only looked up.
+    let odd = get(server.address, "/api/v1/label/..%2F%00/values");
+    assert_eq!((odd.status, &odd.json()["data"]), (200, &serde_json::json!([])));
+}
+
+#[test]
+fn chunked_bodies_are_limited_as_they_arrive() {
+    let config = ServerConfig { body_bytes_max: 10_000, ..ServerConfig::default() };
+    let server = Server::start(Options::default(), config);
+    let mut stream = connect(server.address);
+    let head = "POST /api/v1/write HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let chunk = [b"1000\r\n".as_slice(), &[0; 4096], b"\r\n"].concat();
+    for _ in 0..100 {
+        if stream.write_all(&chunk).is_err() {
+            break;
+        }
+    }
+    assert_eq!(read_answer(&mut stream).unwrap().status, 413);
+}
+
+#[test]
+fn forms_are_limited() {
+    let server = server();
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let body = format!("match[]={}", "x".repeat(70 << 10));
+    let answer = server.post("/api/v1/series", &form, body.as_bytes());
+    assert_eq!(answer.status, 413);
+    let answer = server.post("/api/v1/series", &form, "a=1&".repeat(2000).as_bytes());
+    assert_eq!(answer.status, 400);
+}
+
+#[test]
+fn connections_beyond_the_limit_wait() {
+    let config = ServerConfig { connections_max: 2, ..ServerConfig::default() };
+    let server = Server::start(Options::default(), config);
+    let (first, second) = (connect(server.address), connect(server.address));
+    server.pause(std::time::Duration::from_millis(100));
+    let mut third = connect(server.address);
+    third.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+    third.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    assert!(read_answer(&mut third).is_err(), "no place yet");
+    drop(first);
+    third.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    assert_eq!(read_answer(&mut third).unwrap().status, 200);
+    drop(second);
+}
+
+#[test]
+fn one_connection_serves_many_requests() {
+    let server = server();
+    let mut stream = connect(server.address);
+    for _ in 0..3 {
+        stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        assert_eq!(read_answer(&mut stream).unwrap().status, 200);
+    }
+    // Pipelined.
+    stream.write_all(&b"GET /-/ready HTTP/1.1\r\nHost: t\r\n\r\n".repeat(3)).unwrap();
+    for _ in 0..3 {
+        assert_eq!(read_answer(&mut stream).unwrap().status, 200);
+    }
+}
+
+#[test]
+fn probes_answer_head() {
+    let server = server();
+    for path in ["/-/healthy", "/-/ready", "/prometheus/-/ready"] {
+        let mut stream = connect(server.address);
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        std::io::Read::read_to_end(&mut stream, &mut answer).unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n"), "{answer}");
+        let post = request_status(&server, "POST", path);
+        assert_eq!(post, (405, Some("GET, HEAD".to_owned())));
+    }
+    assert_eq!(server.get("/-/ready").text(), "Siltstone is Ready.\n");
+}
+
+fn request_status(server: &Server, method: &str, path: &str) -> (u16, Option<String>) {
+    let answer = request(server.address, method, path, &[], b"");
+    (answer.status, answer.header("allow").map(str::to_owned))
+}

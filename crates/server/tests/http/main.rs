@@ -1,0 +1,12 @@
+//! The server over real sockets: what clients send, and what must not harm it.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod client;
+mod deadlines;
+mod harness;
+mod import_export;
+mod lifecycle;
+mod limits;
+mod remote_write;
+mod series;

@@ -1,0 +1,29 @@
+//! Crash and fault tests of the store through its public API, on the simulated disk.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `workload` | a seeded script of what a program does to a store, and what it was promised |
+//! | `record` | the promises, and whether what a store holds can be explained by them |
+//! | `enumerate` | a crash at every operation, also of the recovery, by every policy |
+//! | `sync_points` | each sync ignored: the enumeration turns red, or the reason why not |
+//! | `faults` | errors of single operations, full disks, vanished files |
+//! | `findings` | what the others found, each as a small test |
+//! | `reader` | a read-only opener beside the writer |
+//!
+//! `SILTSTONE_CRASH_SEEDS` widens the enumeration from its one seed a policy.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod enumerate;
+mod faults;
+mod findings;
+mod reader;
+mod record;
+mod sync_points;
+mod workload;
+
+use siltstone::{Labels, Matcher, TimeRange}; // the oracle takes them from here
+
+#[expect(dead_code, reason = "shared with other tests, which use more of it")]
+#[path = "../support/oracle.rs"]
+mod oracle;

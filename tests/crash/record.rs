@@ -1,0 +1,123 @@
+//! What a workload issued and what it was promised; the judge of what a store holds later.
+//!
+//! No two rows of a record have equal bits, so that every sample names the batch it came from.
+
+use std::collections::HashMap;
+
+use siltstone::{Labels, Matcher, QueryOptions, Result, Snapshot, TimeRange};
+
+use crate::oracle::{Oracle, OracleSeries};
+
+/// What the store promised of a batch, the weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fate {
+    /// Nothing: it failed, or the answer never came.
+    Unknown,
+    /// It survives the death of the process.
+    Written,
+    /// It survives a power cut.
+    Durable,
+}
+
+/// One batch, in the order of issue.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) rows: Vec<(Labels, i64, u64)>,
+    pub(crate) seq: Option<u64>,
+    pub(crate) fate: Fate,
+}
+
+/// Every batch that was issued.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) batches: Vec<Batch>,
+    /// The batch of each value's bits.
+    owner: HashMap<u64, usize>,
+}
+
+impl Record {
+    /// Notes a batch before it is handed to the store; answers with its place.
+    pub(crate) fn issue(&mut self, rows: Vec<(Labels, i64, u64)>) -> usize {
+        let place = self.batches.len();
+        for (_, _, bits) in &rows {
+            assert!(self.owner.insert(*bits, place).is_none(), "values are unique");
+        }
+        self.batches.push(Batch { rows, seq: None, fate: Fate::Unknown });
+        place
+    }
+
+    /// Notes that everything up to `seq` survives a power cut.
+    pub(crate) fn durable_to(&mut self, seq: u64) {
+        for batch in &mut self.batches {
+            if batch.seq.is_some_and(|s| s <= seq) {
+                batch.fate = Fate::Durable;
+            }
+        }
+    }
+
+    /// How many batches were promised at least this much.
+    pub(crate) fn promised(&self, floor: Fate) -> usize {
+        self.batches.iter().filter(|batch| batch.fate >= floor).count()
+    }
+
+    /// Whether `found` is the last-write-wins answer of whole batches, among them all that were
+    /// promised at least `floor`.
+    pub(crate) fn explain(&self, found: &[OracleSeries], floor: Fate) -> Result<(), String> {
+        let mut present: Vec<bool> = self.batches.iter().map(|b| b.fate >= floor).collect();
+        for (labels, samples) in found {
+            for (timestamp, bits) in samples {
+                let Some(&place) = self.owner.get(bits) else {
+                    return Err(format!("{labels} at {timestamp}: nobody wrote {bits:#x}"));
+                };
+                let row = (labels.clone(), *timestamp, *bits);
+                if !self.batches[place].rows.contains(&row) {
+                    return Err(format!("{labels} at {timestamp}: a value of another place"));
+                }
+                present[place] = true;
+            }
+        }
+        let mut expected = Oracle::default();
+        for (batch, _) in self.batches.iter().zip(&present).filter(|(_, present)| **present) {
+            for (labels, timestamp, bits) in &batch.rows {
+                expected.write(labels, *timestamp, *bits);
+            }
+        }
+        let expected = expected.select(&[], TimeRange::ALL);
+        if expected == found { Ok(()) } else { Err(self.difference(&expected, found)) }
+    }
+
+    fn difference(&self, expected: &[OracleSeries], found: &[OracleSeries]) -> String {
+        let flat = |series: &[OracleSeries]| -> Vec<(Labels, i64, u64)> {
+            let samples = series.iter().flat_map(|(labels, samples)| {
+                samples.iter().map(|(timestamp, bits)| (labels.clone(), *timestamp, *bits))
+            });
+            samples.collect()
+        };
+        let (expected, found) = (flat(expected), flat(found));
+        let missing: Vec<_> = expected.iter().filter(|sample| !found.contains(sample)).collect();
+        let Some((labels, timestamp, bits)) = missing.first() else {
+            return format!("{} samples expected, {} found", expected.len(), found.len());
+        };
+        let place = self.owner[bits];
+        let batch = &self.batches[place];
+        format!(
+            "{} samples missing, the first {labels} at {timestamp} of batch {place} ({:?}, seq {:?}, {} rows)",
+            missing.len(),
+            batch.fate,
+            batch.seq,
+            batch.rows.len()
+        )
+    }
+}
+
+/// Everything that a snapshot shows.
+pub(crate) fn read_all(snapshot: &Snapshot) -> Result<Vec<OracleSeries>> {
+    let matchers = [Matcher::not_equal("__name__", "")];
+    let selected = snapshot.select(&matchers, TimeRange::ALL, &QueryOptions::default())?;
+    let series = selected.map(|series| {
+        let series = series?;
+        let samples = series.columns.iter().map(|(t, v)| (t, v.to_bits())).collect();
+        Ok((series.labels, samples))
+    });
+    series.collect()
+}

@@ -1,0 +1,339 @@
+//! The command as a user runs it: what it prints and how it exits.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+fn siltstone(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_siltstone"));
+    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn ran(output: Output) -> Ran {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let code = output.status.code().unwrap_or_else(|| panic!("killed: {}", output.status));
+    Ran { code, out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn run(args: &[&str]) -> Ran {
+    ran(siltstone(args).output().unwrap())
+}
+
+fn run_with_input(args: &[&str], input: &[u8]) -> Ran {
+    let mut command = siltstone(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // The command may end before it has read everything.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    ran(child.wait_with_output().unwrap())
+}
+
+/// A directory with a store that does not exist yet.
+fn place() -> (TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("store").to_str().unwrap().to_owned();
+    (dir, data)
+}
+
+#[expect(clippy::disallowed_methods, reason = "an input of the test, not a store")]
+fn write_file(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn line(metric: &str, value: &str, time: i64) -> String {
+    format!("{{\"metric\":{{{metric}}},\"values\":[\"{value}\"],\"timestamps\":[{time}]}}\n")
+}
+
+/// Three series, one of them in Persian.
+fn lines() -> String {
+    line("\"__name__\":\"a\"", "1", 1000)
+        + &line("\"__name__\":\"b\",\"x\":\"\\u001b[31m\"", "NaN:7ff0000000000002", 2000)
+        + &line("\"__name__\":\"دما\",\"حالت\":\"می\u{200c}رود\"", "-0", 3000)
+}
+
+fn filled() -> (TempDir, String) {
+    let (dir, data) = place();
+    let ran = run_with_input(&["import", "--data", &data, "-"], lines().as_bytes());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    assert!(ran.out.starts_with("imported 3 series, 3 samples in "), "{}", ran.out);
+    (dir, data)
+}
+
+#[test]
+fn asking_for_nothing_prints_help() {
+    let ran = run(&[]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.out.contains("Usage: siltstone") && ran.out.contains("Examples:"), "{}", ran.out);
+}
+
+#[test]
+fn every_help_has_examples() {
+    for command in ["serve", "import", "export", "ls", "show", "verify", "stats"] {
+        let ran = run(&[command, "--help"]);
+        assert_eq!(ran.code, 0, "{command}");
+        assert!(ran.out.contains("Examples:\n  siltstone "), "{command}: {}", ran.out);
+        assert!(
+            ran.out.contains("--data <DIR>") && ran.out.contains("siltstone-data"),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    let (_dir, data) = filled();
+    for args in [
+        &["nonsense"][..],
+        &["import"],
+        &["ls", "--nonsense"],
+        &["show", "--data", &data, "x"],
+        &["show", "--data", &data, "999"],
+        &["export", "--data", &data, "--match", "a{"],
+        &["export", "--data", &data, "--start", "yesterday"],
+        &["export", "--data", &data, "--start", "2", "--end", "1"],
+        &["serve", "--durability", "sometimes"],
+        &["serve", "--data", &data, "--listen", "127.0.0.1:0", "--memory-budget", "1KiB"],
+        &["serve", "--listen", "nowhere"],
+    ] {
+        let ran = run(args);
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains("error: "), "{args:?}: {}", ran.err);
+    }
+    let bad = run(&["export", "--data", &data, "--match", "a{"]);
+    assert!(bad.err.starts_with("error: --match a{: 1:3: "), "{}", bad.err);
+}
+
+#[test]
+fn what_is_imported_is_exported() {
+    let (_dir, data) = filled();
+    let all = run(&["export", "--data", &data]);
+    assert_eq!((all.code, all.out.as_str()), (0, lines().as_str()), "{}", all.err);
+    let some = run(&["export", "--data", &data, "--match", "a", "--match", "{\"حالت\"=~\"می.*\"}"]);
+    assert_eq!(some.out.lines().count(), 2, "{}", some.out);
+    let range = run(&["export", "--data", &data, "--start", "2", "--end", "1970-01-01T00:00:02Z"]);
+    assert_eq!(range.out, lines().lines().nth(1).unwrap().to_owned() + "\n");
+    let negative = run(&["export", "--data", &data, "--start", "-5", "--end", "-1"]);
+    assert_eq!((negative.code, negative.out.as_str()), (0, ""), "{}", negative.err);
+}
+
+#[test]
+fn inputs_may_be_compressed() {
+    let (dir, data) = place();
+    let path = |name: &str| dir.path().join(name);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(line("\"__name__\":\"gz\"", "1", 1).as_bytes()).unwrap();
+    write_file(&path("one.gz"), &gzip.finish().unwrap());
+    let zstd = zstd::encode_all(line("\"__name__\":\"zst\"", "2", 2).as_bytes(), 3).unwrap();
+    write_file(&path("two.zst"), &zstd);
+    write_file(&path("three.jsonl"), line("\"__name__\":\"plain\"", "3", 3).as_bytes());
+    write_file(&path("empty"), b"");
+    let names: Vec<String> = ["one.gz", "two.zst", "three.jsonl", "empty"]
+        .map(|name| path(name).to_str().unwrap().to_owned())
+        .to_vec();
+    let mut args = vec!["import", "--json", "--data", &data];
+    args.extend(names.iter().map(String::as_str));
+    let ran = run(&args);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let summary: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (&summary["series"], &summary["samples"], &summary["refused"]),
+        (&3.into(), &3.into(), &0.into())
+    );
+    assert_eq!(run(&["export", "--data", &data]).out.lines().count(), 3);
+    write_file(&path("cut.zst"), &zstd[..zstd.len() - 3]);
+    let cut = run(&["import", "--data", &data, path("cut.zst").to_str().unwrap()]);
+    assert_eq!(cut.code, 4, "{}", cut.err);
+    let missing = run(&["import", "--data", &data, path("missing").to_str().unwrap()]);
+    assert_eq!(missing.code, 4);
+    assert!(missing.err.starts_with("error: cannot read ") && missing.err.lines().count() == 1);
+}
+
+#[test]
+fn bad_lines_are_reported_and_the_rest_is_stored() {
+    let (_dir, data) = place();
+    let input =
+        line("\"__name__\":\"a\"", "1", 1) + "{nonsense\n" + &line("\"__name__\":\"b\"", "1", 1);
+    let ran = run_with_input(&["import", "--data", &data, "-"], input.as_bytes());
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.starts_with("warning: -: line 2, column 2: "), "{}", ran.err);
+    assert!(ran.out.contains("2 series, 2 samples") && ran.out.contains("1 of 3 lines refused"));
+    assert_eq!(run(&["export", "--data", &data]).out.lines().count(), 2);
+}
+
+#[test]
+fn figures_for_people_and_scripts() {
+    let (_dir, data) = filled();
+    let json = |command: &str| -> serde_json::Value {
+        let ran = run(&[command, "--json", "--data", &data]);
+        assert_eq!(ran.code, 0, "{command}: {}", ran.err);
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    let stats = json("stats");
+    assert_eq!((&stats["samples"], &stats["series"]), (&3.into(), &3.into()));
+    for kind in ["values", "timestamps", "index", "other_segment", "manifest", "wal"] {
+        assert!(stats["bytes_by_kind"][kind].is_u64(), "{kind}: {stats}");
+    }
+    let text = run(&["stats", "--data", &data]).out;
+    assert!(text.contains("samples   3\n") && text.contains("timestamps"), "{text}");
+    let segments = json("ls")["segments"].as_array().unwrap().len();
+    let table = run(&["ls", "--data", &data]).out;
+    assert!(table.starts_with("SEGMENT") && table.lines().count() == segments + 1, "{table}");
+    let verify = json("verify");
+    assert_eq!(verify["damaged"], 0);
+    assert!(run(&["verify", "--data", &data]).out.contains("no damage found"));
+    for segment in json("ls")["segments"].as_array().unwrap() {
+        let number = segment["file_number"].to_string();
+        let shown = run(&["show", &number, "--data", &data]);
+        assert_eq!(shown.code, 0, "{}", shown.err);
+        assert!(shown.out.contains("samples    3"), "{}", shown.out);
+        assert!(!shown.out.contains('\u{1b}'), "labels do not steer the terminal");
+        let shown = run(&["show", &format!("{number}.seg"), "--json", "--data", &data]);
+        let json: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+        assert_eq!(json["segment"]["samples"], 3);
+    }
+}
+
+#[test]
+fn what_is_no_store_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    write_file(&dir.path().join("letter.txt"), b"hello");
+    let data = dir.path().to_str().unwrap();
+    for args in [
+        ["ls", "--data", data],
+        ["stats", "--data", data],
+        ["export", "--data", data],
+        ["verify", "--data", data],
+        ["serve", "--data", data],
+    ] {
+        let mut command = siltstone(&args);
+        if args[0] == "serve" {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let ran = ran(command.output().unwrap());
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        let error = ran.err.lines().last().unwrap();
+        assert!(
+            error.starts_with("error: ") && error.contains("is not a siltstone store"),
+            "{error}"
+        );
+    }
+    let absent = dir.path().join("absent");
+    let ran = run(&["ls", "--data", absent.to_str().unwrap()]);
+    assert!(ran.code == 2 || ran.code == 4, "{}: {}", ran.code, ran.err);
+    assert!(ran.err.starts_with("error: "));
+}
+
+#[test]
+fn a_closed_pipe_is_a_quiet_end() {
+    let (_dir, data) = place();
+    let values: Vec<String> =
+        (0..200_000).map(|i| format!("\"{}.5\"", i * 7919 % 100_003)).collect();
+    let times: Vec<String> = (0..200_000).map(|i| i.to_string()).collect();
+    let input = format!(
+        "{{\"metric\":{{\"__name__\":\"long\"}},\"values\":[{}],\"timestamps\":[{}]}}\n",
+        values.join(","),
+        times.join(",")
+    );
+    assert_eq!(run_with_input(&["import", "--data", &data, "-"], input.as_bytes()).code, 0);
+    let mut command = siltstone(&["export", "--data", &data]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut start = [0; 20];
+    child.stdout.as_mut().unwrap().read_exact(&mut start).unwrap();
+    drop(child.stdout.take());
+    let ran = ran(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+}
+
+/// A server that is killed when dropped.
+struct Serving {
+    child: Child,
+    address: String,
+    greeting: String,
+}
+
+impl Serving {
+    fn start(data: &str) -> Self {
+        let mut command = siltstone(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut greeting = String::new();
+        let mut out = BufReader::new(child.stdout.as_mut().unwrap());
+        for _ in 0..4 {
+            out.read_line(&mut greeting).unwrap();
+        }
+        let address = greeting.lines().next().unwrap().rsplit("http://").next().unwrap().to_owned();
+        Self { child, address, greeting }
+    }
+
+    fn post(&self, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n");
+        write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Ends it with a signal, and gives its exit code.
+    fn end(mut self, signal: &str) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn serving_is_announced_locked_readable_and_ended_in_order() {
+    let (_dir, data) = place();
+    for (signal, name) in [("-TERM", "one"), ("-INT", "two")] {
+        let server = Serving::start(&data);
+        for part in
+            ["listening on   http://127.0.0.1:", &data, "durability     always", "curl -d 'up"]
+        {
+            assert!(server.greeting.contains(part), "{part} in {}", server.greeting);
+        }
+        let answer = server.post("/api/v1/import/prometheus", &format!("{name} 1 1000"));
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+        // A writer is refused, a reader sees what was acknowledged.
+        let locked = run_with_input(&["import", "--data", &data, "-"], b"");
+        assert_eq!(locked.code, 3, "{}", locked.err);
+        assert!(locked.err.contains("in use") && locked.err.lines().count() == 1, "{}", locked.err);
+        let live = run(&["export", "--data", &data, "--match", name]);
+        assert_eq!((live.code, live.out.lines().count()), (0, 1), "{}", live.err);
+        assert_eq!(run(&["verify", "--data", &data]).code, 0);
+        assert_eq!(server.end(signal), Some(0), "{signal}");
+        assert_eq!(run(&["export", "--data", &data, "--match", name]).out.lines().count(), 1);
+    }
+}
+
+#[test]
+fn a_taken_port_is_an_error_with_its_address() {
+    let (_dir, data) = place();
+    let server = Serving::start(&data);
+    let (_other, elsewhere) = place();
+    let ran = run(&["serve", "--listen", &server.address, "--data", &elsewhere]);
+    assert_eq!(ran.code, 4);
+    assert!(
+        ran.err.contains(&format!("error: cannot listen on {}", server.address)),
+        "{}",
+        ran.err
+    );
+}
