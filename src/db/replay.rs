@@ -132,11 +132,10 @@ impl Replay<'_> {
                 continue;
             }
             let path = self.dir.join(FileName::Wal(number).to_string());
-            let says = successor.take();
-            if let Some(missing) = says.filter(|s| s.file_number > number) {
+            if let Some(missing) = successor.take_if(|s| s.file_number > number) {
                 self.note_missing(report, missing);
             }
-            let says = says.filter(|s| s.file_number == number);
+            let says = successor.filter(|s| s.file_number == number);
             match WalReader::open(self.vfs, &path, (self.uuid, number), says) {
                 Ok(Some(reader)) => {
                     successor = Some(reader.header().predecessor);
@@ -146,6 +145,7 @@ impl Replay<'_> {
                     tracing::info!(path = %path.display(), "an interrupted log file creation")
                 }
                 Err(error @ Error::Corrupt { .. }) => {
+                    successor = successor.filter(|s| s.file_number != number);
                     report.findings.push(Finding::of(&path, &error));
                     damaged.push(number);
                 }
