@@ -96,11 +96,11 @@ impl Replay<'_> {
                 state.damaged.push(number);
             }
             state.last_seq = state.last_seq.max(file.last_seq);
-            let torn_at = file.torn.first().map_or(file.valid_bytes, |d| d.offset);
+            // What nothing proves durable may be in the page cache alone.
             state.predecessor = Predecessor {
                 file_number: number,
                 valid_bytes: file.valid_bytes,
-                durable_bytes: torn_at.min(file.valid_bytes),
+                durable_bytes: file.durable_bytes,
             };
         }
         Ok(state)
