@@ -178,9 +178,7 @@ impl Core {
             next_file_number: Some(self.next_file_number()),
             last_seq: Some(last_seq.max(state.manifest.version().last_seq())),
         };
-        let version = state.manifest.append(&edit)?;
-        self.durable.rise_to(last_seq);
-        self.counters.samples_superseded.add(flushed.superseded);
+        // Opened first: once the edit is durable, nothing may keep the memtable from being replaced.
         let opened = Segment::open(
             self.vfs(),
             &self.dir,
@@ -189,6 +187,9 @@ impl Core {
             self.options.read_mode,
             Arc::clone(&self.cache),
         )?;
+        let version = state.manifest.append(&edit)?;
+        self.durable.rise_to(last_seq);
+        self.counters.samples_superseded.add(flushed.superseded);
         self.publish(|live| {
             live.sealed.retain(|sealed| !Arc::ptr_eq(sealed, generation));
             live.segments.push(opened);
