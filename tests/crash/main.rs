@@ -6,7 +6,9 @@
 //! | `record` | the promises, and whether what a store holds can be explained by them |
 //! | `enumerate` | a crash at every operation, also of the recovery, by every policy |
 //! | `sync_points` | each sync ignored: the enumeration turns red, or the reason why not |
-//! | `faults` | errors of single operations, full disks, vanished files |
+//! | `faults` | errors of single operations |
+//! | `full_disk` | no room |
+//! | `missing` | files that are gone |
 //! | `findings` | what the others found, each as a small test |
 //! | `reader` | a read-only opener beside the writer |
 //!
@@ -17,6 +19,8 @@
 mod enumerate;
 mod faults;
 mod findings;
+mod full_disk;
+mod missing;
 mod reader;
 mod record;
 mod sync_points;
