@@ -184,8 +184,10 @@ impl Opening<'_> {
             return Ok(recovered);
         }
         self.remove_logs(&recovered)?;
-        // What they held is in segments; a successor that named them would report them missing.
-        recovered.predecessor = Predecessor::default();
+        // A log without batches is not covered by any edit; its successor would report it missing.
+        if recovered.predecessor.file_number >= self.manifest.version().wal_covered().file_number {
+            recovered.predecessor = Predecessor::default();
+        }
         Ok(recovered)
     }
 

@@ -1,0 +1,149 @@
+//! What damage did: read by a reader, by the owner and by `verify`, and held against what was written.
+
+use std::path::Path;
+
+use siltstone::sys::SimFs;
+use siltstone::{Damage, Db, Error, Labels, QueryOptions, ReadOnlyDb, Snapshot, TimeRange, verify};
+
+use crate::answers::{STORE, Series, salvage, sim_clock, sim_options};
+use crate::store::Store;
+
+/// A damaged copy of a store.
+pub(crate) struct Case<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) fs: SimFs,
+    /// The damaged file.
+    pub(crate) file: String,
+    pub(crate) what: String,
+}
+
+/// What came out. Wrong values have panicked before.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// The case, for messages.
+    name: String,
+    /// Every sample was read, with its last value, by reader and owner.
+    pub(crate) complete: bool,
+    /// Reader or owner lost something without any finding or error.
+    silent: bool,
+    /// Somebody reported damage.
+    pub(crate) noticed: bool,
+    /// A newer version was reported.
+    pub(crate) newer: bool,
+}
+
+impl Verdict {
+    pub(crate) fn nothing_silent(&self) {
+        assert!(!self.silent, "{}: samples are gone and nobody said so", self.name);
+    }
+}
+
+impl Case<'_> {
+    pub(crate) fn judge(&self) -> Verdict {
+        let mut verdict = Verdict {
+            name: format!("{} {}", self.file, self.what),
+            complete: true,
+            silent: false,
+            noticed: false,
+            newer: false,
+        };
+        let options = || sim_options(&self.fs, &sim_clock());
+        let reports = self.verify(&mut verdict);
+        verdict.noticed |= !reports.is_empty();
+        match ReadOnlyDb::open(STORE, options()) {
+            Err(error) => self.refused(&error, &mut verdict),
+            Ok(db) => {
+                let report = db.open_report();
+                let findings = report.findings.iter().map(ToString::to_string).collect();
+                self.read(&db.snapshot(), findings, &mut verdict);
+            }
+        }
+        match Db::open(STORE, options()) {
+            Err(error) => self.refused(&error, &mut verdict),
+            Ok(db) => {
+                let report = db.open_report();
+                let findings = report.findings.iter().map(ToString::to_string).collect();
+                self.read(&db.snapshot().unwrap(), findings, &mut verdict);
+            }
+        }
+        verdict
+    }
+
+    fn verify(&self, verdict: &mut Verdict) -> Vec<String> {
+        let options = sim_options(&self.fs, &sim_clock());
+        let mut reports = Vec::new();
+        let mut report = |finding: &siltstone::Finding| reports.push(finding.to_string());
+        match verify(Path::new(STORE), &options, &mut |_, _| {}, &mut report) {
+            Ok(_) => {}
+            Err(error) => self.refused(&error, verdict),
+        }
+        reports
+    }
+
+    /// The store could not be opened: the error says where.
+    fn refused(&self, error: &Error, verdict: &mut Verdict) {
+        let text = error.to_string();
+        assert!(text.contains(STORE), "{}: {text:?} names no place", verdict.name);
+        verdict.complete = false;
+        verdict.noticed = true;
+        verdict.newer |= matches!(error, Error::UnsupportedVersion { .. });
+    }
+
+    /// Reads everything twice: strictly, and salvaging what damage leaves.
+    fn read(&self, snapshot: &Snapshot, mut reports: Vec<String>, verdict: &mut Verdict) {
+        let (strict, errors) = salvage(snapshot, &[], TimeRange::ALL);
+        reports.extend(errors.iter().map(ToString::to_string));
+        let complete = self.compare(&strict);
+        let (salvaged, skipped) = salvage_all(snapshot);
+        reports.extend(skipped.iter().map(ToString::to_string));
+        let salvaged_all = self.compare(&salvaged);
+        assert!(
+            samples(&salvaged) >= samples(&strict),
+            "{}: salvaging finds no less",
+            verdict.name
+        );
+        for text in &reports {
+            assert!(text.contains(STORE), "{}: {text:?} names no place", verdict.name);
+        }
+        verdict.noticed |= !reports.is_empty();
+        verdict.complete &= complete && salvaged_all;
+        verdict.silent |= !(complete && salvaged_all) && reports.is_empty();
+    }
+
+    /// Panics at a sample that was never written; whether all are there, with their last values.
+    fn compare(&self, found: &[Series]) -> bool {
+        let mut last = 0;
+        for (labels, samples) in found {
+            assert!(samples.windows(2).all(|pair| pair[0].0 < pair[1].0), "{}", self.what);
+            for &(timestamp, bits) in samples {
+                let written = self.store.written(labels, timestamp);
+                assert!(
+                    written.contains(&bits),
+                    "{} {}: {labels} at {timestamp} is {bits:x}, never written",
+                    self.file,
+                    self.what
+                );
+                last += usize::from(written.last() == Some(&bits));
+            }
+        }
+        let labels: Vec<&Labels> = found.iter().map(|(labels, _)| labels).collect();
+        assert!(labels.windows(2).all(|pair| pair[0] < pair[1]), "{}: order", self.what);
+        last == self.store.samples()
+    }
+}
+
+fn samples(found: &[Series]) -> usize {
+    found.iter().map(|(_, samples)| samples.len()).sum()
+}
+
+fn salvage_all(snapshot: &Snapshot) -> (Vec<Series>, Vec<Error>) {
+    let damage = Damage::default();
+    let options = QueryOptions { skip_damaged: Some(damage.clone()), ..QueryOptions::default() };
+    let mut found = Vec::new();
+    for series in snapshot.select(&[], TimeRange::ALL, &options).unwrap() {
+        let series = series.unwrap();
+        let samples = series.columns.iter().map(|(t, v)| (t, v.to_bits())).collect();
+        found.push((series.labels, samples));
+    }
+    (found, damage.take())
+}
