@@ -72,10 +72,9 @@ impl Core {
     fn sync_due(&self, commit: &mut Commit, now: Duration) -> Result<()> {
         if let (Durability::Interval(every), Some(since)) =
             (self.options.durability, commit.unsynced_since)
+            && now.saturating_sub(since) >= every
         {
-            if now.saturating_sub(since) >= every {
-                self.sync_wal(commit)?;
-            }
+            self.sync_wal(commit)?;
         }
         let idle = commit.last_write.is_some_and(|last| now.saturating_sub(last) >= IDLE);
         if idle && !matches!(self.options.durability, Durability::Never) {

@@ -18,7 +18,6 @@ use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
 use crate::sys::{Executor, LockGuard, SyncPoint, Vfs, random_bytes};
 use crate::types::{FileName, TEMPORARY_SUFFIX};
-use crate::wal::Predecessor;
 
 /// Ticks per second of a store that is created without saying.
 const TICKS_PER_SECOND: u64 = 1000;
@@ -184,10 +183,6 @@ impl Opening<'_> {
             return Ok(recovered);
         }
         self.remove_logs(&recovered)?;
-        // A log without batches is not covered by any edit; its successor would report it missing.
-        if recovered.predecessor.file_number >= self.manifest.version().wal_covered().file_number {
-            recovered.predecessor = Predecessor::default();
-        }
         Ok(recovered)
     }
 

@@ -15,6 +15,7 @@
 //! `SILTSTONE_CRASH_SEEDS` widens the enumeration from its one seed a policy.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "the tests say how much they checked")]
 
 mod enumerate;
 mod faults;
