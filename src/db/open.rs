@@ -1,6 +1,7 @@
 //! Opening a store: lock, manifest, leftovers, recovery, first log file.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::commit::Commit;
@@ -17,7 +18,6 @@ use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
 use crate::sys::{Executor, LockGuard, SyncPoint, Vfs, random_bytes};
 use crate::types::{FileName, TEMPORARY_SUFFIX};
-use crate::wal::Predecessor;
 
 /// Ticks per second of a store that is created without saying.
 const TICKS_PER_SECOND: u64 = 1000;
@@ -183,10 +183,6 @@ impl Opening<'_> {
             return Ok(recovered);
         }
         self.remove_logs(&recovered)?;
-        // A log without batches is not covered by any edit; its successor would report it missing.
-        if recovered.predecessor.file_number >= self.manifest.version().wal_covered().file_number {
-            recovered.predecessor = Predecessor::default();
-        }
         Ok(recovered)
     }
 
@@ -281,12 +277,14 @@ impl Opening<'_> {
             registry,
             wal_end: OnceLock::new(),
             created,
+            in_doubt: AtomicBool::new(false),
         };
         let active = Arc::new(generation(Arc::new(Memtable::new(number)), Arc::clone(&registry)));
         let mut sealed = Vec::new();
         if recovered.memtable.published() > 0 {
             let old = generation(Arc::clone(&recovered.memtable), Arc::clone(&recovered.registry));
             let _ = old.wal_end.set(file_number);
+            old.in_doubt.store(true, Ordering::Release);
             sealed.push(Arc::new(old));
         }
         Ok(Parts {
@@ -298,8 +296,8 @@ impl Opening<'_> {
             executor: Executor::with_threads(self.options.query_threads)
                 .map_err(|e| Error::io("start threads for", self.dir, e))?,
             commit: Commit::new(wal, recovered.predecessor, last_seq),
+            durable_seq: if sealed.is_empty() { last_seq } else { version.wal_covered().seq },
             live: Live { active, sealed, version, segments, broken },
-            last_seq,
             next_file_number: self.next_file_number,
             report: self.report,
             lock,
