@@ -74,11 +74,7 @@ impl Core {
             (self.options.durability, commit.unsynced_since)
             && now.saturating_sub(since) >= every
         {
-<<<<<<< HEAD
-            self.sync_wal(&mut commit)?;
-=======
             self.sync_wal(commit)?;
->>>>>>> crash
         }
         let idle = commit.last_write.is_some_and(|last| now.saturating_sub(last) >= IDLE);
         if idle && !matches!(self.options.durability, Durability::Never) {

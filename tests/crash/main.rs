@@ -15,11 +15,7 @@
 //! `SILTSTONE_CRASH_SEEDS` widens the enumeration from its one seed a policy.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-<<<<<<< HEAD
-#![allow(clippy::print_stdout, reason = "how many states were checked is worth reading")]
-=======
 #![allow(clippy::print_stdout, reason = "the tests say how much they checked")]
->>>>>>> crash
 
 mod enumerate;
 mod faults;
