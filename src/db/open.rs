@@ -7,7 +7,7 @@ use super::commit::Commit;
 use super::core::{Broken, Core, Generation, Live, Parts};
 use super::generation::{CreateWal, create_wal};
 use super::options::Options;
-use super::replay::{Prefix, Recovered, Replay, wal_numbers};
+use super::replay::{Prefix, Recovered, Replay, has_log, wal_numbers};
 use super::report::{Finding, OpenReport};
 use crate::error::{Error, Result};
 use crate::flush::FlushJob;
@@ -17,7 +17,6 @@ use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
 use crate::sys::{Executor, LockGuard, SyncPoint, Vfs, random_bytes};
 use crate::types::{FileName, TEMPORARY_SUFFIX};
-use crate::wal::Predecessor;
 
 /// Ticks per second of a store that is created without saying.
 const TICKS_PER_SECOND: u64 = 1000;
@@ -32,6 +31,8 @@ struct Opening<'a> {
     next_file_number: u64,
     report: OpenReport,
     superseded: u64,
+    /// Whether nothing depends on the log files found any more.
+    logs_covered: bool,
 }
 
 /// Opens the store in `dir`, or creates it.
@@ -53,6 +54,7 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
         next_file_number,
         report: OpenReport::default(),
         superseded: 0,
+        logs_covered: false,
     };
     opening.remove_leftovers()?;
     let recovered = opening.recover()?;
@@ -159,6 +161,7 @@ impl Opening<'_> {
             dir: self.dir,
             uuid: self.manifest.uuid(),
             covered,
+            has_log: has_log(self.manifest.version()),
             memtable_bytes_max: self.options.memtable_bytes_max(),
         };
         let recovered = replay.run(&mut report, |prefix| self.flush(prefix));
@@ -182,11 +185,7 @@ impl Opening<'_> {
         } else if !self.cover_empty_logs(recovered.last_seq)? {
             return Ok(recovered);
         }
-        self.remove_logs(&recovered)?;
-        // A log without batches is not covered by any edit; its successor would report it missing.
-        if recovered.predecessor.file_number >= self.manifest.version().wal_covered().file_number {
-            recovered.predecessor = Predecessor::default();
-        }
+        self.logs_covered = true;
         Ok(recovered)
     }
 
@@ -243,9 +242,12 @@ impl Opening<'_> {
         self.manifest.append(&edit).map(|_| ())
     }
 
-    /// Removes the log files, all of them covered; those with damage are set aside.
-    fn remove_logs(&mut self, recovered: &Recovered) -> Result<()> {
-        for number in wal_numbers(&**self.vfs(), self.dir)? {
+    /// Removes the log files before `first`, all of them covered; those with damage are set aside.
+    /// Called when `first` exists: a store that has samples is never without a log, so that one
+    /// without is known to have lost it.
+    fn remove_logs(&mut self, recovered: &Recovered, first: u64) -> Result<()> {
+        let numbers = wal_numbers(&**self.vfs(), self.dir)?;
+        for number in numbers.into_iter().filter(|&number| number < first) {
             let path = self.dir.join(FileName::Wal(number).to_string());
             if recovered.damaged.contains(&number) {
                 set_aside(&**self.vfs(), self.dir, &path)?;
@@ -275,6 +277,9 @@ impl Opening<'_> {
         registry.set_generation(number);
         let file_number = self.new_file_number();
         let wal = self.first_wal(file_number, last_seq, &recovered)?;
+        if wal.is_some() && self.logs_covered {
+            self.remove_logs(&recovered, file_number)?;
+        }
         let created = self.options.clock.monotonic();
         let generation = |memtable, registry| Generation {
             memtable,
