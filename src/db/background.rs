@@ -57,10 +57,9 @@ impl Core {
         let now = self.clock().monotonic();
         if let (Durability::Interval(every), Some(since)) =
             (self.options.durability, commit.unsynced_since)
+            && now.saturating_sub(since) >= every
         {
-            if now.saturating_sub(since) >= every {
-                self.sync_wal(&mut commit)?;
-            }
+            self.sync_wal(&mut commit)?;
         }
         let idle = commit.last_write.is_some_and(|last| now.saturating_sub(last) >= IDLE);
         if idle && !matches!(self.options.durability, Durability::Never) {

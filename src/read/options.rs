@@ -10,7 +10,7 @@ use crate::error::Error;
 /// `samples_max`.
 ///
 /// ```
-/// # use siltstone::read::QueryOptions;
+/// # use siltstone::QueryOptions;
 /// let options = QueryOptions { samples_max: u64::MAX, ..QueryOptions::default() };
 /// assert_eq!(options.series_max, u64::MAX, "no limit unless set");
 /// ```
@@ -22,7 +22,7 @@ pub struct QueryOptions {
     pub series_max: u64,
     /// Most bytes of heap held at once: lists of series, and samples that were decoded but not yet
     /// handed out. A query that collects whole series needs 16 bytes per sample of a few of the
-    /// longest; a scan needs a few MiB. Default: 1 GiB.
+    /// longest; a scan needs about 10 MiB per thread. Default: 1 GiB.
     pub bytes_max: u64,
     /// Longest time from the start of the query to its end, in which the caller's own work between
     /// the results counts. Default: none.

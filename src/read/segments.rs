@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cursor::{Columns, Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource};
 use crate::error::{Error, Result};
-use crate::segment::{self, ChunkEntry, ChunkReader, Segment};
+use crate::segment::{ChunkEntry, ChunkReader, Segment};
 use crate::types::{Matcher, TimeRange, Timestamp};
 
 /// Series in a block of the list.
@@ -42,7 +42,6 @@ impl SeriesSource for Segment {
             wanted: Vec::new(),
             left: 0..0,
             damage: None,
-            chunk: segment::Columns::default(),
         })
     }
 
@@ -108,7 +107,6 @@ struct SegmentCursor {
     left: Range<usize>,
     /// Part of the opened series' index is damaged; not reported yet.
     damage: Option<Error>,
-    chunk: segment::Columns,
 }
 
 impl SegmentCursor {
@@ -151,11 +149,6 @@ impl SegmentCursor {
         }
         damage
     }
-
-    fn swap(&mut self, columns: &mut Columns) {
-        std::mem::swap(&mut self.chunk.timestamps, &mut columns.timestamps);
-        std::mem::swap(&mut self.chunk.values, columns.values.f64_mut());
-    }
 }
 
 impl SeriesCursor for SegmentCursor {
@@ -184,22 +177,9 @@ impl SeriesCursor for SegmentCursor {
             return Err(e);
         }
         let Some(at) = self.left.next() else { return Ok(0) };
-        if columns.is_empty() {
-            // Straight into the memory of the caller.
-            self.swap(columns);
-            let read = self.reader.read(&self.entries[at], &mut self.chunk);
-            self.swap(columns);
-            return match read {
-                Ok(()) => Ok(columns.len()),
-                Err(e) => {
-                    columns.clear();
-                    Err(e)
-                }
-            };
-        }
-        self.reader.read(&self.entries[at], &mut self.chunk)?;
-        columns.timestamps.extend_from_slice(&self.chunk.timestamps);
-        columns.values.f64_mut().extend_from_slice(&self.chunk.values);
-        Ok(self.chunk.timestamps.len())
+        let chunk = &self.entries[at];
+        let Columns { timestamps, values } = columns;
+        self.reader.append(chunk, timestamps, values.f64_mut())?;
+        Ok(chunk.rows() as usize)
     }
 }

@@ -46,26 +46,55 @@ impl ChunkReader {
     /// segment.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) or [`Error::Corrupt`](crate::Error::Corrupt), which names the
-    /// value block or the timestamp block; `out` is then unspecified.
+    /// As [`ChunkReader::append`]; `out` is then empty.
     pub fn read(&mut self, chunk: &ChunkEntry, out: &mut Columns) -> Result<()> {
+        out.timestamps.clear();
+        out.values.clear();
+        self.append(chunk, &mut out.timestamps, &mut out.values)
+    }
+
+    /// Appends the samples of `chunk`, which comes from [`Segment::chunks`] of the same segment, to
+    /// columns of equal lengths.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) or [`Error::Corrupt`](crate::Error::Corrupt), which names the
+    /// value block or the timestamp block; nothing is appended then.
+    pub fn append(
+        &mut self,
+        chunk: &ChunkEntry,
+        timestamps: &mut Vec<Timestamp>,
+        values: &mut Vec<f64>,
+    ) -> Result<()> {
+        let base = timestamps.len();
+        assert_eq!(values.len(), base, "columns have equal lengths");
+        let appended = self.try_append(chunk, timestamps, values);
+        if appended.is_err() {
+            timestamps.truncate(base);
+            values.truncate(base);
+        }
+        appended
+    }
+
+    fn try_append(
+        &mut self,
+        chunk: &ChunkEntry,
+        timestamps: &mut Vec<Timestamp>,
+        values: &mut Vec<f64>,
+    ) -> Result<()> {
         let column = self.column(chunk.span.column)?;
         chunk
             .span
-            .select(&column, &mut out.timestamps)
+            .append_rows(&column, timestamps)
             .map_err(|e| self.segment.damaged("span of a chunk", chunk.block.offset, e))?;
-        // Every element is overwritten; only growth is filled.
-        out.values.resize(chunk.rows() as usize, 0.0);
+        let base = values.len();
+        values.resize(base + chunk.rows() as usize, 0.0);
         let bytes = self.block(&chunk.block)?;
         let start = chunk.start as usize;
         let decoded = bytes
             .get(start..start + chunk.len as usize)
             .ok_or(DecodeError::Invalid("place of a chunk"))
-            .and_then(|stream| codec::decode_f64(stream, &mut out.values));
-        match decoded {
-            Ok(()) => Ok(()),
-            Err(e) => Err(self.segment.damaged("value block", chunk.block.offset, e)),
-        }
+            .and_then(|stream| codec::decode_f64(stream, &mut values[base..]));
+        decoded.map_err(|e| self.segment.damaged("value block", chunk.block.offset, e))
     }
 
     /// The checked bytes of a value block.

@@ -104,15 +104,15 @@ impl Span {
         Ok(Self { column, rows, first, last, selection })
     }
 
-    /// Replaces `out` by the span's timestamps, chosen from those of its column.
-    pub(super) fn select(
+    /// Appends the timestamps of the span to `out`, chosen from those of its column.
+    pub(super) fn append_rows(
         &self,
         column: &[Timestamp],
         out: &mut Vec<Timestamp>,
     ) -> Result<(), DecodeError> {
         let damaged = DecodeError::Invalid("rows of a span");
         let rows = usize::from(self.rows);
-        out.clear();
+        let base = out.len();
         match &self.selection {
             Selection::Whole if column.len() == rows => out.extend_from_slice(column),
             Selection::Whole => return Err(damaged),
@@ -127,11 +127,11 @@ impl Span {
                     out.extend_from_slice(column.get(at..end).ok_or(damaged)?);
                     at = end + usize::from(gap.skipped);
                 }
-                let left = rows.checked_sub(out.len()).ok_or(damaged)?;
+                let left = rows.checked_sub(out.len() - base).ok_or(damaged)?;
                 out.extend_from_slice(column.get(at..at + left).ok_or(damaged)?);
             }
         }
-        if out.first() != Some(&self.first) || out.last() != Some(&self.last) {
+        if out.get(base) != Some(&self.first) || out.last() != Some(&self.last) {
             return Err(DecodeError::Invalid("timestamps of a span"));
         }
         Ok(())
@@ -255,7 +255,7 @@ mod tests {
     fn a_span_that_does_not_fit_its_column_is_refused() {
         let column: Vec<i64> = (0..10).collect();
         let mut out = Vec::new();
-        let fails = |span: &Span, out: &mut Vec<i64>| span.select(&column, out).is_err();
+        let fails = |span: &Span, out: &mut Vec<i64>| span.append_rows(&column, out).is_err();
         assert!(fails(&span(0, &column[..9], Selection::Whole), &mut out));
         assert!(fails(&span(0, &column[5..], Selection::Range { start: 6 }), &mut out));
         assert!(fails(&span(0, &column[5..], Selection::Range { start: 60 }), &mut out));
@@ -285,8 +285,9 @@ mod tests {
             let span = span(3, &wanted, selection);
             round_trip(std::slice::from_ref(&span));
             let mut out = vec![77];
-            prop_assert_eq!(span.select(&column, &mut out), Ok(()));
-            prop_assert_eq!(out, wanted);
+            prop_assert_eq!(span.append_rows(&column, &mut out), Ok(()));
+            prop_assert_eq!(out[0], 77);
+            prop_assert_eq!(&out[1..], &wanted[..]);
         }
 
         #[test]
@@ -303,7 +304,7 @@ mod tests {
             let (mut input, mut context) = (&bytes[..], SpanContext::default());
             let column: Vec<i64> = (0..50).collect();
             while let Ok(span) = Span::decode(&mut context, &mut input) {
-                let _ = span.select(&column, &mut Vec::new());
+                let _ = span.append_rows(&column, &mut Vec::new());
             }
         }
     }

@@ -13,6 +13,7 @@
 //! `SILTSTONE_CRASH_SEEDS` widens the enumeration from its one seed a policy.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "how many states were checked is worth reading")]
 
 mod enumerate;
 mod faults;

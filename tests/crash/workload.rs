@@ -173,9 +173,9 @@ impl Run {
             tickets.push((place, db.submit(&batch)?));
         }
         while db.commit_step() {}
-        let answers =
+        let mut answers =
             tickets.into_iter().filter_map(|(place, ticket)| Some((place, ticket.poll()?)));
-        answers.map(|(place, answer)| self.note_answer(place, answer)).collect()
+        answers.try_for_each(|(place, answer)| self.note_answer(place, answer))
     }
 
     fn encode(&self, db: &Db, place: usize) -> Result<WriteBatch> {

@@ -218,3 +218,53 @@ pub(crate) async fn stream(
         None => Err(running.await.err().unwrap_or_else(|| Refusal::unavailable("cut off"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::BodyExt;
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn work_that_writes_nothing_learns_that_nobody_waits() {
+        let (ended, end) = std::sync::mpsc::channel();
+        runtime().block_on(async {
+            let answer = stream("text/plain", move |_, cancel| {
+                let start = Instant::now();
+                while !cancel.is_cancelled() && start.elapsed() < Duration::from_secs(5) {
+                    std::thread::yield_now();
+                }
+                let _ = ended.send(cancel.is_cancelled());
+                Ok(())
+            });
+            assert!(timeout(Duration::from_millis(50), answer).await.is_err());
+        });
+        assert_eq!(end.recv(), Ok(true));
+    }
+
+    #[test]
+    fn a_failure_before_the_first_chunk_is_the_answer_and_later_a_cut() {
+        let failing = |bytes: usize| {
+            stream("text/plain", move |sink, _| {
+                sink.buffer().resize(bytes, b'x');
+                let _ = sink.checkpoint();
+                Err(Refusal::bad_request("late"))
+            })
+        };
+        runtime().block_on(async {
+            assert_eq!(failing(10).await.unwrap_err(), Refusal::bad_request("late"));
+            let mut reply = failing(CHUNK_BYTES).await.unwrap();
+            let first = reply.body_mut().frame().await.unwrap().unwrap();
+            assert_eq!(first.into_data().unwrap().len(), CHUNK_BYTES);
+            let second = reply.body_mut().frame().await.unwrap();
+            assert!(second.is_err(), "an end here would pass for the whole");
+        });
+    }
+}

@@ -121,7 +121,7 @@ fn damage_stores_nothing() {
     // The labels of a known series, and then a damaged label.
     let name = field(1, &[field(1, b"__name__"), field(2, b"known")].concat());
     let damaged = field(1, &[name, field(1, &[0x0a, 5, b'x'])].concat());
-    let answer = server.write(&damaged);
+    let answer = server.write(&[good, damaged].concat());
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert_eq!(server.everything(), [line("\"__name__\":\"known\"", "1", 1)]);
     assert_eq!(server.post("/api/v1/write", REMOTE_WRITE, b"\x05not snappy").status, 400);

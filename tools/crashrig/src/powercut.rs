@@ -1,0 +1,60 @@
+//! `powercut`: the file system under the server forgets what was not synced, at random moments.
+//!
+//! A power cut is the ext4 shutdown call on a loop device, then SIGKILL, then mounting what is left.
+//! Only the policy `Always` promises anything here.
+
+use std::path::Path;
+
+use siltstone_peerbench::process::Process;
+use siltstone_peerbench::store::Store;
+use siltstone_peerbench::{Interrupt, RigError};
+
+use crate::crash_loop::{self, Plan};
+use crate::load::Signals;
+use crate::mount::PowerCutDisk;
+use crate::verdict::Verdict;
+
+/// Size of the disk.
+const DISK_BYTES: u64 = 1 << 30;
+
+/// Small limits make flushes, rotations and manifest edits frequent enough to be hit.
+const VARIANTS: &[&[&str]] = &[
+    &[],
+    &["--wal-max", "1MiB"],
+    &["--wal-max", "2MiB", "--memory-budget", "16MiB"],
+    &["--flush-interval", "1s"],
+];
+
+/// Runs the loops.
+///
+/// # Errors
+/// If they could not be run.
+pub(crate) fn run(
+    store: &Store,
+    loops: u32,
+    seed: u64,
+    work: &Path,
+    interrupt: &Interrupt,
+) -> Result<Verdict, RigError> {
+    let mut disk = PowerCutDisk::new(work, DISK_BYTES)?;
+    let plan = Plan {
+        store,
+        variants: VARIANTS,
+        data: disk.dir().join("siltstone-data"),
+        // The log tells about the cut and must survive it.
+        log: work.join("siltstone.log"),
+        loops,
+        seed,
+    };
+    let mut crash = |server: &mut Process, signals: &Signals| {
+        // A machine without power says nothing more.
+        signals.distrust();
+        disk.cut()?;
+        // The server may have ended by itself when its disk went away.
+        if server.ended()?.is_none() {
+            server.kill()?;
+        }
+        disk.remount()
+    };
+    crash_loop::run(&plan, &mut crash, interrupt)
+}

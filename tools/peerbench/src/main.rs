@@ -1,0 +1,257 @@
+//! `peerbench`: Siltstone beside its peers on the same bytes in one run.
+//!
+//! Only what it prints leaves it. Exit codes: 0 measured, 2 usage, 4 it could not be measured.
+
+#![expect(clippy::disallowed_methods, reason = "the rig has a clock of its own")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is the product")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Parser, Subcommand};
+use siltstone_peerbench::report::{grouped, median, megabytes};
+use siltstone_peerbench::store::Store;
+use siltstone_peerbench::{Interrupt, RigError, active_series, known_series};
+
+/// Measures Siltstone beside its peers on the same bytes in one run.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  peerbench known\n  peerbench known --rounds 5 \
+    --samples-per-series 1000\n  peerbench active --series 1000000"
+)]
+struct Cli {
+    #[command(subcommand)]
+    workload: Workload,
+}
+
+#[derive(Debug, Subcommand)]
+enum Workload {
+    /// Remote write of series that the store knows, as fast as it answers.
+    Known(KnownArgs),
+    /// Memory of many active series.
+    Active(ActiveArgs),
+}
+
+#[derive(Debug, Args)]
+struct StoreArgs {
+    /// The siltstone program [default: beside this one, or in PATH]
+    #[arg(long, value_name = "PATH")]
+    siltstone: Option<PathBuf>,
+    /// An argument added to `siltstone serve`; may be repeated
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    serve_arg: Vec<String>,
+    /// Measure only one of the stores
+    #[arg(long, value_name = "NAME", value_parser = ["siltstone", "victoria-metrics"])]
+    only: Option<String>,
+    /// Directory for the stores' data; should be on a disk, not in memory [default: the system's
+    /// temporary directory]
+    #[arg(long, value_name = "DIR")]
+    work: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct KnownArgs {
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// Series; must fill whole requests
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    series: u64,
+    /// Series (and samples) in a request
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=50_000))]
+    request_series: u64,
+    /// Connections that send at the same time
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
+    connections: u64,
+    /// Samples a series before the measured part
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    warm_up: u64,
+    /// Measured samples a series
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    samples_per_series: u64,
+    /// Rounds; in each, every store takes its turn
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    rounds: u64,
+    /// Seconds to watch a server after the last answer
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=600))]
+    settle_s: u64,
+}
+
+#[derive(Debug, Args)]
+struct ActiveArgs {
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// Series to register
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
+    series: u64,
+    /// Samples of each series
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    samples_per_series: u64,
+    /// Seconds to let a server settle before its memory is read
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600))]
+    settle_s: u64,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = Interrupt::install().and_then(|interrupt| match &cli.workload {
+        Workload::Known(args) => known(args, &interrupt),
+        Workload::Active(args) => active(args, &interrupt),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("peerbench: {error}");
+            ExitCode::from(4)
+        }
+    }
+}
+
+impl StoreArgs {
+    /// The stores in the order of their turns; prints who they are.
+    fn stores(&self) -> Result<Vec<Store>, RigError> {
+        let wanted = |name: &str| self.only.as_deref().is_none_or(|only| only == name);
+        let mut stores = Vec::new();
+        if wanted("siltstone") {
+            stores.push(Store::siltstone(self.siltstone.as_deref(), &self.serve_arg)?);
+        }
+        if wanted("victoria-metrics") {
+            stores.push(Store::victoria_metrics()?);
+        }
+        for store in &stores {
+            println!("{:<17} {}; {}", store.name(), store.version(), store.durability());
+        }
+        Ok(stores)
+    }
+
+    fn work(&self) -> PathBuf {
+        self.work.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
+fn known(args: &KnownArgs, interrupt: &Interrupt) -> Result<(), RigError> {
+    let load = known_series::Load {
+        series: args.series,
+        request_series: args.request_series,
+        connections: args.connections as usize,
+        warm_up: args.warm_up,
+        measured: args.samples_per_series,
+        settle: Duration::from_secs(args.settle_s),
+    };
+    load.check()?;
+    println!(
+        "remote write 1.0 over HTTP: {} known series (10 tags + name), {} samples in requests of {}, \
+         {} connections, {} rounds",
+        grouped(load.series),
+        grouped(load.samples()),
+        grouped(load.request_series),
+        load.connections,
+        args.rounds
+    );
+    let stores = args.stores.stores()?;
+    let bodies = known_series::Bodies::make(load, now_ms(), interrupt)?;
+    println!("bodies            {}, the same for every store and round", megabytes(bodies.bytes()));
+    println!(
+        "\nround  store             samples/CPU-s   CPU s  settled   wall s  p50 ms  p99 ms   RssAnon  \
+         B/sample on disk"
+    );
+    let mut rates = vec![Vec::new(); stores.len()];
+    for round in 1..=args.rounds {
+        for (store, rates) in stores.iter().zip(&mut rates) {
+            let measured = known_series::run(store, &bodies, &args.stores.work(), interrupt)?;
+            rates.push(measured.per_cpu_second());
+            print_known(round, store, &load, &measured);
+        }
+    }
+    println!("\nmedians of samples per CPU-second of the server");
+    let medians: Vec<f64> = rates.iter().map(|rates| median(rates)).collect();
+    for (store, median) in stores.iter().zip(&medians) {
+        println!("{:<17} {:>13}", store.name(), grouped(*median as u64));
+    }
+    if let [ours, peer] = medians[..] {
+        println!("ratio             {:>13.2}", ours / peer);
+    }
+    Ok(())
+}
+
+fn print_known(
+    round: u64,
+    store: &Store,
+    load: &known_series::Load,
+    measured: &known_series::Measured,
+) {
+    let ms = |quantile: f64| measured.latency_us.value_at_quantile(quantile) as f64 / 1e3;
+    let sent = load.series * (load.warm_up + load.measured);
+    println!(
+        "{round:>5}  {:<17} {:>13} {:>7.2} {:>8.2} {:>8.2} {:>7.1} {:>7.1} {:>9} {:>8.2} (allocated {:.2})",
+        store.name(),
+        grouped(measured.per_cpu_second() as u64),
+        measured.cpu_seconds,
+        measured.cpu_settled_seconds,
+        measured.wall.as_secs_f64(),
+        ms(0.5),
+        ms(0.99),
+        megabytes(measured.rss_anon_bytes),
+        measured.disk.length as f64 / sent as f64,
+        measured.disk.allocated as f64 / sent as f64,
+    );
+}
+
+fn active(args: &ActiveArgs, interrupt: &Interrupt) -> Result<(), RigError> {
+    let load = active_series::Load {
+        series: args.series,
+        samples_per_series: args.samples_per_series,
+        settle: Duration::from_secs(args.settle_s),
+    };
+    println!(
+        "{} active series (10 tags + name), {} samples each, by remote write 1.0",
+        grouped(load.series),
+        load.samples_per_series
+    );
+    let stores = args.stores.stores()?;
+    println!(
+        "\nstore              RssAnon    settled   bytes/series   wall s   CPU s, first sight     on disk"
+    );
+    for store in &stores {
+        let measured = active_series::run(store, load, now_ms(), &args.stores.work(), interrupt)?;
+        println!(
+            "{:<17} {:>9} {:>10} {:>14.0} {:>8.1} {:>20.1} {:>11}",
+            store.name(),
+            megabytes(measured.rss_anon_bytes),
+            megabytes(measured.rss_anon_settled_bytes),
+            measured.rss_anon_settled_bytes as f64 / load.series as f64,
+            measured.wall.as_secs_f64(),
+            measured.first_cpu_seconds,
+            megabytes(measured.disk.length),
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, clap::error::ErrorKind> {
+        Cli::try_parse_from([&["peerbench"], arguments].concat()).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn arguments() {
+        use clap::error::ErrorKind;
+        Cli::command().debug_assert();
+        assert!(parse(&["known", "--rounds", "1", "--serve-arg", "--durability=never"]).is_ok());
+        assert!(parse(&["active", "--only", "victoria-metrics"]).is_ok());
+        assert_eq!(parse(&["known", "--rounds", "0"]).unwrap_err(), ErrorKind::ValueValidation);
+        assert_eq!(parse(&["known", "--rounds", "many"]).unwrap_err(), ErrorKind::ValueValidation);
+        assert_eq!(parse(&["active", "--only", "other"]).unwrap_err(), ErrorKind::InvalidValue);
+        assert_eq!(parse(&["unknown"]).unwrap_err(), ErrorKind::InvalidSubcommand);
+        assert_eq!(parse(&["known", "--unknown"]).unwrap_err(), ErrorKind::UnknownArgument);
+    }
+}

@@ -1,0 +1,133 @@
+//! Series and values in the shape of TSBS's cpu-only use case: ten tags of a host, ten metrics a host.
+
+use crate::remote_write::RequestTemplate;
+use crate::seeded::Seeded;
+
+/// Metrics of each host.
+pub const METRICS: &[&str] = &[
+    "cpu_usage_guest",
+    "cpu_usage_guest_nice",
+    "cpu_usage_idle",
+    "cpu_usage_iowait",
+    "cpu_usage_irq",
+    "cpu_usage_nice",
+    "cpu_usage_softirq",
+    "cpu_usage_steal",
+    "cpu_usage_system",
+    "cpu_usage_user",
+];
+
+const REGIONS: &[&str] = &[
+    "us-east-1",
+    "us-west-1",
+    "us-west-2",
+    "eu-west-1",
+    "eu-central-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-northeast-1",
+    "sa-east-1",
+];
+const SYSTEMS: &[&str] = &["Ubuntu15.10", "Ubuntu16.04LTS", "Ubuntu16.10"];
+const ARCHITECTURES: &[&str] = &["x64", "x86"];
+const TEAMS: &[&str] = &["CHI", "LON", "NYC", "SF"];
+const ENVIRONMENTS: &[&str] = &["production", "staging", "test"];
+
+/// A template with the series `first..first + count`; series `i` is metric `i % 10` of host `i / 10`.
+#[must_use]
+pub fn template(first: u64, count: u64) -> RequestTemplate {
+    let mut template = RequestTemplate::new();
+    for series in first..first + count {
+        push_series(&mut template, series);
+    }
+    template
+}
+
+fn push_series(template: &mut RequestTemplate, series: u64) {
+    let metric_count = METRICS.len() as u64;
+    let host = series / metric_count;
+    // The tags of a host depend on it alone.
+    let mut random = Seeded::new(host);
+    let mut number = |bound: u64| random.below(bound).to_string();
+    let region = pick(REGIONS, host.wrapping_mul(7));
+    let datacenter = format!("{region}{}", ['a', 'b', 'c'][(host % 3) as usize]);
+    let hostname = format!("host_{host}");
+    let rack = number(100);
+    let service = number(20);
+    let service_version = number(2);
+    template.push_series(&[
+        ("__name__", METRICS[(series % metric_count) as usize]),
+        ("arch", pick(ARCHITECTURES, host)),
+        ("datacenter", &datacenter),
+        ("hostname", &hostname),
+        ("os", pick(SYSTEMS, host)),
+        ("rack", &rack),
+        ("region", region),
+        ("service", &service),
+        ("service_environment", pick(ENVIRONMENTS, host / 2)),
+        ("service_version", &service_version),
+        ("team", pick(TEAMS, host / 3)),
+    ]);
+}
+
+fn pick(from: &'static [&'static str], at: u64) -> &'static str {
+    from[(at % from.len() as u64) as usize]
+}
+
+/// The values of a number of series: whole percentages that walk by one step at a time.
+#[derive(Debug, Clone)]
+pub struct Walk {
+    random: Seeded,
+    percent: Vec<u8>,
+}
+
+impl Walk {
+    /// `series` walks, each from its own start.
+    #[must_use]
+    pub fn new(seed: u64, series: usize) -> Self {
+        let mut random = Seeded::new(seed);
+        let percent = (0..series).map(|_| random.below(101) as u8).collect();
+        Self { random, percent }
+    }
+
+    /// Moves every series by -1, 0 or 1 and puts the new values into the request.
+    pub fn step(&mut self, template: &mut RequestTemplate, timestamp_ms: i64) {
+        for (index, percent) in self.percent.iter_mut().enumerate() {
+            *percent = match self.random.below(3) {
+                0 => percent.saturating_sub(1),
+                1 => *percent,
+                _ => (*percent + 1).min(100),
+            };
+            template.set_sample(index, timestamp_ms, f64::from(*percent).to_bits());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_series_is_another_one_and_the_same_each_time() {
+        let mut seen = BTreeSet::new();
+        for series in 0..2000 {
+            seen.insert(template(series, 1).message().to_vec());
+        }
+        assert_eq!(seen.len(), 2000);
+        assert_eq!(template(5, 7).message(), template(5, 7).message());
+        assert_eq!(template(5, 7).series(), 7);
+    }
+
+    #[test]
+    fn walks_stay_between_0_and_100() {
+        let mut walk = Walk::new(1, 50);
+        let mut template = template(0, 50);
+        let before = template.message().to_vec();
+        for tick in 0..500 {
+            walk.step(&mut template, 1_700_000_000_000 + tick);
+        }
+        assert!(walk.percent.iter().all(|p| *p <= 100));
+        assert_ne!(template.message(), before);
+    }
+}
