@@ -71,6 +71,7 @@ fn prepare_directory(vfs: &dyn Vfs, dir: &Path, options: &Options) -> Result<()>
         return Err(Error::NotAStore { path: dir.to_path_buf(), found: "no CURRENT".into() });
     }
     vfs.create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
+    Manifest::refuse_other_directories(vfs, dir)?;
     for parent in dir.ancestors().skip(1) {
         match vfs.sync_dir(parent, SyncPoint::StoreDirectory) {
             // Who may not open a directory has not made one in it.
