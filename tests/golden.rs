@@ -93,7 +93,7 @@ fn version_1_passes_verification() {
 }
 
 /// What the golden store is made of: each kind of value and of time, several scripts.
-fn parts() -> Vec<Vec<(Labels, Vec<(i64, u64)>)>> {
+fn parts() -> Vec<Vec<answers::Series>> {
     let regular = |series: i64, start: i64, rows: i64, value: &dyn Fn(i64) -> f64| {
         let at = move |i: i64| 1_700_000_000_000 + (start + i) * 15_000 + series % 2;
         (0..rows).map(|i| (at(i), value(start + i).to_bits())).collect::<Vec<_>>()
@@ -135,7 +135,7 @@ fn parts() -> Vec<Vec<(Labels, Vec<(i64, u64)>)>> {
     ]
 }
 
-fn write_part(db: &Db, part: &[(Labels, Vec<(i64, u64)>)]) {
+fn write_part(db: &Db, part: &[answers::Series]) {
     let mut batch = WriteBatch::new();
     for (labels, samples) in part {
         let handle = db.series(labels).unwrap();
