@@ -18,7 +18,9 @@ RUSTFLAGS="-Cpasses=sancov-module \
 -Cllvm-args=-sanitizer-coverage-trace-compares \
 --cfg fuzzing"
 export RUSTFLAGS
-cargo build --release --locked --bins
+# With a target named, build scripts and macros are built without these flags.
+host=$(rustc -vV | sed -n 's/^host: //p')
+cargo build --release --locked --bins --target "$host"
 
 if [ $# -eq 0 ]; then
     for source in fuzz_targets/*.rs; do
@@ -32,7 +34,7 @@ for target in "$@"; do
     seeds=
     [ ! -d "seeds/$target" ] || seeds="seeds/$target"
     # shellcheck disable=SC2086 # no seeds, no argument
-    "$target_dir/release/$target" "corpus/$target" $seeds \
+    "$target_dir/$host/release/$target" "corpus/$target" $seeds \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
         -print_final_stats=1 -artifact_prefix="artifacts/$target/" 2>"artifacts/$target.log" || {
         tail -40 "artifacts/$target.log" >&2
