@@ -1,4 +1,11 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # For embedders
+//!
+//! [`Db`] is the store, [`Options`] how it is opened, [`WriteBatch`] what is written at once and
+//! [`Snapshot`] what is read. These, and everything else that this page lists under structs, enums,
+//! traits and functions, follow semantic versioning. The modules are public so that their formats
+//! are documented and tools, benches and fuzzers reach them; they may change in any release.
 
 pub mod codec;
 pub mod cursor;

@@ -3,6 +3,7 @@
 //! The data lie beside the project and are not part of it; without them these tests say so and pass.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "what was skipped or measured is worth reading")]
 
 #[allow(dead_code, reason = "shared with other test programs")]
 #[path = "support/answers.rs"]

@@ -8,7 +8,7 @@ use super::commit::Commit;
 use super::core::{Broken, Core, Generation, Live, Parts};
 use super::generation::{CreateWal, create_wal};
 use super::options::Options;
-use super::replay::{Prefix, Recovered, Replay, wal_numbers};
+use super::replay::{Prefix, Recovered, Replay, has_log, wal_numbers};
 use super::report::{Finding, OpenReport};
 use crate::error::{Error, Result};
 use crate::flush::FlushJob;
@@ -32,6 +32,8 @@ struct Opening<'a> {
     next_file_number: u64,
     report: OpenReport,
     superseded: u64,
+    /// Whether nothing depends on the log files found any more.
+    logs_covered: bool,
 }
 
 /// Opens the store in `dir`, or creates it.
@@ -53,6 +55,7 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
         next_file_number,
         report: OpenReport::default(),
         superseded: 0,
+        logs_covered: false,
     };
     opening.remove_leftovers()?;
     let recovered = opening.recover()?;
@@ -69,6 +72,7 @@ fn prepare_directory(vfs: &dyn Vfs, dir: &Path, options: &Options) -> Result<()>
         return Err(Error::NotAStore { path: dir.to_path_buf(), found: "no CURRENT".into() });
     }
     vfs.create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
+    Manifest::refuse_other_directories(vfs, dir)?;
     for parent in dir.ancestors().skip(1) {
         match vfs.sync_dir(parent, SyncPoint::StoreDirectory) {
             // Who may not open a directory has not made one in it.
@@ -159,6 +163,7 @@ impl Opening<'_> {
             dir: self.dir,
             uuid: self.manifest.uuid(),
             covered,
+            has_log: has_log(self.manifest.version()),
             memtable_bytes_max: self.options.memtable_bytes_max(),
         };
         let recovered = replay.run(&mut report, |prefix| self.flush(prefix));
@@ -182,7 +187,7 @@ impl Opening<'_> {
         } else if !self.cover_empty_logs(recovered.last_seq)? {
             return Ok(recovered);
         }
-        self.remove_logs(&recovered)?;
+        self.logs_covered = true;
         Ok(recovered)
     }
 
@@ -239,9 +244,12 @@ impl Opening<'_> {
         self.manifest.append(&edit).map(|_| ())
     }
 
-    /// Removes the log files, all of them covered; those with damage are set aside.
-    fn remove_logs(&mut self, recovered: &Recovered) -> Result<()> {
-        for number in wal_numbers(&**self.vfs(), self.dir)? {
+    /// Removes the log files before `first`, all of them covered; those with damage are set aside.
+    /// Called when `first` exists: a store that has samples is never without a log, so that one
+    /// without is known to have lost it.
+    fn remove_logs(&mut self, recovered: &Recovered, first: u64) -> Result<()> {
+        let numbers = wal_numbers(&**self.vfs(), self.dir)?;
+        for number in numbers.into_iter().filter(|&number| number < first) {
             let path = self.dir.join(FileName::Wal(number).to_string());
             if recovered.damaged.contains(&number) {
                 set_aside(&**self.vfs(), self.dir, &path)?;
@@ -271,6 +279,9 @@ impl Opening<'_> {
         registry.set_generation(number);
         let file_number = self.new_file_number();
         let wal = self.first_wal(file_number, last_seq, &recovered)?;
+        if wal.is_some() && self.logs_covered {
+            self.remove_logs(&recovered, file_number)?;
+        }
         let created = self.options.clock.monotonic();
         let generation = |memtable, registry| Generation {
             memtable,

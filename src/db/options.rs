@@ -99,7 +99,7 @@ impl Default for Options {
             read_mode: ReadMode::Map,
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(8)),
             create: true,
-            vfs: Arc::new(DiskFs::default()),
+            vfs: Arc::new(DiskFs),
             clock: Arc::new(SystemClock::default()),
         }
     }

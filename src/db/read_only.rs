@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::core::Broken;
 use super::options::Options;
-use super::replay::Replay;
+use super::replay::{Replay, has_log};
 use super::report::{Finding, OpenReport};
 use super::snapshot::{Pinned, Snapshot};
 use super::stats::{BytesByKind, Stats};
@@ -92,6 +92,7 @@ impl ReadOnlyDb {
             dir,
             uuid: loaded.uuid,
             covered: loaded.version.wal_covered(),
+            has_log: has_log(&loaded.version),
             memtable_bytes_max: u64::MAX,
         };
         let recovered = replay.run(&mut report, |_| Ok(()))?;

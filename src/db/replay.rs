@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::report::{Finding, OpenReport};
 use crate::error::{Error, Result};
-use crate::manifest::WalCovered;
+use crate::manifest::{Version, WalCovered};
 use crate::memtable::Memtable;
 use crate::series::Registry;
 use crate::sys::{Vfs, random_bytes};
@@ -23,6 +23,8 @@ pub(super) struct Replay<'a> {
     pub(super) dir: &'a Path,
     pub(super) uuid: [u8; 16],
     pub(super) covered: WalCovered,
+    /// Whether there must be a log file.
+    pub(super) has_log: bool,
     /// Bytes of memtable after which `full` is called.
     pub(super) memtable_bytes_max: u64,
 }
@@ -127,8 +129,10 @@ impl Replay<'_> {
     ) -> Result<Vec<(u64, PathBuf, WalReader)>> {
         let mut readers = Vec::new();
         let mut successor: Option<Predecessor> = None;
+        let mut missing_log = self.has_log;
         for number in wal_numbers(self.vfs, self.dir)?.into_iter().rev() {
             if number < self.covered.file_number {
+                missing_log = false;
                 continue;
             }
             let path = self.dir.join(FileName::Wal(number).to_string());
@@ -138,6 +142,7 @@ impl Replay<'_> {
             let says = successor.filter(|s| s.file_number == number);
             match WalReader::open(self.vfs, &path, (self.uuid, number), says) {
                 Ok(Some(reader)) => {
+                    missing_log = false;
                     successor = Some(reader.header().predecessor);
                     readers.push((number, path, reader));
                 }
@@ -146,11 +151,19 @@ impl Replay<'_> {
                 }
                 Err(error @ Error::Corrupt { .. }) => {
                     successor = successor.filter(|s| s.file_number != number);
+                    missing_log = false;
                     report.findings.push(Finding::of(&path, &error));
                     damaged.push(number);
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if missing_log {
+            let message = format!(
+                "there is no log file: batches after seq {} are lost, if there were any",
+                self.covered.seq
+            );
+            report.findings.push(Finding::new(self.dir, message));
         }
         if let Some(missing) = successor.filter(|s| s.file_number >= self.covered.file_number) {
             self.note_missing(report, missing);
@@ -211,6 +224,12 @@ fn describe(damage: &Damage) -> String {
         "{} bytes of log at byte {} are damaged ({}): acknowledged batches from seq {} to {} are lost",
         damage.bytes, damage.offset, damage.cause, damage.first_seq, damage.last_seq
     )
+}
+
+/// Whether a store of this version has a log file at any moment, also after a crash: every one but a
+/// store in the course of being created.
+pub(super) fn has_log(version: &Version) -> bool {
+    version.last_seq() > 0 || !version.segments().is_empty()
 }
 
 /// The numbers of the log files in `dir`, ascending.

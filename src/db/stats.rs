@@ -223,7 +223,7 @@ impl Core {
             bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir, &live.segments),
             memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
-            cache_bytes: self.cache.stats().bytes as u64,
+            cache_bytes: self.cache.stats().bytes,
             memory_budget_bytes: self.options.memory_budget_bytes,
             memtables_sealed: live.sealed.len() as u64,
             last_seq,

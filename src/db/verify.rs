@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::options::Options;
-use super::replay::{Replay, wal_numbers};
+use super::replay::{Replay, has_log, wal_numbers};
 use super::report::{Finding, OpenReport};
 use crate::error::{Error, Result};
 use crate::manifest;
@@ -121,6 +121,7 @@ impl Run<'_> {
             dir: self.dir,
             uuid: loaded.uuid,
             covered: loaded.version.wal_covered(),
+            has_log: has_log(&loaded.version),
             memtable_bytes_max: self.options.memtable_bytes_max(),
         };
         match replay.run(&mut report, |_| Ok(())) {

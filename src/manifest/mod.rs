@@ -76,6 +76,19 @@ impl Manifest {
         }
     }
 
+    /// Refuses a directory that is no store and holds anything but what an interrupted creation
+    /// leaves: called before the first file is made there.
+    ///
+    /// # Errors
+    /// [`Error::NotAStore`]; [`Error::Io`] if the system cannot tell.
+    pub fn refuse_other_directories(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+        match refuse_foreign_files(vfs, dir) {
+            // Another process may have made a store of it meanwhile.
+            Err(Error::NotAStore { .. }) if Self::exists(vfs, dir)? => Ok(()),
+            refused_or_not => refused_or_not,
+        }
+    }
+
     /// Makes the directory `dir` a store: empty, with the identity `uuid`. What an earlier creation
     /// left behind when it was interrupted is replaced.
     ///

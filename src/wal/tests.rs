@@ -14,7 +14,7 @@ fn header(file_number: u64, predecessor: Predecessor) -> WalHeader {
 fn create(dir: &Path, file_number: u64) -> WalWriter {
     let path = dir.join(format!("{file_number}.wal"));
     let header = header(file_number, Predecessor::default());
-    WalWriter::create(&DiskFs::default(), dir, path, header).unwrap()
+    WalWriter::create(&DiskFs, dir, path, header).unwrap()
 }
 
 /// A payload that says which seq it belongs to.
@@ -37,7 +37,7 @@ fn append(wal: &mut WalWriter, seqs: std::ops::RangeInclusive<u64>) {
 
 /// The seqs read, each payload checked, and the report.
 fn read(path: &Path, successor: Option<Predecessor>) -> crate::Result<(Vec<u64>, FileReport)> {
-    let fs = DiskFs::default();
+    let fs = DiskFs;
     let number = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
     let Some(mut reader) = WalReader::open(&fs, path, (UUID, number), successor)? else {
         panic!("the file has a header");
@@ -182,7 +182,7 @@ fn frames_of_other_files_and_places_do_not_validate() {
 fn wrong_files_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(create(dir.path(), 1));
-    let fs = DiskFs::default();
+    let fs = DiskFs;
     let open = |uuid, number| WalReader::open(&fs, &file(&dir, 1), (uuid, number), None);
     assert!(open(UUID, 1).unwrap().is_some());
     assert!(open([0; 16], 1).is_err(), "another store");
@@ -203,7 +203,7 @@ fn a_newer_version_is_not_damage() {
         bytes[124..128].copy_from_slice(&crc);
         bytes.copy_within(0..128, 128);
     });
-    let result = WalReader::open(&DiskFs::default(), &file(&dir, 1), (UUID, 1), None);
+    let result = WalReader::open(&DiskFs, &file(&dir, 1), (UUID, 1), None);
     assert!(matches!(result, Err(crate::Error::UnsupportedVersion { found: 2, .. })), "{result:?}");
 }
 
@@ -212,7 +212,7 @@ fn the_files_are_not_reused() {
     let dir = tempfile::tempdir().unwrap();
     drop(create(dir.path(), 1));
     let again = WalWriter::create(
-        &DiskFs::default() as &dyn Vfs,
+        &DiskFs as &dyn Vfs,
         dir.path(),
         file(&dir, 1),
         header(1, Predecessor::default()),

@@ -120,7 +120,8 @@ impl Store {
     /// Whether damage of everything from `offset` on looks like a write that a crash cut short.
     pub(crate) fn is_torn_write(&self, file: &str, offset: usize) -> bool {
         match self.kind(file) {
-            "wal" => offset >= 256,
+            // Behind the first of its two headers.
+            "wal" => offset >= 128,
             "MANIFEST" => {
                 offset >= self.bytes(file).windows(4).rposition(|w| w == b"EDIT").unwrap()
             }
@@ -168,9 +169,25 @@ impl Store {
             }
             "MANIFEST" => seal(&mut bytes, 0, 52),
             "wal" => [0, 128].into_iter().for_each(|from| seal(&mut bytes, from, 124)),
-            "seg" => seal(&mut bytes, 0, 60),
+            // A segment's version is in its footer, which only the right manifest leads to.
             _ => bytes.clear(),
         }
+        bytes
+    }
+
+    /// The manifest as it would be if its last segment needed a feature that this build lacks.
+    pub(crate) fn with_segment_feature(&self) -> Vec<u8> {
+        let mut bytes = self.bytes(&self.same_kind("MANIFEST-"));
+        let seed = crc32c(crc32c(0, &bytes[16..32]), &bytes[32..40]);
+        let frame = bytes.windows(4).rposition(|w| w == b"EDIT").unwrap();
+        let length = u32::from_le_bytes(bytes[frame + 4..frame + 8].try_into().unwrap()) as usize;
+        let payload = frame + 24..frame + 24 + length;
+        assert_eq!(bytes[payload.start], 1, "the edit starts with an added segment");
+        bytes[payload.start + 8 + 76] |= 1;
+        let sum = crc32c(seed, &bytes[payload]);
+        bytes[frame + 16..frame + 20].copy_from_slice(&sum.to_le_bytes());
+        let sum = crc32c(seed, &bytes[frame..frame + 20]);
+        bytes[frame + 20..frame + 24].copy_from_slice(&sum.to_le_bytes());
         bytes
     }
 }

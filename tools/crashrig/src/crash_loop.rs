@@ -20,6 +20,7 @@ use siltstone_peerbench::{Interrupt, RigError};
 use crate::export;
 use crate::ledger::{Check, Damage, METRIC, Part, tally};
 use crate::load::{self, Signals};
+use crate::server_log;
 use crate::verdict::Verdict;
 
 /// Loops that share their series.
@@ -100,6 +101,7 @@ pub(crate) fn run(
     verdict.require(tally(looping.all_parts()).acknowledged > 0, "nothing was acknowledged");
     verdict.require(status.success(), format!("SIGTERM: {status}"));
     verdict.require(verified.is_ok(), verified.err().unwrap_or_default());
+    server_log::require_calm(&plan.log, &mut verdict)?;
     Ok(verdict)
 }
 

@@ -18,6 +18,7 @@ use crate::export;
 use crate::ledger::{Check, Damage, METRIC, Part, tally};
 use crate::load::{self, Signals};
 use crate::mount::SmallDisk;
+use crate::server_log;
 use crate::verdict::Verdict;
 
 /// Size of the disk, and by how much it grows.
@@ -111,7 +112,7 @@ fn cycle(
         .require(failed == 0, format!("{failed} writes were answered with another error than 503"));
     verdict.require(damage.is_none(), "damage was found");
     verdict.require(status.success(), format!("SIGTERM: {status}"));
-    Ok(())
+    server_log::require_calm(log, verdict)
 }
 
 /// Waits until the server refuses.

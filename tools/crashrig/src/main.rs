@@ -19,6 +19,7 @@ mod load;
 mod mount;
 mod powercut;
 mod prometheus;
+mod server_log;
 mod verdict;
 
 use std::path::PathBuf;

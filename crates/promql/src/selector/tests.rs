@@ -1,3 +1,5 @@
+//! The selector parser against hand-written and random text.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -76,7 +76,7 @@ pub fn parse(text: &[u8]) -> Result<f64, NumberError> {
     Err(NumberError::Malformed)
 }
 
-/// Reads what [`write`] wrote: as [`parse`], and `NaN:` with the bits of a NaN.
+/// Reads what [`write()`] wrote: as [`parse`], and `NaN:` with the bits of a NaN.
 ///
 /// # Errors
 /// [`NumberError`] if `text` is not such a number.

@@ -24,9 +24,11 @@ use siltstone_peerbench::{Interrupt, RigError};
 use self::config::{Config, targets_text};
 use self::counters::Counters;
 use crate::compare::{Comparison, compare};
-use crate::export;
 use crate::verdict::Verdict;
+use crate::{export, server_log};
 
+/// The server's log, below the working directory.
+const SERVER_LOG: &str = "siltstone.log";
 /// How long to let Prometheus send what waits after the last scrape.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
 /// Prometheus takes note of removed targets every five seconds, ...
@@ -139,7 +141,7 @@ impl<'j> Rig<'j> {
             job.seed
         );
         let data = job.work.join("siltstone-data");
-        let log = job.work.join("siltstone.log");
+        let log = job.work.join(SERVER_LOG);
         let (server, first_start) =
             job.store.start_ready(&data, server_address, &log, interrupt)?;
         let exporter = start_exporter(exporter, exporter_address, &job.work)?;
@@ -189,7 +191,7 @@ impl<'j> Rig<'j> {
     fn kill_and_restart(&mut self, interrupt: &Interrupt) -> Result<(), RigError> {
         self.check_alive()?;
         self.server.kill()?;
-        let log = self.job.work.join("siltstone.log");
+        let log = self.job.work.join(SERVER_LOG);
         let (server, took) =
             self.job.store.start_ready(&self.data, self.server_address, &log, interrupt)?;
         self.server = server;
@@ -287,6 +289,7 @@ impl<'j> Rig<'j> {
             "the server was not killed as often as planned",
         );
         verdict.require(status.success(), "the server did not end cleanly after SIGTERM");
+        server_log::require_calm(&self.job.work.join(SERVER_LOG), &mut verdict)?;
         Ok(verdict)
     }
 

@@ -1,3 +1,5 @@
+//! Text lines as senders write them, and as they should not.
+
 use std::fmt::Write;
 
 use proptest::prelude::*;

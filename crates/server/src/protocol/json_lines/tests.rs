@@ -1,3 +1,5 @@
+//! JSON lines: round trips of every value, and malformed lines.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Remote write bodies: encoded and read back, cut, flipped and random.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
