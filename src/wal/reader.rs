@@ -287,7 +287,7 @@ impl WalReader {
         for (damage, proven_seq) in self.damages {
             let durable = match self.successor {
                 Some(successor) => damage.offset < successor.durable_bytes,
-                None => self.ended || proven_seq >= damage.first_seq,
+                None => proven_seq >= damage.first_seq,
             };
             if durable { corruption.push(damage) } else { torn.push(damage) }
         }

@@ -126,12 +126,16 @@ impl WalWriter {
         self.sync().map(|_| ())
     }
 
-    /// Ends the file: END frame and sync. No frame may follow.
+    /// Ends the file: END frame and sync. No frame may follow. What no sync has covered is synced
+    /// before, so that END proves all of it durable.
     ///
     /// # Errors
     /// When the frames before END could not be made durable. A failure to write END itself is no
     /// error: the header of the next file says as well how much of this one counts.
     pub fn end(&mut self) -> Result<()> {
+        if self.durable_seq < self.last_seq {
+            self.sync()?;
+        }
         let ended = self.write_empty(FrameKind::End);
         self.sync_as(SyncPoint::WalEnd)?;
         if ended.is_ok() {
