@@ -50,7 +50,7 @@ fn every_flipped_byte_is_noticed_or_harmless() {
             // header is there twice. All else is proven.
             let provable = !store.is_last_frame(&file, offset)
                 && !(store.kind(&file) == "wal" && offset < 256);
-            assert!(verdict.noticed || !provable, "{file}: nobody noticed byte {offset}");
+            assert!(verdict.named || !provable, "{file}: nobody named it for byte {offset}");
         }
     }
 }
