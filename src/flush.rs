@@ -13,7 +13,7 @@ use crate::memtable::Memtable;
 use crate::segment::{SegmentInfo, SegmentWriter};
 use crate::series::Registry;
 use crate::sys::Vfs;
-use crate::types::SegmentMeta;
+use crate::types::{FileName, SegmentMeta};
 
 /// Rows that a chunk should have at most.
 const CHUNK_ROWS: usize = 1024;
@@ -43,8 +43,18 @@ impl FlushJob<'_> {
     /// Writes the segment: durable, with its name, when this returns.
     ///
     /// # Errors
-    /// I/O errors; nothing is left behind but perhaps a temporary file.
+    /// I/O errors. What was written is removed: on a full disk, attempts must not add up.
     pub(crate) fn run(&self) -> Result<Flushed> {
+        self.write().inspect_err(|_| {
+            let name = FileName::Segment(self.file_number);
+            for name in [name.temporary(), name.to_string()] {
+                // No manifest lists the file. Where it cannot be removed, the next opening does it.
+                let _ = self.vfs.remove(&self.dir.join(name));
+            }
+        })
+    }
+
+    fn write(&self) -> Result<Flushed> {
         let rows = self.memtable.published();
         let slots = self.memtable.slots(rows);
         let order = self.registry.in_label_order(&slots);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::commit::Commit;
 use super::core::Core;
 use super::options::Durability;
 use crate::error::{Error, Result};
@@ -51,25 +52,34 @@ fn run_flusher(core: &Core) {
 }
 
 impl Core {
-    /// Syncs what the policy wants synced, proves an idle log durable, and seals an old memtable.
+    /// Syncs what the policy wants synced, proves an idle log durable, and seals a memtable that is
+    /// old or whose log is in doubt.
     pub(super) fn keep_time(&self) -> Result<()> {
         let mut commit = self.lock_commit();
         let now = self.clock().monotonic();
+        let doubtful = || self.live().active.is_in_doubt();
+        // A sync is not tried again where one has failed.
+        let synced = if doubtful() { Ok(()) } else { self.sync_due(&mut commit, now) };
+        let active = Arc::clone(&self.live().active);
+        let old = now.saturating_sub(active.created) >= self.options.flush_interval;
+        let due = (old || doubtful()) && active.memtable.published() > 0;
+        if due && self.check_writable().is_ok() {
+            self.rotate(&mut commit)?;
+        }
+        synced
+    }
+
+    fn sync_due(&self, commit: &mut Commit, now: Duration) -> Result<()> {
         if let (Durability::Interval(every), Some(since)) =
             (self.options.durability, commit.unsynced_since)
             && now.saturating_sub(since) >= every
         {
-            self.sync_wal(&mut commit)?;
+            self.sync_wal(commit)?;
         }
         let idle = commit.last_write.is_some_and(|last| now.saturating_sub(last) >= IDLE);
         if idle && !matches!(self.options.durability, Durability::Never) {
             commit.last_write = None;
-            self.write_sync_frame(&mut commit)?;
-        }
-        let active = Arc::clone(&self.live().active);
-        let old = now.saturating_sub(active.created) >= self.options.flush_interval;
-        if old && active.memtable.published() > 0 && self.check_writable().is_ok() {
-            self.rotate(&mut commit)?;
+            self.write_sync_frame(commit)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 //! log; a batch whose handles went stale is refused before anything of it is written.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -278,10 +279,11 @@ impl Core {
         match synced {
             Ok(seq) => {
                 commit.unsynced_since = None;
-                self.durable.rise_to(seq);
+                self.note_synced(seq);
                 Ok(())
             }
             Err(error) => {
+                self.live().active.in_doubt.store(true, Ordering::Release);
                 tracing::error!(%error, "a sync of the log failed: its memtable will be flushed to a new file");
                 Err(Error::DurabilityUnknown { durable_seq: self.durable.get() })
             }
@@ -291,9 +293,13 @@ impl Core {
     /// Proves the frames before it durable to a later reader of the log.
     pub(super) fn write_sync_frame(&self, commit: &mut Commit) -> Result<()> {
         let Some(wal) = commit.wal.as_mut().filter(|wal| wal.is_open()) else { return Ok(()) };
-        wal.write_sync_frame()?;
+        let written = wal.write_sync_frame();
+        if wal.is_poisoned() {
+            self.live().active.in_doubt.store(true, Ordering::Release);
+        }
+        written?;
         commit.unsynced_since = None;
-        self.durable.rise_to(wal.durable_seq());
+        self.note_synced(wal.durable_seq());
         Ok(())
     }
 

@@ -61,7 +61,7 @@ pub(super) struct Parts {
     pub(super) executor: Executor,
     pub(super) commit: Commit,
     pub(super) live: Live,
-    pub(super) last_seq: u64,
+    pub(super) durable_seq: u64,
     pub(super) next_file_number: u64,
     pub(super) report: OpenReport,
     pub(super) lock: Box<dyn LockGuard>,
@@ -97,6 +97,15 @@ pub(super) struct Generation {
     pub(super) wal_end: OnceLock<u64>,
     /// Monotonic time of its creation.
     pub(super) created: Duration,
+    /// Whether a sync of its log failed, or may have failed in an earlier process: which of its
+    /// batches survive a power cut is unknown until they are in a segment.
+    pub(super) in_doubt: AtomicBool,
+}
+
+impl Generation {
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.in_doubt.load(Ordering::Acquire)
+    }
 }
 
 /// What the flusher owns.
@@ -121,7 +130,7 @@ impl Core {
             flush: Mutex::new(FlushState { manifest: parts.manifest }),
             pinned: Mutex::new(pinned),
             live: RwLock::new(Arc::new(parts.live)),
-            durable: DurableSeq::new(parts.last_seq),
+            durable: DurableSeq::new(parts.durable_seq),
             next_file_number: AtomicU64::new(parts.next_file_number),
             counters: Counters::default(),
             report: parts.report,
@@ -169,6 +178,15 @@ impl Core {
 
     pub(super) fn lock_flush(&self) -> MutexGuard<'_, FlushState> {
         self.flush.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the log is synced up to `seq`. Durable it is only if no older batch is in doubt:
+    /// then the flush of those will tell.
+    pub(super) fn note_synced(&self, seq: u64) {
+        let live = self.live();
+        if !live.sealed.iter().chain([&live.active]).any(|generation| generation.is_in_doubt()) {
+            self.durable.rise_to(seq);
+        }
     }
 
     /// Lets another process open the store.

@@ -5,6 +5,7 @@
 //! turns the oldest sealed memtable into a segment, makes that durable in the manifest, shows readers
 //! the segment in place of the memtable, and only then removes the log files.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::commit::Commit;
@@ -27,15 +28,27 @@ impl Core {
     /// The generation that the next batches go to, with an open log file.
     ///
     /// # Errors
-    /// When there is no room for another memtable and the flush fails, or no log file can be made.
+    /// When there is no room for another memtable and the flush fails, or no log file can be made, or
+    /// what an earlier log holds in doubt cannot be brought into a segment.
     pub(super) fn writable_generation(&self, commit: &mut Commit) -> Result<Arc<Generation>> {
         let live = self.live();
         let open = commit.wal.as_ref().is_some_and(WalWriter::is_open);
-        if open && !self.is_full(&live.active, commit) {
-            return Ok(Arc::clone(&live.active));
+        let generation = if open && !self.is_full(&live.active, commit) {
+            Arc::clone(&live.active)
+        } else {
+            drop(live);
+            self.rotate(commit)?
+        };
+        self.evacuate()?;
+        Ok(generation)
+    }
+
+    /// Turns the sealed memtables whose log is in doubt into segments.
+    pub(super) fn evacuate(&self) -> Result<()> {
+        while self.live().sealed.iter().any(|sealed| sealed.is_in_doubt()) {
+            self.flush_oldest()?;
         }
-        drop(live);
-        self.rotate(commit)
+        Ok(())
     }
 
     /// Whether the memtable or its log file has reached its size.
@@ -73,6 +86,7 @@ impl Core {
         });
         commit.wal = Some(wal);
         commit.next_ref = 0;
+        commit.unsynced_since = None;
         self.wake.request_flush();
         Ok(next)
     }
@@ -94,6 +108,7 @@ impl Core {
             registry: Arc::clone(&self.registry),
             wal_end: OnceLock::new(),
             created: self.clock().monotonic(),
+            in_doubt: AtomicBool::new(false),
         }
     }
 
@@ -105,9 +120,12 @@ impl Core {
         match ended {
             Ok(()) => {
                 commit.unsynced_since = None;
-                self.durable.rise_to(wal.durable_seq());
+                self.note_synced(wal.durable_seq());
             }
-            Err(error) => tracing::warn!(%error, "a log file could not be ended"),
+            Err(error) => {
+                tracing::warn!(%error, "a log file could not be ended");
+                self.live().active.in_doubt.store(true, Ordering::Release);
+            }
         }
         commit.predecessor = wal.as_predecessor();
     }
@@ -160,9 +178,7 @@ impl Core {
             next_file_number: Some(self.next_file_number()),
             last_seq: Some(last_seq.max(state.manifest.version().last_seq())),
         };
-        let version = state.manifest.append(&edit)?;
-        self.durable.rise_to(last_seq);
-        self.counters.samples_superseded.add(flushed.superseded);
+        // Opened first: once the edit is durable, nothing may keep the memtable from being replaced.
         let opened = Segment::open(
             self.vfs(),
             &self.dir,
@@ -171,6 +187,9 @@ impl Core {
             self.options.read_mode,
             Arc::clone(&self.cache),
         )?;
+        let version = state.manifest.append(&edit)?;
+        self.durable.rise_to(last_seq);
+        self.counters.samples_superseded.add(flushed.superseded);
         self.publish(|live| {
             live.sealed.retain(|sealed| !Arc::ptr_eq(sealed, generation));
             live.segments.push(opened);

@@ -195,6 +195,10 @@ impl Db {
         }
         let mut commit = core.lock_commit();
         core.sync_wal(&mut commit)?;
+        if core.durable.get() < seq {
+            // An older log is in doubt; what is in segments is not.
+            let _ = core.evacuate();
+        }
         if core.durable.get() >= seq {
             return Ok(());
         }
@@ -232,9 +236,9 @@ impl Db {
     /// # Errors
     /// The first fault; the work is tried again at the next tick.
     pub fn tick(&self) -> Result<()> {
-        self.core().keep_time()?;
+        let kept = self.core().keep_time();
         while self.core().flush_oldest()? {}
-        Ok(())
+        kept
     }
 
     /// What the store counts about itself.

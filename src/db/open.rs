@@ -1,6 +1,7 @@
 //! Opening a store: lock, manifest, leftovers, recovery, first log file.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::commit::Commit;
@@ -287,12 +288,14 @@ impl Opening<'_> {
             registry,
             wal_end: OnceLock::new(),
             created,
+            in_doubt: AtomicBool::new(false),
         };
         let active = Arc::new(generation(Arc::new(Memtable::new(number)), Arc::clone(&registry)));
         let mut sealed = Vec::new();
         if recovered.memtable.published() > 0 {
             let old = generation(Arc::clone(&recovered.memtable), Arc::clone(&recovered.registry));
             let _ = old.wal_end.set(file_number);
+            old.in_doubt.store(true, Ordering::Release);
             sealed.push(Arc::new(old));
         }
         Ok(Parts {
@@ -304,8 +307,8 @@ impl Opening<'_> {
             executor: Executor::with_threads(self.options.query_threads)
                 .map_err(|e| Error::io("start threads for", self.dir, e))?,
             commit: Commit::new(wal, recovered.predecessor, last_seq),
+            durable_seq: if sealed.is_empty() { last_seq } else { version.wal_covered().seq },
             live: Live { active, sealed, version, segments, broken },
-            last_seq,
             next_file_number: self.next_file_number,
             report: self.report,
             lock,

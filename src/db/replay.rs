@@ -98,11 +98,11 @@ impl Replay<'_> {
                 state.damaged.push(number);
             }
             state.last_seq = state.last_seq.max(file.last_seq);
-            let torn_at = file.torn.first().map_or(file.valid_bytes, |d| d.offset);
+            // What nothing proves durable may be in the page cache alone.
             state.predecessor = Predecessor {
                 file_number: number,
                 valid_bytes: file.valid_bytes,
-                durable_bytes: torn_at.min(file.valid_bytes),
+                durable_bytes: file.durable_bytes,
             };
         }
         Ok(state)
@@ -136,11 +136,10 @@ impl Replay<'_> {
                 continue;
             }
             let path = self.dir.join(FileName::Wal(number).to_string());
-            let says = successor.take();
-            if let Some(missing) = says.filter(|s| s.file_number > number) {
+            if let Some(missing) = successor.take_if(|s| s.file_number > number) {
                 self.note_missing(report, missing);
             }
-            let says = says.filter(|s| s.file_number == number);
+            let says = successor.filter(|s| s.file_number == number);
             match WalReader::open(self.vfs, &path, (self.uuid, number), says) {
                 Ok(Some(reader)) => {
                     missing_log = false;
@@ -151,6 +150,7 @@ impl Replay<'_> {
                     tracing::info!(path = %path.display(), "an interrupted log file creation")
                 }
                 Err(error @ Error::Corrupt { .. }) => {
+                    successor = successor.filter(|s| s.file_number != number);
                     missing_log = false;
                     report.findings.push(Finding::of(&path, &error));
                     damaged.push(number);

@@ -3,6 +3,7 @@
 //! Reading never stops at damage: it scans for the next frame that validates, and at the end says
 //! which stretches were corruption and which a torn write (see FORMAT.md, "Reading").
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,6 +54,8 @@ pub struct FileReport {
     pub ended: bool,
     /// Where the last valid frame ends, in bytes.
     pub valid_bytes: u64,
+    /// Where the last batch ends that a later frame proves durable, in bytes.
+    pub durable_bytes: u64,
     /// Acknowledged data that is damaged.
     pub corruption: Vec<Damage>,
     /// Writes that a crash cut short; nothing acknowledged as durable was in them.
@@ -75,6 +78,9 @@ pub struct WalReader {
     last_seq: u64,
     ended: bool,
     valid_bytes: u64,
+    durable_bytes: u64,
+    /// Seq and end of the batches behind `durable_bytes`.
+    unproven: VecDeque<(u64, u64)>,
     /// The highest synced_seq seen after each damage, filled in as frames are read.
     damages: Vec<(Damage, u64)>,
 }
@@ -121,6 +127,8 @@ impl WalReader {
             last_seq: header.last_seq,
             ended: false,
             valid_bytes: HEADERS_BYTES,
+            durable_bytes: HEADERS_BYTES,
+            unproven: VecDeque::new(),
             header,
             damages: Vec::new(),
         };
@@ -173,8 +181,13 @@ impl WalReader {
         for (_, proven) in &mut self.damages {
             *proven = (*proven).max(frame.synced_seq);
         }
+        while let Some(&(_, end)) = self.unproven.front().filter(|(s, _)| *s <= frame.synced_seq) {
+            self.durable_bytes = end;
+            self.unproven.pop_front();
+        }
         match frame.kind {
             FrameKind::Batch => {
+                self.unproven.push_back((frame.seq, self.valid_bytes));
                 self.batches += 1;
                 self.last_seq = frame.seq;
                 return Some(frame.seq);
@@ -283,6 +296,7 @@ impl WalReader {
             last_seq: self.last_seq,
             ended: self.ended,
             valid_bytes: self.valid_bytes,
+            durable_bytes: self.durable_bytes,
             corruption,
             torn,
         }

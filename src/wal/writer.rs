@@ -45,16 +45,26 @@ impl WalWriter {
     /// Creates the file at `path` in `dir`: durable, with its directory entry, when this returns.
     ///
     /// # Errors
-    /// An I/O error; the file may be left behind and is then an interrupted creation, which reading
-    /// tolerates in the last file.
+    /// An I/O error. The file is removed; if that fails or a crash undoes it, it is an interrupted
+    /// creation, which reading tolerates.
     pub fn create(vfs: &dyn Vfs, dir: &Path, path: PathBuf, header: WalHeader) -> Result<Self> {
-        let mut file = vfs.create_new(&path).map_err(|e| Error::io("create", &path, e))?;
-        file.append(&header.encode()).map_err(|e| Error::io("write", &path, e))?;
-        file.sync_data(SyncPoint::WalHeader).map_err(|e| Error::io("sync", &path, e))?;
+        let file = vfs.create_new(&path).map_err(|e| Error::io("create", &path, e))?;
+        Self::start(vfs, dir, file, &path, header).inspect_err(|_| drop(vfs.remove(&path)))
+    }
+
+    fn start(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        mut file: Box<dyn WriteFile>,
+        path: &Path,
+        header: WalHeader,
+    ) -> Result<Self> {
+        file.append(&header.encode()).map_err(|e| Error::io("write", path, e))?;
+        file.sync_data(SyncPoint::WalHeader).map_err(|e| Error::io("sync", path, e))?;
         vfs.sync_dir(dir, SyncPoint::WalDirectory).map_err(|e| Error::io("sync", dir, e))?;
         Ok(Self {
             file,
-            path,
+            path: path.to_path_buf(),
             state: State::Open,
             valid_bytes: HEADERS_BYTES,
             durable_bytes: HEADERS_BYTES,

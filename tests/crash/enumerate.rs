@@ -75,7 +75,7 @@ impl Enumeration {
             tally.opened += 1;
             let place = |e| format!("{plan:?}: {e}");
             check(&survivor.fork(), &record, Fate::Durable).map_err(place)?;
-            if self.deep > 0 && op % self.deep == 0 {
+            if self.deep > 0 && op.is_multiple_of(self.deep) {
                 tally.deep += self.crash_recovery(&survivor, &record).map_err(place)?;
             }
         }

@@ -1,16 +1,21 @@
 //! What the enumeration once found in the engine, each as a test of its own.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use siltstone::sys::{CrashPlan, SimClock, SimFs};
-use siltstone::{Db, Durability, Labels, Result, WriteBatch};
+use siltstone::sys::{CrashPlan, SimClock, SimFs, SyncPoint, Vfs};
+use siltstone::{Db, Durability, Labels, Options, Result, WriteBatch};
 
 use crate::record::read_all;
 use crate::workload::{DIR, options};
 
 pub(crate) fn open(fs: &SimFs, durability: Durability) -> Result<Db> {
     Db::open(DIR, options(fs, &Arc::new(SimClock::new(0)), durability))
+}
+
+pub(crate) fn simple_options(fs: &SimFs) -> Options {
+    options(fs, &Arc::new(SimClock::new(0)), Durability::Always)
 }
 
 pub(crate) fn labels(name: &str) -> Labels {
@@ -82,4 +87,63 @@ fn a_batch_comes_back_whole_or_not_at_all() {
     assert_eq!(counts(&db), [("first".to_owned(), 1)]);
     assert_eq!(db.open_report().lost_rows, 0, "nothing of it had been promised");
     assert!(db.open_report().torn_bytes > 0);
+}
+
+/// A log that an earlier process had not synced was called durable by the header of the next one,
+/// when opening could not flush it; after a power cut its tail was reported as damage.
+#[test]
+fn what_an_earlier_process_did_not_sync_is_not_called_durable() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Never).unwrap();
+    db.write(&batch(&db, &["a"], 10)).unwrap();
+    let killed = fs.fork();
+    killed.fail_sync(SyncPoint::SegmentData, 0, ErrorKind::Other);
+    let db = open(&killed, Durability::Never).unwrap();
+    assert_eq!((counts(&db).len(), db.durable_seq()), (1, 0));
+    let after = open(&killed.fork().crash(CrashPlan::ALL_LOST), Durability::Never).unwrap();
+    assert_eq!(after.open_report().findings.len(), 0, "{:?}", after.open_report());
+    db.tick().unwrap();
+    assert_eq!(db.durable_seq(), 1);
+}
+
+/// Behind an interrupted creation of a log file, the length that its successor gives of the file
+/// before it was forgotten: batches that had failed came back, with seqs that were given again.
+#[test]
+fn a_failed_group_does_not_come_back_behind_an_interrupted_creation() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
+    let space = fs.free_space("/".as_ref()).unwrap();
+    let frame_bytes = 40 + 32 + 8 + 100 * 16; // about one batch of a hundred rows
+    fs.set_capacity(space.total - space.available + frame_bytes + 600);
+    let tickets = ["whole", "cut"].map(|name| db.submit(&batch(&db, &[name], 100)).unwrap());
+    // Preallocation, append, truncation; then sync, creation, header, removal.
+    fs.fail_op(fs.ops() + 2, ErrorKind::Other);
+    fs.fail_op(fs.ops() + 6, ErrorKind::Other);
+    db.commit_step();
+    assert!(tickets.iter().all(|ticket| ticket.poll().unwrap().is_err()));
+    assert!(db.write(&batch(&db, &["refused"], 1)).is_err());
+    assert_eq!(files(&fs, ".wal").len(), 2, "{:?}", fs.trace());
+    fs.set_capacity(1 << 40);
+    db.write(&batch(&db, &["good"], 1)).unwrap();
+    let db = open(&fs.fork(), Durability::Always).unwrap();
+    assert_eq!(counts(&db), [("good".to_owned(), 1)]);
+    assert_eq!(db.open_report().findings.len(), 0, "{:?}", db.open_report());
+}
+
+/// When the segment could not be opened after the edit that lists it, the memtable was flushed again,
+/// which the manifest refused for ever.
+#[test]
+fn a_read_that_fails_during_a_flush_only_delays_it() {
+    let mut failed = 0;
+    for read in 0..12 {
+        let fs = SimFs::new();
+        let db = open(&fs, Durability::Always).unwrap();
+        db.write(&batch(&db, &["a"], 10)).unwrap();
+        fs.fail_read(fs.reads() + read, ErrorKind::Other);
+        failed += usize::from(db.flush().is_err());
+        fs.heal();
+        db.flush().unwrap();
+        assert_eq!((db.stats().segments, counts(&db)), (1, vec![("a".to_owned(), 10)]));
+    }
+    assert!(failed > 0, "no read was met");
 }

@@ -6,18 +6,22 @@
 //! | `record` | the promises, and whether what a store holds can be explained by them |
 //! | `enumerate` | a crash at every operation, also of the recovery, by every policy |
 //! | `sync_points` | each sync ignored: the enumeration turns red, or the reason why not |
-//! | `faults` | errors of single operations, full disks, vanished files |
+//! | `faults` | errors of single operations |
+//! | `full_disk` | no room |
+//! | `missing` | files that are gone |
 //! | `findings` | what the others found, each as a small test |
 //! | `reader` | a read-only opener beside the writer |
 //!
 //! `SILTSTONE_CRASH_SEEDS` widens the enumeration from its one seed a policy.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-#![allow(clippy::print_stdout, reason = "how many states were checked is worth reading")]
+#![allow(clippy::print_stdout, reason = "the tests say how much they checked")]
 
 mod enumerate;
 mod faults;
 mod findings;
+mod full_disk;
+mod missing;
 mod reader;
 mod record;
 mod sync_points;

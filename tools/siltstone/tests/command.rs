@@ -337,3 +337,22 @@ fn a_taken_port_is_an_error_with_its_address() {
         ran.err
     );
 }
+
+#[test]
+fn the_readme_pushes_a_sample_and_reads_it_back() {
+    let readme = include_str!("../../../README.md");
+    let commands: Vec<&str> = readme.lines().filter(|line| line.starts_with("curl ")).collect();
+    assert!((1..=5).contains(&commands.len()), "at most five lines: {commands:?}");
+    let (_dir, data) = place();
+    let server = Serving::start(&data);
+    let mut answers = String::new();
+    for command in commands {
+        assert!(command.contains("127.0.0.1:7480"), "{command}");
+        let command = command.replace("127.0.0.1:7480", &server.address);
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        answers.push_str(&String::from_utf8(output.stdout).unwrap());
+    }
+    let expected = r#"{"metric":{"__name__":"temperature","city":"تبریز"},"values":["21.5"],"timestamps":[1700000000000]}"#;
+    assert_eq!(answers.trim_end(), expected);
+}
