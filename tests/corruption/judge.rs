@@ -28,6 +28,8 @@ pub(crate) struct Verdict {
     silent: bool,
     /// Somebody reported damage.
     pub(crate) noticed: bool,
+    /// A report names the damaged file.
+    pub(crate) named: bool,
     /// A newer version was reported.
     pub(crate) newer: bool,
 }
@@ -45,11 +47,12 @@ impl Case<'_> {
             complete: true,
             silent: false,
             noticed: false,
+            named: false,
             newer: false,
         };
         let options = || sim_options(&self.fs, &sim_clock());
         let reports = self.verify(&mut verdict);
-        verdict.noticed |= !reports.is_empty();
+        self.note(&reports, &mut verdict);
         match ReadOnlyDb::open(STORE, options()) {
             Err(error) => self.refused(&error, &mut verdict),
             Ok(db) => {
@@ -83,10 +86,18 @@ impl Case<'_> {
     /// The store could not be opened: the error says where.
     fn refused(&self, error: &Error, verdict: &mut Verdict) {
         let text = error.to_string();
-        assert!(text.contains(STORE), "{}: {text:?} names no place", verdict.name);
         verdict.complete = false;
-        verdict.noticed = true;
+        self.note(&[text], verdict);
         verdict.newer |= matches!(error, Error::UnsupportedVersion { .. });
+    }
+
+    /// Every report says where.
+    fn note(&self, reports: &[String], verdict: &mut Verdict) {
+        for text in reports {
+            assert!(text.contains(STORE), "{}: {text:?} names no place", verdict.name);
+            verdict.noticed = true;
+            verdict.named |= text.contains(&self.file);
+        }
     }
 
     /// Reads everything twice: strictly, and salvaging what damage leaves.
@@ -102,10 +113,7 @@ impl Case<'_> {
             "{}: salvaging finds no less",
             verdict.name
         );
-        for text in &reports {
-            assert!(text.contains(STORE), "{}: {text:?} names no place", verdict.name);
-        }
-        verdict.noticed |= !reports.is_empty();
+        self.note(&reports, verdict);
         verdict.complete &= complete && salvaged_all;
         verdict.silent |= !(complete && salvaged_all) && reports.is_empty();
     }
