@@ -196,9 +196,17 @@ impl Core {
 
     /// Refuses writes from here on; the first fault is kept.
     pub(super) fn fail(&self, fault: &Error) {
-        let text = fault.to_string();
+        let text = match fault {
+            Error::Failed(text) => text.clone(),
+            other => other.to_string(),
+        };
         tracing::error!(fault = %text, "the store stops accepting writes");
         let _ = self.fault.set(text);
+    }
+
+    /// The fault after which writes are refused.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.fault.get().map(String::as_str)
     }
 
     /// Whether writes are accepted.
@@ -206,8 +214,8 @@ impl Core {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
-        match self.fault.get() {
-            Some(fault) => Err(Error::Failed(fault.clone())),
+        match self.fault() {
+            Some(fault) => Err(Error::Failed(fault.into())),
             None => Ok(()),
         }
     }

@@ -144,7 +144,8 @@ impl Core {
     /// Turns the oldest sealed memtable into a segment; whether there was one.
     ///
     /// # Errors
-    /// The memtable stays, and the next call tries again; nothing is lost.
+    /// The memtable stays, and the next call tries again; nothing is lost. If its log is in doubt and
+    /// the fault is not a full disk, the store fails: reads and flushes go on, writes do not.
     pub(super) fn flush_oldest(&self) -> Result<bool> {
         let mut state = self.lock_flush();
         let Some(generation) = self.live().sealed.first().cloned() else { return Ok(false) };
@@ -158,6 +159,12 @@ impl Core {
             Err(error) => {
                 self.counters.flush_failures.add(1);
                 tracing::warn!(%error, "a flush failed and will be tried again");
+                // A full disk heals; a disk that refuses the log and the segment is not to be trusted.
+                if generation.is_in_doubt() && !matches!(error, Error::DiskFull { .. }) {
+                    self.fail(&Error::Failed(format!(
+                        "a log could not be synced, nor its memtable flushed: {error}"
+                    )));
+                }
             }
         }
         result.map(|()| true)
