@@ -1,7 +1,7 @@
 //! The shared state of an open store, and which lock guards what.
 //!
-//! Lock order: `commit`, then `flush`, then `live`; the queue's lock is never held while another is
-//! taken. Holders of `live` only swap or clone an `Arc`.
+//! Lock order: `commit`, then `flush`, then `live` or `lock`; the queue's lock is never held while
+//! another is taken. Holders of `live` only swap or clone an `Arc`.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -189,8 +189,10 @@ impl Core {
         }
     }
 
-    /// Lets another process open the store.
+    /// Lets another process open the store, when nobody here is at its files.
     pub(super) fn unlock(&self) {
+        let _commit = self.lock_commit();
+        let _flush = self.lock_flush();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
@@ -209,11 +211,23 @@ impl Core {
         self.fault.get().map(String::as_str)
     }
 
+    /// Refuses to change the files of a store that another process may have opened since. The caller
+    /// holds `commit` or `flush`, so that the answer stays true.
+    pub(super) fn check_owned(&self) -> Result<()> {
+        match &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(_) => Ok(()),
+            None => Err(Error::Closed),
+        }
+    }
+
+    /// Whether [`Db::close`](super::Db::close) was not called yet.
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
     /// Whether writes are accepted.
     pub(super) fn check_writable(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::Closed);
-        }
+        self.check_open()?;
         match self.fault() {
             Some(fault) => Err(Error::Failed(fault.into())),
             None => Ok(()),

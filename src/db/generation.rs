@@ -64,6 +64,7 @@ impl Core {
     /// # Errors
     /// As [`Core::writable_generation`]; the state is then as before, and the next commit tries again.
     pub(super) fn rotate(&self, commit: &mut Commit) -> Result<Arc<Generation>> {
+        self.check_owned()?;
         let live = self.live();
         let has_rows = live.active.memtable.published() > 0;
         if has_rows && live.sealed.len() >= SEALED_MAX {
@@ -148,6 +149,7 @@ impl Core {
     /// the fault is not a full disk, the store fails: reads and flushes go on, writes do not.
     pub(super) fn flush_oldest(&self) -> Result<bool> {
         let mut state = self.lock_flush();
+        self.check_owned()?;
         let Some(generation) = self.live().sealed.first().cloned() else { return Ok(false) };
         let start = self.clock().monotonic();
         let result = self.flush_generation(&mut state, &generation);

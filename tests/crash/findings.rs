@@ -147,3 +147,23 @@ fn a_read_that_fails_during_a_flush_only_delays_it() {
     }
     assert!(failed > 0, "no read was met");
 }
+
+/// After a close whose flush had failed, a clone could still flush: into a directory that another
+/// process had opened since.
+#[test]
+fn a_closed_store_leaves_its_files_alone() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Never).unwrap();
+    let seq = db.write(&batch(&db, &["a"], 10)).unwrap().seq;
+    fs.fail_sync(SyncPoint::SegmentData, 0, ErrorKind::Other);
+    assert!(db.close().is_err());
+    let next = open(&fs, Durability::Never).unwrap();
+    fs.take_trace();
+    assert!(matches!(db.flush(), Err(siltstone::Error::Closed)));
+    assert!(matches!(db.tick(), Err(siltstone::Error::Closed)));
+    assert!(matches!(db.wait_durable(seq), Err(siltstone::Error::Closed)));
+    assert!(!db.submit(&batch(&next, &["b"], 1)).is_ok_and(|_| db.commit_step()));
+    drop(db);
+    assert!(fs.trace().is_empty(), "{:?}", fs.trace());
+    assert_eq!(counts(&next), [("a".to_owned(), 10)]);
+}
