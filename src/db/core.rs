@@ -1,7 +1,7 @@
 //! The shared state of an open store, and which lock guards what.
 //!
-//! Lock order: `commit`, then `flush`, then `live` or `lock`; the queue's lock is never held while
-//! another is taken. Holders of `live` only swap or clone an `Arc`.
+//! Lock order: `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
+//! taken. Holders of `live` only swap or clone an `Arc`.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

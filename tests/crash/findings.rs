@@ -167,3 +167,27 @@ fn a_closed_store_leaves_its_files_alone() {
     assert!(fs.trace().is_empty(), "{:?}", fs.trace());
     assert_eq!(counts(&next), [("a".to_owned(), 10)]);
 }
+
+/// Of two commit steps at once, the one with the younger batches could commit first: the older write
+/// then won over the younger.
+#[test]
+fn batches_are_committed_in_the_order_of_their_submission() {
+    let db = open(&SimFs::new(), Durability::Never).unwrap();
+    let batch = batch(&db, &["a"], 1);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let tickets = std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    db.commit_step();
+                }
+            });
+        }
+        let tickets: Vec<_> = (0..3000).map(|_| db.submit(&batch).unwrap()).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        tickets
+    });
+    while db.commit_step() {}
+    let seqs = tickets.iter().map(|ticket| ticket.poll().unwrap().unwrap().seq);
+    assert!(seqs.is_sorted());
+}
