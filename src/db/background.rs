@@ -56,6 +56,7 @@ impl Core {
     /// old or whose log is in doubt.
     pub(super) fn keep_time(&self) -> Result<()> {
         let mut commit = self.lock_commit();
+        self.check_owned()?;
         let now = self.clock().monotonic();
         let doubtful = || self.live().active.is_in_doubt();
         // A sync is not tried again where one has failed.

@@ -172,16 +172,17 @@ impl Core {
 
     /// Commits what is queued, as the leader; whether there was anything.
     pub(super) fn commit_step(&self) -> bool {
-        let mut group = Group { core: self, batches: self.queue.take_group() };
+        // Locked first: of two steps at once, the one that takes the older batches commits first.
+        let mut commit = self.lock_commit();
+        let mut group = Group { core: self, batches: self.queue.take_group(), answered: false };
         if group.batches.is_empty() {
+            group.answered = true;
             return false;
         }
-        let mut commit = self.lock_commit();
-        let result = self.commit_group(&mut commit, &mut group.batches);
-        drop(commit);
-        if let Err(error) = result {
+        if let Err(error) = self.commit_group(&mut commit, &mut group.batches) {
             group.answer_the_rest(error);
         }
+        group.answered = true;
         self.queue.recycle(std::mem::take(&mut group.batches));
         true
     }
@@ -375,6 +376,7 @@ impl Queue {
 struct Group<'a> {
     core: &'a Core,
     batches: Vec<Pending>,
+    answered: bool,
 }
 
 impl Group<'_> {
@@ -388,7 +390,7 @@ impl Group<'_> {
 
 impl Drop for Group<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if !self.answered {
             let error = Error::Failed("a commit panicked".into());
             self.core.fail(&error);
             self.answer_the_rest(error);

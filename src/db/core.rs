@@ -1,6 +1,6 @@
 //! The shared state of an open store, and which lock guards what.
 //!
-//! Lock order: `commit`, then `flush`, then `live`; the queue's lock is never held while another is
+//! Lock order: `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
 //! taken. Holders of `live` only swap or clone an `Arc`.
 
 use std::path::PathBuf;
@@ -189,25 +189,47 @@ impl Core {
         }
     }
 
-    /// Lets another process open the store.
+    /// Lets another process open the store, when nobody here is at its files.
     pub(super) fn unlock(&self) {
+        let _commit = self.lock_commit();
+        let _flush = self.lock_flush();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Refuses writes from here on; the first fault is kept.
     pub(super) fn fail(&self, fault: &Error) {
-        let text = fault.to_string();
+        let text = match fault {
+            Error::Failed(text) => text.clone(),
+            other => other.to_string(),
+        };
         tracing::error!(fault = %text, "the store stops accepting writes");
         let _ = self.fault.set(text);
     }
 
+    /// The fault after which writes are refused.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.fault.get().map(String::as_str)
+    }
+
+    /// Refuses to change the files of a store that another process may have opened since. The caller
+    /// holds `commit` or `flush`, so that the answer stays true.
+    pub(super) fn check_owned(&self) -> Result<()> {
+        match &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(_) => Ok(()),
+            None => Err(Error::Closed),
+        }
+    }
+
+    /// Whether [`Db::close`](super::Db::close) was not called yet.
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
     /// Whether writes are accepted.
     pub(super) fn check_writable(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::Closed);
-        }
-        match self.fault.get() {
-            Some(fault) => Err(Error::Failed(fault.clone())),
+        self.check_open()?;
+        match self.fault() {
+            Some(fault) => Err(Error::Failed(fault.into())),
             None => Ok(()),
         }
     }

@@ -64,6 +64,7 @@ impl Core {
     /// # Errors
     /// As [`Core::writable_generation`]; the state is then as before, and the next commit tries again.
     pub(super) fn rotate(&self, commit: &mut Commit) -> Result<Arc<Generation>> {
+        self.check_owned()?;
         let live = self.live();
         let has_rows = live.active.memtable.published() > 0;
         if has_rows && live.sealed.len() >= SEALED_MAX {
@@ -144,9 +145,11 @@ impl Core {
     /// Turns the oldest sealed memtable into a segment; whether there was one.
     ///
     /// # Errors
-    /// The memtable stays, and the next call tries again; nothing is lost.
+    /// The memtable stays, and the next call tries again; nothing is lost. If its log is in doubt and
+    /// the fault is not a full disk, the store fails: reads and flushes go on, writes do not.
     pub(super) fn flush_oldest(&self) -> Result<bool> {
         let mut state = self.lock_flush();
+        self.check_owned()?;
         let Some(generation) = self.live().sealed.first().cloned() else { return Ok(false) };
         let start = self.clock().monotonic();
         let result = self.flush_generation(&mut state, &generation);
@@ -158,6 +161,12 @@ impl Core {
             Err(error) => {
                 self.counters.flush_failures.add(1);
                 tracing::warn!(%error, "a flush failed and will be tried again");
+                // A full disk heals; a disk that refuses the log and the segment is not to be trusted.
+                if generation.is_in_doubt() && !matches!(error, Error::DiskFull { .. }) {
+                    self.fail(&Error::Failed(format!(
+                        "a log could not be synced, nor its memtable flushed: {error}"
+                    )));
+                }
             }
         }
         result.map(|()| true)

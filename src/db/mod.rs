@@ -182,7 +182,7 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::DurabilityUnknown`] when a sync failed; [`Error::InvalidArgument`] for a seq that no
-    /// batch has.
+    /// batch has; [`Error::Closed`] when the last flush failed.
     pub fn wait_durable(&self, seq: u64) -> Result<()> {
         let core = self.core();
         if seq > core.lock_commit().last_seq {
@@ -194,6 +194,7 @@ impl Db {
             return Ok(());
         }
         let mut commit = core.lock_commit();
+        core.check_owned()?;
         core.sync_wal(&mut commit)?;
         if core.durable.get() < seq {
             // An older log is in doubt; what is in segments is not.
@@ -216,17 +217,16 @@ impl Db {
     /// # Errors
     /// [`Error::Closed`].
     pub fn snapshot(&self) -> Result<Snapshot> {
-        if self.core().closed.load(Ordering::Acquire) {
-            return Err(Error::Closed);
-        }
+        self.core().check_open()?;
         Ok(Snapshot::of_live(&self.shared.core))
     }
 
     /// Turns everything in memory into segments; when this returns, no sample is in the log alone.
     ///
     /// # Errors
-    /// I/O errors; nothing is lost, and the flush will be tried again.
+    /// I/O errors; nothing is lost, and the flush will be tried again. [`Error::Closed`].
     pub fn flush(&self) -> Result<()> {
+        self.core().check_open()?;
         self.core().flush_all()
     }
 
@@ -234,8 +234,9 @@ impl Db {
     /// every quarter of a second.
     ///
     /// # Errors
-    /// The first fault; the work is tried again at the next tick.
+    /// The first fault; the work is tried again at the next tick. [`Error::Closed`].
     pub fn tick(&self) -> Result<()> {
+        self.core().check_open()?;
         let kept = self.core().keep_time();
         while self.core().flush_oldest()? {}
         kept

@@ -38,6 +38,11 @@ pub struct Stats {
     pub memory_budget_bytes: u64,
     /// Memtables that wait to be flushed, or are being flushed.
     pub memtables_sealed: u64,
+    /// Memtables whose log could not be synced: what of them survives a power cut is unknown until
+    /// they are flushed.
+    pub memtables_in_doubt: u64,
+    /// The fault after which the store refuses writes, if there was one.
+    pub fault: Option<String>,
     /// The seq of the last batch written.
     pub last_seq: u64,
     /// The highest seq that survives a power cut.
@@ -226,6 +231,8 @@ impl Core {
             cache_bytes: self.cache.stats().bytes,
             memory_budget_bytes: self.options.memory_budget_bytes,
             memtables_sealed: live.sealed.len() as u64,
+            memtables_in_doubt: generations().filter(|g| g.is_in_doubt()).count() as u64,
+            fault: self.fault().map(str::to_owned),
             last_seq,
             durable_seq: self.durable.get(),
             wal_unsynced_ms: unsynced.map_or(0, |d| d.as_millis() as u64),

@@ -332,11 +332,15 @@ fn threads_never_see_a_slot_answer_for_another_series() {
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..2u32)
             .map(|seed| {
-                let (registry, generation) = (&registry, &generation);
+                let (registry, generation, evicted) = (&registry, &generation, &evicted);
                 scope.spawn(move || {
                     let mut held: HashMap<u32, SeriesHandle> = HashMap::new();
                     let mut random = 0x9E37_79B9u32 ^ seed;
-                    for _ in 0..6000 {
+                    // As long as it takes until some were evicted under it.
+                    for round in 0..100_000_000 {
+                        if round >= 6000 && evicted.load(Ordering::Relaxed) > 0 {
+                            break;
+                        }
                         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                         let i = (random >> 8) % SERIES;
                         let now = generation.load(Ordering::SeqCst);

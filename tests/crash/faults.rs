@@ -83,19 +83,48 @@ fn nothing_in_doubt_is_called_durable_and_no_write_goes_on_before_it_is_safe() {
     let doubtful = db.write(&batch(&db, &["a"], 3)).unwrap();
     fs.fail_sync(SyncPoint::WalFrames, 0, ErrorKind::Other);
     assert!(db.wait_durable(doubtful.seq).is_err());
+    assert_eq!(db.stats().memtables_in_doubt, 1);
+    let more = batch(&db, &["refused"], 1);
     for attempt in 0..3 {
-        fs.fail_sync(SyncPoint::SegmentData, 0, ErrorKind::Other);
-        assert!(db.write(&batch(&db, &["refused"], 1)).is_err(), "attempt {attempt}");
-        fs.fail_sync(SyncPoint::SegmentData, 0, ErrorKind::Other);
+        fs.fail_sync(SyncPoint::SegmentData, 0, ErrorKind::StorageFull);
+        assert!(matches!(db.write(&more), Err(Error::DiskFull { .. })), "attempt {attempt}");
+        fs.fail_sync(SyncPoint::SegmentData, 0, ErrorKind::StorageFull);
         assert!(db.wait_durable(doubtful.seq).is_err(), "attempt {attempt}");
         assert_eq!(db.durable_seq(), 0);
     }
+    assert_eq!(db.stats().fault, None, "a full disk heals");
     fs.heal();
     db.write(&batch(&db, &["b"], 3)).unwrap();
     db.wait_durable(doubtful.seq).unwrap();
     assert!(db.durable_seq() >= doubtful.seq);
     let db = open(&fs.crash(CrashPlan::ALL_LOST), Durability::Never).unwrap();
     assert!(names(&db).contains(&"a".to_owned()));
+}
+
+/// A disk that refused the log and then the segment was trusted again with the next write.
+#[test]
+fn a_memtable_in_doubt_that_cannot_be_flushed_ends_the_writing() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
+    let more = batch(&db, &["a"], 3);
+    fs.fail_sync(SyncPoint::WalFrames, 0, ErrorKind::Other);
+    assert!(matches!(db.write(&more), Err(Error::DurabilityUnknown { .. })));
+    fs.fail_sync(SyncPoint::SegmentData, 0, ErrorKind::Other);
+    assert!(db.write(&more).is_err());
+    fs.heal();
+    let refused = db.write(&more);
+    assert!(matches!(&refused, Err(Error::Failed(why)) if why.contains("log")), "{refused:?}");
+    assert!(matches!(db.series(&labels("new")), Err(Error::Failed(_))));
+    assert!(db.stats().fault.is_some());
+    assert_eq!(names(&db), ["a"], "reads go on");
+    // So do flushes: what is in memory is brought to safety all the same.
+    db.tick().unwrap();
+    assert_eq!((db.durable_seq(), db.stats().memtables_in_doubt), (1, 0));
+    assert!(matches!(db.write(&more), Err(Error::Failed(_))));
+    db.close().unwrap();
+    let db = open(&fs.crash(CrashPlan::ALL_LOST), Durability::Always).unwrap();
+    assert_eq!(counts(&db), [("a".to_owned(), 3)]);
+    db.write(&batch(&db, &["b"], 1)).unwrap();
 }
 
 #[test]

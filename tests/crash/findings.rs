@@ -172,3 +172,47 @@ fn a_tear_in_front_of_an_end_is_no_damage() {
         assert_eq!((report.findings.len(), report.lost_rows), (0, 0), "seed {seed}: {report:?}");
     }
 }
+
+/// After a close whose flush had failed, a clone could still flush: into a directory that another
+/// process had opened since.
+#[test]
+fn a_closed_store_leaves_its_files_alone() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Never).unwrap();
+    let seq = db.write(&batch(&db, &["a"], 10)).unwrap().seq;
+    fs.fail_sync(SyncPoint::SegmentData, 0, ErrorKind::Other);
+    assert!(db.close().is_err());
+    let next = open(&fs, Durability::Never).unwrap();
+    fs.take_trace();
+    assert!(matches!(db.flush(), Err(siltstone::Error::Closed)));
+    assert!(matches!(db.tick(), Err(siltstone::Error::Closed)));
+    assert!(matches!(db.wait_durable(seq), Err(siltstone::Error::Closed)));
+    assert!(!db.submit(&batch(&next, &["b"], 1)).is_ok_and(|_| db.commit_step()));
+    drop(db);
+    assert!(fs.trace().is_empty(), "{:?}", fs.trace());
+    assert_eq!(counts(&next), [("a".to_owned(), 10)]);
+}
+
+/// Of two commit steps at once, the one with the younger batches could commit first: the older write
+/// then won over the younger.
+#[test]
+fn batches_are_committed_in_the_order_of_their_submission() {
+    let db = open(&SimFs::new(), Durability::Never).unwrap();
+    let batch = batch(&db, &["a"], 1);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let tickets = std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    db.commit_step();
+                }
+            });
+        }
+        let tickets: Vec<_> = (0..3000).map(|_| db.submit(&batch).unwrap()).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        tickets
+    });
+    while db.commit_step() {}
+    let seqs = tickets.iter().map(|ticket| ticket.poll().unwrap().unwrap().seq);
+    assert!(seqs.is_sorted());
+}
