@@ -126,8 +126,9 @@ impl WalReader {
             batches: 0,
             last_seq: header.last_seq,
             ended: false,
-            valid_bytes: HEADERS_BYTES,
-            durable_bytes: HEADERS_BYTES,
+            // A creation cut short between the header and its twin is a shorter file.
+            valid_bytes: HEADERS_BYTES.min(length),
+            durable_bytes: HEADERS_BYTES.min(length),
             unproven: VecDeque::new(),
             header,
             damages: Vec::new(),
@@ -201,7 +202,7 @@ impl WalReader {
     /// Moves to the next frame that validates, or to the end, and books what lies between.
     fn skip_damage(&mut self, cause: DecodeError) -> Result<()> {
         let start = self.offset;
-        let first_seq = self.last_seq + 1;
+        let first_seq = self.last_seq.saturating_add(1);
         let mut at = start + 8;
         let mut next_seq = None;
         while at < self.limit {

@@ -219,3 +219,28 @@ fn the_files_are_not_reused() {
     );
     assert!(again.is_err(), "a file is created once");
 }
+
+#[test]
+fn a_creation_cut_short_behind_its_first_header_has_no_more_bytes_than_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(create(dir.path(), 1));
+    let path = file(&dir, 1);
+    edit(&path, |bytes| bytes.truncate(200));
+    let (_, report) = read(&path, None).unwrap();
+    assert_eq!(report.valid_bytes, 200);
+    // What the next file then says of this one is no loss.
+    let said = Predecessor { file_number: 1, valid_bytes: 200, durable_bytes: 200 };
+    let (_, report) = read(&path, Some(said)).unwrap();
+    assert!(report.corruption.is_empty() && report.torn.is_empty());
+}
+
+#[test]
+fn damage_behind_the_last_seq_of_all_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let last = WalHeader { last_seq: u64::MAX, ..header(1, Predecessor::default()) };
+    let path = file(&dir, 1);
+    drop(WalWriter::create(&DiskFs, dir.path(), path.clone(), last).unwrap());
+    edit(&path, |bytes| bytes.extend([1; 64]));
+    let (_, report) = read(&path, None).unwrap();
+    assert_eq!((report.torn.len(), report.torn[0].first_seq), (1, u64::MAX));
+}
