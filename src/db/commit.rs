@@ -192,7 +192,7 @@ impl Core {
     fn commit_group(&self, commit: &mut Commit, group: &mut [Pending]) -> Result<()> {
         self.check_writable()?;
         let generation = self.writable_generation(commit)?;
-        let accepted = self.complete_batches(commit, &generation, group)?;
+        let accepted = self.complete_batches(commit, &generation, group);
         if accepted.is_empty() {
             return Ok(());
         }
@@ -223,13 +223,14 @@ impl Core {
         Ok(())
     }
 
-    /// Gives each batch its refs, definitions and seq; those with stale handles are refused here.
+    /// Gives each batch its refs, definitions and seq; those with stale handles are refused here, as
+    /// are those that make no frame.
     fn complete_batches(
         &self,
         commit: &mut Commit,
         generation: &Generation,
         group: &mut [Pending],
-    ) -> Result<Vec<(usize, u64)>> {
+    ) -> Vec<(usize, u64)> {
         let number = generation.memtable.generation();
         let mut accepted = Vec::with_capacity(group.len());
         let mut seq = commit.last_seq;
@@ -254,20 +255,29 @@ impl Core {
                 registry.wal_ref(h.slot(), number).expect("every series of the batch is defined")
             });
             let completed = pending.encoded.complete(refs, first_ref, &commit.definitions);
-            completed.map_err(|e| Error::io("compress labels for", &self.dir, e))?;
             let bytes = pending.encoded.payload().len();
-            if bytes > PAYLOAD_BYTES_MAX || commit.definitions.too_large() {
+            let refused = match completed {
+                Err(e) => {
+                    let error = Error::io("compress labels for", &self.dir, e);
+                    Some(CommitError::Group(Arc::new(error)))
+                }
+                Ok(()) if bytes > PAYLOAD_BYTES_MAX || commit.definitions.too_large() => {
+                    Some(CommitError::TooLarge(bytes))
+                }
+                Ok(()) => None,
+            };
+            if let Some(refused) = refused {
                 // The refs that it would have defined are free again.
                 let slots = pending.handles.iter().map(|h| h.slot());
                 slots.for_each(|slot| self.registry.clear_wal_ref(slot, number, first_ref));
                 commit.next_ref = first_ref;
-                let _ = pending.outcome.0.set(Err(CommitError::TooLarge(bytes)));
+                let _ = pending.outcome.0.set(Err(refused));
                 continue;
             }
             seq += 1;
             accepted.push((i, seq));
         }
-        Ok(accepted)
+        accepted
     }
 
     /// Syncs the log and notes what is durable. After a failure the file is poisoned: the next

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::commit::Commit;
 use super::core::{Core, FlushState, Generation};
+use super::options::Durability;
 use crate::error::{Error, Result};
 use crate::flush::{FlushJob, Flushed};
 use crate::manifest::{VersionEdit, WalCovered};
@@ -69,6 +70,10 @@ impl Core {
         let has_rows = live.active.memtable.published() > 0;
         if has_rows && live.sealed.len() >= SEALED_MAX {
             self.counters.stalls.add(1);
+            // The timer cannot sync while this waits for a flush.
+            if matches!(self.options.durability, Durability::Interval(_)) {
+                let _ = self.sync_wal(commit);
+            }
             while self.live().sealed.len() >= SEALED_MAX && self.flush_oldest()? {}
         }
         self.end_wal(commit);

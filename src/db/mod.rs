@@ -182,7 +182,7 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::DurabilityUnknown`] when a sync failed; [`Error::InvalidArgument`] for a seq that no
-    /// batch has; [`Error::Closed`] when the last flush failed.
+    /// batch has; [`Error::Closed`] when it closed before it was durable.
     pub fn wait_durable(&self, seq: u64) -> Result<()> {
         let core = self.core();
         if seq > core.lock_commit().last_seq {
