@@ -87,14 +87,14 @@ fn new_series(c: &mut Criterion) {
         let db = open(dir.path(), durability);
         let mut batch = WriteBatch::new();
         let mut generation = 0;
-        let unseen = || {
+        let mut unseen = || {
             generation += 1;
             labels(generation).collect::<Vec<_>>()
         };
         group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_secs(1));
         group.bench_function(name, |b| {
             b.iter_batched_ref(
-                unseen,
+                &mut unseen,
                 |labels| {
                     for part in labels.chunks(BATCH_ROWS) {
                         batch.clear();

@@ -69,7 +69,8 @@ fn read(file: &[u8], successor: Option<Predecessor>) {
     let (disk, path) = (SimFs::new(), Path::new("/000001.wal"));
     disk.write_file(path, file).expect("the root is there");
     let Ok(Some(mut reader)) = WalReader::open(&disk, path, identity, successor) else { return };
-    let (mut seq, mut end, mut batches) = (reader.header().last_seq, 256, 0);
+    let (mut seq, mut batches) = (reader.header().last_seq, 0);
+    let mut end = 256.min(file.len() as u64);
     loop {
         let batch = match reader.next_batch() {
             Ok(Some(batch)) => batch,

@@ -368,6 +368,31 @@ fn cut_vanished_foreign_and_swapped_files_are_recognised() {
 }
 
 #[test]
+fn verifying_survives_a_table_that_leads_beyond_every_file() {
+    let (sim, vfs, dir) = sim();
+    let meta = write(&vfs, &dir, 5, &small()).unwrap();
+    let footer = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap().loaded().unwrap().footer.clone();
+    let mut bytes = sim.read_file(file(&dir, 5)).unwrap();
+    let footer_at = bytes.len() - meta.footer_bytes as usize;
+    let table = *footer.section(SectionTag::TimeTable);
+    let table_at = table.offset as usize;
+    bytes[table_at + 8..table_at + 16].fill(0xff);
+    let crc = crate::sys::checksum::crc32c(0, &bytes[table_at..table_at + table.len as usize]);
+    let mut footer = footer;
+    let stated = footer.sections.iter_mut().find(|s| s.tag == SectionTag::TimeTable as u32);
+    stated.unwrap().crc = crc;
+    bytes.truncate(footer_at);
+    bytes.extend(footer.encode());
+    sim.write_file(file(&dir, 5), &bytes).unwrap();
+
+    let (_, meta) = Segment::discover(&*vfs, &dir, 5).unwrap();
+    let mut findings = Vec::new();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    segment.verify(&mut |finding| findings.push(finding.error.to_string())).unwrap();
+    assert!(findings.iter().any(|e| e.contains("timestamp block")), "{findings:?}");
+}
+
+#[test]
 fn a_newer_footer_is_not_damage() {
     let (sim, vfs, dir) = sim();
     let meta = write(&vfs, &dir, 3, &small()).unwrap();
