@@ -37,6 +37,10 @@ const TARGETS_SEEN_WITHIN: Duration = Duration::from_secs(6);
 const STALE_INTERVALS: u32 = 4;
 /// How long the drained state must last before it is believed.
 const DRAINED_FOR: Duration = Duration::from_secs(2);
+/// A scrape is written within this many intervals.
+const WRITE_WITHIN_INTERVALS: u32 = 3;
+/// Shorter than a sync takes.
+const WRITE_POLL: Duration = Duration::from_micros(100);
 /// How long the node exporter stays away when it is restarted, in intervals.
 const EXPORTER_AWAY_INTERVALS: u32 = 3;
 /// How long a read of all samples may stall.
@@ -190,15 +194,32 @@ impl<'j> Rig<'j> {
 
     fn kill_and_restart(&mut self, interrupt: &Interrupt) -> Result<(), RigError> {
         self.check_alive()?;
+        let number = self.restarts.len() + 1;
+        // Between two scrapes nothing happens; every second kill waits for a request on its way.
+        let writing = number.is_multiple_of(2) && self.wait_for_a_write(interrupt)?;
         self.server.kill()?;
         let log = self.job.work.join(SERVER_LOG);
         let (server, took) =
             self.job.store.start_ready(&self.data, self.server_address, &log, interrupt)?;
         self.server = server;
         self.restarts.push(took);
-        let number = self.restarts.len();
-        self.say(format_args!("kill -9 number {number}; ready {} later", milliseconds(took)));
+        let when = if writing { " while it wrote" } else { "" };
+        self.say(format_args!("kill -9 number {number}{when}; ready {} later", milliseconds(took)));
         Ok(())
+    }
+
+    /// Waits until the server's files grow: a request has been written and is about to be synced and
+    /// acknowledged, and others follow. False if that does not happen within a few scrapes.
+    fn wait_for_a_write(&self, interrupt: &Interrupt) -> Result<bool, RigError> {
+        let (before, waiting) = (disk_use(&self.data), Instant::now());
+        while waiting.elapsed() < self.job.interval * WRITE_WITHIN_INTERVALS {
+            interrupt.check()?;
+            if disk_use(&self.data).length > before.length {
+                return Ok(true);
+            }
+            std::thread::sleep(WRITE_POLL);
+        }
+        Ok(false)
     }
 
     /// Lets a target vanish for a while, so that stale markers stand in the middle too.
