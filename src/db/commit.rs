@@ -24,6 +24,8 @@ use crate::wal::{BatchColumns, Definitions, EncodedBatch, PAYLOAD_BYTES_MAX, Wal
 const GROUP_BYTES_MAX: usize = 64 << 20;
 /// Buffers kept for the next batches.
 const SPARE_BUFFERS_MAX: usize = 8;
+/// Larger buffers are given back to the allocator.
+const SPARE_BUFFER_BYTES_MAX: usize = 1 << 20;
 
 /// Batches that wait for a leader.
 #[derive(Debug, Default)]
@@ -374,8 +376,10 @@ impl Queue {
     fn recycle(&self, group: Vec<Pending>) {
         let mut state = self.lock();
         for pending in group {
-            if state.spare.len() < SPARE_BUFFERS_MAX {
-                state.spare.push(pending.encoded.into_buffer());
+            let buffer = pending.encoded.into_buffer();
+            let small = buffer.capacity() <= SPARE_BUFFER_BYTES_MAX;
+            if small && state.spare.len() < SPARE_BUFFERS_MAX {
+                state.spare.push(buffer);
             }
         }
     }

@@ -78,7 +78,14 @@ impl Replay<'_> {
                     generation += 1;
                     state.memtable = Arc::new(Memtable::new(generation));
                 }
-                match refs.read(&batch, &state.registry) {
+                let rises = state.memtable.last_seq().is_none_or(|last| batch.seq > last);
+                let view = match refs.read(&batch, &state.registry) {
+                    Ok(_) if !rises && batch.seq > self.covered.seq => {
+                        Err(DecodeError::Invalid("seq of the batch, which an earlier file has"))
+                    }
+                    view => view,
+                };
+                match view {
                     Ok(view) if refs.know(&view) || !refs.lost_to_a_tear(&reader)? => {
                         self.apply(&view, batch.seq, &refs, &state, report);
                     }

@@ -235,3 +235,33 @@ fn an_interval_is_the_most_that_a_power_cut_takes() {
     }
     assert!(db.durable_seq() >= seq, "the next round comes at or after the interval");
 }
+
+/// Two log files that gave one seq twice made replay panic, at every opening.
+#[test]
+fn a_seq_given_twice_is_a_finding_and_no_panic() {
+    use siltstone::wal::{BatchColumns, Definitions, EncodedBatch, WalHeader, WalWriter};
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
+    let seq = db.write(&batch(&db, &["a"], 10)).unwrap().seq;
+    let killed = fs.fork();
+    let uuid = siltstone::manifest::load(&killed, DIR.as_ref()).unwrap().uuid;
+    let header = WalHeader {
+        uuid,
+        file_number: 99,
+        salt: 1,
+        last_seq: 0,
+        predecessor: siltstone::wal::Predecessor::default(),
+    };
+    let path = PathBuf::from(DIR).join("000099.wal");
+    let mut wal = WalWriter::create(&killed, DIR.as_ref(), path, header).unwrap();
+    let columns = BatchColumns { run_rows: &[1], timestamps: &[7], values: &[7] };
+    let mut definitions = Definitions::default();
+    definitions.push(&labels("b"));
+    let mut twice = EncodedBatch::new(&columns, Vec::new());
+    twice.complete([0].into_iter(), 0, &definitions).unwrap();
+    wal.append(&[(seq, twice.payload())]).unwrap();
+    let db = open(&killed, Durability::Always).unwrap();
+    let findings = &db.open_report().findings;
+    assert!(findings.iter().any(|f| f.to_string().contains("000099.wal")), "{findings:?}");
+    assert_eq!(counts(&db), [("a".to_owned(), 10)]);
+}

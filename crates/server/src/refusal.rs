@@ -64,6 +64,7 @@ impl From<Error> for Refusal {
             Error::Labels(_) | Error::InvalidArgument(_) => Self::bad_request(message),
             Error::LimitExceeded(_) => Self::throttled(message),
             Error::DiskFull { .. }
+            | Error::Io { .. }
             | Error::Failed(_)
             | Error::DurabilityUnknown { .. }
             | Error::Closed
