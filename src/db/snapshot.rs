@@ -98,7 +98,7 @@ impl Snapshot {
         self.timed(|| self.sources.select(matchers, range, options))
     }
 
-    /// Hands every batch of columns, at most 8,192 samples, to `visit`, in label and time order, until
+    /// Hands every batch of columns, at most 65,536 samples, to `visit`, in label and time order, until
     /// it breaks. The memory is bounded, however long a series is.
     ///
     /// # Errors
