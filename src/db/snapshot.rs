@@ -98,8 +98,8 @@ impl Snapshot {
         self.timed(|| self.sources.select(matchers, range, options))
     }
 
-    /// Hands every batch of columns, at most 65,536 samples, to `visit`, in label and time order, until
-    /// it breaks. The memory is bounded, however long a series is.
+    /// Hands every batch of columns, at most 65,536 samples, to `visit`, in label and time order,
+    /// until it breaks. The memory is bounded, however long a series is.
     ///
     /// # Errors
     /// The first error of any series; what was visited before stands.

@@ -15,7 +15,7 @@
 //!
 //! # Locks
 //!
-//! One reader-writer lock over the [`Catalog`], sharded so that readers on many cores do not share a
+//! One reader-writer lock over the `Catalog`, sharded so that readers on many cores do not share a
 //! cache line. A known series takes it for reading; only a new series, a new encoding and an eviction
 //! take it for writing. Versions, generations and WAL refs are atomics outside of it.
 //!
