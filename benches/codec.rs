@@ -1,6 +1,6 @@
 //! Sizes and speeds of the codecs, on recordings and on generated series.
 //!
-//! `cargo bench --bench codec` prints bytes per sample of each recording, then times encoding and
+//! `cargo bench -p siltstone --bench codec` prints bytes per sample of each recording, then times encoding and
 //! decoding. Rates are samples per second and core, constant series included; "active" leaves them
 //! out.
 
