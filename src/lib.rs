@@ -10,6 +10,7 @@
 pub mod codec;
 pub mod cursor;
 pub mod db;
+pub mod deletes;
 pub mod error;
 mod flush;
 pub mod index;
@@ -25,8 +26,9 @@ pub mod wal;
 
 pub use cursor::{Column, Columns};
 pub use db::{
-    Ack, BATCH_ROWS_MAX, Background, BytesByKind, Db, Durability, Finding, Latency, OpenReport,
-    Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch, verify,
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, Db, DeleteReceipt, DeletedShare, Durability,
+    Finding, Latency, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport,
+    WriteBatch, verify,
 };
 pub use error::{Error, Result};
 pub use read::{Cancel, Damage, QueryOptions, Selection, SeriesColumns};

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `core` | the shared state and its locks |
 //! | `commit` | the queue, the leader, acknowledgements |
+//! | `delete` | tombstones, receipts |
 //! | `generation` | sealing, log files, flushes |
 //! | `open`, `replay` | opening and recovery |
 //! | `background` | the timer and the flusher |
@@ -17,6 +18,7 @@
 mod background;
 mod commit;
 mod core;
+mod delete;
 mod generation;
 mod open;
 mod options;
@@ -41,6 +43,7 @@ use crate::series::{EncodedLabels, SeriesHandle};
 use crate::types::Labels;
 
 pub use commit::Ticket;
+pub use delete::{DeleteReceipt, DeletedShare};
 pub use options::{Background, Durability, Options};
 pub use read_only::ReadOnlyDb;
 pub use report::{Finding, OpenReport};

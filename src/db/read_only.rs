@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use super::core::Broken;
 use super::options::Options;
-use super::replay::{Replay, has_log};
+use super::replay::{Ended, Replay, has_log};
 use super::report::{Finding, OpenReport};
 use super::snapshot::{Pinned, Snapshot};
 use super::stats::{BytesByKind, Stats};
+use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Loaded};
 use crate::memtable::Memtable;
@@ -35,7 +36,9 @@ pub struct ReadOnlyDb {
     segments: Vec<Arc<Segment>>,
     broken: Vec<Arc<Broken>>,
     registry: Arc<Registry>,
+    /// Of the log: one for each stretch between deletes.
     memtables: Vec<Arc<Memtable>>,
+    tombstones: Tombstones,
     last_seq: u64,
     executor: Executor,
     report: OpenReport,
@@ -86,7 +89,6 @@ impl ReadOnlyDb {
         let vfs = &options.vfs;
         let loaded = manifest::load(&**vfs, dir)?;
         let mut report = OpenReport::default();
-        let mut memtables = Vec::new();
         let replay = Replay {
             vfs: &**vfs,
             dir,
@@ -95,8 +97,10 @@ impl ReadOnlyDb {
             has_log: has_log(&loaded.version),
             memtable_bytes_max: u64::MAX,
         };
-        let recovered = replay.run(&mut report, |_| Ok(()))?;
-        memtables.push(recovered.memtable);
+        let recovered = replay.run(&mut report, &mut |_, _| Ok(Ended::Kept))?;
+        let of_log = recovered.parts.iter().flat_map(|part| &part.tombstones);
+        let tombstones = Tombstones::new(loaded.version.tombstones().chain(of_log).cloned());
+        let memtables = recovered.parts.into_iter().map(|part| part.memtable).collect();
         let again = manifest::load(&**vfs, dir)?;
         if again.version != loaded.version {
             return Ok(None);
@@ -124,6 +128,7 @@ impl ReadOnlyDb {
             broken,
             registry: recovered.registry,
             memtables,
+            tombstones,
             last_seq: recovered.last_seq,
             executor: Executor::with_threads(options.query_threads)
                 .map_err(|e| Error::io("start threads for", dir, e))?,
@@ -152,6 +157,7 @@ impl ReadOnlyDb {
             segments: &self.segments,
             broken: &self.broken,
             memtables: vec![(Arc::clone(&self.registry), views)],
+            tombstones: self.tombstones.clone(),
             executor: self.executor.clone(),
             clock: Arc::clone(&self.options.clock),
         })

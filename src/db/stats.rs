@@ -55,6 +55,10 @@ pub struct Stats {
     pub samples_written: u64,
     /// Samples that a flush dropped because a later write had the same series and timestamp.
     pub samples_superseded: u64,
+    /// Deletes acknowledged.
+    pub deletes: u64,
+    /// Deletes that compaction has not carried out everywhere yet.
+    pub tombstones: u64,
     /// Flushes that made a segment.
     pub flushes: u64,
     /// Flushes that failed and will be tried again.
@@ -187,6 +191,7 @@ pub(super) struct Counters {
     pub(super) batches_written: Counter,
     pub(super) samples_written: Counter,
     pub(super) samples_superseded: Counter,
+    pub(super) deletes: Counter,
     pub(super) flushes: Counter,
     pub(super) flush_failures: Counter,
     pub(super) stalls: Counter,
@@ -242,6 +247,8 @@ impl Core {
             batches_written: counters.batches_written.get(),
             samples_written: counters.samples_written.get(),
             samples_superseded: counters.samples_superseded.get(),
+            deletes: counters.deletes.get(),
+            tombstones: (live.version.tombstones().count() + live.deletes.len()) as u64,
             flushes: counters.flushes.get(),
             flush_failures: counters.flush_failures.get(),
             stalls: counters.stalls.get(),

@@ -1,18 +1,20 @@
-//! Every byte of a store, for the `verify` command: manifest, segments, log.
+//! Every byte of a store, for the `verify` command: manifest, segments, tombstones, log.
 //!
 //! Writes nothing and takes no lock. It goes on behind damage; what it cannot look at at all is an
 //! error.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::options::Options;
-use super::replay::{Replay, has_log, wal_numbers};
+use super::replay::{Ended, Replay, has_log, wal_numbers};
 use super::report::{Finding, OpenReport};
+use crate::deletes;
 use crate::error::{Error, Result};
 use crate::manifest;
 use crate::segment::{self, BlockCache, Segment};
-use crate::types::{FileName, SegmentMeta};
+use crate::types::{FileName, SegmentMeta, Tombstone};
 
 /// Blocks of a segment's index that are kept while it is verified, in bytes.
 const CACHE_BYTES: usize = 8 << 20;
@@ -29,8 +31,12 @@ pub struct VerifyReport {
     pub segments: u64,
     /// Samples decoded in them.
     pub samples: u64,
+    /// Tombstone files checked.
+    pub tombstone_files: u64,
     /// Batches of the log.
     pub batches: u64,
+    /// Deletes of the log.
+    pub deletes: u64,
     /// Damaged places reported.
     pub findings: u64,
 }
@@ -68,6 +74,7 @@ pub fn verify(
         run.segment(loaded.uuid, meta)?;
     }
     progress(run.report.bytes, total);
+    run.tombstones(&loaded)?;
     run.log(&loaded)?;
     run.report.bytes += wal;
     progress(total, total);
@@ -114,6 +121,34 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Checks that each tombstone file holds what the manifest lists of it. It may hold more: those
+    /// are carried out.
+    fn tombstones(&mut self, loaded: &manifest::Loaded) -> Result<()> {
+        let listed = loaded.version.tombstone_files();
+        let numbers: BTreeSet<u64> = listed.iter().map(|&(number, _)| number).collect();
+        for number in numbers {
+            let path = self.dir.join(FileName::Tombstones(number).to_string());
+            self.report.bytes += self.options.vfs.file_len(&path).unwrap_or(0);
+            match deletes::read(&*self.options.vfs, self.dir, (loaded.uuid, number)) {
+                Ok(found) => {
+                    let lacks =
+                        |(file, t): &&(u64, Arc<Tombstone>)| *file == number && !found.contains(t);
+                    if let Some((_, tombstone)) = listed.iter().find(lacks) {
+                        let message = format!(
+                            "the delete {} of the manifest is not in the file",
+                            tombstone.seq
+                        );
+                        self.found(&Finding::new(&path, message));
+                    }
+                }
+                Err(error @ Error::UnsupportedVersion { .. }) => return Err(error),
+                Err(error) => self.found(&Finding::of(&path, &error)),
+            }
+            self.report.tombstone_files += 1;
+        }
+        Ok(())
+    }
+
     fn log(&mut self, loaded: &manifest::Loaded) -> Result<()> {
         let mut report = OpenReport::default();
         let replay = Replay {
@@ -124,13 +159,14 @@ impl Run<'_> {
             has_log: has_log(&loaded.version),
             memtable_bytes_max: self.options.memtable_bytes_max(),
         };
-        match replay.run(&mut report, |_| Ok(())) {
+        match replay.run(&mut report, &mut |_, _| Ok(Ended::Flushed)) {
             Ok(_) => {}
             // The owner flushed meanwhile: what the file held is in a segment.
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
         self.report.batches = report.recovered_batches;
+        self.report.deletes = report.recovered_deletes;
         for found in &report.findings {
             self.found(found);
         }
