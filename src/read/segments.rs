@@ -204,7 +204,7 @@ impl SeriesCursor for SegmentCursor {
                 times.iter().filter(counts).count() as u64
             };
             found.rows += rows;
-            found.bytes += value_bytes * rows / all.max(1);
+            found.bytes += (value_bytes * rows).div_ceil(all.max(1));
         }
         Ok(found)
     }
