@@ -35,5 +35,5 @@ pub use series::{EncodedLabels, SeriesHandle};
 pub use sys::{Clock, ReadMode, SystemClock};
 pub use types::{
     Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SegmentMeta,
-    SeriesId, TimeRange, Timestamp,
+    SeriesId, TimeRange, Timestamp, Tombstone,
 };
