@@ -25,8 +25,9 @@ pub mod wal;
 
 pub use cursor::{Column, Columns};
 pub use db::{
-    Ack, BATCH_ROWS_MAX, Background, BytesByKind, Db, Durability, Finding, Latency, OpenReport,
-    Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch, verify,
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, Db, Durability, Finding,
+    Latency, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch,
+    verify,
 };
 pub use error::{Error, Result};
 pub use read::{Cancel, Damage, QueryOptions, Selection, SeriesColumns};
