@@ -30,7 +30,7 @@ pub use db::{
     verify,
 };
 pub use error::{Error, Result};
-pub use read::{Cancel, Damage, QueryOptions, Selection, SeriesColumns};
+pub use read::{Cancel, ContentDigest, Damage, QueryOptions, Selection, SeriesColumns};
 pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{EncodedLabels, SeriesHandle};
 pub use sys::{Clock, ReadMode, SystemClock};
