@@ -16,6 +16,8 @@ mod windows;
 
 #[cfg(test)]
 mod simulator;
+#[cfg(test)]
+mod tests;
 
 pub use closed_set::{ClosedSet, NotClosed};
 pub use picker::{Pick, PickerOptions, Reason, View, pick};
