@@ -25,8 +25,9 @@ pub mod wal;
 
 pub use cursor::{Column, Columns};
 pub use db::{
-    Ack, BATCH_ROWS_MAX, Background, BytesByKind, Db, Durability, Finding, Latency, OpenReport,
-    Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch, verify,
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, Db, Durability, Finding,
+    Latency, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch,
+    verify,
 };
 pub use error::{Error, Result};
 pub use read::{Cancel, ContentDigest, Damage, QueryOptions, Selection, SeriesColumns};
@@ -35,5 +36,5 @@ pub use series::{EncodedLabels, SeriesHandle};
 pub use sys::{Clock, ReadMode, SystemClock};
 pub use types::{
     Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SegmentMeta,
-    SeriesId, TimeRange, Timestamp,
+    SeriesId, TimeRange, Timestamp, Tombstone,
 };

@@ -380,6 +380,7 @@ impl SegmentWriter {
             series: self.series,
             features: 0,
             level: self.info.level,
+            tombstone_seq: self.info.tombstone_seq,
         }
     }
 }
