@@ -116,8 +116,17 @@ impl Segment {
             value_blocks,
             replaces: footer.replaces.clone(),
             tombstone_seq: footer.tombstone_seq,
-            window: (footer.window_ticks > 0).then_some((footer.window_start, footer.window_ticks)),
+            window: self.window()?,
         })
+    }
+
+    /// First tick and length of the window that the segment is confined to, from its footer alone.
+    ///
+    /// # Errors
+    /// As [`describe`](Self::describe).
+    pub fn window(&self) -> Result<Option<(Timestamp, u64)>> {
+        let footer = &self.loaded()?.footer;
+        Ok((footer.window_ticks > 0).then_some((footer.window_start, footer.window_ticks)))
     }
 
     /// Where the bytes of the file went, from its footer alone.
