@@ -18,6 +18,7 @@ mod chunks;
 mod describe;
 mod footer;
 mod group;
+mod handles;
 mod header;
 mod labels;
 mod open;
@@ -39,7 +40,7 @@ pub use chunks::Chunks;
 pub use describe::{BytesByKind, EncodingShare, SectionDescription, SegmentDescription};
 pub use footer::SectionTag;
 pub use group::ChunkEntry;
-pub use open::Segment;
+pub use open::{Segment, SegmentPin};
 pub use verify::{Finding, LostRange, VerifyReport};
 pub use writer::{SegmentInfo, SegmentWriter, Window};
 
