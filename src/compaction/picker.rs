@@ -282,7 +282,8 @@ impl View<'_> {
                 // While a window fills, pieces of it that follow each other cost readers nothing.
                 let depth = if closed && window.level() == 0 { taken.len() } else { depth(taken) };
                 if depth >= enough && depth > most && (finishes || kind == Kind::Tier) {
-                    let bytes = taken.iter().fold(0, |sum: u64, m| sum.saturating_add(m.file_bytes));
+                    let bytes =
+                        taken.iter().fold(0, |sum: u64, m| sum.saturating_add(m.file_bytes));
                     runs.push(Run { segments: taken.to_vec(), bytes, depth });
                     most = depth;
                 }

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
+use super::pick_range;
 use super::picker::{PickerOptions, Reason, View, depth, pick};
 use super::plan::plan;
-use super::pick_range;
 use super::simulator::{DAY, Load, Piece, Store};
 use crate::types::TimeRange;
 

@@ -38,6 +38,10 @@ pub struct Stats {
     pub queue_bytes: u64,
     /// Bytes of heap held by memtables that are in segments already, because a snapshot reads them.
     pub snapshot_bytes: u64,
+    /// Segments that are open.
+    pub open_files: u64,
+    /// The limit on them.
+    pub open_files_max: u64,
     /// The limit on all of them.
     pub memory_budget_bytes: u64,
     /// Memtables that wait to be flushed, or are being flushed.
@@ -243,6 +247,7 @@ impl Core {
         };
         let unsynced = unsynced_since.map(|since| self.clock().monotonic().saturating_sub(since));
         let counters = &self.counters;
+        let cache = self.cache.stats();
         Stats {
             active_series: self.registry.len() as u64,
             samples: in_memory + in_segments,
@@ -250,9 +255,11 @@ impl Core {
             bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir, &live.segments),
             memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
-            cache_bytes: self.cache.stats().bytes,
+            cache_bytes: cache.bytes,
             queue_bytes: self.queue.bytes(),
             snapshot_bytes: self.snapshot_bytes(),
+            open_files: cache.open_files,
+            open_files_max: self.cache.open_files_max() as u64,
             memory_budget_bytes: self.options.memory_budget_bytes,
             memtables_sealed: live.sealed.len() as u64,
             memtables_in_doubt: generations().filter(|g| g.is_in_doubt()).count() as u64,
