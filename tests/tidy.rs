@@ -33,6 +33,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("deletes", 4),
     ("flush", 4),
     ("read", 4),
+    ("compaction", 5),
     ("db", 6),
 ];
 

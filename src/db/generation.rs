@@ -273,22 +273,12 @@ impl Core {
         }
     }
 
-    /// Frees the slots of series that no memtable holds any more.
-    fn evict_series(&self) {
-        let mut pinned = self.pinned();
-        pinned.retain(|memtable| memtable.strong_count() > 0);
-        let alive = pinned.iter().filter_map(std::sync::Weak::upgrade);
-        let oldest = alive.map(|memtable| memtable.generation()).min();
-        drop(pinned);
-        self.registry.evict(oldest.unwrap_or(0));
-    }
-
     /// Notes a memtable that snapshots may keep.
     pub(super) fn pin(&self, generation: &Generation) {
         self.pinned().push(Arc::downgrade(&generation.memtable));
     }
 
-    fn pinned(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<Memtable>>> {
+    pub(super) fn pinned(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<Memtable>>> {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,6 @@
 //! Opening a store: lock, manifest, leftovers, recovery, first log file.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -138,17 +139,18 @@ impl Opening<'_> {
     /// has what is in them, or nothing needs it any more. Sets aside segments that no manifest edit
     /// lists: an interrupted flush left them, and the log still has their samples.
     fn remove_leftovers(&mut self) -> Result<()> {
+        let version = Arc::clone(self.manifest.version());
+        let listed: HashSet<u64> = version.segments().iter().map(|m| m.file_number).collect();
         let entries = self.vfs().list(self.dir).map_err(|e| Error::io("list", self.dir, e))?;
-        let version = self.manifest.version();
         for entry in entries {
             let Some(name) = entry.name.to_str() else { continue };
             let path = self.dir.join(name);
             let is_left = match FileName::parse(name) {
                 Some(FileName::Tombstones(number)) => {
-                    !version.tombstone_files().iter().any(|&(listed, _)| listed == number)
+                    !version.tombstone_files().iter().any(|&(known, _)| known == number)
                 }
                 Some(FileName::Segment(number)) => {
-                    if !version.segments().iter().any(|meta| meta.file_number == number) {
+                    if !listed.contains(&number) {
                         tracing::info!(path = %path.display(), "a segment of an interrupted flush");
                         set_aside(&**self.vfs(), self.dir, &path)?;
                     }
@@ -307,13 +309,14 @@ impl Opening<'_> {
 
     /// Opens the segments, starts the log, and hands everything over.
     fn into_parts(mut self, recovered: Recovered, lock: Box<dyn LockGuard>) -> Result<Parts> {
-        let cache_bytes = usize::try_from(self.options.cache_bytes_max()).unwrap_or(usize::MAX);
-        let cache = Arc::new(BlockCache::new(cache_bytes));
+        let cache = Arc::new(self.options.new_cache());
         let version = Arc::clone(self.manifest.version());
         let (segments, broken) = self.open_segments(&version, &cache)?;
         let key =
             random_bytes::<32>().map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
-        let registry = Arc::new(Registry::new(key, self.options.labels, self.options.series_max()));
+        let registry = Registry::new(key, self.options.labels, self.options.series_max())
+            .within(self.options.registry_bytes_max(), self.options.series_idle);
+        let registry = Arc::new(registry);
         let last_seq = recovered.last_seq.max(version.last_seq());
         let newest = recovered.parts.iter().map(|part| part.memtable.generation()).max();
         let number = newest.unwrap_or(0) + 1;

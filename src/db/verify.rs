@@ -3,7 +3,6 @@
 //! Writes nothing and takes no lock. It goes on behind damage; what it cannot look at at all is an
 //! error.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::deletes;
 use crate::error::{Error, Result};
 use crate::manifest;
 use crate::segment::{self, BlockCache, Segment};
-use crate::types::{FileName, SegmentMeta, Tombstone};
+use crate::types::{FileName, SegmentMeta};
 
 /// Blocks of a segment's index that are kept while it is verified, in bytes.
 const CACHE_BYTES: usize = 8 << 20;
@@ -124,20 +123,16 @@ impl Run<'_> {
     /// Checks that each tombstone file holds what the manifest lists of it. It may hold more: those
     /// are carried out.
     fn tombstones(&mut self, loaded: &manifest::Loaded) -> Result<()> {
-        let listed = loaded.version.tombstone_files();
-        let numbers: BTreeSet<u64> = listed.iter().map(|&(number, _)| number).collect();
-        for number in numbers {
+        for (number, listed) in loaded.version.tombstones_by_file() {
             let path = self.dir.join(FileName::Tombstones(number).to_string());
             self.report.bytes += self.options.vfs.file_len(&path).unwrap_or(0);
             match deletes::read(&*self.options.vfs, self.dir, (loaded.uuid, number)) {
                 Ok(found) => {
-                    let lacks =
-                        |(file, t): &&(u64, Arc<Tombstone>)| *file == number && !found.contains(t);
-                    if let Some((_, tombstone)) = listed.iter().find(lacks) {
-                        let message = format!(
-                            "the delete {} of the manifest is not in the file",
-                            tombstone.seq
-                        );
+                    let lacking = listed.iter().find(|tombstone| !found.contains(tombstone));
+                    if let Some(lacking) = lacking {
+                        let seq = lacking.seq;
+                        let message =
+                            format!("the delete {seq} of the manifest is not in the file");
                         self.found(&Finding::new(&path, message));
                     }
                 }
