@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
 use crate::store_flags::{DataFlag, StoreFlags};
-use crate::units::describe_durability;
+use crate::units::{describe_durability, parse_bytes};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,6 +39,10 @@ pub(crate) struct Args {
     data: DataFlag,
     #[command(flatten)]
     store: StoreFlags,
+    /// Bytes that request bodies may take at a time, compressed and decoded [default: an eighth of
+    /// the memory budget]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    bodies_max: Option<u64>,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
@@ -53,10 +57,14 @@ pub(crate) fn run(args: &Args) -> Result {
     let db = Db::open(&args.data.data, args.store.options())?;
     log_recovery(&db);
     output::print(&greeting(address, &args.data.data, &db))?;
+    let config = ServerConfig {
+        bodies_bytes_max: args.bodies_max.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        ..ServerConfig::default()
+    };
     runtime.block_on(async {
         let stop =
             shutdown_signal().map_err(|e| Failure::io("wait for", Path::new("signals"), &e))?;
-        serve(db, listener, ServerConfig::default(), stop).await.map_err(Failure::from)
+        serve(db, listener, config, stop).await.map_err(Failure::from)
     })?;
     tracing::info!("closed");
     Ok(Outcome::Good)
