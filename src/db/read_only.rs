@@ -21,7 +21,7 @@ use crate::read::MemtableView;
 use crate::segment::{BlockCache, Segment, SegmentDescription};
 use crate::series::Registry;
 use crate::sys::Executor;
-use crate::types::{FileName, SegmentMeta};
+use crate::types::{FileName, SegmentMeta, Timestamp};
 
 /// Openings that the owner's flushes may spoil before giving up.
 const TRIES_MAX: usize = 10;
@@ -168,15 +168,27 @@ impl ReadOnlyDb {
     /// # Errors
     /// [`Error::InvalidArgument`] when there is none; its own error when it is damaged.
     pub fn segment(&self, file_number: u64) -> Result<SegmentDescription> {
+        self.opened(file_number)?.describe()
+    }
+
+    /// First tick and length in ticks of the window that the segment with this file number is
+    /// confined to; `None` if it is not. Reads its footer only.
+    ///
+    /// # Errors
+    /// As [`ReadOnlyDb::segment`].
+    pub fn segment_window(&self, file_number: u64) -> Result<Option<(Timestamp, u64)>> {
+        self.opened(file_number)?.window()
+    }
+
+    fn opened(&self, file_number: u64) -> Result<&Arc<Segment>> {
         let broken = self.broken.iter().find(|b| b.meta.file_number == file_number);
         if let Some(broken) = broken {
             return Err(broken.error.duplicate());
         }
         let found = self.segments.iter().find(|s| s.meta().file_number == file_number);
-        let segment = found.ok_or_else(|| {
+        found.ok_or_else(|| {
             Error::InvalidArgument(format!("the store has no segment {file_number}"))
-        })?;
-        segment.describe()
+        })
     }
 
     /// What can be counted without the owner.

@@ -6,15 +6,16 @@ use std::path::Path;
 
 use clap::Args as ClapArgs;
 use siltstone::Db;
-use siltstone_server::{ServerConfig, serve};
+use siltstone_server::serve;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
+use crate::server_flags::ServerFlags;
 use crate::store_flags::{DataFlag, StoreFlags};
-use crate::units::{describe_durability, parse_bytes};
+use crate::units::describe_durability;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,11 +39,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     data: DataFlag,
     #[command(flatten)]
+    server: ServerFlags,
+    #[command(flatten)]
     store: StoreFlags,
-    /// Bytes that request bodies may take at a time, compressed and decoded [default: an eighth of
-    /// the memory budget]
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
-    bodies_max: Option<u64>,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
@@ -57,14 +56,10 @@ pub(crate) fn run(args: &Args) -> Result {
     let db = Db::open(&args.data.data, args.store.options())?;
     log_recovery(&db);
     output::print(&greeting(address, &args.data.data, &db))?;
-    let config = ServerConfig {
-        bodies_bytes_max: args.bodies_max.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-        ..ServerConfig::default()
-    };
     runtime.block_on(async {
         let stop =
             shutdown_signal().map_err(|e| Failure::io("wait for", Path::new("signals"), &e))?;
-        serve(db, listener, config, stop).await.map_err(Failure::from)
+        serve(db, listener, args.server.config(), stop).await.map_err(Failure::from)
     })?;
     tracing::info!("closed");
     Ok(Outcome::Good)
