@@ -165,6 +165,7 @@ impl Opening<'_> {
             covered,
             has_log: has_log(self.manifest.version()),
             memtable_bytes_max: self.options.memtable_bytes_max(),
+            registry_bytes_max: self.options.registry_bytes_max() / 2,
         };
         let recovered = replay.run(&mut report, |prefix| self.flush(prefix));
         self.report = report;

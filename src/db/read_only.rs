@@ -94,6 +94,7 @@ impl ReadOnlyDb {
             covered: loaded.version.wal_covered(),
             has_log: has_log(&loaded.version),
             memtable_bytes_max: u64::MAX,
+            registry_bytes_max: u64::MAX,
         };
         let recovered = replay.run(&mut report, |_| Ok(()))?;
         memtables.push(recovered.memtable);

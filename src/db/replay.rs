@@ -27,6 +27,8 @@ pub(super) struct Replay<'a> {
     pub(super) has_log: bool,
     /// Bytes of memtable after which `full` is called.
     pub(super) memtable_bytes_max: u64,
+    /// Bytes of registry after which it is called too, between two files.
+    pub(super) registry_bytes_max: u64,
 }
 
 /// What was recovered and is not yet in a segment.
@@ -71,6 +73,16 @@ impl Replay<'_> {
         for (number, path, mut reader) in self.readers(report, &mut state.damaged)? {
             let mut refs = Refs::default();
             state.last_seq = state.last_seq.max(reader.header().last_seq);
+            // No ref of an earlier file is used again: its series need not be known any more.
+            if state.registry.used_bytes() as u64 >= self.registry_bytes_max {
+                if state.memtable.published() > 0 {
+                    let (memtable, registry) = (&state.memtable, &state.registry);
+                    full(&Prefix { memtable, registry, file_number: number })?;
+                    generation += 1;
+                    state.memtable = Arc::new(Memtable::new(generation));
+                }
+                state.registry = Arc::new(self.new_registry()?);
+            }
             while let Some(batch) = reader.next_batch()? {
                 if state.memtable.bytes() as u64 >= self.memtable_bytes_max {
                     let (memtable, registry) = (&state.memtable, &state.registry);
