@@ -178,6 +178,7 @@ impl Opening<'_> {
             covered,
             has_log: has_log(self.manifest.version()),
             memtable_bytes_max: self.options.memtable_bytes_max(),
+            registry_bytes_max: self.options.registry_bytes_max() / 2,
         };
         // Once a part could not be flushed, those behind it stay in memory too.
         let mut fault = None;

@@ -259,6 +259,7 @@ impl View {
             covered: loaded.version.wal_covered(),
             has_log: has_log(&loaded.version),
             memtable_bytes_max: u64::MAX,
+            registry_bytes_max: u64::MAX,
         };
         let recovered = replay.run(report, &mut |_, _| Ok(Ended::Kept))?;
         let of_log = recovered.parts.iter().flat_map(|part| &part.tombstones);

@@ -28,6 +28,8 @@ pub(super) struct Replay<'a> {
     pub(super) has_log: bool,
     /// Bytes of memtable after which a part is ended.
     pub(super) memtable_bytes_max: u64,
+    /// Bytes of registry after which it is called too, between two files.
+    pub(super) registry_bytes_max: u64,
 }
 
 /// What was recovered and is not yet in segments.
@@ -99,6 +101,16 @@ impl Replay<'_> {
         for (number, path, mut reader) in self.readers(report, &mut state.damaged)? {
             let mut refs = Refs::default();
             state.last_seq = state.last_seq.max(reader.header().last_seq);
+            // No ref of an earlier file is used again: its series need not be known any more.
+            if state.registry.used_bytes() as u64 >= self.registry_bytes_max {
+                if !state.part().is_empty() {
+                    state.end_part(number, on_end)?;
+                }
+                // Parts that stay in memory need it.
+                if state.parts.iter().all(Part::is_empty) {
+                    state.registry = Arc::new(self.new_registry()?);
+                }
+            }
             while let Some(record) = reader.next_record()? {
                 if state.ends_before(&record, self) {
                     state.end_part(number, on_end)?;

@@ -32,10 +32,16 @@ pub struct Stats {
     pub memtable_bytes: u64,
     /// Bytes of heap held by the registry.
     pub registry_bytes: u64,
+    /// Those of them in use; the rest was left by series that are gone, for the next ones.
+    pub registry_used_bytes: u64,
+    /// The registry's share of the budget: what it refuses new series for.
+    pub registry_bytes_max: u64,
     /// Bytes of heap held by cached index blocks.
     pub cache_bytes: u64,
     /// Bytes of heap held by batches that wait for their commit or are being committed.
     pub queue_bytes: u64,
+    /// The limit on the batches among them.
+    pub queue_bytes_max: u64,
     /// Bytes of heap held by memtables that are in segments already, because a snapshot reads them.
     pub snapshot_bytes: u64,
     /// Segments that are open.
@@ -261,7 +267,10 @@ impl Core {
             memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
             cache_bytes: cache.bytes,
+            registry_used_bytes: self.registry.used_bytes() as u64,
+            registry_bytes_max: self.options.registry_bytes_max(),
             queue_bytes: self.queue.bytes(),
+            queue_bytes_max: self.options.queue_bytes_max(),
             snapshot_bytes: self.snapshot_bytes(),
             open_files: cache.open_files,
             open_files_max: self.cache.open_files_max() as u64,

@@ -153,6 +153,7 @@ impl Run<'_> {
             covered: loaded.version.wal_covered(),
             has_log: has_log(&loaded.version),
             memtable_bytes_max: self.options.memtable_bytes_max(),
+            registry_bytes_max: u64::MAX,
         };
         match replay.run(&mut report, &mut |_, _| Ok(Ended::Flushed)) {
             Ok(_) => {}
