@@ -97,7 +97,8 @@ impl Segment {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) or [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn describe(&self) -> Result<SegmentDescription> {
-        let footer = &self.loaded()?.footer;
+        let loaded = self.loaded()?;
+        let footer = &loaded.footer;
         let bytes = self.bytes_by_kind()?;
         let (encodings, value_blocks) = self.encodings()?;
         let name = |tag| SectionTag::from_number(tag).map_or("unknown", SectionTag::name);
@@ -116,8 +117,17 @@ impl Segment {
             value_blocks,
             replaces: footer.replaces.clone(),
             tombstone_seq: footer.tombstone_seq,
-            window: (footer.window_ticks > 0).then_some((footer.window_start, footer.window_ticks)),
+            window: self.window()?,
         })
+    }
+
+    /// First tick and length of the window that the segment is confined to, from its footer alone.
+    ///
+    /// # Errors
+    /// As [`describe`](Self::describe).
+    pub fn window(&self) -> Result<Option<(Timestamp, u64)>> {
+        let footer = &self.loaded()?.footer;
+        Ok((footer.window_ticks > 0).then_some((footer.window_start, footer.window_ticks)))
     }
 
     /// Where the bytes of the file went, from its footer alone.
@@ -125,6 +135,9 @@ impl Segment {
     /// # Errors
     /// As [`describe`](Self::describe).
     pub fn bytes_by_kind(&self) -> Result<BytesByKind> {
+        if let Some(bytes) = self.bytes_by_kind.get() {
+            return Ok(*bytes);
+        }
         let loaded = self.loaded()?;
         let len = |tag| loaded.footer.section(tag).len;
         let mut bytes = BytesByKind {
@@ -142,7 +155,7 @@ impl Segment {
         }
         let known = bytes.timestamps + bytes.chunk_index + bytes.labels + bytes.other;
         bytes.values = self.meta().file_bytes.saturating_sub(known);
-        Ok(bytes)
+        Ok(*self.bytes_by_kind.get_or_init(|| bytes))
     }
 
     fn encodings(&self) -> Result<(BTreeMap<&'static str, EncodingShare>, ValueBlockShare)> {
