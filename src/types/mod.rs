@@ -12,6 +12,7 @@ mod pattern;
 mod segment_meta;
 mod series_id;
 mod time_range;
+pub mod varint;
 
 pub use decode_error::DecodeError;
 pub(crate) use fields::Fields;
