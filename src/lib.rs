@@ -8,6 +8,7 @@
 //! are documented and tools, benches and fuzzers reach them; they may change in any release.
 
 pub mod codec;
+pub mod compaction;
 pub mod cursor;
 pub mod db;
 pub mod error;
@@ -30,11 +31,11 @@ pub use db::{
     verify,
 };
 pub use error::{Error, Result};
-pub use read::{Cancel, Damage, QueryOptions, Selection, SeriesColumns};
+pub use read::{Cancel, ContentDigest, Damage, QueryOptions, Selection, SeriesColumns};
 pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{EncodedLabels, SeriesHandle};
 pub use sys::{Clock, ReadMode, SystemClock};
 pub use types::{
     Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SegmentMeta,
-    SeriesId, TimeRange, Timestamp,
+    SeriesId, TimeRange, Timestamp, Tombstone,
 };

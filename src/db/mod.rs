@@ -8,6 +8,7 @@
 //! | `core` | the shared state and its locks |
 //! | `commit` | the queue, the leader, acknowledgements |
 //! | `generation` | sealing, log files, flushes |
+//! | `room` | making room for new series |
 //! | `open`, `replay` | opening and recovery |
 //! | `background` | the timer and the flusher |
 //! | `checkpoint` | the store once more, by hard links |
@@ -25,6 +26,7 @@ mod options;
 mod read_only;
 mod replay;
 mod report;
+mod room;
 mod snapshot;
 mod stats;
 mod verify;
@@ -132,7 +134,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Labels`]; [`Error::LimitExceeded`] when the series is new and there are as many
-    /// active series as the limits allow.
+    /// active series as the limits allow. While a flush is making room, the call waits for it
+    /// instead, for [`Options::room_wait`] at most.
     pub fn series(&self, labels: &Labels) -> Result<SeriesHandle> {
         self.series_encoded(labels)
     }
@@ -143,9 +146,7 @@ impl Db {
     /// # Errors
     /// As [`Db::series`].
     pub fn series_encoded(&self, labels: &impl EncodedLabels) -> Result<SeriesHandle> {
-        let core = self.core();
-        core.check_writable()?;
-        core.registry.resolve(labels)
+        self.core().series(labels)
     }
 
     /// Writes a batch: when this returns, all of it is visible, in the order of its seq, and as
@@ -160,17 +161,18 @@ impl Db {
     pub fn write(&self, batch: &WriteBatch) -> Result<Ack> {
         let core = self.core();
         let start = core.clock().monotonic();
-        let ticket = core.submit(batch)?;
-        let result = core.finish(&ticket);
+        let result = core.write(batch);
         core.counters.write.record(core.clock().monotonic().saturating_sub(start));
         result
     }
 
     /// Puts a batch into the queue without waiting. Something has to lead: a [`Db::write`] on any
-    /// thread, or [`Db::commit_step`].
+    /// thread, or [`Db::commit_step`]. The queue takes [`Options::queue_bytes_max`] bytes of batches,
+    /// or one larger batch alone; where `write` waits for room, this refuses.
     ///
     /// # Errors
-    /// As [`Db::write`], as far as the batch alone tells.
+    /// As [`Db::write`], as far as the batch alone tells; [`Error::LimitExceeded`] when the queue is
+    /// full.
     pub fn submit(&self, batch: &WriteBatch) -> Result<Ticket> {
         self.core().submit(batch)
     }
@@ -268,6 +270,7 @@ impl Db {
     pub fn tick(&self) -> Result<()> {
         self.core().check_open()?;
         let kept = self.core().keep_time();
+        self.core().make_room_if_wanted();
         while self.core().flush_oldest()? {}
         kept
     }

@@ -274,7 +274,9 @@ impl Opening<'_> {
         let (segments, broken) = self.open_segments(&version, &cache)?;
         let key =
             random_bytes::<32>().map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
-        let registry = Arc::new(Registry::new(key, self.options.labels, self.options.series_max()));
+        let registry = Registry::new(key, self.options.labels, self.options.series_max())
+            .within(self.options.registry_bytes_max(), self.options.series_idle);
+        let registry = Arc::new(registry);
         let last_seq = recovered.last_seq.max(version.last_seq());
         let number = recovered.memtable.generation() + 1;
         registry.set_generation(number);

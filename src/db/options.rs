@@ -8,10 +8,6 @@ use crate::segment::BlockCache;
 use crate::sys::{Clock, DiskFs, ReadMode, SystemClock, Vfs};
 use crate::types::LabelsLimits;
 
-/// Bytes that an active series with ten labels takes in the registry, rounded up (see
-/// `benches/README.md`).
-const REGISTRY_BYTES_PER_SERIES: u64 = 250;
-
 /// When a write is acknowledged, and so what a crash may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -58,6 +54,15 @@ pub struct Options {
     /// Most active series; new ones beyond it are refused, known ones go on. Default: none but the
     /// memory budget.
     pub series_max: Option<u32>,
+    /// A series without a sample for this long makes room for others when there is need, whatever
+    /// these do; at least a second. Default: 5 minutes.
+    pub series_idle: Duration,
+    /// How long a new series waits for a flush that is making room for it before it is refused.
+    /// Default: 10 s.
+    pub room_wait: Duration,
+    /// Bytes of batches that may wait for their commit; [`Db::write`](super::Db::write) waits for
+    /// room, [`Db::submit`](super::Db::submit) refuses. Default: a sixteenth of the memory budget.
+    pub queue_bytes_max: Option<u64>,
     /// Most bytes of write-ahead log, at least 1 MiB; reaching it flushes. Default: 256 MiB.
     pub wal_bytes_max: u64,
     /// The memtable is flushed at this age at the latest. Default: 2 hours.
@@ -94,6 +99,9 @@ impl Default for Options {
             ticks_per_second: 0,
             memory_budget_bytes: 512 << 20,
             series_max: None,
+            series_idle: Duration::from_secs(5 * 60),
+            room_wait: Duration::from_secs(10),
+            queue_bytes_max: None,
             wal_bytes_max: 256 << 20,
             flush_interval: Duration::from_secs(2 * 3600),
             window: Duration::from_secs(24 * 3600),
@@ -127,11 +135,19 @@ impl Options {
         BlockCache::new(cache_bytes).with_open_files_max(self.open_files_max)
     }
 
-    /// Series that the registry's share of the budget has room for.
+    /// Bytes for the registry.
+    pub(super) fn registry_bytes_max(&self) -> u64 {
+        self.memory_budget_bytes / 100 * 40
+    }
+
+    /// Most active series, whatever they weigh.
     pub(super) fn series_max(&self) -> usize {
-        let share = self.memory_budget_bytes / 100 * 40 / REGISTRY_BYTES_PER_SERIES;
-        let limit = self.series_max.map_or(u64::MAX, u64::from);
-        usize::try_from(share.min(limit)).unwrap_or(usize::MAX)
+        self.series_max.map_or(usize::MAX, |max| max as usize)
+    }
+
+    /// Bytes of batches that may wait for their commit.
+    pub(super) fn queue_bytes_max(&self) -> u64 {
+        self.queue_bytes_max.unwrap_or(self.memory_budget_bytes / 16)
     }
 
     /// Ticks of the window, at least 2.
@@ -159,6 +175,9 @@ impl Options {
         }
         if self.wal_bytes_max < 1 << 20 {
             return refuse(format!("{} bytes of WAL are below 1 MiB", self.wal_bytes_max));
+        }
+        if self.series_idle < Duration::from_secs(1) {
+            return refuse(format!("{:?} without samples are below a second", self.series_idle));
         }
         if self.window < Duration::from_secs(60) {
             return refuse(format!("a window of {:?} is below a minute", self.window));

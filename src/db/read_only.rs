@@ -25,7 +25,7 @@ use crate::read::MemtableView;
 use crate::segment::{BlockCache, Segment, SegmentDescription};
 use crate::series::Registry;
 use crate::sys::{DirEntry, Executor, Vfs};
-use crate::types::{FileName, SegmentMeta};
+use crate::types::{FileName, SegmentMeta, Timestamp};
 
 /// Readings that the owner's flushes and merges may spoil before giving up.
 const TRIES_MAX: usize = 10;
@@ -120,7 +120,8 @@ impl ReadOnlyDb {
         read(&self.snapshot())
     }
 
-    /// What the last opening or refresh found. A torn write at the end of the log may be one that the owner is writing.
+    /// What the last opening or refresh found. A torn write at the end of the log may be one that the
+    /// owner is writing.
     #[must_use]
     pub fn open_report(&self) -> &OpenReport {
         &self.report
@@ -157,15 +158,27 @@ impl ReadOnlyDb {
     /// # Errors
     /// [`Error::InvalidArgument`] when there is none; its own error when it is damaged.
     pub fn segment(&self, file_number: u64) -> Result<SegmentDescription> {
+        self.opened(file_number)?.describe()
+    }
+
+    /// First tick and length in ticks of the window that the segment with this file number is
+    /// confined to; `None` if it is not. Reads its footer only.
+    ///
+    /// # Errors
+    /// As [`ReadOnlyDb::segment`].
+    pub fn segment_window(&self, file_number: u64) -> Result<Option<(Timestamp, u64)>> {
+        self.opened(file_number)?.window()
+    }
+
+    fn opened(&self, file_number: u64) -> Result<&Arc<Segment>> {
         let broken = self.view.broken.iter().find(|b| b.meta.file_number == file_number);
         if let Some(broken) = broken {
             return Err(broken.error.duplicate());
         }
         let found = self.view.segments.iter().find(|s| s.meta().file_number == file_number);
-        let segment = found.ok_or_else(|| {
+        found.ok_or_else(|| {
             Error::InvalidArgument(format!("the store has no segment {file_number}"))
-        })?;
-        segment.describe()
+        })
     }
 
     /// What can be counted without the owner.

@@ -115,7 +115,7 @@ impl Chunks<'_> {
 
     /// Decodes the next group of the current block from `ordinal` on; `false` behind the last one.
     fn decode_group(&mut self, raw: &[u8], ordinal: u32) -> Result<bool, DecodeError> {
-        let groups = Groups::open(raw)?;
+        let groups = Groups::open(raw, self.loaded.footer.is_dense())?;
         let group = self.next_group.max(groups.find(ordinal));
         if group >= groups.len() {
             return Ok(false);

@@ -82,7 +82,7 @@ impl Segment {
             let source = DecodeError::Invalid("size of the file");
             return Err(Error::Corrupt { path, section: "file", offset: file_bytes, source });
         }
-        if meta.features != 0 {
+        if meta.features & !footer::FEATURES_KNOWN != 0 {
             return Err(Error::UnsupportedVersion { path, found: 2, supported: 1 });
         }
         Ok(Arc::new(Self {
@@ -140,8 +140,9 @@ impl Segment {
             max_seq: footer.max_seq,
             samples: footer.samples,
             series: footer.series,
-            features: 0,
+            features: footer.features,
             level: footer.level,
+            tombstone_seq: footer.tombstone_seq,
         };
         Ok((footer.uuid, meta))
     }
@@ -249,8 +250,14 @@ impl Segment {
             if footer.file_number != self.meta.file_number {
                 return Err(DecodeError::Invalid("file number"));
             }
+            if footer.features != self.meta.features {
+                return Err(DecodeError::Invalid("features"));
+            }
             if crc != self.meta.footer_crc {
                 return Err(DecodeError::Checksum("footer in the manifest"));
+            }
+            if footer.tombstone_seq > self.meta.tombstone_seq {
+                return Err(DecodeError::Invalid("tombstone seq in the manifest"));
             }
             Ok(footer)
         };

@@ -1,5 +1,6 @@
 //! Which series in which time: the selectors of a request or a command line, scanned as one.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use siltstone::{Columns, Labels, Matcher, QueryOptions, Result, Snapshot, TimeRange};
@@ -66,6 +67,22 @@ impl Selection {
             }
         }
         Ok(())
+    }
+
+    /// The label names of the selected series.
+    ///
+    /// # Errors
+    /// As [`Snapshot::label_names`].
+    pub fn label_names(
+        &self,
+        snapshot: &Snapshot,
+        options: &QueryOptions,
+    ) -> Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        for matchers in &self.selectors {
+            names.extend(snapshot.label_names(matchers, self.range, options, usize::MAX)?);
+        }
+        Ok(names)
     }
 
     /// Whether a selector before the one with this index selects the series, too.

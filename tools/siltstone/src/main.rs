@@ -4,10 +4,13 @@
 //! or a full disk. An error is one line on stderr that says what to do.
 
 mod commands;
+mod csv;
 mod failure;
 mod input;
 mod output;
 mod progress;
+mod selection_flags;
+mod server_flags;
 mod store_flags;
 mod table;
 mod units;
@@ -16,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{export, import, ls, serve, show, stats, verify};
+use commands::{digest, export, import, ls, query, serve, show, stats, verify};
 use failure::Outcome;
 
 /// A log-structured store for time series.
@@ -32,15 +35,18 @@ Examples:
   siltstone serve                               listen on 127.0.0.1:7480
   siltstone import samples.jsonl.zst            read JSON lines into siltstone-data
   siltstone export --match 'up{job=\"node\"}'     write them as JSON lines
+  siltstone query 'up{job=\"node\"}'             show them
   siltstone verify                              check every byte of the store
 
 Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 in use, 4 I/O or full disk";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Import(import::Args),
     Export(export::Args),
+    Query(query::Args),
+    Digest(digest::Args),
     Ls(ls::Args),
     Show(show::Args),
     Verify(verify::Args),
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Digest(args) => digest::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Verify(args) => verify::run(&args),
