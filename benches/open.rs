@@ -102,7 +102,7 @@ fn tiny_segment(dir: &Path, number: u64) -> SegmentMeta {
     let info =
         SegmentInfo { uuid: UUID, min_seq: number, max_seq: number, ..SegmentInfo::default() };
     let mut writer = SegmentWriter::create(&vfs, Path::new("/"), number, info).unwrap();
-    writer.begin_series(&Labels::from_pairs([("__name__", "m")]).unwrap());
+    writer.begin_series(&Labels::from_pairs([("__name__", "m")]).unwrap()).unwrap();
     writer.chunk(&[number as i64 * 60_000], &[1.0]).unwrap();
     let meta = writer.finish().unwrap();
     let name = FileName::Segment(number).to_string();

@@ -123,6 +123,12 @@ impl Db {
         &self.core().options
     }
 
+    /// The directory of the store.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.core().dir
+    }
+
     /// Ticks of a timestamp per second.
     #[must_use]
     pub fn ticks_per_second(&self) -> u64 {

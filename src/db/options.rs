@@ -129,15 +129,15 @@ impl Options {
         self.memory_budget_bytes / 100 * 15
     }
 
+    /// Bytes for the registry.
+    pub(super) fn registry_bytes_max(&self) -> u64 {
+        self.memory_budget_bytes / 100 * 40
+    }
+
     /// The cache of a store's segments, which bounds their open files too.
     pub(super) fn new_cache(&self) -> BlockCache {
         let cache_bytes = usize::try_from(self.cache_bytes_max()).unwrap_or(usize::MAX);
         BlockCache::new(cache_bytes).with_open_files_max(self.open_files_max)
-    }
-
-    /// Bytes for the registry.
-    pub(super) fn registry_bytes_max(&self) -> u64 {
-        self.memory_budget_bytes / 100 * 40
     }
 
     /// Most active series, whatever they weigh.

@@ -34,14 +34,14 @@ pub struct Stats {
     pub registry_bytes: u64,
     /// Bytes of heap held by cached index blocks.
     pub cache_bytes: u64,
-    /// Segments that are open.
-    pub open_files: u64,
-    /// The limit on them.
-    pub open_files_max: u64,
     /// Bytes of heap held by batches that wait for their commit or are being committed.
     pub queue_bytes: u64,
     /// Bytes of heap held by memtables that are in segments already, because a snapshot reads them.
     pub snapshot_bytes: u64,
+    /// Segments that are open.
+    pub open_files: u64,
+    /// The limit on them.
+    pub open_files_max: u64,
     /// The limit on all of them.
     pub memory_budget_bytes: u64,
     /// Memtables that wait to be flushed, or are being flushed.
@@ -256,10 +256,10 @@ impl Core {
             memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
             cache_bytes: cache.bytes,
-            open_files: cache.open_files,
-            open_files_max: self.cache.open_files_max() as u64,
             queue_bytes: self.queue.bytes(),
             snapshot_bytes: self.snapshot_bytes(),
+            open_files: cache.open_files,
+            open_files_max: self.cache.open_files_max() as u64,
             memory_budget_bytes: self.options.memory_budget_bytes,
             memtables_sealed: live.sealed.len() as u64,
             memtables_in_doubt: generations().filter(|g| g.is_in_doubt()).count() as u64,

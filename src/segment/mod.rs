@@ -25,6 +25,7 @@ mod header;
 mod labels;
 mod open;
 mod span;
+mod spill;
 mod time_table;
 mod times;
 mod verify;

@@ -32,7 +32,7 @@ fn write(vfs: &Arc<dyn Vfs>, dir: &Path, number: u64, model: &Model) -> Result<S
     let mut ordered: Vec<_> = model.iter().collect();
     ordered.sort_by(|a, b| a.0.encoded().cmp(b.0.encoded()));
     for (labels, chunks) in ordered {
-        writer.begin_series(labels);
+        writer.begin_series(labels)?;
         for chunk in chunks {
             let timestamps: Vec<i64> = chunk.iter().map(|sample| sample.0).collect();
             let values: Vec<f64> = chunk.iter().map(|sample| f64::from_bits(sample.1)).collect();
@@ -429,7 +429,7 @@ fn an_unreadable_timestamp_block_is_read_from_its_twin() {
 fn an_aborted_segment_leaves_nothing_and_a_full_disk_is_said() {
     let (sim, vfs, dir) = sim();
     let mut writer = SegmentWriter::create(&vfs, &dir, 1, info()).unwrap();
-    writer.begin_series(&labels(&[("a", "b")]));
+    writer.begin_series(&labels(&[("a", "b")])).unwrap();
     writer.chunk(&[1], &[1.0]).unwrap();
     writer.abort().unwrap();
     assert!(sim.files().is_empty());

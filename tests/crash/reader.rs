@@ -152,7 +152,7 @@ fn rewrite(fs: &SimFs) {
         ..SegmentInfo::default()
     };
     let mut writer = SegmentWriter::create(&vfs, Path::new(DIR), number, info).unwrap();
-    writer.begin_series(&labels("a"));
+    writer.begin_series(&labels("a")).unwrap();
     let times: Vec<i64> = (0..10).map(|t| t * 1000).collect();
     let values: Vec<f64> = (0..10).map(f64::from).collect();
     writer.chunk(&times, &values).unwrap();
