@@ -123,7 +123,8 @@ impl ReadOnlyDb {
         read(&self.snapshot())
     }
 
-    /// What the last opening or refresh found. A torn write at the end of the log may be one that the owner is writing.
+    /// What the last opening or refresh found. A torn write at the end of the log may be one that the
+    /// owner is writing.
     #[must_use]
     pub fn open_report(&self) -> &OpenReport {
         &self.report

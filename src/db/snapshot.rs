@@ -190,6 +190,7 @@ impl Snapshot {
         options: &QueryOptions,
     ) -> Result<ContentDigest> {
         self.check(range, options)?;
+        let _pins = self.pin(range)?;
         self.timed(|| self.sources.digest(matchers, range, options))
     }
 
