@@ -30,6 +30,7 @@ fn segment(file_number: u64, time: (i64, i64), seq: (u64, u64), bytes: u64) -> A
         series: 1,
         features: 0,
         level: 1,
+        tombstone_seq: 0,
     })
 }
 
