@@ -17,7 +17,7 @@ mod merge;
 mod source;
 
 pub use columns::{Column, Columns};
-pub use merge::Merge;
+pub use merge::{Merge, Replaced};
 pub use source::{Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource};
 
 /// Most rows in a batch.

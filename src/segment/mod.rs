@@ -25,6 +25,7 @@ mod span;
 mod time_table;
 mod times;
 mod verify;
+mod walk;
 mod writer;
 
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use footer::SectionTag;
 pub use group::ChunkEntry;
 pub use open::Segment;
 pub use verify::{Finding, LostRange, VerifyReport};
+pub use walk::ChunkWalk;
 pub use writer::{SegmentInfo, SegmentWriter, Window};
 
 pub(crate) use crate::codec::ROWS_MAX;
