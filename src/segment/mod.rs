@@ -15,6 +15,7 @@ mod cache;
 mod chunk_index;
 mod chunk_reader;
 mod chunks;
+pub mod cut;
 mod describe;
 mod footer;
 mod group;
