@@ -8,6 +8,7 @@
 //! are documented and tools, benches and fuzzers reach them; they may change in any release.
 
 pub mod codec;
+pub mod compaction;
 pub mod cursor;
 pub mod db;
 pub mod error;

@@ -64,6 +64,12 @@ impl ChunkEntry {
         &self.aggregates
     }
 
+    /// Where the chunk's value block starts in the file.
+    #[must_use]
+    pub fn value_offset(&self) -> u64 {
+        self.block.offset
+    }
+
     /// What reading the chunk takes from the file, in bytes, without its timestamps.
     #[must_use]
     pub fn value_bytes(&self) -> u32 {

@@ -146,12 +146,12 @@ impl Segment {
     }
 
     /// The same file with another cache, and nothing loaded yet.
-    pub(super) fn with_cache(&self, cache: Arc<BlockCache>) -> Result<Arc<Self>> {
+    pub(crate) fn with_cache(&self, cache: Arc<BlockCache>) -> Result<Arc<Self>> {
         let dir = self.path.parent().unwrap_or(Path::new(""));
         Self::open(&self.vfs, dir, self.uuid, &self.meta, self.mode, cache)
     }
 
-    pub(super) fn damaged(&self, section: &'static str, offset: u64, e: DecodeError) -> Error {
+    pub(crate) fn damaged(&self, section: &'static str, offset: u64, e: DecodeError) -> Error {
         Error::decode(&self.path, section, offset, e)
     }
 
