@@ -40,10 +40,7 @@ struct Hull {
 
 impl Hull {
     fn of(meta: &SegmentMeta) -> Self {
-        Self {
-            time: (meta.min_timestamp, meta.max_timestamp),
-            seq: (meta.min_seq, meta.max_seq),
-        }
+        Self { time: (meta.min_timestamp, meta.max_timestamp), seq: (meta.min_seq, meta.max_seq) }
     }
 
     fn around(segments: &[Arc<SegmentMeta>]) -> Option<Self> {

@@ -91,7 +91,8 @@ impl Grid {
         self.window_ticks
     }
 
-    /// The ticks that chunks of a segment of `window` are cut from: its length, as far as it fits.
+    /// The ticks that the chunks of a segment of `window` are cut from: its length, as far as that
+    /// can be said.
     #[must_use]
     pub fn chunk_ticks(&self, window: Window) -> i64 {
         let (first, last) = self.ends(window);
@@ -131,7 +132,8 @@ impl Window {
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
         self.level == ROOT
-            || (other.level <= self.level && other.index >> (self.level - other.level) == self.index)
+            || (other.level <= self.level
+                && other.index >> (self.level - other.level) == self.index)
     }
 
     /// The smallest window that holds two base windows.
@@ -279,7 +281,8 @@ impl Tree {
     fn build(&mut self, leaves: &[(Window, u64)], join_bytes: u64) -> usize {
         let (first, last) = (leaves[0], leaves[leaves.len() - 1]);
         let at = self.nodes.len();
-        let leaf = |(window, bytes)| Node { window, bytes, parent: None, children: None, whole: true };
+        let leaf =
+            |(window, bytes)| Node { window, bytes, parent: None, children: None, whole: true };
         if leaves.len() == 1 {
             self.nodes.push(leaf(first));
             self.whole += 1;
