@@ -187,10 +187,10 @@ impl Core {
         let last_seq = memtable.last_seq().expect("a sealed memtable has rows");
         let edit = VersionEdit {
             added: vec![flushed.meta],
-            removed: Vec::new(),
             wal_covered: Some(WalCovered { file_number: wal_end, seq: last_seq }),
             next_file_number: Some(self.next_file_number()),
             last_seq: Some(last_seq.max(state.manifest.version().last_seq())),
+            ..VersionEdit::default()
         };
         // Opened first: once the edit is durable, nothing may keep the memtable from being replaced.
         let opened = Segment::open(

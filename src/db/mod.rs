@@ -10,11 +10,13 @@
 //! | `generation` | sealing, log files, flushes |
 //! | `open`, `replay` | opening and recovery |
 //! | `background` | the timer and the flusher |
+//! | `checkpoint` | the store once more, by hard links |
 //! | `snapshot` | what readers see |
 //! | `read_only` | a second process's view |
 //! | `verify` | every byte of a store |
 
 mod background;
+mod checkpoint;
 mod commit;
 mod core;
 mod generation;
@@ -40,6 +42,7 @@ use crate::error::{Error, Result};
 use crate::series::{EncodedLabels, SeriesHandle};
 use crate::types::Labels;
 
+pub use checkpoint::CheckpointReport;
 pub use commit::Ticket;
 pub use options::{Background, Durability, Options};
 pub use read_only::ReadOnlyDb;
@@ -228,6 +231,33 @@ impl Db {
     pub fn flush(&self) -> Result<()> {
         self.core().check_open()?;
         self.core().flush_all()
+    }
+
+    /// Makes the new directory `dir` a store of its own that holds what this one holds now, what is
+    /// only in memory included. Its files are hard links: it takes no time and no space but for what
+    /// this store removes later. Writers go on; what they write meanwhile may or may not be in it.
+    /// It has this store's identity, can be opened, copied, and moved elsewhere, and survives a power
+    /// cut when this returns. One that a crash cut short has no `CURRENT` and does not open.
+    ///
+    /// ```
+    /// # use siltstone::{Db, Options};
+    /// # let root = tempfile::tempdir()?;
+    /// # let db = Db::open(root.path().join("data"), Options::default())?;
+    /// let report = db.checkpoint(root.path().join("monday"))?;
+    /// println!("{} segments, up to seq {}", report.segments, report.seq);
+    /// let copy = Db::open(root.path().join("monday"), Options::default())?;
+    /// # copy.close()?;
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when `dir` exists, is a name that the store uses itself, or is on
+    /// another file system; the error of a segment that could not be opened; I/O errors of the flush
+    /// and of the new directory, whose parent must exist. What was made is removed. [`Error::Closed`].
+    pub fn checkpoint(&self, dir: impl AsRef<Path>) -> Result<CheckpointReport> {
+        self.core().check_open()?;
+        self.core().checkpoint(dir.as_ref())
     }
 
     /// Does the background work that is due, on this thread: for [`Background::Manual`], at least

@@ -8,7 +8,7 @@ use super::core::{Broken, Core, Live};
 use super::stats::LatencyCell;
 use crate::cursor::{Columns, SeriesSource};
 use crate::error::{Error, Result};
-use crate::read::{MemtableView, Memtables, QueryOptions, Selection, Sources};
+use crate::read::{ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources};
 use crate::segment::Segment;
 use crate::series::Registry;
 use crate::sys::{Clock, Executor};
@@ -127,6 +127,36 @@ impl Snapshot {
     ) -> Result<Vec<Labels>> {
         self.check(range, options)?;
         self.sources.series(matchers, range, options, limit)
+    }
+
+    /// The number of these series, without holding their labels.
+    ///
+    /// # Errors
+    /// As [`Snapshot::select`].
+    pub fn count_series(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<u64> {
+        self.check(range, options)?;
+        self.sources.count_series(matchers, range, options)
+    }
+
+    /// A digest of the samples in `range` of the series that satisfy every matcher: equal for equal
+    /// content, whatever its layout (in memory, flushed, merged, exported and imported). The memory
+    /// is bounded as in a scan. See [`ContentDigest`] for its limits.
+    ///
+    /// # Errors
+    /// As [`Snapshot::scan`]; `samples_max` counts what is digested.
+    pub fn digest(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<ContentDigest> {
+        self.check(range, options)?;
+        self.timed(|| self.sources.digest(matchers, range, options))
     }
 
     /// At most `limit` label names of these series, sorted.

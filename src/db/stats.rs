@@ -89,6 +89,8 @@ pub struct BytesByKind {
     pub wal: u64,
     /// Manifest and `CURRENT`.
     pub manifest: u64,
+    /// Tombstone files.
+    pub tombstones: u64,
     /// Files set aside in `quarantine/`.
     pub quarantine: u64,
 }
@@ -114,6 +116,7 @@ impl BytesByKind {
                 Some(FileName::Segment(_)) => listed += entry.len,
                 Some(FileName::Wal(_)) => bytes.wal += entry.len,
                 Some(FileName::Manifest(_) | FileName::Current) => bytes.manifest += entry.len,
+                Some(FileName::Tombstones(_)) => bytes.tombstones += entry.len,
                 Some(FileName::Quarantine) => {
                     let set_aside = vfs.list(&dir.join(&*name)).unwrap_or_default();
                     bytes.quarantine += set_aside.iter().map(|entry| entry.len).sum::<u64>();

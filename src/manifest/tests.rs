@@ -26,6 +26,7 @@ pub(super) fn add(number: u64) -> VersionEdit {
         series: 1,
         features: 0,
         level: 0,
+        tombstone_seq: 0,
     };
     VersionEdit {
         added: vec![meta],

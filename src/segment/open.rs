@@ -122,6 +122,7 @@ impl Segment {
             series: footer.series,
             features: 0,
             level: footer.level,
+            tombstone_seq: footer.tombstone_seq,
         };
         Ok((footer.uuid, meta))
     }
@@ -208,6 +209,9 @@ impl Segment {
             }
             if crc != self.meta.footer_crc {
                 return Err(DecodeError::Checksum("footer in the manifest"));
+            }
+            if footer.tombstone_seq > self.meta.tombstone_seq {
+                return Err(DecodeError::Invalid("tombstone seq in the manifest"));
             }
             Ok(footer)
         };

@@ -400,6 +400,7 @@ impl SegmentWriter {
             series: self.series,
             features: 0,
             level: self.info.level,
+            tombstone_seq: self.info.tombstone_seq,
         }
     }
 }

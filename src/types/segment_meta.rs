@@ -33,6 +33,9 @@ pub struct SegmentMeta {
     pub features: u32,
     /// The number of merges behind the segment; 0 for a flush.
     pub level: u8,
+    /// The seq up to which deletes are carried out in the segment, or match nothing in it. The
+    /// manifest's may be higher than that in the segment's footer.
+    pub tombstone_seq: u64,
 }
 
 impl SegmentMeta {

@@ -11,6 +11,7 @@
 )]
 
 pub mod active_series;
+pub mod churn;
 pub mod error;
 pub mod http;
 pub mod install;
