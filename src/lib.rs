@@ -24,9 +24,10 @@ pub mod sys;
 pub mod types;
 pub mod wal;
 
+pub use compaction::{CompactionPlan, DamagedRange, PlannedInput, PlannedMerge, Reason};
 pub use cursor::{Column, Columns};
 pub use db::{
-    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, Db, Durability, Finding,
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CompactProgress, CompactReport, Event, LeftOut, Observer, CheckpointReport, Db, Durability, Finding,
     Latency, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch,
     verify,
 };

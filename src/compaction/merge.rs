@@ -9,6 +9,7 @@
 //! chunk and some timestamp columns; per output what a [`SegmentWriter`](crate::segment::SegmentWriter)
 //! holds.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use crate::cursor::{Columns, Merge, SeriesCursor};
 use crate::error::{Error, Result};
 use crate::segment::{BlockCache, ChunkWalk, Segment, SegmentInfo};
 use crate::sys::Vfs;
-use crate::types::{Labels, SegmentMeta, TimeRange, Timestamp};
+use crate::types::{SegmentMeta, TimeRange, Timestamp, Tombstone};
 
 /// Rows after which a step ends, and chunks after which one of the survey does.
 const STEP_ROWS: u64 = 1 << 16;
@@ -34,20 +35,6 @@ const STEP_SERIES: u64 = 1 << 10;
 const CACHE_BYTES: usize = 8 << 20;
 /// Timestamps that all inputs together keep in decoded columns: 8 MiB.
 const COLUMN_ROWS_KEPT: usize = 1 << 20;
-
-/// Which rows deletes hide from a merge, for good.
-pub trait Erase: Send {
-    /// Adds the ranges in which the samples of a series are deleted that lie in `input`.
-    fn hidden(&mut self, labels: &Labels, input: &SegmentMeta, ranges: &mut Vec<TimeRange>);
-}
-
-/// No deletes.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NothingErased;
-
-impl Erase for NothingErased {
-    fn hidden(&mut self, _: &Labels, _: &SegmentMeta, _: &mut Vec<TimeRange>) {}
-}
 
 /// What a merge works on.
 pub struct MergeInputs {
@@ -69,10 +56,8 @@ pub struct MergeInputs {
     pub outputs_max: usize,
     /// Numbers for new files.
     pub new_file_number: Box<dyn FnMut() -> u64 + Send>,
-    /// What deletes hide.
-    pub erase: Box<dyn Erase>,
-    /// The seq up to which `erase` knows every delete.
-    pub tombstone_seq: u64,
+    /// The deletes of the version that lists the set, by seq: what they hide is left out.
+    pub tombstones: Vec<Arc<Tombstone>>,
     /// Earlier samples are left out.
     pub expired_before: Timestamp,
 }
@@ -121,7 +106,8 @@ pub struct Merged {
 /// A merge in progress.
 pub struct MergeJob {
     segments: Vec<Arc<Segment>>,
-    erase: Box<dyn Erase>,
+    /// Those that apply to each input.
+    tombstones: Vec<Vec<Arc<Tombstone>>>,
     ledger: SharedLedger,
     samples_total: u64,
     bytes_total: u64,
@@ -150,6 +136,12 @@ struct Rows {
     batch: Columns,
 }
 
+impl fmt::Debug for MergeJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MergeJob").field("progress", &self.progress()).finish_non_exhaustive()
+    }
+}
+
 impl MergeJob {
     /// A job that has done nothing yet.
     ///
@@ -169,6 +161,13 @@ impl MergeJob {
         let segments: Vec<Arc<Segment>> =
             inputs.segments.iter().map(own).collect::<Result<_>>()?;
         let (min_seq, max_seq) = inputs.set.seq_hull();
+        // The manifest's word: it may say more than the segments' footers.
+        let metas = inputs.set.segments();
+        let tombstones = metas.iter().map(|meta| {
+            inputs.tombstones.iter().filter(|t| t.applies_to(meta)).cloned().collect()
+        });
+        let tombstones = tombstones.collect();
+        let erased = metas.iter().map(|meta| meta.tombstone_seq);
         let place = Place {
             vfs: inputs.vfs,
             dir: inputs.dir,
@@ -178,7 +177,7 @@ impl MergeJob {
                 min_seq,
                 max_seq,
                 replaces: segments.iter().map(|segment| segment.meta().file_number).collect(),
-                tombstone_seq: inputs.tombstone_seq,
+                tombstone_seq: inputs.tombstones.iter().map(|t| t.seq).chain(erased).max().unwrap_or(0),
                 ..SegmentInfo::default()
             },
             new_file_number: inputs.new_file_number,
@@ -193,7 +192,7 @@ impl MergeJob {
                 walk: ChunkWalk::new(Arc::clone(&segments[0])),
                 place,
             },
-            erase: inputs.erase,
+            tombstones,
             grid: inputs.grid,
             join_bytes: inputs.join_bytes,
             outputs_max: inputs.outputs_max,
@@ -311,11 +310,12 @@ impl MergeJob {
     /// Opens the next series in every input that has it; false when there is none.
     fn open_series(&mut self, rows: &mut Rows) -> Result<bool> {
         let Some(labels) = rows.heads.next(&mut rows.parts)? else { return Ok(false) };
-        let Self { segments, erase, ledger, .. } = self;
+        let Self { segments, tombstones, ledger, .. } = self;
         let series = {
             let mut ledger = ledger.lock();
             ledger.start(&labels, |input, ranges| {
-                erase.hidden(&labels, segments[input].meta(), ranges);
+                let hiding = tombstones[input].iter().filter(|t| t.matches(&labels));
+                ranges.extend(hiding.map(|tombstone| tombstone.range));
             });
             ledger.series
         };

@@ -26,7 +26,7 @@ mod simulator;
 
 pub use closed_set::{ClosedSet, NotClosed};
 pub use damage::DamagedRange;
-pub use merge::{Erase, MergeInputs, MergeJob, Merged, NothingErased, Progress, Step};
+pub use merge::{MergeInputs, MergeJob, Merged, Progress, Step};
 pub use picker::{Pick, PickerOptions, Reason, View, pick};
 pub use plan::{CompactionPlan, PlannedInput, PlannedMerge, plan};
 pub use proof::{Account, Digest};

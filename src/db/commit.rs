@@ -131,6 +131,9 @@ impl Core {
     pub(super) fn submit(&self, batch: &WriteBatch) -> Result<Ticket> {
         self.check_writable()?;
         self.check_times(&batch.timestamps)?;
+        if self.options.retention.is_some() {
+            self.compactor.retention.note(&batch.timestamps);
+        }
         let outcome = Arc::new(Outcome::default());
         if batch.is_empty() {
             let _ = outcome.0.set(Ok(Ack { seq: 0, durable: true }));
@@ -166,6 +169,7 @@ impl Core {
             state.leading = true;
             drop(state);
             let leadership = Leadership(&self.queue);
+            self.throttle();
             self.commit_step();
             drop(leadership);
             state = self.queue.lock();

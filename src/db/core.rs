@@ -1,6 +1,6 @@
 //! The shared state of an open store, and which lock guards what.
 //!
-//! Lock order: `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
+//! Lock order: the runner of merges, then `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
 //! taken. Holders of `live` only swap or clone an `Arc`.
 
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, 
 use std::time::Duration;
 
 use super::commit::{Commit, Queue};
+use super::compaction::{Compactor, level0};
 use super::options::Options;
 use super::report::OpenReport;
 use super::stats::Counters;
@@ -40,7 +41,11 @@ pub(super) struct Core {
     pub(super) pinned: Mutex<Vec<Weak<Memtable>>>,
     live: RwLock<Arc<Live>>,
     pub(super) durable: DurableSeq,
-    next_file_number: AtomicU64,
+    /// Merges take numbers from it as well.
+    pub(super) next_file_number: Arc<AtomicU64>,
+    pub(super) compactor: Compactor,
+    /// Monotonic time of the last flush, in nanoseconds.
+    pub(super) last_flush_ns: AtomicU64,
     pub(super) counters: Counters,
     pub(super) report: OpenReport,
     /// The fault after which writes are refused.
@@ -117,9 +122,12 @@ pub(super) struct FlushState {
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         let pinned = vec![Arc::downgrade(&parts.live.active.memtable)];
+        let opened = parts.options.clock.monotonic().as_nanos() as u64;
         Self {
             uuid: parts.manifest.uuid(),
             ticks_per_second: parts.manifest.ticks_per_second(),
+            compactor: Compactor::new(&parts.options, &parts.manifest),
+            last_flush_ns: AtomicU64::new(opened),
             dir: parts.dir,
             options: parts.options,
             registry: parts.registry,
@@ -131,7 +139,7 @@ impl Core {
             pinned: Mutex::new(pinned),
             live: RwLock::new(Arc::new(parts.live)),
             durable: DurableSeq::new(parts.durable_seq),
-            next_file_number: AtomicU64::new(parts.next_file_number),
+            next_file_number: Arc::new(AtomicU64::new(parts.next_file_number)),
             counters: Counters::default(),
             report: parts.report,
             fault: OnceLock::new(),
@@ -159,6 +167,9 @@ impl Core {
         let mut guard = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Live::clone(&guard);
         change(&mut next);
+        if !Arc::ptr_eq(&guard.version, &next.version) {
+            self.compactor.control.note_level0(level0(&next.version));
+        }
         *guard = Arc::new(next);
     }
 
@@ -191,6 +202,9 @@ impl Core {
 
     /// Lets another process open the store, when nobody here is at its files.
     pub(super) fn unlock(&self) {
+        let mut runner = self.compactor.lock_runner();
+        self.abandon_merge(&mut runner);
+        self.sweep();
         let _commit = self.lock_commit();
         let _flush = self.lock_flush();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::commit::Commit;
 use super::core::{Core, FlushState, Generation};
+use super::observer::Event;
 use super::options::Durability;
 use crate::error::{Error, Result};
 use crate::flush::{FlushJob, Flushed};
@@ -158,10 +159,18 @@ impl Core {
         let Some(generation) = self.live().sealed.first().cloned() else { return Ok(false) };
         let start = self.clock().monotonic();
         let result = self.flush_generation(&mut state, &generation);
+        drop(state);
+        let now = self.clock().monotonic();
+        let elapsed = now.saturating_sub(start);
         match &result {
-            Ok(()) => {
+            Ok(flushed) => {
                 self.counters.flushes.add(1);
-                self.counters.flush.record(self.clock().monotonic().saturating_sub(start));
+                self.counters.flush_bytes_written.add(flushed.meta.file_bytes);
+                self.counters.flush.record(elapsed);
+                self.last_flush_ns.store(now.as_nanos() as u64, Ordering::Relaxed);
+                self.compactor.control.request();
+                let Flushed { meta: segment, superseded } = flushed;
+                self.tell(Event::Flushed { segment, superseded: *superseded, elapsed });
             }
             Err(error) => {
                 self.counters.flush_failures.add(1);
@@ -174,10 +183,14 @@ impl Core {
                 }
             }
         }
-        result.map(|()| true)
+        result.map(|_| true)
     }
 
-    fn flush_generation(&self, state: &mut FlushState, generation: &Arc<Generation>) -> Result<()> {
+    fn flush_generation(
+        &self,
+        state: &mut FlushState,
+        generation: &Arc<Generation>,
+    ) -> Result<Flushed> {
         if state.manifest.is_poisoned() {
             state.manifest.roll()?;
         }
@@ -211,7 +224,7 @@ impl Core {
         });
         self.remove_logs_below(wal_end);
         self.evict_series();
-        Ok(())
+        Ok(flushed)
     }
 
     fn write_segment(&self, generation: &Generation) -> Result<Flushed> {

@@ -12,7 +12,7 @@ use crate::read::{ContentDigest, MemtableView, Memtables, QueryOptions, Selectio
 use crate::segment::Segment;
 use crate::series::Registry;
 use crate::sys::{Clock, Executor};
-use crate::types::{Labels, Matcher, TimeRange};
+use crate::types::{Labels, Matcher, TimeRange, Timestamp};
 
 /// One moment of the store: everything that was visible when it was taken and nothing later, however
 /// long it is kept. Clones share it. What it sees stays on disk and in memory while it lives.
@@ -25,6 +25,8 @@ pub struct Snapshot {
     /// Segments that could not be opened.
     broken: Vec<Arc<Broken>>,
     clock: Arc<dyn Clock>,
+    /// Earlier samples have expired, and are not seen.
+    horizon: Timestamp,
     /// Where scans are timed; none for a read-only opener.
     core: Option<Arc<Core>>,
 }
@@ -50,6 +52,7 @@ impl Snapshot {
             executor: core.executor.clone(),
             clock: Arc::clone(&core.options.clock),
         });
+        snapshot.horizon = core.compactor.retention.horizon().unwrap_or(Timestamp::MIN);
         snapshot.core = Some(Arc::clone(core));
         snapshot
     }
@@ -64,6 +67,7 @@ impl Snapshot {
             sources: Arc::new(Sources::new(sources, pinned.executor, Arc::clone(&pinned.clock))),
             broken: pinned.broken.to_vec(),
             clock: pinned.clock,
+            horizon: Timestamp::MIN,
             core: None,
         }
     }
@@ -94,7 +98,7 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<Selection> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         self.timed(|| self.sources.select(matchers, range, options))
     }
 
@@ -110,7 +114,7 @@ impl Snapshot {
         options: &QueryOptions,
         visit: &mut dyn FnMut(&Labels, &Columns) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         self.timed(|| self.sources.scan(matchers, range, options, visit))
     }
 
@@ -125,7 +129,7 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<Labels>> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         self.sources.series(matchers, range, options, limit)
     }
 
@@ -139,7 +143,7 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<u64> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         self.sources.count_series(matchers, range, options)
     }
 
@@ -155,7 +159,7 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<ContentDigest> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         self.timed(|| self.sources.digest(matchers, range, options))
     }
 
@@ -170,7 +174,7 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<String>> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         self.sources.label_names(matchers, range, options, limit)
     }
 
@@ -186,12 +190,14 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<String>> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         self.sources.label_values(name, matchers, range, options, limit)
     }
 
-    /// Refuses a range in which a segment is missing: never silently an empty answer.
-    fn check(&self, range: TimeRange, options: &QueryOptions) -> Result<()> {
+    /// The part of a range that has not expired. Refuses one in which a segment is missing: never
+    /// silently an empty answer.
+    fn checked(&self, range: TimeRange, options: &QueryOptions) -> Result<TimeRange> {
+        let range = TimeRange { start: range.start.max(self.horizon), ..range };
         for broken in &self.broken {
             if range.overlaps(broken.meta.min_timestamp, broken.meta.max_timestamp) {
                 match &options.skip_damaged {
@@ -200,7 +206,7 @@ impl Snapshot {
                 }
             }
         }
-        Ok(())
+        Ok(range)
     }
 
     fn timed<T>(&self, query: impl FnOnce() -> Result<T>) -> Result<T> {

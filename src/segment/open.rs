@@ -88,6 +88,28 @@ impl Segment {
         dir: &Path,
         file_number: u64,
     ) -> Result<([u8; 16], SegmentMeta)> {
+        let (footer, meta) = Self::discover_footer(vfs, dir, file_number)?;
+        Ok((footer.uuid, meta))
+    }
+
+    /// The store of a segment file that no manifest lists, and the segments that it says it replaces.
+    ///
+    /// # Errors
+    /// As [`discover`](Self::discover).
+    pub fn discover_replaced(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        file_number: u64,
+    ) -> Result<([u8; 16], Vec<u64>)> {
+        let (footer, _) = Self::discover_footer(vfs, dir, file_number)?;
+        Ok((footer.uuid, footer.replaces))
+    }
+
+    fn discover_footer(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        file_number: u64,
+    ) -> Result<(Footer, SegmentMeta)> {
         let path = dir.join(FileName::Segment(file_number).to_string());
         let file = vfs.open_read(&path).map_err(|e| Error::io("open", &path, e))?;
         let file_bytes = file.len().map_err(|e| Error::io("read", &path, e))?;
@@ -124,7 +146,7 @@ impl Segment {
             level: footer.level,
             tombstone_seq: footer.tombstone_seq,
         };
-        Ok((footer.uuid, meta))
+        Ok((footer, meta))
     }
 
     /// What the manifest says of the segment.

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::segment::{ChunkReader, SegmentWriter};
 use crate::sys::{ReadMode, SimFs, SyncPoint};
-use crate::types::FileName;
+use crate::types::{FileName, Labels, Matcher};
 
 const UUID: [u8; 16] = [9; 16];
 const DIR: &str = "/store";
@@ -34,7 +34,7 @@ struct How {
     join_bytes: u64,
     outputs_max: usize,
     expired_before: i64,
-    /// (series, file number of the input, range)
+    /// Deletes: (series, the last input that it is newer than, range).
     hidden: Vec<(u8, u64, TimeRange)>,
 }
 
@@ -45,13 +45,21 @@ impl Default for How {
     }
 }
 
-impl Erase for How {
-    fn hidden(&mut self, labels: &Labels, input: &SegmentMeta, ranges: &mut Vec<TimeRange>) {
-        let series = labels.get("series").unwrap();
-        let found = self.hidden.iter().filter(|(number, file, _)| {
-            number.to_string() == series && *file == input.file_number
-        });
-        ranges.extend(found.map(|(.., range)| *range));
+impl How {
+    /// What hides the series in the input and all before it.
+    fn tombstones(&self) -> Vec<Arc<Tombstone>> {
+        let tombstone = |(series, file, range): &(u8, u64, TimeRange)| Tombstone {
+            // Behind every seq of the input, and before those of the next one.
+            seq: file * 10 + 10,
+            range: *range,
+            matchers: vec![Matcher::equal("series", series.to_string())],
+            created_ms: 0,
+        };
+        self.hidden.iter().map(tombstone).map(Arc::new).collect()
+    }
+
+    fn tombstone_seq(&self) -> u64 {
+        self.hidden.iter().map(|(_, file, _)| file * 10 + 10).max().unwrap_or(0)
     }
 }
 
@@ -78,9 +86,9 @@ impl Store {
     /// Adds a segment with chunks of at most `chunk_rows` rows.
     fn add(&mut self, rows: &Rows, chunk_rows: usize) {
         let number = self.segments.len() as u64 + 1;
-        let seq = number * 10;
-        let info =
-            SegmentInfo { uuid: UUID, min_seq: seq, max_seq: seq + 9, ..SegmentInfo::default() };
+        // The seq that ends the ten is a delete's.
+        let (min_seq, max_seq) = (number * 10 + 1, number * 10 + 9);
+        let info = SegmentInfo { uuid: UUID, min_seq, max_seq, ..SegmentInfo::default() };
         let dir = Path::new(DIR);
         let mut writer = SegmentWriter::create(&self.vfs, dir, number, info).unwrap();
         let mut series: Vec<u8> = rows.keys().map(|key| key.0).collect();
@@ -125,8 +133,7 @@ impl Store {
                 next += 1;
                 next
             }),
-            erase: Box::new(how.clone()),
-            tombstone_seq: 5,
+            tombstones: how.tombstones(),
             expired_before: how.expired_before,
         })
     }
@@ -189,7 +196,7 @@ fn expected(inputs: &[Rows], how: &How) -> (Rows, [u64; 3]) {
     for (i, rows) in inputs.iter().enumerate() {
         for (&(series, time), &bits) in rows {
             let hides = |(number, file, range): &(u8, u64, TimeRange)| {
-                (*number, *file) == (series, i as u64 + 1) && range.contains(time)
+                *number == series && *file >= i as u64 + 1 && range.contains(time)
             };
             if time < how.expired_before {
                 counts[0] += 1;
@@ -219,11 +226,11 @@ fn check(inputs: &[Rows], how: &How, mode: ReadMode) {
         assert!(a.max_timestamp < b.min_timestamp, "outputs are apart in time");
     }
     for meta in &merged.outputs {
-        let seqs = (10, inputs.len() as u64 * 10 + 9);
+        let seqs = (11, inputs.len() as u64 * 10 + 9);
         assert_eq!(((meta.min_seq, meta.max_seq), meta.level), (seqs, 1));
         let description = store.open(meta).unwrap().describe().unwrap();
         assert_eq!(description.replaces, (1..=inputs.len() as u64).collect::<Vec<_>>());
-        assert_eq!(description.tombstone_seq, 5);
+        assert_eq!(description.tombstone_seq, how.tombstone_seq());
         if let Some((start, ticks)) = description.window {
             let window = i128::from(start)..i128::from(start) + i128::from(ticks);
             for time in [meta.min_timestamp, meta.max_timestamp] {
