@@ -23,6 +23,8 @@ mod windows;
 
 #[cfg(test)]
 mod simulator;
+#[cfg(test)]
+mod tests;
 
 pub use closed_set::{ClosedSet, NotClosed};
 pub use damage::DamagedRange;

@@ -32,7 +32,7 @@ pub struct PickerOptions {
     /// Ticks after its end at which a window counts as closed. Longer than the flush interval, so
     /// that the last samples of a window are in a segment by then. Default: an eighth of the window.
     pub grace_ticks: i64,
-    /// Level-0 segments that are split although their windows are open. Default: 16.
+    /// Level-0 segments that are split although their windows are open. Default: 32.
     pub level0_trigger: usize,
     /// Level-0 segments of closed windows that are split while more keep coming. Default: 4.
     pub level0_closed_trigger: usize,
@@ -56,7 +56,7 @@ impl PickerOptions {
         Self {
             window_ticks,
             grace_ticks: window_ticks / 8,
-            level0_trigger: 16,
+            level0_trigger: 32,
             level0_closed_trigger: 4,
             fan_in_max: 64,
             tier_trigger: 8,
@@ -134,6 +134,15 @@ pub struct Pick {
 #[must_use]
 pub fn pick(view: &View<'_>) -> Option<Pick> {
     view.split().or_else(|| view.tier()).or_else(|| view.join()).or_else(|| view.erase())
+}
+
+/// What makes a run of segments end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A segment much larger than the mean of those before it: few rewrites while more comes.
+    Tier,
+    /// A segment much larger than those before it together: a closed window becomes one segment.
+    Finish,
 }
 
 /// A run of segments that should be merged.
@@ -256,38 +265,78 @@ impl View<'_> {
             return;
         }
         members.sort_unstable_by_key(|m| std::cmp::Reverse((m.max_seq, m.min_seq, m.file_number)));
+        let mut most = 0;
         let closed = self.is_closed(window);
-        let mut start = 0;
-        while start < members.len() {
-            let (end, bytes) = self.run_from(&members, start);
-            let reaches_oldest = end == members.len();
-            let enough = if closed && (reaches_oldest || self.quiet) {
-                2
-            } else {
-                self.options.tier_trigger
-            };
-            let (taken, bytes) = whole_bands(&members, start..end, bytes);
-            let depth = if window.level() == 0 { taken.len() } else { depth(taken) };
-            if depth >= enough {
-                runs.push(Run { segments: taken.to_vec(), bytes, depth });
+        for kind in [Kind::Tier, Kind::Finish] {
+            let mut start = 0;
+            while start < members.len() && (closed || kind == Kind::Tier) {
+                let end = self.run_from(&members, start, kind);
+                let enough = if kind == Kind::Finish { 2 } else { self.options.tier_trigger };
+                // Whatever starts within this run ends where it ends, and is shorter.
+                if end - start < enough {
+                    start = end.max(start + 1);
+                    continue;
+                }
+                let taken = self.worthwhile(&members, start..end);
+                let finishes = start + taken.len() == members.len() || self.quiet;
+                // While a window fills, pieces of it that follow each other cost readers nothing.
+                let depth = if closed && window.level() == 0 { taken.len() } else { depth(taken) };
+                if depth >= enough && depth > most && (finishes || kind == Kind::Tier) {
+                    let bytes = taken.iter().fold(0, |sum: u64, m| sum.saturating_add(m.file_bytes));
+                    runs.push(Run { segments: taken.to_vec(), bytes, depth });
+                    most = depth;
+                }
+                start += 1;
             }
-            // Whatever starts within this run ends where it ends, and is shorter.
-            start = end.max(start + 1);
         }
     }
 
-    /// The end and the bytes of the run of `members` (newest first) that starts at `start`.
-    fn run_from(&self, members: &[Arc<SegmentMeta>], start: usize) -> (usize, u64) {
+    /// The end of the run of `members` (newest first) that starts at `start`.
+    fn run_from(&self, members: &[Arc<SegmentMeta>], start: usize, kind: Kind) -> usize {
         let mut bytes = 0u64;
         for (at, meta) in members.iter().enumerate().skip(start) {
-            let fits =
-                at == start || meta.file_bytes <= bytes.saturating_mul(self.options.size_ratio);
-            if !fits || at - start == self.options.fan_in_max || self.is_excluded(meta) {
-                return (at, bytes);
+            let count = (at - start) as u64;
+            let limit = match kind {
+                Kind::Tier => (bytes / count.max(1)).saturating_mul(self.options.size_ratio),
+                Kind::Finish => bytes.saturating_mul(self.options.size_ratio),
+            };
+            let fits = count == 0 || meta.file_bytes <= limit;
+            if !fits || count == self.options.fan_in_max as u64 || self.is_excluded(meta) {
+                return at;
             }
             bytes = bytes.saturating_add(meta.file_bytes);
         }
-        (members.len(), bytes)
+        members.len()
+    }
+
+    /// The longest beginning of the run `taken` of `members` that leaves out no segment of the same
+    /// seqs, and in which no segment is rewritten for crumbs: each is at most `size_ratio` times as
+    /// large as those together whose windows it shares.
+    fn worthwhile<'m>(
+        &self,
+        members: &'m [Arc<SegmentMeta>],
+        taken: std::ops::Range<usize>,
+    ) -> &'m [Arc<SegmentMeta>] {
+        let mut end = taken.end;
+        loop {
+            end = end_of_bands(members, taken.start..end);
+            let run = &members[taken.start..end];
+            let windows: Vec<Window> = run.iter().map(|meta| self.window(meta)).collect();
+            let too_large = (0..run.len()).position(|at| {
+                let shares = |other: &usize| {
+                    *other != at
+                        && (windows[at].contains(&windows[*other])
+                            || windows[*other].contains(&windows[at]))
+                };
+                let others = (0..run.len()).filter(shares).map(|other| run[other].file_bytes);
+                let around = others.fold(0, u64::saturating_add);
+                run[at].file_bytes > around.saturating_mul(self.options.size_ratio)
+            });
+            match too_large {
+                Some(at) => end = taken.start + at,
+                None => return run,
+            }
+        }
     }
 
     fn join(&self) -> Option<Pick> {
@@ -360,13 +409,9 @@ impl View<'_> {
     }
 }
 
-/// The part of the run `taken` of `members` that does not stop amid segments of one seq range, as
-/// the outputs of one merge have, and its bytes; `bytes` are those of the run.
-fn whole_bands(
-    members: &[Arc<SegmentMeta>],
-    taken: std::ops::Range<usize>,
-    mut bytes: u64,
-) -> (&[Arc<SegmentMeta>], u64) {
+/// Where the run `taken` of `members` ends if it must not stop amid segments of one seq range, as
+/// the outputs of one merge have.
+fn end_of_bands(members: &[Arc<SegmentMeta>], taken: std::ops::Range<usize>) -> usize {
     let mut lowest: Vec<u64> = Vec::with_capacity(taken.len());
     for meta in &members[taken.clone()] {
         lowest.push(lowest.last().map_or(meta.min_seq, |&low: &u64| low.min(meta.min_seq)));
@@ -376,9 +421,8 @@ fn whole_bands(
         && members.get(end).is_some_and(|next| next.max_seq >= lowest[end - 1 - taken.start])
     {
         end -= 1;
-        bytes -= members[end].file_bytes;
     }
-    (&members[taken.start..end], bytes)
+    end
 }
 
 /// The most segments that overlap at one instant.

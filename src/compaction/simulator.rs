@@ -12,7 +12,6 @@ use crate::types::SegmentMeta;
 const DENSE_PERCENT: u64 = 82;
 
 pub(super) const DAY: i64 = 86_400_000;
-pub(super) const HOUR: i64 = DAY / 24;
 
 pub(super) fn meta(
     file_number: u64,
@@ -200,15 +199,15 @@ fn add(cells: &mut BTreeMap<i64, Piece>, index: i64, piece: Piece) {
 
 /// A workload: `days` days of `flushes` flushes a day, each of `bytes`, with `late_percent` of the
 /// bytes spread over the 30 days before.
-struct Load {
-    days: i64,
-    flushes: i64,
-    bytes: u64,
-    late_percent: u64,
+pub(super) struct Load {
+    pub(super) days: i64,
+    pub(super) flushes: i64,
+    pub(super) bytes: u64,
+    pub(super) late_percent: u64,
 }
 
 impl Load {
-    fn run(&self) -> Store {
+    pub(super) fn run(&self) -> Store {
         let mut store = Store::new(PickerOptions::new(DAY));
         let step = DAY / self.flushes;
         for at in (0..self.days * self.flushes).map(|n| n * step) {
@@ -232,39 +231,9 @@ impl Load {
     }
 
     /// The clock goes on while nothing comes.
-    fn finish(store: &mut Store) {
+    pub(super) fn finish(store: &mut Store) {
         store.now += 2 * DAY;
         store.quiet = true;
         store.settle(1000, pick).unwrap();
-    }
-}
-
-#[test]
-fn report() {
-    for (name, load) in [
-        ("steady 12/day", Load { days: 1, flushes: 12, bytes: 20 << 20, late_percent: 0 }),
-        ("steady 12/day 10 days", Load { days: 10, flushes: 12, bytes: 20 << 20, late_percent: 0 }),
-        ("steady 20/day 10 days", Load { days: 10, flushes: 20, bytes: 20 << 20, late_percent: 0 }),
-        ("steady 100/day", Load { days: 10, flushes: 100, bytes: 20 << 20, late_percent: 0 }),
-        ("steady 1000/day", Load { days: 3, flushes: 1000, bytes: 20 << 20, late_percent: 0 }),
-        ("late 2/day", Load { days: 60, flushes: 2, bytes: 20 << 20, late_percent: 10 }),
-        ("late 5/day", Load { days: 60, flushes: 5, bytes: 20 << 20, late_percent: 10 }),
-        ("late 12/day", Load { days: 60, flushes: 12, bytes: 20 << 20, late_percent: 10 }),
-        ("late 20/day", Load { days: 60, flushes: 20, bytes: 20 << 20, late_percent: 10 }),
-        ("late 100/day", Load { days: 60, flushes: 100, bytes: 20 << 20, late_percent: 10 }),
-        ("trickle", Load { days: 1000, flushes: 12, bytes: 1 << 10, late_percent: 0 }),
-    ] {
-        let mut store = load.run();
-        let (wa, n, d) = (store.amplification(), store.segments.len(), depth(&store.segments));
-        Load::finish(&mut store);
-        println!(
-            "{name}: wa {wa:.2} then {:.2}; segments {n} most {} then {}; depth {d} most {} then {}; merges {}",
-            store.amplification(),
-            store.most_segments,
-            store.segments.len(),
-            store.most_depth,
-            depth(&store.segments),
-            store.merges
-        );
     }
 }
