@@ -34,6 +34,7 @@ pub(super) fn meta(
         series: 1,
         features: 0,
         level,
+        tombstone_seq: 0,
     })
 }
 

@@ -205,9 +205,21 @@ impl Core {
         let mut runner = self.compactor.lock_runner();
         self.abandon_merge(&mut runner);
         self.sweep();
+        self.pin_what_is_read();
         let _commit = self.lock_commit();
         let _flush = self.lock_flush();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Opens the files of segments that snapshots hold: the next owner may merge them away.
+    fn pin_what_is_read(&self) {
+        let live = self.live();
+        let held = live.segments.iter().filter(|segment| Arc::strong_count(segment) > 1).cloned();
+        for segment in held.chain(self.compactor.graveyard.held()) {
+            if let Err(error) = segment.pin() {
+                tracing::warn!(%error, "a snapshot may lose a segment");
+            }
+        }
     }
 
     /// Refuses writes from here on; the first fault is kept.

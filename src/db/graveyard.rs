@@ -47,6 +47,12 @@ impl Graveyard {
         (graves.len() as u64, graves.iter().map(|grave| grave.bytes).sum())
     }
 
+    /// The segments that somebody still holds.
+    pub(super) fn held(&self) -> Vec<Arc<Segment>> {
+        let graves = self.graves.lock().unwrap_or_else(PoisonError::into_inner);
+        graves.iter().filter_map(|grave| grave.segment.upgrade()).collect()
+    }
+
     /// Takes those out that nobody holds.
     fn released(&self) -> Vec<Grave> {
         let mut graves = self.graves.lock().unwrap_or_else(PoisonError::into_inner);

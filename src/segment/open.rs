@@ -161,6 +161,14 @@ impl Segment {
         &self.path
     }
 
+    /// Opens the file, if it is not open yet: from then on it can be read whatever happens to its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Corrupt`].
+    pub fn pin(&self) -> Result<()> {
+        self.loaded().map(|_| ())
+    }
+
     /// How often a damaged footer, timestamp table or timestamp block was read from its twin
     /// instead: above 0, the segment should be rewritten.
     #[must_use]
