@@ -11,6 +11,7 @@ pub mod codec;
 pub mod compaction;
 pub mod cursor;
 pub mod db;
+pub mod deletes;
 pub mod error;
 mod flush;
 pub mod index;
@@ -27,9 +28,9 @@ pub mod wal;
 pub use compaction::{CompactionPlan, DamagedRange, PlannedInput, PlannedMerge, Reason};
 pub use cursor::{Column, Columns};
 pub use db::{
-    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CompactProgress, CompactReport, Event, LeftOut, Observer, CheckpointReport, Db, Durability, Finding,
-    Latency, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch,
-    verify,
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, CompactProgress, CompactReport,
+    Db, DeleteReceipt, DeletedShare, Durability, Event, Finding, Latency, LeftOut, Observer,
+    OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch, verify,
 };
 pub use error::{Error, Result};
 pub use read::{Cancel, ContentDigest, Damage, QueryOptions, Selection, SeriesColumns};

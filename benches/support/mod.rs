@@ -8,6 +8,8 @@
 #![allow(unreachable_pub, reason = "a module of several binaries")]
 #![allow(dead_code, reason = "each benchmark takes what it needs")]
 
+pub mod index;
+
 use std::io::BufRead;
 use std::path::Path;
 

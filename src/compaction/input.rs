@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::damage::DamageList;
 use super::proof::{Account, SeriesHash};
-use crate::cursor::{Columns, Extent, Replaced, SeriesCursor};
+use crate::cursor::{Columns, Extent, Footprint, HiddenRanges, Replaced, SeriesCursor};
 use crate::error::{Error, Result};
 use crate::segment::{ChunkReader, ChunkWalk, Segment};
 use crate::types::{DecodeError, Labels, TimeRange, Timestamp};
@@ -163,6 +163,13 @@ impl SeriesCursor for InputCursor {
             false => meta.max_timestamp,
         };
         Ok(Some(Extent { first, last: last.max(first), rows: meta.samples }))
+    }
+
+    /// Merges count what is hidden: every row is read.
+    fn skip_hidden(&mut self, _hidden: &HiddenRanges) {}
+
+    fn footprint(&mut self, _hidden: &HiddenRanges) -> Result<Footprint> {
+        Ok(Footprint::default())
     }
 
     fn append(&mut self, columns: &mut Columns) -> Result<usize> {

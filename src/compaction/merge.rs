@@ -22,7 +22,7 @@ use super::series::SeriesHeads;
 use super::windows::{Grid, Survey};
 use crate::cursor::{Columns, Merge, SeriesCursor};
 use crate::error::{Error, Result};
-use crate::segment::{BlockCache, ChunkWalk, Segment, SegmentInfo};
+use crate::segment::{BlockCache, ChunkWalk, Encoding, Segment, SegmentInfo};
 use crate::sys::Vfs;
 use crate::types::{SegmentMeta, TimeRange, Timestamp, Tombstone};
 
@@ -156,7 +156,8 @@ impl MergeJob {
         assert!(wanted.eq(given), "a merge opens exactly its closed set, in its order");
         // A cache of its own: a merge reads each block about once and must not push out what
         // queries keep.
-        let cache = Arc::new(BlockCache::new(CACHE_BYTES));
+        let open_max = inputs.segments.len() + 1;
+        let cache = Arc::new(BlockCache::new(CACHE_BYTES).with_open_files_max(open_max));
         let own = |segment: &Arc<Segment>| segment.with_cache(Arc::clone(&cache));
         let segments: Vec<Arc<Segment>> =
             inputs.segments.iter().map(own).collect::<Result<_>>()?;
@@ -178,6 +179,7 @@ impl MergeJob {
                 max_seq,
                 replaces: segments.iter().map(|segment| segment.meta().file_number).collect(),
                 tombstone_seq: inputs.tombstones.iter().map(|t| t.seq).chain(erased).max().unwrap_or(0),
+                encoding: Encoding::Dense,
                 ..SegmentInfo::default()
             },
             new_file_number: inputs.new_file_number,

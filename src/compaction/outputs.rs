@@ -17,6 +17,9 @@ use crate::types::{FileName, Labels, SegmentMeta, Timestamp};
 /// Rows that a chunk of a merge should have at most.
 const CHUNK_ROWS: usize = 1024;
 
+/// What the label index of an output holds before it spills, in bytes: 16 outputs take 16 MiB.
+const INDEX_BYTES: usize = 1 << 20;
+
 /// Where the outputs go and what they say of themselves.
 pub(super) struct Place {
     pub(super) vfs: Arc<dyn Vfs>,
@@ -153,11 +156,12 @@ impl Outputs {
                     let info =
                         SegmentInfo { window: grid.in_footer(window), ..place.info.clone() };
                     let number = (place.new_file_number)();
-                    none.insert(SegmentWriter::create(&place.vfs, &place.dir, number, info)?)
+                    let writer = SegmentWriter::create(&place.vfs, &place.dir, number, info)?;
+                    none.insert(writer.with_index_bytes_max(INDEX_BYTES))
                 }
             };
             if !std::mem::replace(&mut slot.has_series, true) {
-                writer.begin_series(labels.as_ref().expect("rows belong to a series"));
+                writer.begin_series(labels.as_ref().expect("rows belong to a series"))?;
             }
             writer.chunk(timestamps, values)?;
             written.add(*series, timestamps, values);

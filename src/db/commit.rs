@@ -5,23 +5,31 @@
 //! with one call, applies them to the memtable, publishes them to readers and syncs as the policy says.
 //! Then it wakes the others. While it syncs, the next group gathers.
 //!
+//! Deletes wait in the same queue. A leader commits the batches that it took, then the deletes, which
+//! share one seal (`delete`).
+//!
 //! Invariants: a batch is applied only after its frame is written; seqs are given in the order of the
 //! log; a batch whose handles went stale is refused before anything of it is written.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::core::{Core, Generation};
+use super::delete::DeleteRequest;
 use super::options::Durability;
 use super::write_batch::{Ack, WriteBatch};
 use crate::error::{Error, Result};
 use crate::series::SeriesHandle;
-use crate::wal::{BatchColumns, Definitions, EncodedBatch, PAYLOAD_BYTES_MAX, WalWriter};
+use crate::wal::{
+    BatchColumns, Definitions, EncodedBatch, PAYLOAD_BYTES_MAX, RecordKind, WalWriter,
+};
 
 /// Most bytes of payload that one leader takes.
 const GROUP_BYTES_MAX: usize = 64 << 20;
+/// What a batch in the queue takes beside its rows and runs.
+const PENDING_BYTES: usize = 256;
 /// Buffers kept for the next batches.
 const SPARE_BUFFERS_MAX: usize = 8;
 /// Larger buffers are given back to the allocator.
@@ -36,10 +44,21 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct QueueState {
-    waiting: VecDeque<Pending>,
+    waiting: VecDeque<Waiting>,
     leading: bool,
+    /// Bytes of the batches that wait or are being committed.
+    bytes: u64,
+    /// Writers that wait for those with room to fill it.
+    blocked: u32,
     /// Buffers of finished batches.
     spare: Vec<Vec<u8>>,
+}
+
+/// What is in the queue.
+#[derive(Debug)]
+enum Waiting {
+    Batch(Box<Pending>),
+    Delete(DeleteRequest),
 }
 
 /// A batch in the queue.
@@ -49,11 +68,24 @@ pub(super) struct Pending {
     run_rows: Vec<u32>,
     encoded: EncodedBatch,
     outcome: Arc<Outcome>,
+    /// What it counts for in [`QueueState::bytes`].
+    bytes: u64,
 }
 
-/// What became of a batch, for its ticket.
+/// What became of a batch or a delete, for its ticket.
 #[derive(Debug, Default)]
-struct Outcome(OnceLock<Result<Ack, CommitError>>);
+pub(super) struct Outcome(OnceLock<Result<Ack, CommitError>>);
+
+impl Outcome {
+    pub(super) fn acknowledge(&self, ack: Ack) {
+        let _ = self.0.set(Ok(ack));
+    }
+
+    /// The answer, unless there is one.
+    fn refuse(&self, error: &Arc<Error>) {
+        let _ = self.0.set(Err(CommitError::Group(Arc::clone(error))));
+    }
+}
 
 /// Why a batch was not acknowledged; every batch of a group gets its own copy.
 #[derive(Debug, Clone)]
@@ -78,7 +110,7 @@ impl CommitError {
 /// A batch that was [submitted](super::Db::submit).
 #[derive(Debug)]
 pub struct Ticket {
-    outcome: Arc<Outcome>,
+    pub(super) outcome: Arc<Outcome>,
 }
 
 impl Ticket {
@@ -127,8 +159,21 @@ impl Commit {
 }
 
 impl Core {
+    /// Puts a batch into the queue and waits for its outcome.
+    pub(super) fn write(&self, batch: &WriteBatch) -> Result<Ack> {
+        let ticket = self.enqueue(batch, WhenFull::Wait)?;
+        self.finish(&ticket)
+    }
+
     /// Puts a batch into the queue.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] when the queue is full.
     pub(super) fn submit(&self, batch: &WriteBatch) -> Result<Ticket> {
+        self.enqueue(batch, WhenFull::Refuse)
+    }
+
+    fn enqueue(&self, batch: &WriteBatch, when_full: WhenFull) -> Result<Ticket> {
         self.check_writable()?;
         self.check_times(&batch.timestamps)?;
         if self.options.retention.is_some() {
@@ -139,6 +184,8 @@ impl Core {
             let _ = outcome.0.set(Ok(Ack { seq: 0, durable: true }));
             return Ok(Ticket { outcome });
         }
+        let bytes = bytes_of(batch);
+        self.reserve(bytes, when_full)?;
         let buffer = self.queue.lock().spare.pop().unwrap_or_default();
         let columns = BatchColumns {
             run_rows: &batch.run_rows,
@@ -150,9 +197,69 @@ impl Core {
             run_rows: batch.run_rows.clone(),
             encoded: EncodedBatch::new(&columns, buffer),
             outcome: Arc::clone(&outcome),
+            bytes,
         };
-        self.queue.lock().waiting.push_back(pending);
+        let mut state = self.queue.lock();
+        state.waiting.push_back(Waiting::Batch(Box::new(pending)));
+        if state.blocked > 0 {
+            self.queue.changed.notify_all();
+        }
         Ok(Ticket { outcome })
+    }
+
+    /// Puts a delete into the queue.
+    pub(super) fn submit_delete(&self, request: DeleteRequest) -> Ticket {
+        let outcome = Arc::clone(&request.outcome);
+        let mut state = self.queue.lock();
+        state.waiting.push_back(Waiting::Delete(request));
+        if state.blocked > 0 {
+            self.queue.changed.notify_all();
+        }
+        Ticket { outcome }
+    }
+
+    /// Takes `bytes` of the queue's room. A batch larger than all of it has it alone.
+    fn reserve(&self, bytes: u64, when_full: WhenFull) -> Result<()> {
+        let max = self.options.queue_bytes_max();
+        let mut state = self.queue.lock();
+        while state.bytes > 0 && state.bytes + bytes > max {
+            match when_full {
+                WhenFull::Refuse => {
+                    self.counters.queue_refused.add(1);
+                    return Err(Error::LimitExceeded(format!(
+                        "{} bytes of batches wait for their commit, of at most {max}: commit them \
+                         first",
+                        state.bytes
+                    )));
+                }
+                // Those who have the room are still encoding.
+                WhenFull::Wait if state.waiting.is_empty() && !state.leading => {
+                    state.blocked += 1;
+                    state = self.queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.blocked -= 1;
+                }
+                WhenFull::Wait => state = self.wait_or_lead(state),
+            }
+        }
+        state.bytes += bytes;
+        Ok(())
+    }
+
+    /// Waits until a leader has committed a group, or is that leader.
+    fn wait_or_lead<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, QueueState>,
+    ) -> MutexGuard<'a, QueueState> {
+        if state.leading {
+            return self.queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.leading = true;
+        drop(state);
+        let leadership = Leadership(&self.queue);
+        self.throttle();
+        self.commit_step();
+        drop(leadership);
+        self.queue.lock()
     }
 
     /// Waits for a ticket, leading commits while nobody else does.
@@ -162,17 +269,7 @@ impl Core {
             if let Some(result) = ticket.poll() {
                 return result;
             }
-            if state.leading {
-                state = self.queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            state.leading = true;
-            drop(state);
-            let leadership = Leadership(&self.queue);
-            self.throttle();
-            self.commit_step();
-            drop(leadership);
-            state = self.queue.lock();
+            state = self.wait_or_lead(state);
         }
     }
 
@@ -180,13 +277,21 @@ impl Core {
     pub(super) fn commit_step(&self) -> bool {
         // Locked first: of two steps at once, the one that takes the older batches commits first.
         let mut commit = self.lock_commit();
-        let mut group = Group { core: self, batches: self.queue.take_group(), answered: false };
-        if group.batches.is_empty() {
+        let (batches, deletes) = self.queue.take_group();
+        let mut group = Group { core: self, batches, deletes, answered: false };
+        if group.batches.is_empty() && group.deletes.is_empty() {
             group.answered = true;
             return false;
         }
-        if let Err(error) = self.commit_group(&mut commit, &mut group.batches) {
-            group.answer_the_rest(error);
+        if !group.batches.is_empty()
+            && let Err(error) = self.commit_group(&mut commit, &mut group.batches)
+        {
+            group.answer_batches(error);
+        }
+        if !group.deletes.is_empty()
+            && let Err(error) = self.commit_deletes(&mut commit, &group.deletes)
+        {
+            group.answer_deletes(error);
         }
         group.answered = true;
         self.queue.recycle(std::mem::take(&mut group.batches));
@@ -195,7 +300,7 @@ impl Core {
 
     /// Writes, applies, publishes and syncs a group. An error is the answer of every batch that has
     /// none yet.
-    fn commit_group(&self, commit: &mut Commit, group: &mut [Pending]) -> Result<()> {
+    fn commit_group(&self, commit: &mut Commit, group: &mut [Box<Pending>]) -> Result<()> {
         self.check_writable()?;
         let generation = self.writable_generation(commit)?;
         let accepted = self.complete_batches(commit, &generation, group);
@@ -205,8 +310,9 @@ impl Core {
         let frames: Vec<(u64, &[u8])> =
             accepted.iter().map(|&(i, seq)| (seq, group[i].encoded.payload())).collect();
         let wal = commit.wal.as_mut().expect("a writable generation has a log file");
-        wal.append(&frames)?;
+        wal.append(RecordKind::Batch, &frames)?;
         let now = self.clock().monotonic();
+        self.registry.set_time(now);
         commit.last_seq = wal.last_seq();
         commit.last_write = Some(now);
         commit.unsynced_since.get_or_insert(now);
@@ -235,7 +341,7 @@ impl Core {
         &self,
         commit: &mut Commit,
         generation: &Generation,
-        group: &mut [Pending],
+        group: &mut [Box<Pending>],
     ) -> Vec<(usize, u64)> {
         let number = generation.memtable.generation();
         let mut accepted = Vec::with_capacity(group.len());
@@ -244,6 +350,9 @@ impl Core {
             if !pending.handles.iter().all(|&h| self.registry.touch(h, number)) {
                 let _ = pending.outcome.0.set(Err(CommitError::Stale));
                 continue;
+            }
+            for (handle, &rows) in pending.handles.iter().zip(&pending.run_rows) {
+                self.registry.note_written(handle.slot(), rows);
             }
             let first_ref = commit.next_ref;
             commit.definitions.clear();
@@ -357,34 +466,64 @@ impl Pending {
     }
 }
 
+/// What to do when the queue has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenFull {
+    Wait,
+    Refuse,
+}
+
+/// What a batch takes in the queue: its handles and its payload without definitions.
+fn bytes_of(batch: &WriteBatch) -> u64 {
+    let run = size_of::<SeriesHandle>() + 3 * size_of::<u32>();
+    (PENDING_BYTES + batch.rows() * 16 + batch.handles.len() * run) as u64
+}
+
 impl Queue {
-    fn lock(&self) -> std::sync::MutexGuard<'_, QueueState> {
+    /// Bytes of the batches that wait or are being committed, and of the buffers kept for others.
+    pub(super) fn bytes(&self) -> u64 {
+        let state = self.lock();
+        state.bytes + state.spare.iter().map(|buffer| buffer.capacity() as u64).sum::<u64>()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The batches for one leader, in order.
-    fn take_group(&self) -> Vec<Pending> {
+    /// The batches and deletes for one leader, each in order.
+    fn take_group(&self) -> (Vec<Box<Pending>>, Vec<DeleteRequest>) {
         let mut state = self.lock();
         let mut bytes = 0;
-        let mut group = Vec::new();
-        while let Some(pending) = state.waiting.front() {
-            bytes += pending.encoded.payload().len();
-            if bytes > GROUP_BYTES_MAX && !group.is_empty() {
+        let (mut batches, mut deletes) = (Vec::new(), Vec::new());
+        while let Some(waiting) = state.waiting.front() {
+            bytes += match waiting {
+                Waiting::Batch(pending) => pending.encoded.payload().len(),
+                Waiting::Delete(request) => request.encoded_bytes(),
+            };
+            if bytes > GROUP_BYTES_MAX && !(batches.is_empty() && deletes.is_empty()) {
                 break;
             }
-            group.extend(state.waiting.pop_front());
+            match state.waiting.pop_front() {
+                Some(Waiting::Batch(pending)) => batches.push(pending),
+                Some(Waiting::Delete(request)) => deletes.push(request),
+                None => {}
+            }
         }
-        group
+        (batches, deletes)
     }
 
-    fn recycle(&self, group: Vec<Pending>) {
+    fn recycle(&self, group: Vec<Box<Pending>>) {
         let mut state = self.lock();
         for pending in group {
+            state.bytes -= pending.bytes;
             let buffer = pending.encoded.into_buffer();
             let small = buffer.capacity() <= SPARE_BUFFER_BYTES_MAX;
             if small && state.spare.len() < SPARE_BUFFERS_MAX {
                 state.spare.push(buffer);
             }
+        }
+        if state.blocked > 0 {
+            self.changed.notify_all();
         }
     }
 }
@@ -393,16 +532,20 @@ impl Queue {
 /// every batch of the group is answered.
 struct Group<'a> {
     core: &'a Core,
-    batches: Vec<Pending>,
+    batches: Vec<Box<Pending>>,
+    deletes: Vec<DeleteRequest>,
     answered: bool,
 }
 
 impl Group<'_> {
-    fn answer_the_rest(&self, error: Error) {
+    fn answer_batches(&self, error: Error) {
         let error = Arc::new(error);
-        for pending in &self.batches {
-            let _ = pending.outcome.0.set(Err(CommitError::Group(Arc::clone(&error))));
-        }
+        self.batches.iter().for_each(|pending| pending.outcome.refuse(&error));
+    }
+
+    fn answer_deletes(&self, error: Error) {
+        let error = Arc::new(error);
+        self.deletes.iter().for_each(|request| request.outcome.refuse(&error));
     }
 }
 
@@ -411,7 +554,9 @@ impl Drop for Group<'_> {
         if !self.answered {
             let error = Error::Failed("a commit panicked".into());
             self.core.fail(&error);
-            self.answer_the_rest(error);
+            self.answer_batches(error.duplicate());
+            self.answer_deletes(error);
+            self.core.queue.recycle(std::mem::take(&mut self.batches));
         }
     }
 }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::core::{Core, Live};
+use super::erase::Erasing;
 use super::graveyard::{Graveyard, weak};
 use super::observer::{Event, LeftOut};
 use super::options::Options;
@@ -63,6 +64,7 @@ pub(super) struct Runner {
     retry_at: Duration,
     /// Outputs of which a poisoned manifest may or may not know.
     in_doubt: Vec<u64>,
+    pub(super) erasing: Erasing,
     /// The version in which nothing was left to do, and when that was found.
     idle: Option<(Arc<Version>, Duration)>,
 }
@@ -106,6 +108,7 @@ impl Compactor {
                 failures: 0,
                 retry_at: Duration::ZERO,
                 in_doubt: Vec::new(),
+                erasing: Erasing::default(),
                 idle: None,
             }),
             control: Control::default(),
@@ -248,6 +251,7 @@ impl Core {
         if self.drop_expired(runner)? {
             return Ok(Advance::Working(None));
         }
+        self.settle_deletes(runner)?;
         let live = self.live();
         let now = self.clock().monotonic();
         if range.is_none()
@@ -274,28 +278,30 @@ impl Core {
 
     /// What is merged next.
     fn choose(&self, runner: &Runner, live: &Live, range: Option<TimeRange>) -> Option<Pick> {
-        let mut excluded = runner.excluded.clone();
-        excluded.extend(live.broken.iter().map(|broken| broken.meta.file_number));
-        self.with_view(live, &excluded, |view| match range {
+        // What a caller asks for is done at once.
+        let wait_ms = range.is_none().then(|| self.clock().wall_ms());
+        self.with_view(runner, live, wait_ms, |view| match range {
             Some(range) => pick_range(view, range),
             None => pick(view),
         })
     }
 
-    /// Shows `look` what the picker sees.
-    pub(super) fn with_view<T>(
+    /// Shows `look` what the picker sees; with `wait_ms`, only deletes that are old enough.
+    fn with_view<T>(
         &self,
+        runner: &Runner,
         live: &Live,
-        excluded: &HashSet<u64>,
+        wait_ms: Option<i64>,
         look: impl FnOnce(&View<'_>) -> T,
     ) -> T {
-        let tombstones: Vec<_> = live.version.tombstones().collect();
-        let erase_due = |meta: &SegmentMeta| tombstones.iter().any(|t| t.applies_to(meta));
+        let mut excluded = runner.excluded.clone();
+        excluded.extend(live.broken.iter().map(|broken| broken.meta.file_number));
+        let erase_due = |meta: &SegmentMeta| runner.erasing.is_due(meta, wait_ms);
         let wall = i128::from(self.clock().wall_ms()) * i128::from(self.ticks_per_second);
         let now = wall.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         look(&View {
             segments: live.version.segments(),
-            excluded,
+            excluded: &excluded,
             erase_due: &erase_due,
             now,
             quiet: self.is_quiet(),
@@ -305,10 +311,8 @@ impl Core {
 
     /// As [`with_view`](Self::with_view), of what is merged in the background now.
     pub(super) fn view_now<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
-        let mut excluded = self.compactor.lock_runner().excluded.clone();
-        let live = self.live();
-        excluded.extend(live.broken.iter().map(|broken| broken.meta.file_number));
-        self.with_view(&live, &excluded, look)
+        let runner = self.compactor.lock_runner();
+        self.with_view(&runner, &self.live(), Some(self.clock().wall_ms()), look)
     }
 
     /// Whether nothing was flushed for so long that nothing more is to be expected soon.
@@ -319,7 +323,7 @@ impl Core {
 
     fn start_merge(&self, live: &Live, pick: Pick, inputs: &[u64]) -> Result<Running> {
         let bytes = pick.inputs.bytes();
-        self.check_room(bytes)?;
+        self.check_merge_room(bytes)?;
         let find = |meta: &Arc<SegmentMeta>| {
             let number = meta.file_number;
             let open = live.segments.iter().find(|segment| segment.meta().file_number == number);
@@ -348,7 +352,7 @@ impl Core {
     }
 
     /// Refuses a merge that the disk may have no room for.
-    fn check_room(&self, bytes: u64) -> Result<()> {
+    fn check_merge_room(&self, bytes: u64) -> Result<()> {
         let space = self.vfs().free_space(&self.dir);
         let space = space.map_err(|e| Error::io("ask for the free space of", &self.dir, e))?;
         if space.available / ROOM_FIFTHS < bytes / 5 {

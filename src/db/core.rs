@@ -12,14 +12,16 @@ use super::commit::{Commit, Queue};
 use super::compaction::{Compactor, level0};
 use super::options::Options;
 use super::report::OpenReport;
+use super::room::Room;
 use super::stats::Counters;
+use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Version};
 use crate::memtable::Memtable;
-use crate::segment::{BlockCache, Segment};
+use crate::segment::{BlockCache, Segment, SegmentPin};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor, LockGuard, Vfs};
-use crate::types::SegmentMeta;
+use crate::types::{SegmentMeta, Tombstone};
 
 /// Everything that the handles and threads of one open store share.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(super) struct Core {
     /// Merges take numbers from it as well.
     pub(super) next_file_number: Arc<AtomicU64>,
     pub(super) compactor: Compactor,
+    /// Files that snapshots read on after the store was closed.
+    kept_open: Mutex<Vec<SegmentPin>>,
     /// Monotonic time of the last flush, in nanoseconds.
     pub(super) last_flush_ns: AtomicU64,
     pub(super) counters: Counters,
@@ -52,6 +56,7 @@ pub(super) struct Core {
     fault: OnceLock<String>,
     pub(super) closed: AtomicBool,
     pub(super) wake: Wake,
+    pub(super) room: Room,
     /// Held until the store is closed.
     pub(super) lock: Mutex<Option<Box<dyn LockGuard>>>,
 }
@@ -78,11 +83,40 @@ pub(super) struct Live {
     pub(super) active: Arc<Generation>,
     /// Oldest first.
     pub(super) sealed: Vec<Arc<Generation>>,
+    /// Those that no flush has made part of `version` yet, by seq.
+    pub(super) deletes: Vec<PendingDelete>,
     pub(super) version: Arc<Version>,
     /// Those of `version` that could be opened, the oldest first.
     pub(super) segments: Vec<Arc<Segment>>,
     /// Those that could not: what overlaps them in time answers with their error.
     pub(super) broken: Vec<Arc<Broken>>,
+}
+
+/// A delete that lies in the log of a generation, before that generation's rows.
+#[derive(Debug, Clone)]
+pub(super) struct PendingDelete {
+    pub(super) generation: u32,
+    pub(super) tombstone: Arc<Tombstone>,
+}
+
+impl Live {
+    /// Every delete that may hide something.
+    pub(super) fn tombstones(&self) -> Tombstones {
+        let pending = self.deletes.iter().map(|delete| &delete.tombstone);
+        Tombstones::new(self.version.tombstones().chain(pending).cloned())
+    }
+
+    /// The deletes of a generation that is not flushed.
+    pub(super) fn deletes_of(&self, generation: &Generation) -> Vec<Arc<Tombstone>> {
+        let number = generation.memtable.generation();
+        let own = self.deletes.iter().filter(|delete| delete.generation == number);
+        own.map(|delete| Arc::clone(&delete.tombstone)).collect()
+    }
+
+    /// Whether the log of the active generation holds anything that a flush must make durable.
+    pub(super) fn has_unflushed(&self) -> bool {
+        self.active.memtable.published() > 0 || !self.deletes_of(&self.active).is_empty()
+    }
 }
 
 /// A segment that is listed and cannot be opened.
@@ -128,6 +162,7 @@ impl Core {
             ticks_per_second: parts.manifest.ticks_per_second(),
             compactor: Compactor::new(&parts.options, &parts.manifest),
             last_flush_ns: AtomicU64::new(opened),
+            kept_open: Mutex::new(Vec::new()),
             dir: parts.dir,
             options: parts.options,
             registry: parts.registry,
@@ -145,6 +180,7 @@ impl Core {
             fault: OnceLock::new(),
             closed: AtomicBool::new(false),
             wake: Wake::default(),
+            room: Room::default(),
             lock: Mutex::new(Some(parts.lock)),
         }
     }
@@ -216,8 +252,9 @@ impl Core {
         let live = self.live();
         let held = live.segments.iter().filter(|segment| Arc::strong_count(segment) > 1).cloned();
         for segment in held.chain(self.compactor.graveyard.held()) {
-            if let Err(error) = segment.pin() {
-                tracing::warn!(%error, "a snapshot may lose a segment");
+            match segment.pin() {
+                Ok(pin) => self.kept_open.lock().unwrap_or_else(PoisonError::into_inner).push(pin),
+                Err(error) => tracing::warn!(%error, "a snapshot may lose a segment"),
             }
         }
     }

@@ -7,10 +7,13 @@
 //! |---|---|
 //! | `core` | the shared state and its locks |
 //! | `commit` | the queue, the leader, acknowledgements |
+//! | `delete` | tombstones, receipts |
 //! | `generation` | sealing, log files, flushes |
+//! | `room` | making room for new series |
 //! | `open`, `replay` | opening and recovery |
 //! | `background` | the timer, the flusher and the compactor |
 //! | `compaction`, `compact` | merging in the background, and on demand |
+//! | `erase` | deletes that compaction carries out |
 //! | `retention` | what has expired |
 //! | `graveyard` | files that nobody lists and somebody reads |
 //! | `pressure` | steering merges, holding writers back |
@@ -26,6 +29,8 @@ mod commit;
 mod compact;
 mod compaction;
 mod core;
+mod delete;
+mod erase;
 mod generation;
 mod graveyard;
 mod observer;
@@ -36,6 +41,7 @@ mod read_only;
 mod replay;
 mod report;
 mod retention;
+mod room;
 mod snapshot;
 mod stats;
 mod verify;
@@ -59,6 +65,7 @@ pub use checkpoint::CheckpointReport;
 pub use commit::Ticket;
 pub use compact::{CompactProgress, CompactReport};
 pub use observer::{Event, LeftOut, Observer};
+pub use delete::{DeleteReceipt, DeletedShare};
 pub use options::{Background, Durability, Options};
 pub use read_only::ReadOnlyDb;
 pub use report::{Finding, OpenReport};
@@ -139,6 +146,12 @@ impl Db {
         &self.core().options
     }
 
+    /// The directory of the store.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.core().dir
+    }
+
     /// Ticks of a timestamp per second.
     #[must_use]
     pub fn ticks_per_second(&self) -> u64 {
@@ -150,7 +163,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Labels`]; [`Error::LimitExceeded`] when the series is new and there are as many
-    /// active series as the limits allow.
+    /// active series as the limits allow. While a flush is making room, the call waits for it
+    /// instead, for [`Options::room_wait`] at most.
     pub fn series(&self, labels: &Labels) -> Result<SeriesHandle> {
         self.series_encoded(labels)
     }
@@ -161,9 +175,7 @@ impl Db {
     /// # Errors
     /// As [`Db::series`].
     pub fn series_encoded(&self, labels: &impl EncodedLabels) -> Result<SeriesHandle> {
-        let core = self.core();
-        core.check_writable()?;
-        core.registry.resolve(labels)
+        self.core().series(labels)
     }
 
     /// Writes a batch: when this returns, all of it is visible, in the order of its seq, and as
@@ -178,17 +190,18 @@ impl Db {
     pub fn write(&self, batch: &WriteBatch) -> Result<Ack> {
         let core = self.core();
         let start = core.clock().monotonic();
-        let ticket = core.submit(batch)?;
-        let result = core.finish(&ticket);
+        let result = core.write(batch);
         core.counters.write.record(core.clock().monotonic().saturating_sub(start));
         result
     }
 
     /// Puts a batch into the queue without waiting. Something has to lead: a [`Db::write`] on any
-    /// thread, or [`Db::commit_step`].
+    /// thread, or [`Db::commit_step`]. The queue takes [`Options::queue_bytes_max`] bytes of batches,
+    /// or one larger batch alone; where `write` waits for room, this refuses.
     ///
     /// # Errors
-    /// As [`Db::write`], as far as the batch alone tells.
+    /// As [`Db::write`], as far as the batch alone tells; [`Error::LimitExceeded`] when the queue is
+    /// full.
     pub fn submit(&self, batch: &WriteBatch) -> Result<Ticket> {
         self.core().submit(batch)
     }
@@ -286,6 +299,7 @@ impl Db {
     pub fn tick(&self) -> Result<()> {
         self.core().check_open()?;
         let kept = self.core().keep_time();
+        self.core().make_room_if_wanted();
         while self.core().flush_oldest()? {}
         for _ in 0..TICK_STEPS {
             if !self.core().compaction_step()? {

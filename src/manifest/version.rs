@@ -10,6 +10,9 @@ use std::sync::Arc;
 use super::edit::{VersionEdit, WalCovered};
 use crate::types::{DecodeError, SegmentMeta, Tombstone};
 
+/// Edit numbers, file numbers and seqs stay below this, so that counting on cannot overflow.
+pub(super) const COUNTER_MAX: u64 = 1 << 62;
+
 /// The live segments at one moment. Readers hold an `Arc` of it; nothing in it ever changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
@@ -50,6 +53,16 @@ impl Version {
     #[must_use]
     pub fn tombstone_files(&self) -> &[(u64, Arc<Tombstone>)] {
         &self.tombstones
+    }
+
+    /// The tombstones of each `.tomb` file, by its number.
+    #[must_use]
+    pub fn tombstones_by_file(&self) -> BTreeMap<u64, Vec<Arc<Tombstone>>> {
+        let mut files: BTreeMap<u64, Vec<_>> = BTreeMap::new();
+        for (number, tombstone) in &self.tombstones {
+            files.entry(*number).or_default().push(Arc::clone(tombstone));
+        }
+        files
     }
 
     /// The seq of the newest tombstone, 0 without one: what a segment may claim as its
@@ -113,6 +126,9 @@ impl Version {
             || next.wal_covered.seq < self.wal_covered.seq
         {
             return Err(DecodeError::Invalid("WAL position of an edit, which falls"));
+        }
+        if next.next_file_number.max(next.last_seq) > COUNTER_MAX {
+            return Err(DecodeError::Invalid("counter of an edit, too large to count on"));
         }
         if next.next_file_number < self.next_file_number {
             return Err(DecodeError::Invalid("next file number of an edit, which falls"));

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::dense::FrameUnpacker;
 use super::group::{ChunkEntry, ValueBlock};
 use super::open::Segment;
 use crate::codec;
@@ -31,6 +32,8 @@ pub struct Columns {
 pub struct ChunkReader {
     segment: Arc<Segment>,
     block: Option<(ValueBlock, Bytes)>,
+    /// The streams of `block`, if that is a zstd frame.
+    frame: FrameUnpacker,
     columns: HashMap<u32, Arc<[Timestamp]>>,
     column_rows: usize,
     column_rows_kept: usize,
@@ -46,7 +49,9 @@ impl ChunkReader {
     /// A reader of `segment` that keeps at most about `column_rows_kept` decoded timestamps.
     #[must_use]
     pub fn keeping(segment: Arc<Segment>, column_rows_kept: usize) -> Self {
-        Self { segment, block: None, columns: HashMap::new(), column_rows: 0, column_rows_kept }
+        let frame = FrameUnpacker::default();
+        let columns = HashMap::new();
+        Self { segment, block: None, frame, columns, column_rows: 0, column_rows_kept }
     }
 
     /// Replaces `out` by the samples of `chunk`, which comes from [`Segment::chunks`] of the same
@@ -104,18 +109,47 @@ impl ChunkReader {
         decoded.map_err(|e| self.segment.damaged("value block", chunk.block.offset, e))
     }
 
-    /// The checked bytes of a value block.
+    /// Appends the timestamps of `chunk` alone; reads no value.
+    ///
+    /// # Errors
+    /// As [`ChunkReader::append`], of the timestamp block; nothing is appended then.
+    pub fn timestamps(
+        &mut self,
+        chunk: &ChunkEntry,
+        timestamps: &mut Vec<Timestamp>,
+    ) -> Result<()> {
+        let base = timestamps.len();
+        let column = self.column(chunk.span.column)?;
+        chunk.span.append_rows(&column, timestamps).map_err(|e| {
+            timestamps.truncate(base);
+            self.segment.damaged("span of a chunk", chunk.block.offset, e)
+        })
+    }
+
+    /// The checked and unpacked bytes of a value block.
     fn block(&mut self, place: &ValueBlock) -> Result<&[u8]> {
         if self.block.as_ref().is_none_or(|(kept, _)| kept != place) {
             self.block = None;
-            let file = &self.segment.loaded()?.file;
-            let bytes =
-                self.segment.read(file, place.offset, u64::from(place.len), "value block")?;
+            let loaded = self.segment.loaded()?;
+            let bytes = self.segment.read(
+                &loaded.file,
+                place.offset,
+                u64::from(place.len),
+                "value block",
+            )?;
             if crc32c(0, &bytes) != place.crc {
                 let source = DecodeError::Checksum("value block");
                 return Err(self.segment.damaged("value block", place.offset, source));
             }
+            if place.unpacked > 0 {
+                self.frame
+                    .unpack(&bytes, place.unpacked as usize)
+                    .map_err(|e| self.segment.damaged("value block", place.offset, e))?;
+            }
             self.block = Some((*place, bytes));
+        }
+        if place.unpacked > 0 {
+            return Ok(self.frame.unpacked());
         }
         Ok(self.block.as_ref().map_or(&[], |(_, bytes)| bytes))
     }
@@ -125,7 +159,7 @@ impl ChunkReader {
         if let Some(column) = self.columns.get(&number) {
             return Ok(Arc::clone(column));
         }
-        let column = self.segment.column(self.segment.loaded()?, number)?;
+        let column = self.segment.column(&*self.segment.loaded()?, number)?;
         if self.column_rows + column.len() > self.column_rows_kept {
             self.columns.clear();
             self.column_rows = 0;

@@ -66,8 +66,9 @@ impl ChunkWalk {
     fn next_entries(&mut self) -> Result<bool> {
         self.entries.clear();
         self.at = 0;
+        let loaded = self.segment.loaded()?;
         if let Some(raw) = &self.block {
-            let decoded = Groups::open(raw).and_then(|groups| {
+            let decoded = Groups::open(raw, loaded.footer.is_dense()).and_then(|groups| {
                 let more = self.next_group < groups.len();
                 if more {
                     groups.decode(self.next_group, &mut self.entries)?;
@@ -86,9 +87,8 @@ impl ChunkWalk {
                 }
             }
         }
-        let loaded = self.segment.loaded()?;
         let Some(place) = loaded.chunk_top.get(self.next_block) else { return Ok(false) };
-        self.block = Some(self.segment.chunk_block(loaded, place)?);
+        self.block = Some(self.segment.chunk_block(&loaded, place)?);
         self.next_block += 1;
         self.next_group = 0;
         // The caller asks again.
@@ -96,8 +96,8 @@ impl ChunkWalk {
     }
 
     fn damaged(&self, e: DecodeError) -> crate::Error {
-        let top = self.segment.loaded().map(|loaded| &loaded.chunk_top);
-        let offset = top.map_or(0, |top| top[self.next_block - 1].offset);
+        let place = self.next_block - 1;
+        let offset = self.segment.loaded().map_or(0, |loaded| loaded.chunk_top[place].offset);
         self.segment.damaged("chunk block", offset, e)
     }
 }

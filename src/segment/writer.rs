@@ -1,8 +1,8 @@
 //! Writes a segment in one pass: series in label order, chunks in time order.
 //!
 //! Called by flush and by merges. Memory: one value block, one timestamp block, one chunk block, the
-//! timestamp columns seen last, the tops, and what the index builder holds; the rest goes to the
-//! file as it fills up. Every chunk is decoded and compared before its block is written.
+//! timestamp columns seen last, the tops, and what the index builder holds, which is bounded too;
+//! the rest goes to the file as it fills up. Every chunk is decoded and compared before its block is written.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,16 +10,21 @@ use std::sync::Arc;
 use super::ROWS_MAX;
 use super::aggregate::Aggregates;
 use super::chunk_index::{self, ChunkBlock, ChunkBlockBuilder};
-use super::footer::{Footer, Section, SectionTag};
+use super::dense::DenseEncoder;
+use super::footer::{FEATURE_DENSE, Footer, Section, SectionTag};
 use super::group::GroupBuilder;
 use super::header::{HEADER_BYTES, Header};
+use super::spill::SpillFile;
 use super::time_table::{self, TimeBlock};
 use super::times::TimesWriter;
 use crate::codec::{self, ValueEncoder};
 use crate::error::{Error, Result};
-use crate::index::{IndexBuilder, IndexParts};
+use crate::index::{BuiltIndex, IndexBuilder};
 use crate::sys::{ReadMode, SyncPoint, Vfs, WriteFile};
 use crate::types::{DecodeError, FileName, Labels, SegmentMeta, Timestamp};
+
+/// Memory of the label index in bytes, unless it is said otherwise.
+const INDEX_BYTES_DEFAULT: usize = 8 << 20;
 
 /// What a segment says of itself beside what its samples say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +43,18 @@ pub struct SegmentInfo {
     pub tombstone_seq: u64,
     /// The window of time that it is confined to; left out if samples turn out to lie outside.
     pub window: Option<Window>,
+    /// How its values are encoded.
+    pub encoding: Encoding,
+}
+
+/// How the values of a segment are encoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// Bit-packed: the fastest to write and to read. What a flush writes.
+    #[default]
+    Fast,
+    /// The smallest that still decodes fast: a value block may be one zstd frame. What merges write.
+    Dense,
 }
 
 /// A window of time: `ticks` ticks from `start`.
@@ -65,8 +82,10 @@ pub struct SegmentWriter {
     file_number: u64,
     info: SegmentInfo,
     file: Box<dyn WriteFile>,
-    index: IndexBuilder,
+    /// Until the file is completed.
+    index: Option<IndexBuilder<SpillFile>>,
     encoder: ValueEncoder,
+    dense: Option<DenseEncoder>,
     group: GroupBuilder,
     chunk_block: ChunkBlockBuilder,
     chunk_top: Vec<ChunkBlock>,
@@ -99,20 +118,29 @@ impl SegmentWriter {
         assert!(info.window.is_none_or(|window| window.ticks > 0), "a window is not empty");
         let path = dir.join(FileName::Segment(file_number).temporary());
         let mut file = vfs.create_new(&path).map_err(|e| Error::io("create", &path, e))?;
+        let dense = match info.encoding {
+            Encoding::Fast => None,
+            Encoding::Dense => {
+                Some(DenseEncoder::new().map_err(|e| Error::io("compress for", &path, e))?)
+            }
+        };
         let header = Header { uuid: info.uuid, file_number }.encode();
         if let Err(e) = file.append(&header) {
             // On a full disk, attempts must not add up.
             let _ = vfs.remove(&path);
             return Err(Error::io("append to", &path, e));
         }
+        let scratch = SpillFile::new(vfs, dir, file_number);
+        let index = IndexBuilder::new(INDEX_BYTES_DEFAULT, scratch);
         Ok(Self {
             vfs: Arc::clone(vfs),
             dir: dir.to_path_buf(),
             path,
             file_number,
+            dense,
             info,
             file,
-            index: IndexBuilder::new(),
+            index: Some(index),
             encoder: ValueEncoder::new(),
             group: GroupBuilder::default(),
             chunk_block: ChunkBlockBuilder::default(),
@@ -128,16 +156,34 @@ impl SegmentWriter {
         })
     }
 
+    /// Bounds the memory of the label index to about `bytes`, instead of 8 MiB: what exceeds it is
+    /// spilled to a temporary file. With less than 256 KiB the buffers of the merge take more.
+    #[must_use]
+    pub fn with_index_bytes_max(mut self, bytes: usize) -> Self {
+        self.index_mut().set_budget(bytes);
+        self
+    }
+
+    fn index_mut(&mut self) -> &mut IndexBuilder<SpillFile> {
+        self.index.as_mut().expect("the file is not completed")
+    }
+
     /// Starts the next series.
     ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::DiskFull`]: the label index outgrew its memory and could not be
+    /// spilled. The segment cannot be finished: [`abort`](Self::abort) it.
+    ///
     /// # Panics
-    /// If `labels` is not greater than the labels before, or the series before has no chunk.
-    pub fn begin_series(&mut self, labels: &Labels) {
+    /// If `labels` is not greater than the labels before, or the series before has no chunk; after
+    /// an error.
+    pub fn begin_series(&mut self, labels: &Labels) -> Result<()> {
         assert!(self.series == 0 || self.last_timestamp.is_some(), "every series has a chunk");
-        let ordinal = self.index.push(labels);
+        let ordinal = self.index_mut().push(labels)?;
         assert_eq!(ordinal, self.series, "ordinals count the series");
         self.series += 1;
         self.last_timestamp = None;
+        Ok(())
     }
 
     /// Adds a chunk to the series begun last.
@@ -163,6 +209,7 @@ impl SegmentWriter {
         let start = self.group.values.len();
         self.encoder.encode_f64(values, &mut self.group.values);
         self.check_encoded(start, values)?;
+        self.encode_planes(values)?;
         let span = self.times.span(timestamps).map_err(|e| self.misencoded(e))?;
         let last = span.last;
         let len = self.group.values.len() - start;
@@ -234,13 +281,14 @@ impl SegmentWriter {
     /// Checks that the stream of `values` decodes to the same bits. Catches faults of the encoder
     /// and of the machine while the samples are still in the log.
     fn check_encoded(&mut self, start: usize, values: &[f64]) -> Result<()> {
-        self.decoded.resize(values.len(), 0.0);
-        codec::decode_f64(&self.group.values[start..], &mut self.decoded)
-            .map_err(|e| self.misencoded(e))?;
-        if self.decoded.iter().zip(values).any(|(a, b)| a.to_bits() != b.to_bits()) {
-            return Err(self.misencoded(DecodeError::Invalid("value column, just encoded,")));
-        }
-        Ok(())
+        check_stream(&self.group.values[start..], values, &mut self.decoded)
+            .map_err(|e| self.misencoded(e))
+    }
+
+    /// Dense segments: encodes the same chunk in the other form, and checks it too.
+    fn encode_planes(&mut self, values: &[f64]) -> Result<()> {
+        let Some(dense) = &mut self.dense else { return Ok(()) };
+        check_stream(dense.push(values), values, &mut self.decoded).map_err(|e| self.misencoded(e))
     }
 
     /// A fault of the encoder or of the machine: nothing on disk is damaged yet.
@@ -263,10 +311,14 @@ impl SegmentWriter {
         if self.group.is_empty() {
             return Ok(());
         }
-        let values = std::mem::take(&mut self.group.values);
-        let offset = self.append(&values)?;
-        self.group.values = values;
-        if let Some((block, bytes)) = self.chunk_block.push(&mut self.group, offset) {
+        if let Some(dense) = &mut self.dense {
+            dense.pack(&mut self.group).map_err(|e| Error::io("compress for", &self.path, e))?;
+        }
+        let mut group = std::mem::take(&mut self.group);
+        let offset = self.append(group.block())?;
+        let sealed = self.chunk_block.push(&mut group, offset, self.dense.is_some());
+        self.group = group;
+        if let Some((block, bytes)) = sealed {
             self.write_chunk_block(block, &bytes)?;
         }
         Ok(())
@@ -292,16 +344,17 @@ impl SegmentWriter {
         if let Some((block, bytes)) = self.times.take_block(true) {
             self.write_time_block(block, &bytes)?;
         }
-        let parts = std::mem::take(&mut self.index).finish();
+        let index = self.index.take().expect("a file is completed once").finish()?;
         let chunk_top = chunk_index::encode_top(&self.chunk_top);
-        let (footer, time_table) = self.lay_out(&parts, &chunk_top);
+        let (footer, time_table) = self.lay_out(&index, &chunk_top);
         let footer = footer.encode();
 
         self.append(&time_table)?;
         let footer_twin_offset = self.append(&footer)?;
         self.write_twins()?;
-        self.append(&parts.blocks)?;
-        self.append(&parts.top)?;
+        self.write_label_blocks(&index)?;
+        self.append(index.top())?;
+        drop(index);
         self.append(&chunk_top)?;
         self.append(&time_table)?;
         self.append(&footer)?;
@@ -311,8 +364,19 @@ impl SegmentWriter {
         Ok(self.meta(&footer, footer_twin_offset))
     }
 
+    /// Copies the blocks of the label index, and zeros up to a multiple of 8.
+    fn write_label_blocks(&mut self, index: &BuiltIndex<SpillFile>) -> Result<()> {
+        let (file, path) = (&mut self.file, &self.path);
+        index.write_blocks(|bytes| {
+            file.append(bytes).map_err(|e| Error::io("append to", path, e))
+        })?;
+        let len = self.file.len();
+        let padding = &[0u8; 8][..(aligned(len) - len) as usize];
+        self.file.append(padding).map_err(|e| Error::io("append to", &self.path, e))
+    }
+
     /// The footer and the timestamp table, with the places of what will follow the data.
-    fn lay_out(&mut self, parts: &IndexParts, chunk_top: &[u8]) -> (Footer, Vec<u8>) {
+    fn lay_out(&mut self, index: &BuiltIndex<SpillFile>, chunk_top: &[u8]) -> (Footer, Vec<u8>) {
         let data_end = self.file.len();
         let table_bytes = time_table::encode_table(&self.time_table).len() as u64;
         let footer_bytes = Footer::encoded_bytes(self.info.replaces.len(), 7) as u64;
@@ -323,8 +387,8 @@ impl SegmentWriter {
             twins_end = aligned(twins_end + u64::from(block.len));
         }
         let time_table = time_table::encode_table(&self.time_table);
-        let label_top_offset = aligned(twins_end + parts.blocks.len() as u64);
-        let chunk_top_offset = aligned(label_top_offset + parts.top.len() as u64);
+        let label_top_offset = aligned(twins_end + index.blocks_len());
+        let chunk_top_offset = aligned(label_top_offset + index.top().len() as u64);
         let table_twin_offset = aligned(chunk_top_offset + chunk_top.len() as u64);
         let header_bytes = HEADER_BYTES as u64;
         let blocks = Section::of_blocks;
@@ -333,8 +397,8 @@ impl SegmentWriter {
             blocks(SectionTag::Data, header_bytes, data_end - header_bytes),
             whole(SectionTag::TimeTable, data_end, &time_table),
             blocks(SectionTag::TimeTwins, twins_offset, twins_end - twins_offset),
-            blocks(SectionTag::LabelBlocks, twins_end, parts.blocks.len() as u64),
-            whole(SectionTag::LabelTop, label_top_offset, &parts.top),
+            blocks(SectionTag::LabelBlocks, twins_end, index.blocks_len()),
+            whole(SectionTag::LabelTop, label_top_offset, index.top()),
             whole(SectionTag::ChunkTop, chunk_top_offset, chunk_top),
             whole(SectionTag::TimeTableTwin, table_twin_offset, &time_table),
         ];
@@ -346,6 +410,7 @@ impl SegmentWriter {
         let (first, last) = self.time_range;
         let window = self.info.window.filter(|window| window.holds(first) && window.holds(last));
         Footer {
+            features: self.features(),
             uuid: self.info.uuid,
             file_number: self.file_number,
             min_timestamp: self.time_range.0,
@@ -363,6 +428,11 @@ impl SegmentWriter {
             replaces: self.info.replaces.clone(),
             sections,
         }
+    }
+
+    /// What a reader must understand beyond the version.
+    fn features(&self) -> u32 {
+        if self.dense.is_some() { FEATURE_DENSE } else { 0 }
     }
 
     /// Copies every timestamp block from where it was written, checking it on the way.
@@ -398,11 +468,25 @@ impl SegmentWriter {
             max_seq: self.info.max_seq,
             samples: self.samples,
             series: self.series,
-            features: 0,
+            features: self.features(),
             level: self.info.level,
             tombstone_seq: self.info.tombstone_seq,
         }
     }
+}
+
+/// Checks that `stream` decodes to the bits of `values`.
+fn check_stream(
+    stream: &[u8],
+    values: &[f64],
+    decoded: &mut Vec<f64>,
+) -> std::result::Result<(), DecodeError> {
+    decoded.resize(values.len(), 0.0);
+    codec::decode_f64(stream, decoded)?;
+    if decoded.iter().zip(values).any(|(a, b)| a.to_bits() != b.to_bits()) {
+        return Err(DecodeError::Invalid("value column, just encoded,"));
+    }
+    Ok(())
 }
 
 fn aligned(offset: u64) -> u64 {

@@ -57,6 +57,12 @@ impl FileName {
     pub fn temporary(self) -> String {
         format!("{self}{TEMPORARY_SUFFIX}")
     }
+
+    /// The name of scratch space that lives while the file is being written.
+    #[must_use]
+    pub fn scratch(self) -> String {
+        format!("{self}.index{TEMPORARY_SUFFIX}")
+    }
 }
 
 impl fmt::Display for FileName {
@@ -91,6 +97,8 @@ mod tests {
         ] {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
             assert_eq!(FileName::parse(&name.temporary()), None);
+            assert_eq!(FileName::parse(&name.scratch()), None);
+            assert!(name.scratch().ends_with(TEMPORARY_SUFFIX), "opening removes it");
         }
         assert_eq!(FileName::Segment(7).to_string(), "000007.seg");
     }

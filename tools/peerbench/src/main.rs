@@ -12,7 +12,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand};
 use siltstone_peerbench::report::{grouped, median, megabytes};
 use siltstone_peerbench::store::Store;
-use siltstone_peerbench::{Interrupt, RigError, active_series, churn, known_series};
+use siltstone_peerbench::{
+    Interrupt, RigError, active_series, churn, known_series, recording, size,
+};
 
 /// Measures Siltstone beside its peers on the same bytes in one run.
 #[derive(Debug, Parser)]
@@ -20,7 +22,7 @@ use siltstone_peerbench::{Interrupt, RigError, active_series, churn, known_serie
     version,
     after_help = "Examples:\n  peerbench known\n  peerbench known --rounds 5 \
     --samples-per-series 1000\n  peerbench active --series 1000000\n  peerbench churn\n  \
-    peerbench churn --at-once --samples-per-series 3"
+    peerbench churn --at-once --samples-per-series 3\n  peerbench size"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -35,6 +37,8 @@ enum Workload {
     Active(ActiveArgs),
     /// Whether memory keeps to the budget when series come and go, or are too many.
     Churn(ChurnArgs),
+    /// Bytes on disk of the same samples after a merge.
+    Size(SizeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -133,12 +137,23 @@ struct ChurnArgs {
     time_max_s: u64,
 }
 
+#[derive(Debug, Args)]
+struct SizeArgs {
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// JSON lines as Siltstone exports them, in a zstd file [default: TSBS's cpu-only shape, 1,000
+    /// hosts for six hours]
+    #[arg(long, value_name = "FILE")]
+    recording: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = Interrupt::install().and_then(|interrupt| match &cli.workload {
         Workload::Known(args) => known(args, &interrupt),
         Workload::Active(args) => active(args, &interrupt),
         Workload::Churn(args) => churn_in_budget(args, &interrupt),
+        Workload::Size(args) => bytes_on_disk(args, &interrupt),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -345,6 +360,40 @@ fn print_churn(load: &churn::Load, measured: &churn::Measured) {
     }
 }
 
+fn bytes_on_disk(args: &SizeArgs, interrupt: &Interrupt) -> Result<(), RigError> {
+    let lines = match &args.recording {
+        Some(path) => recording::read(path)?,
+        None => recording::tsbs_cpu(now_ms()),
+    };
+    let what = args.recording.as_ref().map_or("TSBS cpu".into(), |path| path.display().to_string());
+    println!("{what}: {} lines, a series or a part of one each", grouped(lines.len() as u64));
+    let stores = args.stores.stores()?;
+    println!("\nstore                 samples  before the merge     after  bytes/sample    CPU s");
+    let mut sizes = Vec::new();
+    for store in &stores {
+        let store = match store.name() {
+            "siltstone" => store.with_arguments(&["--enable-admin"]),
+            _ => store.clone(),
+        };
+        let measured = size::run(&store, &lines, &args.stores.work(), interrupt)?;
+        let each = measured.bytes as f64 / measured.samples as f64;
+        println!(
+            "{:<17} {:>11} {:>17} {:>9} {:>13.4} {:>8.1}",
+            store.name(),
+            grouped(measured.samples),
+            megabytes(measured.bytes_before),
+            megabytes(measured.bytes),
+            each,
+            measured.cpu_seconds,
+        );
+        sizes.push(each);
+    }
+    if let [ours, peer] = sizes[..] {
+        println!("ratio             {:.3}", ours / peer);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,6 +409,7 @@ mod tests {
         Cli::command().debug_assert();
         assert!(parse(&["known", "--rounds", "1", "--serve-arg", "--durability=never"]).is_ok());
         assert!(parse(&["active", "--only", "victoria-metrics"]).is_ok());
+        assert!(parse(&["size", "--recording", "r.jsonl.zst"]).is_ok());
         assert!(parse(&["churn", "--at-once", "--budget-mib", "64"]).is_ok());
         let both = parse(&["churn", "--at-once", "--active", "5"]).unwrap_err();
         assert_eq!(both, ErrorKind::ArgumentConflict);

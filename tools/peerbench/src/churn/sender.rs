@@ -78,7 +78,9 @@ impl Plan {
                 })
                 .collect();
             let joined = connections.into_iter().map(std::thread::ScopedJoinHandle::join);
-            joined.map(|r| r.unwrap_or_else(|_| Err(RigError::failed("a sender panicked")))).collect()
+            joined
+                .map(|r| r.unwrap_or_else(|_| Err(RigError::failed("a sender panicked"))))
+                .collect()
         });
         let mut all = Sent::default();
         for part in parts {
