@@ -12,6 +12,7 @@ use super::commit::{Commit, Queue};
 use super::options::Options;
 use super::report::OpenReport;
 use super::room::Room;
+use super::settle::Settling;
 use super::stats::Counters;
 use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
@@ -44,6 +45,7 @@ pub(super) struct Core {
     pub(super) durable: DurableSeq,
     next_file_number: AtomicU64,
     pub(super) counters: Counters,
+    pub(super) settling: Settling,
     pub(super) report: OpenReport,
     /// The fault after which writes are refused.
     fault: OnceLock<String>,
@@ -165,6 +167,7 @@ impl Core {
             durable: DurableSeq::new(parts.durable_seq),
             next_file_number: AtomicU64::new(parts.next_file_number),
             counters: Counters::default(),
+            settling: Settling::default(),
             report: parts.report,
             fault: OnceLock::new(),
             closed: AtomicBool::new(false),
