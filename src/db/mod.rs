@@ -8,6 +8,7 @@
 //! | `core` | the shared state and its locks |
 //! | `commit` | the queue, the leader, acknowledgements |
 //! | `delete` | tombstones, receipts |
+//! | `settle` | tombstones that have nothing left to do |
 //! | `generation` | sealing, log files, flushes |
 //! | `room` | making room for new series |
 //! | `open`, `replay` | opening and recovery |
@@ -42,6 +43,7 @@ mod replay;
 mod report;
 mod retention;
 mod room;
+mod settle;
 mod snapshot;
 mod stats;
 mod verify;
@@ -301,6 +303,7 @@ impl Db {
         let kept = self.core().keep_time();
         self.core().make_room_if_wanted();
         while self.core().flush_oldest()? {}
+        while self.core().settle_deletes()? {}
         for _ in 0..TICK_STEPS {
             if !self.core().compaction_step()? {
                 break;

@@ -69,6 +69,10 @@ pub struct Options {
     pub wal_bytes_max: u64,
     /// The memtable is flushed at this age at the latest. Default: 2 hours.
     pub flush_interval: Duration,
+    /// What was deleted is erased from segments when the delete is this old, if nothing else has them
+    /// rewritten before; [`TimeRange`](crate::TimeRange)s that are compacted on demand are at once.
+    /// Default: 1 hour.
+    pub erase_after: Duration,
     /// Chunks never cross a multiple of this window since the epoch. Default: 1 day.
     pub window: Duration,
     /// Samples older than this expire: segments without younger ones are dropped, the others are
@@ -124,6 +128,7 @@ impl Default for Options {
             queue_bytes_max: None,
             wal_bytes_max: 256 << 20,
             flush_interval: Duration::from_secs(2 * 3600),
+            erase_after: Duration::from_secs(3600),
             window: Duration::from_secs(24 * 3600),
             retention: None,
             retention_bytes: None,
