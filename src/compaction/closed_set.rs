@@ -162,3 +162,78 @@ impl ClosedSet {
         self.segments.iter().map(|meta| meta.level).max().unwrap_or(0).saturating_add(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::simulator::meta;
+    use super::*;
+
+    fn live() -> Vec<Arc<SegmentMeta>> {
+        vec![
+            meta(1, (0, 9), (1, 4), 1, 10),
+            meta(2, (5, 20), (5, 6), 0, 20),
+            meta(3, (8, 9), (7, 9), 0, 40),
+            meta(4, (30, 40), (5, 6), 3, 80),
+        ]
+    }
+
+    fn numbers(set: &ClosedSet) -> Vec<u64> {
+        set.segments().iter().map(|meta| meta.file_number).collect()
+    }
+
+    #[test]
+    fn a_set_must_hold_what_lies_between() {
+        let (live, none) = (live(), HashSet::new());
+        let set = |numbers: &[u64]| ClosedSet::new(&live, &none, numbers);
+        assert_eq!(set(&[]), Err(NotClosed::Empty));
+        assert_eq!(set(&[1, 7]), Err(NotClosed::NotLive(7)));
+        assert_eq!(set(&[1, 1]), Err(NotClosed::NotLive(1)));
+        assert_eq!(set(&[1, 3]), Err(NotClosed::Missing(2)));
+        assert_eq!(numbers(&set(&[2, 1]).unwrap()), [1, 2]);
+        let all = set(&[4, 3, 2, 1]).unwrap();
+        assert_eq!(numbers(&all), [1, 2, 4, 3], "by seq");
+        assert_eq!((all.time_hull(), all.seq_hull()), ((0, 40), (1, 9)));
+        assert_eq!((all.bytes(), all.output_level()), (150, 4));
+    }
+
+    #[test]
+    fn excluded_segments_are_neither_taken_nor_passed_over() {
+        let (live, excluded) = (live(), HashSet::from([2]));
+        assert_eq!(ClosedSet::new(&live, &excluded, &[1, 2]), Err(NotClosed::Excluded(2)));
+        assert_eq!(ClosedSet::new(&live, &excluded, &[1, 3]), Err(NotClosed::Missing(2)));
+        let seed = [Arc::clone(&live[0]), Arc::clone(&live[2])];
+        assert_eq!(ClosedSet::closure(&live, &excluded, &seed, 9), None);
+        let none = HashSet::new();
+        assert_eq!(numbers(&ClosedSet::closure(&live, &none, &seed, 3).unwrap()), [1, 2, 3]);
+        assert_eq!(ClosedSet::closure(&live, &none, &seed, 2), None, "too many");
+        assert_eq!(ClosedSet::closure(&live, &none, &[], 2), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_closure_is_the_smallest_closed_set(
+            raw in prop::collection::vec((0i64..40, 0i64..12, 1u64..30, 0u64..5), 1..9),
+            seed in prop::collection::vec(0usize..9, 1..4),
+        ) {
+            let live: Vec<_> = raw.iter().enumerate().map(|(i, &(t, dt, s, ds))| {
+                meta(i as u64, (t, t + dt), (s, s + ds), 0, 1)
+            }).collect();
+            let seed: HashSet<usize> = seed.iter().map(|at| at % live.len()).collect();
+            let seed: Vec<_> = seed.into_iter().map(|at| Arc::clone(&live[at])).collect();
+            let none = HashSet::new();
+            let closure = ClosedSet::closure(&live, &none, &seed, 9).unwrap();
+            let exact = ClosedSet::new(&live, &none, &numbers(&closure));
+            prop_assert_eq!(exact.as_ref(), Ok(&closure));
+            // Among all closed sets around the seed, none is smaller.
+            for bits in 1u32..1 << live.len() {
+                let chosen: Vec<u64> = (0..live.len() as u64).filter(|i| bits >> i & 1 == 1).collect();
+                let around = seed.iter().all(|meta| chosen.contains(&meta.file_number));
+                if around && ClosedSet::new(&live, &none, &chosen).is_ok() {
+                    prop_assert!(numbers(&closure).iter().all(|number| chosen.contains(number)));
+                }
+            }
+        }
+    }
+}

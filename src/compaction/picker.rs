@@ -156,7 +156,16 @@ struct Run {
 impl View<'_> {
     /// The pick of the closed set around `seed`, if there is one of at most the largest fan-in.
     pub(super) fn pick_of(&self, seed: &[Arc<SegmentMeta>], reason: Reason) -> Option<Pick> {
-        let limit = self.options.fan_in_max.max(seed.len());
+        self.pick_within(seed, reason, self.options.fan_in_max)
+    }
+
+    /// The pick of the closed set around `seed`, if there is one of at most `limit` segments.
+    pub(super) fn pick_within(
+        &self,
+        seed: &[Arc<SegmentMeta>],
+        reason: Reason,
+        limit: usize,
+    ) -> Option<Pick> {
         let inputs = ClosedSet::closure(self.segments, self.excluded, seed, limit)?;
         let (first, last) = inputs.time_hull();
         let window = self.options.grid().window_of(first, last);
@@ -282,7 +291,8 @@ impl View<'_> {
                 // While a window fills, pieces of it that follow each other cost readers nothing.
                 let depth = if closed && window.level() == 0 { taken.len() } else { depth(taken) };
                 if depth >= enough && depth > most && (finishes || kind == Kind::Tier) {
-                    let bytes = taken.iter().fold(0, |sum: u64, m| sum.saturating_add(m.file_bytes));
+                    let bytes =
+                        taken.iter().fold(0, |sum: u64, m| sum.saturating_add(m.file_bytes));
                     runs.push(Run { segments: taken.to_vec(), bytes, depth });
                     most = depth;
                 }

@@ -2,11 +2,14 @@
 //!
 //! Pure. Called again and again, with each merge published in between, until it yields nothing:
 //! then no level-0 segment overlaps the range, no two segments that do overlap each other or lie in
-//! one base window, none has deletes due, and no small neighbours are left to join.
+//! one base window, none has deletes due, and no small neighbours are left to join. What would take
+//! more than four times the largest fan-in at once is left as it is, as is what is excluded.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::picker::{Pick, Reason, View};
+use super::closed_set::ClosedSet;
+use super::picker::{Pick, Reason, View, depth};
 use crate::types::{SegmentMeta, TimeRange};
 
 /// The next merge of a compaction of `range`; `None` when nothing is left to do there, or nothing
@@ -52,7 +55,7 @@ fn overlapping(view: &View<'_>, segments: &mut [Arc<SegmentMeta>]) -> Option<Pic
             meta.min_timestamp <= last || (own.level() == 0 && own == view.window(other))
         });
         if !touches {
-            if let Some(pick) = of_group(view, &mut group) {
+            if let Some(pick) = of_group(view, &group) {
                 return Some(pick);
             }
             group.clear();
@@ -60,35 +63,62 @@ fn overlapping(view: &View<'_>, segments: &mut [Arc<SegmentMeta>]) -> Option<Pic
         last = if group.is_empty() { meta.max_timestamp } else { last.max(meta.max_timestamp) };
         group.push(Arc::clone(meta));
     }
-    of_group(view, &mut group)
+    of_group(view, &group)
 }
 
-/// A merge of the oldest of `group`, which hangs together in time.
-fn of_group(view: &View<'_>, group: &mut Vec<Arc<SegmentMeta>>) -> Option<Pick> {
+/// A merge within `group`, which hangs together in time.
+fn of_group(view: &View<'_>, group: &[Arc<SegmentMeta>]) -> Option<Pick> {
     if group.len() < 2 {
         return None;
     }
-    group.sort_unstable_by_key(|meta| (meta.min_seq, meta.max_seq, meta.file_number));
-    let most = view.options.fan_in_max;
-    if group.len() <= most
+    if group.len() <= view.options.fan_in_max
         && let Some(pick) = view.pick_of(group, Reason::Range)
     {
         return Some(pick);
     }
-    // Too many, or something excluded lies between them: the oldest with what touches it.
-    group.iter().find_map(|oldest| {
-        let own = view.window(oldest);
-        let touches = |meta: &&Arc<SegmentMeta>| {
-            meta.overlaps_in_time(oldest) || (own.level() == 0 && view.window(meta) == own)
-        };
-        let mut seed: Vec<Arc<SegmentMeta>> = group.iter().filter(touches).cloned().collect();
-        seed.truncate(most);
-        while seed.len() > 1 {
-            if let Some(pick) = view.pick_of(&seed, Reason::Range) {
-                return Some(pick);
-            }
-            seed.truncate(seed.len() / 2);
+    // Too many belong together, or something excluded lies between them: a part of them then.
+    let none = HashSet::new();
+    let around = ClosedSet::closure(view.segments, &none, group, usize::MAX)?;
+    let mut parts: Vec<Arc<SegmentMeta>> = around.segments().to_vec();
+    parts.retain(|meta| !view.is_excluded(meta));
+    fresh(view, &parts).or_else(|| oldest_of(view, &parts)).or_else(|| nearest_of(view, &parts))
+}
+
+/// The oldest of `parts`, as many as are allowed, if some of them overlap.
+fn oldest_of(view: &View<'_>, parts: &[Arc<SegmentMeta>]) -> Option<Pick> {
+    let mut seed = &parts[..parts.len().min(view.options.fan_in_max)];
+    while depth(seed) > 1 {
+        if let Some(pick) = view.pick_of(seed, Reason::Range) {
+            return Some(pick);
         }
-        None
+        seed = &seed[..seed.len() / 2];
+    }
+    None
+}
+
+/// How many times the largest fan-in a merge may take if it cannot do with less.
+const FAN_IN_EXCESS: usize = 4;
+
+/// Two of `parts` that belong together, the nearest in seq, with what lies between them. That is
+/// little unless the newer one is so wide that it covers many older windows.
+fn nearest_of(view: &View<'_>, parts: &[Arc<SegmentMeta>]) -> Option<Pick> {
+    let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
+    for (at, newer) in parts.iter().enumerate() {
+        for (before, older) in parts[..at].iter().enumerate() {
+            if belong_together(view, older, newer) {
+                pairs.push((newer.max_seq.abs_diff(older.min_seq), before, at));
+            }
+        }
+    }
+    pairs.sort_unstable();
+    pairs.into_iter().find_map(|(_, older, newer)| {
+        let seed = [Arc::clone(&parts[older]), Arc::clone(&parts[newer])];
+        view.pick_within(&seed, Reason::Range, view.options.fan_in_max * FAN_IN_EXCESS)
     })
+}
+
+/// Whether two segments overlap or lie in one base window.
+fn belong_together(view: &View<'_>, a: &SegmentMeta, b: &SegmentMeta) -> bool {
+    let window = view.window(a);
+    a.overlaps_in_time(b) || (window.level() == 0 && window == view.window(b))
 }

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
+use super::pick_range;
 use super::picker::{PickerOptions, Reason, View, depth, pick};
 use super::plan::plan;
-use super::pick_range;
 use super::simulator::{DAY, Load, Piece, Store};
 use crate::types::TimeRange;
 
@@ -33,7 +33,7 @@ fn bytes_are_rewritten_rarely() {
         ("60 days, 2 flushes a day, 10 % late", late(2), 2.6, 180, 15),
         ("60 days, 12 flushes a day, 10 % late", late(12), 2.6, 380, 25),
         ("60 days, 20 flushes a day, 10 % late", late(20), 2.6, 390, 35),
-        ("60 days, 60 flushes a day, 10 % late", late(60), 3.6, 600, 50),
+        ("40 days, 60 flushes a day, 10 % late", Load { days: 40, ..late(60) }, 3.6, 600, 50),
     ] {
         let mut store = load.run();
         let (live, most) = (store.amplification(), (store.most_segments, store.most_depth));
@@ -176,7 +176,7 @@ fn flushes() -> impl Strategy<Value = Vec<(i64, i64, u64)>> {
 
 /// A store with base windows of 100 ticks, in which neighbours below 1,000 bytes are joined.
 fn small_options() -> PickerOptions {
-    PickerOptions { join_bytes: 1000, windows_max: 4, fan_in_max: 8, ..PickerOptions::new(100) }
+    PickerOptions { join_bytes: 1000, windows_max: 4, fan_in_max: 16, ..PickerOptions::new(100) }
 }
 
 fn flush_all(store: &mut Store, raw: &[(i64, i64, u64)], merge_between: bool) {

@@ -320,3 +320,153 @@ impl Tree {
         self.nodes.iter().filter(is_output).map(|node| (node.window, node.bytes)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn survey(ticks: i64, chunks: &[(i64, i64, u64)]) -> Survey {
+        let mut survey = Survey::new(Grid::new(ticks));
+        for &(first, last, bytes) in chunks {
+            survey.add(first, last, bytes);
+        }
+        survey
+    }
+
+    /// (first tick, last tick, bytes) of each output.
+    fn outputs(ticks: i64, cuts: &Cuts) -> Vec<(i64, i64, u64)> {
+        let grid = Grid::new(ticks);
+        let ends =
+            |&(window, bytes): &(Window, u64)| (grid.first(window), grid.last(window), bytes);
+        cuts.windows().iter().map(ends).collect()
+    }
+
+    #[test]
+    fn the_smallest_window_around_two_ticks() {
+        let grid = Grid::new(100);
+        let around = |first, last| {
+            let window = grid.window_of(first, last);
+            (window.level(), grid.first(window), grid.last(window))
+        };
+        assert_eq!(around(100, 199), (0, 100, 199));
+        assert_eq!(around(199, 200), (2, 0, 399));
+        assert_eq!(around(-1, -1), (0, -100, -1));
+        assert_eq!(around(-101, -1), (1, -200, -1));
+        assert_eq!(around(-1, 0), (64, i64::MIN, i64::MAX), "only the root straddles time 0");
+        assert_eq!(around(0, i64::MAX).0, 57);
+        assert_eq!(around(i64::MIN, i64::MIN).1, i64::MIN);
+        assert_eq!(around(i64::MAX, i64::MAX).2, i64::MAX);
+    }
+
+    #[test]
+    fn windows_close_after_their_grace() {
+        let grid = Grid::new(100);
+        let window = grid.window_of(0, 0);
+        assert!(!grid.is_closed(window, 109, 10) && grid.is_closed(window, 110, 10));
+        let last = grid.window_of(i64::MAX, i64::MAX);
+        assert!(!grid.is_closed(last, i64::MAX, 0), "the last window reaches beyond time");
+    }
+
+    #[test]
+    fn footers_state_windows_that_end_within_time() {
+        let grid = Grid::new(100);
+        let window = grid.in_footer(grid.window_of(-1, -1)).unwrap();
+        assert_eq!((window.start, window.ticks), (-100, 100));
+        assert_eq!(grid.in_footer(grid.window_of(i64::MIN, i64::MIN)), None);
+        assert!(Grid::new(2).in_footer(Grid::new(2).window_of(i64::MIN, i64::MIN)).is_some());
+        assert_eq!(grid.in_footer(grid.window_of(-1, 0)), None);
+    }
+
+    #[test]
+    fn neighbours_are_joined_while_they_are_small() {
+        let chunks = [(0, 9, MIB / 4), (10, 19, MIB / 4), (20, 29, MIB), (30, 39, 1), (70, 70, 5)];
+        let cuts = survey(10, &chunks).cuts(MIB, 16);
+        assert_eq!(
+            outputs(10, &cuts),
+            [(0, 19, MIB / 2), (20, 29, MIB), (30, 39, 1), (70, 79, 5)],
+            "30..40 has a large buddy, and 70 belongs to another half"
+        );
+        assert_eq!((cuts.last_tick(0), cuts.last_tick(2), cuts.last_tick(3)), (19, 69, i64::MAX));
+    }
+
+    #[test]
+    fn the_smallest_sums_are_joined_until_few_are_left() {
+        let chunks: Vec<_> = (0..8).map(|w| (w * 10, w * 10 + 9, (w as u64 + 1) * MIB)).collect();
+        let cuts = survey(10, &chunks).cuts(MIB, 5);
+        let expected = [(0, 39, 10), (40, 49, 5), (50, 59, 6), (60, 69, 7), (70, 79, 8)];
+        assert_eq!(outputs(10, &cuts), expected.map(|(a, b, mib)| (a, b, mib * MIB)));
+    }
+
+    #[test]
+    fn a_chunk_that_crosses_windows_counts_at_both_ends() {
+        let cuts = survey(10, &[(5, 95, 3 * MIB)]).cuts(MIB, 16);
+        assert_eq!(outputs(10, &cuts), [(0, 9, 3 * MIB / 2), (90, 99, 3 * MIB / 2)]);
+    }
+
+    #[test]
+    fn nothing_surveyed_is_nothing_cut() {
+        assert!(survey(10, &[]).cuts(MIB, 1).windows().is_empty());
+    }
+
+    #[test]
+    fn a_survey_of_many_windows_is_coarser_but_complete() {
+        let chunks: Vec<_> = (-9000..9000).map(|w| (w * 10, w * 10, 7)).collect();
+        let survey = survey(10, &chunks);
+        assert!(survey.iter().count() <= ENTRIES_MAX);
+        assert_eq!(survey.iter().map(|(_, bytes)| bytes).sum::<u64>(), 18_000 * 7);
+        assert!(survey.iter().all(|(window, _)| window.level() == 3));
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_cover_what_was_surveyed(
+            ticks in prop_oneof![Just(2i64), 3i64..1000, Just(86_400_000), Just(i64::MAX)],
+            ends in prop::collection::vec((any::<i64>(), any::<i64>(), 0u64..MIB), 1..60),
+            near in prop::collection::vec((-5000i64..5000, 0i64..500, 0u64..MIB), 0..60),
+            most in 1usize..20,
+        ) {
+            let mut chunks: Vec<_> = ends.iter().map(|&(a, b, n)| (a.min(b), a.max(b), n)).collect();
+            chunks.extend(near.iter().map(|&(a, len, n)| (a, a + len, n)));
+            chunks.extend([(i64::MIN, i64::MIN, 1), (i64::MAX, i64::MAX, 1)]);
+            let survey = survey(ticks, &chunks);
+            let cuts = survey.cuts(MIB, most);
+            let grid = Grid::new(ticks);
+            prop_assert!(!cuts.windows().is_empty() && cuts.windows().len() <= most);
+            let total: u64 = cuts.windows().iter().map(|(_, bytes)| bytes).sum();
+            prop_assert_eq!(total, chunks.iter().map(|chunk| chunk.2).sum::<u64>());
+            for pair in cuts.windows().windows(2) {
+                prop_assert!(grid.last(pair[0].0) < grid.first(pair[1].0), "in order, apart");
+            }
+            for at in chunks.iter().flat_map(|chunk| [chunk.0, chunk.1]) {
+                let output = cuts.output_of(at);
+                let window = cuts.windows()[output].0;
+                prop_assert!(grid.first(window) <= at && at <= grid.last(window));
+                prop_assert!(at <= cuts.last_tick(output));
+                prop_assert!(output == 0 || at > cuts.last_tick(output - 1));
+            }
+            // No two buddies are left that are small together, and joining stopped in time.
+            if cuts.windows().len() > 1 {
+                for pair in cuts.windows().windows(2) {
+                    let around = Window::join(pair[0].0, pair[1].0);
+                    let inside = cuts.windows().iter().filter(|w| around.contains(&w.0)).count();
+                    prop_assert!(inside > 2 || pair[0].1 + pair[1].1 >= MIB);
+                }
+            }
+        }
+
+        #[test]
+        fn windows_nest(a in any::<(i64, i64)>(), b in any::<(i64, i64)>(), ticks in 2i64..=i64::MAX) {
+            let grid = Grid::new(ticks);
+            let of = |(x, y): (i64, i64)| grid.window_of(x.min(y), x.max(y));
+            let (a, b) = (of(a), of(b));
+            let apart = grid.last(a) < grid.first(b) || grid.last(b) < grid.first(a);
+            prop_assert_eq!(apart, !a.contains(&b) && !b.contains(&a));
+            let join = Window::join(a, b);
+            prop_assert!(join.contains(&a) && join.contains(&b));
+        }
+    }
+}

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::core::{Core, Live};
 use super::generation::{CreateWal, create_wal};
+use crate::deletes;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, StoreOptions, Version, VersionEdit, WalCovered};
 use crate::segment::Segment;
@@ -87,12 +88,17 @@ impl Core {
     }
 
     fn fill(&self, dir: &Path) -> Result<CheckpointReport> {
+        let vfs = &**self.vfs();
         self.flush_all()?;
         let moment = Moment::of(&self.live())?;
         for file in moment.files() {
             self.link(file, dir)?;
         }
         let version = &moment.version;
+        // Written anew: they are small, and nothing pins the store's own.
+        for (number, tombstones) in version.tombstones_by_file() {
+            deletes::write(vfs, dir, (self.uuid, number), &tombstones)?;
+        }
         let copy = self.start_log(version, dir)?;
         let options = StoreOptions { ticks_per_second: self.ticks_per_second };
         Manifest::create_copy(self.vfs(), dir, self.uuid, options, copy)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::segment::BlockCache;
 use crate::sys::{Clock, DiskFs, ReadMode, SystemClock, Vfs};
 use crate::types::LabelsLimits;
 
@@ -74,6 +75,9 @@ pub struct Options {
     pub age_max: Option<Duration>,
     /// Samples further in the future than this are refused. Default: none (the server: 1 day).
     pub ahead_max: Option<Duration>,
+    /// Most segments that are open at a time, at least 16; more can be stored and read, they are
+    /// opened and closed as they are used. Default: 512, half of what a process may commonly have.
+    pub open_files_max: usize,
     /// How segments are read. Default: [`ReadMode::Map`].
     pub read_mode: ReadMode,
     /// Threads that decode in parallel for queries, 0 for the caller's own. Default: the number of
@@ -104,6 +108,7 @@ impl Default for Options {
             labels: LabelsLimits::default(),
             age_max: None,
             ahead_max: None,
+            open_files_max: 512,
             read_mode: ReadMode::Map,
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(8)),
             create: true,
@@ -120,13 +125,19 @@ impl Options {
     }
 
     /// Bytes for cached blocks.
-    pub(super) fn cache_bytes_max(&self) -> u64 {
+    fn cache_bytes_max(&self) -> u64 {
         self.memory_budget_bytes / 100 * 15
     }
 
     /// Bytes for the registry.
     pub(super) fn registry_bytes_max(&self) -> u64 {
         self.memory_budget_bytes / 100 * 40
+    }
+
+    /// The cache of a store's segments, which bounds their open files too.
+    pub(super) fn new_cache(&self) -> BlockCache {
+        let cache_bytes = usize::try_from(self.cache_bytes_max()).unwrap_or(usize::MAX);
+        BlockCache::new(cache_bytes).with_open_files_max(self.open_files_max)
     }
 
     /// Most active series, whatever they weigh.
@@ -176,6 +187,9 @@ impl Options {
                 "a flush interval of {:?} is below a second",
                 self.flush_interval
             ));
+        }
+        if self.open_files_max < 16 {
+            return refuse(format!("{} segments open at a time are below 16", self.open_files_max));
         }
         if self.ticks_per_second > 1_000_000_000 {
             return refuse(format!(

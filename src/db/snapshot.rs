@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::core::{Broken, Core, Live};
 use super::stats::LatencyCell;
 use crate::cursor::{Columns, SeriesSource};
+use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::read::{ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources};
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentPin};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor};
 use crate::types::{Labels, Matcher, TimeRange};
@@ -27,6 +28,8 @@ pub struct Snapshot {
     clock: Arc<dyn Clock>,
     /// Where scans are timed; none for a read-only opener.
     core: Option<Arc<Core>>,
+    /// Segments that their owner, another process, may remove at any time.
+    foreign: Vec<Arc<Segment>>,
 }
 
 /// What a snapshot is taken of.
@@ -35,36 +38,63 @@ pub(super) struct Pinned<'a> {
     pub(super) broken: &'a [Arc<Broken>],
     /// Each registry with its memtables, those of one registry together.
     pub(super) memtables: Vec<(Arc<Registry>, Vec<MemtableView>)>,
+    pub(super) tombstones: Tombstones,
     pub(super) executor: Executor,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Pinned<'_> {
+    /// The segments, in order, then the memtables of each registry.
+    fn into_sources(self) -> Sources {
+        let segments = self.segments.iter().map(|s| Arc::clone(s) as Arc<dyn SeriesSource>);
+        let memtables = self.memtables.into_iter().map(|(registry, views)| {
+            Arc::new(Memtables::new(registry, views)) as Arc<dyn SeriesSource>
+        });
+        let sources = segments.chain(memtables).collect();
+        Sources::new(sources, self.executor, self.clock).without(self.tombstones)
+    }
+}
+
+/// Everything of one moment of an open store.
+fn pinned<'a>(live: &'a Live, core: &Core) -> Pinned<'a> {
+    Pinned {
+        segments: &live.segments,
+        broken: &live.broken,
+        memtables: views(live),
+        tombstones: live.tombstones(),
+        executor: core.executor.clone(),
+        clock: Arc::clone(&core.options.clock),
+    }
+}
+
+/// The sources of one moment of an open store: its segments, in order, then its memtables.
+pub(super) fn sources_of(live: &Live, core: &Core) -> Arc<Sources> {
+    Arc::new(pinned(live, core).into_sources())
 }
 
 impl Snapshot {
     /// The present moment of an open store.
     pub(super) fn of_live(core: &Arc<Core>) -> Self {
         let live = core.live();
-        let mut snapshot = Self::of(Pinned {
-            segments: &live.segments,
-            broken: &live.broken,
-            memtables: views(&live),
-            executor: core.executor.clone(),
-            clock: Arc::clone(&core.options.clock),
-        });
+        let mut snapshot = Self::of(pinned(&live, core));
         snapshot.core = Some(Arc::clone(core));
         snapshot
     }
 
-    pub(super) fn of(pinned: Pinned<'_>) -> Self {
-        let segments = pinned.segments.iter().map(|s| Arc::clone(s) as Arc<dyn SeriesSource>);
-        let memtables = pinned.memtables.into_iter().map(|(registry, views)| {
-            Arc::new(Memtables::new(registry, views)) as Arc<dyn SeriesSource>
-        });
-        let sources = segments.chain(memtables).collect();
+    /// The moment of a read-only opener: what a query touches is opened before its first row, so that
+    /// the owner cannot pull files from under it.
+    pub(super) fn of_foreign(pinned: Pinned<'_>) -> Self {
+        let foreign = pinned.segments.to_vec();
+        Self { foreign, ..Self::of(pinned) }
+    }
+
+    fn of(pinned: Pinned<'_>) -> Self {
         Self {
-            sources: Arc::new(Sources::new(sources, pinned.executor, Arc::clone(&pinned.clock))),
             broken: pinned.broken.to_vec(),
-            clock: pinned.clock,
+            clock: Arc::clone(&pinned.clock),
+            sources: Arc::new(pinned.into_sources()),
             core: None,
+            foreign: Vec::new(),
         }
     }
 
@@ -86,8 +116,9 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// Finding the series: I/O errors, [`Error::Corrupt`], limits, [`Error::Cancelled`]. Errors of one
-    /// series are its item of the iteration.
+    /// Finding the series: I/O errors, [`Error::Corrupt`], limits, [`Error::Cancelled`], and beside
+    /// another process that owns the store [`Error::SnapshotGone`]. Errors of one series are its item
+    /// of the iteration.
     pub fn select(
         &self,
         matchers: &[Matcher],
@@ -95,7 +126,8 @@ impl Snapshot {
         options: &QueryOptions,
     ) -> Result<Selection> {
         self.check(range, options)?;
-        self.timed(|| self.sources.select(matchers, range, options))
+        let pins = self.pin(range)?;
+        self.timed(|| Ok(self.sources.select(matchers, range, options)?.keeping(pins)))
     }
 
     /// Hands every batch of columns, at most 65,536 samples, to `visit`, in label and time order,
@@ -111,6 +143,7 @@ impl Snapshot {
         visit: &mut dyn FnMut(&Labels, &Columns) -> ControlFlow<()>,
     ) -> Result<()> {
         self.check(range, options)?;
+        let _pins = self.pin(range)?;
         self.timed(|| self.sources.scan(matchers, range, options, visit))
     }
 
@@ -126,6 +159,7 @@ impl Snapshot {
         limit: usize,
     ) -> Result<Vec<Labels>> {
         self.check(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.series(matchers, range, options, limit)
     }
 
@@ -171,6 +205,7 @@ impl Snapshot {
         limit: usize,
     ) -> Result<Vec<String>> {
         self.check(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.label_names(matchers, range, options, limit)
     }
 
@@ -187,6 +222,7 @@ impl Snapshot {
         limit: usize,
     ) -> Result<Vec<String>> {
         self.check(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.label_values(name, matchers, range, options, limit)
     }
 
@@ -201,6 +237,24 @@ impl Snapshot {
             }
         }
         Ok(())
+    }
+
+    /// Opens the foreign segments that overlap `range`, as many as may be open at a time. What else is
+    /// wrong with one of them is for the query to say.
+    fn pin(&self, range: TimeRange) -> Result<Vec<SegmentPin>> {
+        let overlapping = self.foreign.iter().filter(|segment| {
+            range.overlaps(segment.meta().min_timestamp, segment.meta().max_timestamp)
+        });
+        let pins = overlapping.map(|segment| match segment.pin() {
+            Ok(pin) => Ok(Some(pin)),
+            Err(gone @ Error::SnapshotGone { .. }) => Err(gone),
+            Err(_) => Ok(None),
+        });
+        let pins = pins.filter_map(Result::transpose);
+        match self.foreign.first() {
+            Some(segment) => pins.take(segment.open_files_max()).collect(),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn timed<T>(&self, query: impl FnOnce() -> Result<T>) -> Result<T> {

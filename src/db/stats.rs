@@ -44,6 +44,10 @@ pub struct Stats {
     pub queue_bytes_max: u64,
     /// Bytes of heap held by memtables that are in segments already, because a snapshot reads them.
     pub snapshot_bytes: u64,
+    /// Segments that are open.
+    pub open_files: u64,
+    /// The limit on them.
+    pub open_files_max: u64,
     /// The limit on all of them.
     pub memory_budget_bytes: u64,
     /// Memtables that wait to be flushed, or are being flushed.
@@ -65,6 +69,10 @@ pub struct Stats {
     pub samples_written: u64,
     /// Samples that a flush dropped because a later write had the same series and timestamp.
     pub samples_superseded: u64,
+    /// Deletes acknowledged.
+    pub deletes: u64,
+    /// Deletes that compaction has not carried out everywhere yet.
+    pub tombstones: u64,
     /// Flushes that made a segment.
     pub flushes: u64,
     /// Flushes that failed and will be tried again.
@@ -207,6 +215,7 @@ pub(super) struct Counters {
     pub(super) batches_written: Counter,
     pub(super) samples_written: Counter,
     pub(super) samples_superseded: Counter,
+    pub(super) deletes: Counter,
     pub(super) flushes: Counter,
     pub(super) flush_failures: Counter,
     pub(super) stalls: Counter,
@@ -249,6 +258,7 @@ impl Core {
         };
         let unsynced = unsynced_since.map(|since| self.clock().monotonic().saturating_sub(since));
         let counters = &self.counters;
+        let cache = self.cache.stats();
         Stats {
             active_series: self.registry.len() as u64,
             samples: in_memory + in_segments,
@@ -256,12 +266,14 @@ impl Core {
             bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir, &live.segments),
             memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
-            cache_bytes: self.cache.stats().bytes,
             registry_used_bytes: self.registry.used_bytes() as u64,
             registry_bytes_max: self.options.registry_bytes_max(),
+            cache_bytes: cache.bytes,
             queue_bytes: self.queue.bytes(),
             queue_bytes_max: self.options.queue_bytes_max(),
             snapshot_bytes: self.snapshot_bytes(),
+            open_files: cache.open_files,
+            open_files_max: self.cache.open_files_max() as u64,
             memory_budget_bytes: self.options.memory_budget_bytes,
             memtables_sealed: live.sealed.len() as u64,
             memtables_in_doubt: generations().filter(|g| g.is_in_doubt()).count() as u64,
@@ -272,6 +284,8 @@ impl Core {
             batches_written: counters.batches_written.get(),
             samples_written: counters.samples_written.get(),
             samples_superseded: counters.samples_superseded.get(),
+            deletes: counters.deletes.get(),
+            tombstones: (live.version.tombstones().count() + live.deletes.len()) as u64,
             flushes: counters.flushes.get(),
             flush_failures: counters.flush_failures.get(),
             stalls: counters.stalls.get(),

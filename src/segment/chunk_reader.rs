@@ -101,13 +101,34 @@ impl ChunkReader {
         decoded.map_err(|e| self.segment.damaged("value block", chunk.block.offset, e))
     }
 
+    /// Appends the timestamps of `chunk` alone; reads no value.
+    ///
+    /// # Errors
+    /// As [`ChunkReader::append`], of the timestamp block; nothing is appended then.
+    pub fn timestamps(
+        &mut self,
+        chunk: &ChunkEntry,
+        timestamps: &mut Vec<Timestamp>,
+    ) -> Result<()> {
+        let base = timestamps.len();
+        let column = self.column(chunk.span.column)?;
+        chunk.span.append_rows(&column, timestamps).map_err(|e| {
+            timestamps.truncate(base);
+            self.segment.damaged("span of a chunk", chunk.block.offset, e)
+        })
+    }
+
     /// The checked and unpacked bytes of a value block.
     fn block(&mut self, place: &ValueBlock) -> Result<&[u8]> {
         if self.block.as_ref().is_none_or(|(kept, _)| kept != place) {
             self.block = None;
-            let file = &self.segment.loaded()?.file;
-            let bytes =
-                self.segment.read(file, place.offset, u64::from(place.len), "value block")?;
+            let loaded = self.segment.loaded()?;
+            let bytes = self.segment.read(
+                &loaded.file,
+                place.offset,
+                u64::from(place.len),
+                "value block",
+            )?;
             if crc32c(0, &bytes) != place.crc {
                 let source = DecodeError::Checksum("value block");
                 return Err(self.segment.damaged("value block", place.offset, source));
@@ -130,7 +151,7 @@ impl ChunkReader {
         if let Some(column) = self.columns.get(&number) {
             return Ok(Arc::clone(column));
         }
-        let column = self.segment.column(self.segment.loaded()?, number)?;
+        let column = self.segment.column(&*self.segment.loaded()?, number)?;
         if self.column_rows + column.len() > COLUMN_ROWS_KEPT {
             self.columns.clear();
             self.column_rows = 0;

@@ -221,7 +221,7 @@ mod tests {
         let mut writer = SegmentWriter::create(vfs, dir, number, info).unwrap();
         for series in 0..series {
             let name = format!("{series:05}");
-            writer.begin_series(&Labels::from_pairs([("series", name.as_str())]).unwrap());
+            writer.begin_series(&Labels::from_pairs([("series", name.as_str())]).unwrap()).unwrap();
             for chunk in 0..2 {
                 let at = |row: usize| ((chunk * ROWS + row) * 1000) as i64;
                 let timestamps: Vec<i64> = (0..ROWS).map(at).collect();
@@ -309,7 +309,7 @@ mod tests {
         let (vfs, dir) = disk();
         let info = SegmentInfo { encoding: Encoding::Dense, ..SegmentInfo::default() };
         let mut writer = SegmentWriter::create(&vfs, &dir, 2, info).unwrap();
-        writer.begin_series(&Labels::from_pairs([("series", "noise")]).unwrap());
+        writer.begin_series(&Labels::from_pairs([("series", "noise")]).unwrap()).unwrap();
         let timestamps: Vec<i64> = (0..ROWS as i64).collect();
         writer.chunk(&timestamps, &values(13, 0)).unwrap();
         let meta = writer.finish().unwrap();

@@ -20,6 +20,7 @@ mod dense;
 mod describe;
 mod footer;
 mod group;
+mod handles;
 mod header;
 mod labels;
 mod open;
@@ -44,7 +45,7 @@ pub use describe::{
 };
 pub use footer::SectionTag;
 pub use group::ChunkEntry;
-pub use open::Segment;
+pub use open::{Segment, SegmentPin};
 pub use verify::{Finding, LostRange, VerifyReport};
 pub use writer::{Encoding, SegmentInfo, SegmentWriter, Window};
 

@@ -10,16 +10,18 @@ mod input;
 mod output;
 mod progress;
 mod selection_flags;
+mod server_client;
 mod server_flags;
 mod store_flags;
 mod table;
+mod target;
 mod units;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{digest, export, import, ls, query, serve, show, stats, verify};
+use commands::{digest, export, flush, import, ls, query, serve, show, snapshot, stats, verify};
 use failure::Outcome;
 
 /// A log-structured store for time series.
@@ -51,6 +53,8 @@ enum Command {
     Show(show::Args),
     Verify(verify::Args),
     Stats(stats::Args),
+    Flush(flush::Args),
+    Snapshot(snapshot::Args),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +75,8 @@ fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Flush(args) => flush::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
     };
     match result {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
