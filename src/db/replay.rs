@@ -196,12 +196,7 @@ impl Replay<'_> {
 
     /// Ends a part before log file `number`, whose frames use no ref of an earlier one: what is in
     /// segments then need not be known any more.
-    fn forget_series(
-        &self,
-        number: u64,
-        state: &mut Recovered,
-        on_end: OnEnd<'_>,
-    ) -> Result<()> {
+    fn forget_series(&self, number: u64, state: &mut Recovered, on_end: OnEnd<'_>) -> Result<()> {
         if !state.part().is_empty() {
             state.end_part(number, on_end)?;
         }
