@@ -301,6 +301,7 @@ impl Db {
             return Ok(());
         }
         self.core().wake.stop();
+        self.core().room.close();
         self.shared.join();
         let flushed = self.core().flush_all();
         self.core().unlock();
