@@ -378,6 +378,7 @@ impl Db {
         }
         self.core().wake.stop();
         self.core().compactor.control.stop();
+        self.core().room.close();
         self.shared.join();
         let flushed = self.core().flush_all();
         self.core().unlock();

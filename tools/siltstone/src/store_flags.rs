@@ -41,7 +41,7 @@ pub(crate) struct StoreFlags {
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     series_idle: Duration,
     /// How long a new series waits for a flush that makes room before it is refused
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     room_wait: Duration,
     /// Bytes of batches that may wait for their commit [default: a sixteenth of the memory budget]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
