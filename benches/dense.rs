@@ -80,7 +80,7 @@ fn write(series: &[(Labels, &Series)], dir: &Path, encoding: Encoding, rows: usi
     let mut writer = SegmentWriter::create(&vfs, dir, number, info).unwrap();
     let mut cutter = cut::ChunkCutter::new(DAY, rows);
     for (labels, series) in series {
-        writer.begin_series(labels);
+        writer.begin_series(labels).unwrap();
         let mut emit = |timestamps: &[i64], values: &[f64]| writer.chunk(timestamps, values);
         cutter.push(&series.timestamps, &series.values, &mut emit).unwrap();
         cutter.finish(&mut emit).unwrap();
@@ -136,7 +136,6 @@ fn fastest(mut pass: impl FnMut()) -> f64 {
 
 /// What this thread has had of a processor. Linux counts it in ticks of some milliseconds.
 fn processor_seconds() -> f64 {
-    #[expect(clippy::disallowed_methods, reason = "a benchmark times")]
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
 }
