@@ -6,7 +6,7 @@
 
 use super::SUB_BLOCK_ROWS;
 use super::planes;
-use super::varint::{len_u64, zigzag};
+use crate::types::varint::{len_u64, zigzag};
 
 /// Patches are at most this fraction of the residuals (and at least one).
 const ROWS_PER_PATCH: usize = 16;

@@ -65,7 +65,7 @@ impl Core {
         let synced = if doubtful() { Ok(()) } else { self.sync_due(&mut commit, now) };
         let active = Arc::clone(&self.live().active);
         let old = now.saturating_sub(active.created) >= self.options.flush_interval;
-        let due = (old || doubtful()) && active.memtable.published() > 0;
+        let due = (old || doubtful()) && self.live().has_unflushed();
         if due && self.check_writable().is_ok() {
             self.rotate(&mut commit)?;
         }

@@ -1,7 +1,7 @@
 //! Pre-aggregates of a chunk: what a query may use instead of decoding it. Computes them from
 //! values, and encodes and decodes them.
 
-use crate::codec::varint::{get_i64, get_u64, put_i64, put_u64, unzigzag, zigzag};
+use crate::types::varint::{get_i64, get_u64, put_i64, put_u64, unzigzag, zigzag};
 use crate::types::{DecodeError, STALE_MARKER_BITS};
 
 /// Magnitudes below this are exact as `f64` and may be summed as integers.

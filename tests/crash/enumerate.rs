@@ -106,7 +106,7 @@ impl Enumeration {
     }
 }
 
-fn digest(fs: &SimFs) -> u64 {
+pub(crate) fn digest(fs: &SimFs) -> u64 {
     let mut hasher = DefaultHasher::new();
     for path in fs.files() {
         fs.read_file(&path).unwrap().hash(&mut hasher);
