@@ -1,24 +1,18 @@
 //! From a sealed memtable to one level-0 segment.
 //!
-//! Called by `db` with nothing locked but the flush itself. Series are written in label order, their
-//! samples cut into chunks at absolute times, so that series of one scrape interval share their cuts
-//! and with them their timestamp columns. Memory beside the memtable is one series at a time and the
-//! writer's own bounds.
+//! Called by `db` with nothing locked but the flush itself. Series are written in label order, each
+//! cut into chunks by the rule of `segment::cut`. Memory beside the memtable is one series at a time
+//! and the writer's own bounds.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::memtable::Memtable;
-use crate::segment::{SegmentInfo, SegmentWriter};
+use crate::segment::{SegmentInfo, SegmentWriter, cut};
 use crate::series::Registry;
 use crate::sys::Vfs;
 use crate::types::{FileName, SegmentMeta};
-
-/// Rows that a chunk should have at most.
-const CHUNK_ROWS: usize = 1024;
-/// Cuts of a window into halves, at most.
-const HALVINGS_MAX: u32 = 40;
 
 /// A memtable to be flushed.
 pub(crate) struct FlushJob<'a> {
@@ -77,7 +71,7 @@ impl FlushJob<'_> {
             kept += timestamps.len() as u64;
             let labels = self.registry.labels(slot).expect("slots with samples have labels");
             writer.begin_series(&labels)?;
-            for chunk in chunks(&timestamps, self.window_ticks) {
+            for chunk in cut::slices(&timestamps, self.window_ticks, cut::FAST_ROWS) {
                 writer.chunk(&timestamps[chunk.clone()], &values[chunk])?;
             }
         }
@@ -90,87 +84,5 @@ impl FlushJob<'_> {
         let meta = writer.finish()?;
         assert_eq!(meta.samples, kept, "the segment holds what was handed to it");
         Ok(Flushed { meta, superseded })
-    }
-}
-
-/// Cuts a series at absolute times: its windows, each divided by the power of two that leaves at most
-/// [`CHUNK_ROWS`] rows of a regular series, and never more than the codec's limit.
-fn chunks(timestamps: &[i64], window: i64) -> Vec<std::ops::Range<usize>> {
-    let mut found = Vec::new();
-    let mut start = 0;
-    while start < timestamps.len() {
-        let span = span_of(&timestamps[start..], window);
-        let cut = timestamps[start].div_euclid(span);
-        let same = timestamps[start..].partition_point(|t| t.div_euclid(span) == cut);
-        let end = start + same.min(crate::codec::ROWS_MAX);
-        found.push(start..end);
-        start = end;
-    }
-    found
-}
-
-/// The span of chunks for a series that goes on like its next rows: the window divided by a power of
-/// two.
-fn span_of(timestamps: &[i64], window: i64) -> i64 {
-    let Some(&sample) = timestamps.get(CHUNK_ROWS.min(timestamps.len() - 1)) else { return window };
-    let rows = CHUNK_ROWS.min(timestamps.len() - 1) as i128;
-    let took = i128::from(sample) - i128::from(timestamps[0]);
-    if rows == 0 || took == 0 {
-        return window;
-    }
-    let mut span = window;
-    for _ in 0..HALVINGS_MAX {
-        // Rows expected in a span: span * rows / took.
-        if i128::from(span) * rows <= took * CHUNK_ROWS as i128 || span % 2 != 0 {
-            break;
-        }
-        span /= 2;
-    }
-    span
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: i64 = 86_400_000;
-
-    fn cut(timestamps: &[i64]) -> Vec<usize> {
-        let cut = chunks(timestamps, DAY);
-        assert_eq!(cut.first().map_or(0, |c| c.start), 0);
-        assert!(cut.windows(2).all(|pair| pair[0].end == pair[1].start), "nothing is left out");
-        assert_eq!(cut.last().map_or(0, |c| c.end), timestamps.len());
-        cut.iter().map(|range| range.len()).collect()
-    }
-
-    #[test]
-    fn regular_series_share_their_cuts() {
-        let series = |offset: i64| (0..5760).map(|i| i * 15_000 + offset).collect::<Vec<_>>();
-        assert_eq!(cut(&series(0)), vec![720; 8]);
-        assert_eq!(cut(&series(7)), vec![720; 8]);
-    }
-
-    #[test]
-    fn chunks_do_not_cross_windows() {
-        assert_eq!(cut(&[DAY - 1, DAY, DAY + 1]), [1, 2]);
-        assert_eq!(cut(&[-DAY - 1, -1, 0]), [1, 1, 1]);
-        assert_eq!(cut(&[i64::MIN, 0, i64::MAX]), [1, 1, 1]);
-        assert_eq!(cut(&[]), [0; 0]);
-    }
-
-    #[test]
-    fn dense_series_stay_below_the_limit() {
-        let dense: Vec<i64> = (0..100_000).collect();
-        assert!(cut(&dense).iter().all(|&rows| rows <= crate::codec::ROWS_MAX));
-        // A pause, then a burst: the burst is cut by its own density.
-        let mut burst: Vec<i64> = (0..10).map(|i| i * 3_600_000).collect();
-        burst.extend((0..20_000).map(|i| 40_000_000 + i));
-        assert!(cut(&burst).iter().all(|&rows| rows <= crate::codec::ROWS_MAX));
-    }
-
-    #[test]
-    fn a_million_days_are_a_million_chunks() {
-        let days: Vec<i64> = (0..1000).map(|i| i * DAY).collect();
-        assert_eq!(cut(&days), vec![1; 1000]);
     }
 }

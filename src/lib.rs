@@ -8,6 +8,7 @@
 //! are documented and tools, benches and fuzzers reach them; they may change in any release.
 
 pub mod codec;
+pub mod compaction;
 pub mod cursor;
 pub mod db;
 pub mod error;
@@ -25,15 +26,16 @@ pub mod wal;
 
 pub use cursor::{Column, Columns};
 pub use db::{
-    Ack, BATCH_ROWS_MAX, Background, BytesByKind, Db, Durability, Finding, Latency, OpenReport,
-    Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch, verify,
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, Db, Durability, Finding,
+    Latency, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch,
+    verify,
 };
 pub use error::{Error, Result};
-pub use read::{Cancel, Damage, QueryOptions, Selection, SeriesColumns};
+pub use read::{Cancel, ContentDigest, Damage, QueryOptions, Selection, SeriesColumns};
 pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{EncodedLabels, SeriesHandle};
 pub use sys::{Clock, ReadMode, SystemClock};
 pub use types::{
     Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SegmentMeta,
-    SeriesId, TimeRange, Timestamp,
+    SeriesId, TimeRange, Timestamp, Tombstone,
 };

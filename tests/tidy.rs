@@ -30,9 +30,11 @@ const FLOORS: &[(&str, u8)] = &[
     ("segment", 3),
     ("manifest", 3),
     ("cursor", 3),
+    ("deletes", 4),
     ("flush", 4),
     ("read", 4),
-    ("db", 5),
+    ("compaction", 5),
+    ("db", 6),
 ];
 
 /// Imports within a floor that are by design.

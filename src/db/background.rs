@@ -47,6 +47,7 @@ fn run_timer(core: &Core) {
 
 fn run_flusher(core: &Core) {
     while core.wake.flush_request(RETRY_INTERVAL).is_some() {
+        core.make_room_if_wanted();
         while matches!(core.flush_oldest(), Ok(true)) {}
     }
 }
@@ -58,6 +59,7 @@ impl Core {
         let mut commit = self.lock_commit();
         self.check_owned()?;
         let now = self.clock().monotonic();
+        self.registry.set_time(now);
         let doubtful = || self.live().active.is_in_doubt();
         // A sync is not tried again where one has failed.
         let synced = if doubtful() { Ok(()) } else { self.sync_due(&mut commit, now) };

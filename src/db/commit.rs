@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::core::{Core, Generation};
@@ -22,6 +22,8 @@ use crate::wal::{BatchColumns, Definitions, EncodedBatch, PAYLOAD_BYTES_MAX, Wal
 
 /// Most bytes of payload that one leader takes.
 const GROUP_BYTES_MAX: usize = 64 << 20;
+/// What a batch in the queue takes beside its rows and runs.
+const PENDING_BYTES: usize = 256;
 /// Buffers kept for the next batches.
 const SPARE_BUFFERS_MAX: usize = 8;
 /// Larger buffers are given back to the allocator.
@@ -38,6 +40,10 @@ pub(super) struct Queue {
 struct QueueState {
     waiting: VecDeque<Pending>,
     leading: bool,
+    /// Bytes of the batches that wait or are being committed.
+    bytes: u64,
+    /// Writers that wait for those with room to fill it.
+    blocked: u32,
     /// Buffers of finished batches.
     spare: Vec<Vec<u8>>,
 }
@@ -49,6 +55,8 @@ pub(super) struct Pending {
     run_rows: Vec<u32>,
     encoded: EncodedBatch,
     outcome: Arc<Outcome>,
+    /// What it counts for in [`QueueState::bytes`].
+    bytes: u64,
 }
 
 /// What became of a batch, for its ticket.
@@ -127,8 +135,21 @@ impl Commit {
 }
 
 impl Core {
+    /// Puts a batch into the queue and waits for its outcome.
+    pub(super) fn write(&self, batch: &WriteBatch) -> Result<Ack> {
+        let ticket = self.enqueue(batch, WhenFull::Wait)?;
+        self.finish(&ticket)
+    }
+
     /// Puts a batch into the queue.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] when the queue is full.
     pub(super) fn submit(&self, batch: &WriteBatch) -> Result<Ticket> {
+        self.enqueue(batch, WhenFull::Refuse)
+    }
+
+    fn enqueue(&self, batch: &WriteBatch, when_full: WhenFull) -> Result<Ticket> {
         self.check_writable()?;
         self.check_times(&batch.timestamps)?;
         let outcome = Arc::new(Outcome::default());
@@ -136,6 +157,8 @@ impl Core {
             let _ = outcome.0.set(Ok(Ack { seq: 0, durable: true }));
             return Ok(Ticket { outcome });
         }
+        let bytes = bytes_of(batch);
+        self.reserve(bytes, when_full)?;
         let buffer = self.queue.lock().spare.pop().unwrap_or_default();
         let columns = BatchColumns {
             run_rows: &batch.run_rows,
@@ -147,9 +170,57 @@ impl Core {
             run_rows: batch.run_rows.clone(),
             encoded: EncodedBatch::new(&columns, buffer),
             outcome: Arc::clone(&outcome),
+            bytes,
         };
-        self.queue.lock().waiting.push_back(pending);
+        let mut state = self.queue.lock();
+        state.waiting.push_back(pending);
+        if state.blocked > 0 {
+            self.queue.changed.notify_all();
+        }
         Ok(Ticket { outcome })
+    }
+
+    /// Takes `bytes` of the queue's room. A batch larger than all of it has it alone.
+    fn reserve(&self, bytes: u64, when_full: WhenFull) -> Result<()> {
+        let max = self.options.queue_bytes_max();
+        let mut state = self.queue.lock();
+        while state.bytes > 0 && state.bytes + bytes > max {
+            match when_full {
+                WhenFull::Refuse => {
+                    self.counters.queue_refused.add(1);
+                    return Err(Error::LimitExceeded(format!(
+                        "{} bytes of batches wait for their commit, of at most {max}: commit them \
+                         first",
+                        state.bytes
+                    )));
+                }
+                // Those who have the room are still encoding.
+                WhenFull::Wait if state.waiting.is_empty() && !state.leading => {
+                    state.blocked += 1;
+                    state = self.queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.blocked -= 1;
+                }
+                WhenFull::Wait => state = self.wait_or_lead(state),
+            }
+        }
+        state.bytes += bytes;
+        Ok(())
+    }
+
+    /// Waits until a leader has committed a group, or is that leader.
+    fn wait_or_lead<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, QueueState>,
+    ) -> MutexGuard<'a, QueueState> {
+        if state.leading {
+            return self.queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.leading = true;
+        drop(state);
+        let leadership = Leadership(&self.queue);
+        self.commit_step();
+        drop(leadership);
+        self.queue.lock()
     }
 
     /// Waits for a ticket, leading commits while nobody else does.
@@ -159,16 +230,7 @@ impl Core {
             if let Some(result) = ticket.poll() {
                 return result;
             }
-            if state.leading {
-                state = self.queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            state.leading = true;
-            drop(state);
-            let leadership = Leadership(&self.queue);
-            self.commit_step();
-            drop(leadership);
-            state = self.queue.lock();
+            state = self.wait_or_lead(state);
         }
     }
 
@@ -203,6 +265,7 @@ impl Core {
         let wal = commit.wal.as_mut().expect("a writable generation has a log file");
         wal.append(&frames)?;
         let now = self.clock().monotonic();
+        self.registry.set_time(now);
         commit.last_seq = wal.last_seq();
         commit.last_write = Some(now);
         commit.unsynced_since.get_or_insert(now);
@@ -240,6 +303,9 @@ impl Core {
             if !pending.handles.iter().all(|&h| self.registry.touch(h, number)) {
                 let _ = pending.outcome.0.set(Err(CommitError::Stale));
                 continue;
+            }
+            for (handle, &rows) in pending.handles.iter().zip(&pending.run_rows) {
+                self.registry.note_written(handle.slot(), rows);
             }
             let first_ref = commit.next_ref;
             commit.definitions.clear();
@@ -353,8 +419,27 @@ impl Pending {
     }
 }
 
+/// What to do when the queue has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenFull {
+    Wait,
+    Refuse,
+}
+
+/// What a batch takes in the queue: its handles and its payload without definitions.
+fn bytes_of(batch: &WriteBatch) -> u64 {
+    let run = size_of::<SeriesHandle>() + 3 * size_of::<u32>();
+    (PENDING_BYTES + batch.rows() * 16 + batch.handles.len() * run) as u64
+}
+
 impl Queue {
-    fn lock(&self) -> std::sync::MutexGuard<'_, QueueState> {
+    /// Bytes of the batches that wait or are being committed, and of the buffers kept for others.
+    pub(super) fn bytes(&self) -> u64 {
+        let state = self.lock();
+        state.bytes + state.spare.iter().map(|buffer| buffer.capacity() as u64).sum::<u64>()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -376,11 +461,15 @@ impl Queue {
     fn recycle(&self, group: Vec<Pending>) {
         let mut state = self.lock();
         for pending in group {
+            state.bytes -= pending.bytes;
             let buffer = pending.encoded.into_buffer();
             let small = buffer.capacity() <= SPARE_BUFFER_BYTES_MAX;
             if small && state.spare.len() < SPARE_BUFFERS_MAX {
                 state.spare.push(buffer);
             }
+        }
+        if state.blocked > 0 {
+            self.changed.notify_all();
         }
     }
 }
@@ -408,6 +497,7 @@ impl Drop for Group<'_> {
             let error = Error::Failed("a commit panicked".into());
             self.core.fail(&error);
             self.answer_the_rest(error);
+            self.core.queue.recycle(std::mem::take(&mut self.batches));
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::commit::{Commit, Queue};
 use super::options::Options;
 use super::report::OpenReport;
+use super::room::Room;
 use super::stats::Counters;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Version};
@@ -47,6 +48,7 @@ pub(super) struct Core {
     fault: OnceLock<String>,
     pub(super) closed: AtomicBool,
     pub(super) wake: Wake,
+    pub(super) room: Room,
     /// Held until the store is closed.
     pub(super) lock: Mutex<Option<Box<dyn LockGuard>>>,
 }
@@ -137,6 +139,7 @@ impl Core {
             fault: OnceLock::new(),
             closed: AtomicBool::new(false),
             wake: Wake::default(),
+            room: Room::default(),
             lock: Mutex::new(Some(parts.lock)),
         }
     }

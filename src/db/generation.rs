@@ -187,10 +187,10 @@ impl Core {
         let last_seq = memtable.last_seq().expect("a sealed memtable has rows");
         let edit = VersionEdit {
             added: vec![flushed.meta],
-            removed: Vec::new(),
             wal_covered: Some(WalCovered { file_number: wal_end, seq: last_seq }),
             next_file_number: Some(self.next_file_number()),
             last_seq: Some(last_seq.max(state.manifest.version().last_seq())),
+            ..VersionEdit::default()
         };
         // Opened first: once the edit is durable, nothing may keep the memtable from being replaced.
         let opened = Segment::open(
@@ -251,17 +251,7 @@ impl Core {
         }
     }
 
-    /// Frees the slots of series that no memtable holds any more.
-    fn evict_series(&self) {
-        let mut pinned = self.pinned();
-        pinned.retain(|memtable| memtable.strong_count() > 0);
-        let alive = pinned.iter().filter_map(std::sync::Weak::upgrade);
-        let oldest = alive.map(|memtable| memtable.generation()).min();
-        drop(pinned);
-        self.registry.evict(oldest.unwrap_or(0));
-    }
-
-    fn pinned(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<Memtable>>> {
+    pub(super) fn pinned(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<Memtable>>> {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,13 +8,16 @@
 //! | `core` | the shared state and its locks |
 //! | `commit` | the queue, the leader, acknowledgements |
 //! | `generation` | sealing, log files, flushes |
+//! | `room` | making room for new series |
 //! | `open`, `replay` | opening and recovery |
 //! | `background` | the timer and the flusher |
+//! | `checkpoint` | the store once more, by hard links |
 //! | `snapshot` | what readers see |
 //! | `read_only` | a second process's view |
 //! | `verify` | every byte of a store |
 
 mod background;
+mod checkpoint;
 mod commit;
 mod core;
 mod generation;
@@ -23,6 +26,7 @@ mod options;
 mod read_only;
 mod replay;
 mod report;
+mod room;
 mod snapshot;
 mod stats;
 mod verify;
@@ -40,6 +44,7 @@ use crate::error::{Error, Result};
 use crate::series::{EncodedLabels, SeriesHandle};
 use crate::types::Labels;
 
+pub use checkpoint::CheckpointReport;
 pub use commit::Ticket;
 pub use options::{Background, Durability, Options};
 pub use read_only::ReadOnlyDb;
@@ -118,6 +123,12 @@ impl Db {
         &self.core().options
     }
 
+    /// The directory of the store.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.core().dir
+    }
+
     /// Ticks of a timestamp per second.
     #[must_use]
     pub fn ticks_per_second(&self) -> u64 {
@@ -129,7 +140,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Labels`]; [`Error::LimitExceeded`] when the series is new and there are as many
-    /// active series as the limits allow.
+    /// active series as the limits allow. While a flush is making room, the call waits for it
+    /// instead, for [`Options::room_wait`] at most.
     pub fn series(&self, labels: &Labels) -> Result<SeriesHandle> {
         self.series_encoded(labels)
     }
@@ -140,9 +152,7 @@ impl Db {
     /// # Errors
     /// As [`Db::series`].
     pub fn series_encoded(&self, labels: &impl EncodedLabels) -> Result<SeriesHandle> {
-        let core = self.core();
-        core.check_writable()?;
-        core.registry.resolve(labels)
+        self.core().series(labels)
     }
 
     /// Writes a batch: when this returns, all of it is visible, in the order of its seq, and as
@@ -157,17 +167,18 @@ impl Db {
     pub fn write(&self, batch: &WriteBatch) -> Result<Ack> {
         let core = self.core();
         let start = core.clock().monotonic();
-        let ticket = core.submit(batch)?;
-        let result = core.finish(&ticket);
+        let result = core.write(batch);
         core.counters.write.record(core.clock().monotonic().saturating_sub(start));
         result
     }
 
     /// Puts a batch into the queue without waiting. Something has to lead: a [`Db::write`] on any
-    /// thread, or [`Db::commit_step`].
+    /// thread, or [`Db::commit_step`]. The queue takes [`Options::queue_bytes_max`] bytes of batches,
+    /// or one larger batch alone; where `write` waits for room, this refuses.
     ///
     /// # Errors
-    /// As [`Db::write`], as far as the batch alone tells.
+    /// As [`Db::write`], as far as the batch alone tells; [`Error::LimitExceeded`] when the queue is
+    /// full.
     pub fn submit(&self, batch: &WriteBatch) -> Result<Ticket> {
         self.core().submit(batch)
     }
@@ -230,6 +241,33 @@ impl Db {
         self.core().flush_all()
     }
 
+    /// Makes the new directory `dir` a store of its own that holds what this one holds now, what is
+    /// only in memory included. Its files are hard links: it takes no time and no space but for what
+    /// this store removes later. Writers go on; what they write meanwhile may or may not be in it.
+    /// It has this store's identity, can be opened, copied, and moved elsewhere, and survives a power
+    /// cut when this returns. One that a crash cut short has no `CURRENT` and does not open.
+    ///
+    /// ```
+    /// # use siltstone::{Db, Options};
+    /// # let root = tempfile::tempdir()?;
+    /// # let db = Db::open(root.path().join("data"), Options::default())?;
+    /// let report = db.checkpoint(root.path().join("monday"))?;
+    /// println!("{} segments, up to seq {}", report.segments, report.seq);
+    /// let copy = Db::open(root.path().join("monday"), Options::default())?;
+    /// # copy.close()?;
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when `dir` exists, is a name that the store uses itself, or is on
+    /// another file system; the error of a segment that could not be opened; I/O errors of the flush
+    /// and of the new directory, whose parent must exist. What was made is removed. [`Error::Closed`].
+    pub fn checkpoint(&self, dir: impl AsRef<Path>) -> Result<CheckpointReport> {
+        self.core().check_open()?;
+        self.core().checkpoint(dir.as_ref())
+    }
+
     /// Does the background work that is due, on this thread: for [`Background::Manual`], at least
     /// every quarter of a second.
     ///
@@ -238,6 +276,7 @@ impl Db {
     pub fn tick(&self) -> Result<()> {
         self.core().check_open()?;
         let kept = self.core().keep_time();
+        self.core().make_room_if_wanted();
         while self.core().flush_oldest()? {}
         kept
     }

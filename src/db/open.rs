@@ -1,5 +1,6 @@
 //! Opening a store: lock, manifest, leftovers, recovery, first log file.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -134,6 +135,8 @@ impl Opening<'_> {
     /// Deletes temporary files and sets aside segments that no manifest edit lists: an interrupted
     /// flush left them, and the log still has their samples.
     fn remove_leftovers(&mut self) -> Result<()> {
+        let version = Arc::clone(self.manifest.version());
+        let listed: HashSet<u64> = version.segments().iter().map(|m| m.file_number).collect();
         let entries = self.vfs().list(self.dir).map_err(|e| Error::io("list", self.dir, e))?;
         for entry in entries {
             let Some(name) = entry.name.to_str() else { continue };
@@ -142,8 +145,7 @@ impl Opening<'_> {
                 let removed = self.vfs().remove(&path);
                 removed.map_err(|e| Error::io("remove", &path, e))?;
             } else if let Some(FileName::Segment(number)) = FileName::parse(name) {
-                let version = self.manifest.version();
-                if !version.segments().iter().any(|meta| meta.file_number == number) {
+                if !listed.contains(&number) {
                     tracing::info!(path = %path.display(), "a segment of an interrupted flush");
                     set_aside(&**self.vfs(), self.dir, &path)?;
                 }
@@ -267,13 +269,14 @@ impl Opening<'_> {
 
     /// Opens the segments, starts the log, and hands everything over.
     fn into_parts(mut self, recovered: Recovered, lock: Box<dyn LockGuard>) -> Result<Parts> {
-        let cache_bytes = usize::try_from(self.options.cache_bytes_max()).unwrap_or(usize::MAX);
-        let cache = Arc::new(BlockCache::new(cache_bytes));
+        let cache = Arc::new(self.options.new_cache());
         let version = Arc::clone(self.manifest.version());
         let (segments, broken) = self.open_segments(&version, &cache)?;
         let key =
             random_bytes::<32>().map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
-        let registry = Arc::new(Registry::new(key, self.options.labels, self.options.series_max()));
+        let registry = Registry::new(key, self.options.labels, self.options.series_max())
+            .within(self.options.registry_bytes_max(), self.options.series_idle);
+        let registry = Arc::new(registry);
         let last_seq = recovered.last_seq.max(version.last_seq());
         let number = recovered.memtable.generation() + 1;
         registry.set_generation(number);

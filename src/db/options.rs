@@ -4,12 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::segment::BlockCache;
 use crate::sys::{Clock, DiskFs, ReadMode, SystemClock, Vfs};
 use crate::types::LabelsLimits;
-
-/// Bytes that an active series with ten labels takes in the registry, rounded up (see
-/// `benches/README.md`).
-const REGISTRY_BYTES_PER_SERIES: u64 = 250;
 
 /// When a write is acknowledged, and so what a crash may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +54,15 @@ pub struct Options {
     /// Most active series; new ones beyond it are refused, known ones go on. Default: none but the
     /// memory budget.
     pub series_max: Option<u32>,
+    /// A series without a sample for this long makes room for others when there is need, whatever
+    /// these do; at least a second. Default: 5 minutes.
+    pub series_idle: Duration,
+    /// How long a new series waits for a flush that is making room for it before it is refused.
+    /// Default: 10 s.
+    pub room_wait: Duration,
+    /// Bytes of batches that may wait for their commit; [`Db::write`](super::Db::write) waits for
+    /// room, [`Db::submit`](super::Db::submit) refuses. Default: a sixteenth of the memory budget.
+    pub queue_bytes_max: Option<u64>,
     /// Most bytes of write-ahead log, at least 1 MiB; reaching it flushes. Default: 256 MiB.
     pub wal_bytes_max: u64,
     /// The memtable is flushed at this age at the latest. Default: 2 hours.
@@ -69,6 +75,9 @@ pub struct Options {
     pub age_max: Option<Duration>,
     /// Samples further in the future than this are refused. Default: none (the server: 1 day).
     pub ahead_max: Option<Duration>,
+    /// Most segments that are open at a time, at least 16; more can be stored and read, they are
+    /// opened and closed as they are used. Default: 512, half of what a process may commonly have.
+    pub open_files_max: usize,
     /// How segments are read. Default: [`ReadMode::Map`].
     pub read_mode: ReadMode,
     /// Threads that decode in parallel for queries, 0 for the caller's own. Default: the number of
@@ -90,12 +99,16 @@ impl Default for Options {
             ticks_per_second: 0,
             memory_budget_bytes: 512 << 20,
             series_max: None,
+            series_idle: Duration::from_secs(5 * 60),
+            room_wait: Duration::from_secs(10),
+            queue_bytes_max: None,
             wal_bytes_max: 256 << 20,
             flush_interval: Duration::from_secs(2 * 3600),
             window: Duration::from_secs(24 * 3600),
             labels: LabelsLimits::default(),
             age_max: None,
             ahead_max: None,
+            open_files_max: 512,
             read_mode: ReadMode::Map,
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(8)),
             create: true,
@@ -112,15 +125,29 @@ impl Options {
     }
 
     /// Bytes for cached blocks.
-    pub(super) fn cache_bytes_max(&self) -> u64 {
+    fn cache_bytes_max(&self) -> u64 {
         self.memory_budget_bytes / 100 * 15
     }
 
-    /// Series that the registry's share of the budget has room for.
+    /// Bytes for the registry.
+    pub(super) fn registry_bytes_max(&self) -> u64 {
+        self.memory_budget_bytes / 100 * 40
+    }
+
+    /// The cache of a store's segments, which bounds their open files too.
+    pub(super) fn new_cache(&self) -> BlockCache {
+        let cache_bytes = usize::try_from(self.cache_bytes_max()).unwrap_or(usize::MAX);
+        BlockCache::new(cache_bytes).with_open_files_max(self.open_files_max)
+    }
+
+    /// Most active series, whatever they weigh.
     pub(super) fn series_max(&self) -> usize {
-        let share = self.memory_budget_bytes / 100 * 40 / REGISTRY_BYTES_PER_SERIES;
-        let limit = self.series_max.map_or(u64::MAX, u64::from);
-        usize::try_from(share.min(limit)).unwrap_or(usize::MAX)
+        self.series_max.map_or(usize::MAX, |max| max as usize)
+    }
+
+    /// Bytes of batches that may wait for their commit.
+    pub(super) fn queue_bytes_max(&self) -> u64 {
+        self.queue_bytes_max.unwrap_or(self.memory_budget_bytes / 16)
     }
 
     /// Ticks of the window, at least 2.
@@ -149,6 +176,9 @@ impl Options {
         if self.wal_bytes_max < 1 << 20 {
             return refuse(format!("{} bytes of WAL are below 1 MiB", self.wal_bytes_max));
         }
+        if self.series_idle < Duration::from_secs(1) {
+            return refuse(format!("{:?} without samples are below a second", self.series_idle));
+        }
         if self.window < Duration::from_secs(60) {
             return refuse(format!("a window of {:?} is below a minute", self.window));
         }
@@ -157,6 +187,9 @@ impl Options {
                 "a flush interval of {:?} is below a second",
                 self.flush_interval
             ));
+        }
+        if self.open_files_max < 16 {
+            return refuse(format!("{} segments open at a time are below 16", self.open_files_max));
         }
         if self.ticks_per_second > 1_000_000_000 {
             return refuse(format!(

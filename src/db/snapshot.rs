@@ -8,8 +8,8 @@ use super::core::{Broken, Core, Live};
 use super::stats::LatencyCell;
 use crate::cursor::{Columns, SeriesSource};
 use crate::error::{Error, Result};
-use crate::read::{MemtableView, Memtables, QueryOptions, Selection, Sources};
-use crate::segment::Segment;
+use crate::read::{ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources};
+use crate::segment::{Segment, SegmentPin};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor};
 use crate::types::{Labels, Matcher, TimeRange};
@@ -27,6 +27,8 @@ pub struct Snapshot {
     clock: Arc<dyn Clock>,
     /// Where scans are timed; none for a read-only opener.
     core: Option<Arc<Core>>,
+    /// Segments that their owner, another process, may remove at any time.
+    foreign: Vec<Arc<Segment>>,
 }
 
 /// What a snapshot is taken of.
@@ -54,7 +56,14 @@ impl Snapshot {
         snapshot
     }
 
-    pub(super) fn of(pinned: Pinned<'_>) -> Self {
+    /// The moment of a read-only opener: what a query touches is opened before its first row, so that
+    /// the owner cannot pull files from under it.
+    pub(super) fn of_foreign(pinned: Pinned<'_>) -> Self {
+        let foreign = pinned.segments.to_vec();
+        Self { foreign, ..Self::of(pinned) }
+    }
+
+    fn of(pinned: Pinned<'_>) -> Self {
         let segments = pinned.segments.iter().map(|s| Arc::clone(s) as Arc<dyn SeriesSource>);
         let memtables = pinned.memtables.into_iter().map(|(registry, views)| {
             Arc::new(Memtables::new(registry, views)) as Arc<dyn SeriesSource>
@@ -65,6 +74,7 @@ impl Snapshot {
             broken: pinned.broken.to_vec(),
             clock: pinned.clock,
             core: None,
+            foreign: Vec::new(),
         }
     }
 
@@ -86,8 +96,9 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// Finding the series: I/O errors, [`Error::Corrupt`], limits, [`Error::Cancelled`]. Errors of one
-    /// series are its item of the iteration.
+    /// Finding the series: I/O errors, [`Error::Corrupt`], limits, [`Error::Cancelled`], and beside
+    /// another process that owns the store [`Error::SnapshotGone`]. Errors of one series are its item
+    /// of the iteration.
     pub fn select(
         &self,
         matchers: &[Matcher],
@@ -95,7 +106,8 @@ impl Snapshot {
         options: &QueryOptions,
     ) -> Result<Selection> {
         self.check(range, options)?;
-        self.timed(|| self.sources.select(matchers, range, options))
+        let pins = self.pin(range)?;
+        self.timed(|| Ok(self.sources.select(matchers, range, options)?.keeping(pins)))
     }
 
     /// Hands every batch of columns, at most 65,536 samples, to `visit`, in label and time order,
@@ -111,6 +123,7 @@ impl Snapshot {
         visit: &mut dyn FnMut(&Labels, &Columns) -> ControlFlow<()>,
     ) -> Result<()> {
         self.check(range, options)?;
+        let _pins = self.pin(range)?;
         self.timed(|| self.sources.scan(matchers, range, options, visit))
     }
 
@@ -126,7 +139,38 @@ impl Snapshot {
         limit: usize,
     ) -> Result<Vec<Labels>> {
         self.check(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.series(matchers, range, options, limit)
+    }
+
+    /// The number of these series, without holding their labels.
+    ///
+    /// # Errors
+    /// As [`Snapshot::select`].
+    pub fn count_series(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<u64> {
+        self.check(range, options)?;
+        self.sources.count_series(matchers, range, options)
+    }
+
+    /// A digest of the samples in `range` of the series that satisfy every matcher: equal for equal
+    /// content, whatever its layout (in memory, flushed, merged, exported and imported). The memory
+    /// is bounded as in a scan. See [`ContentDigest`] for its limits.
+    ///
+    /// # Errors
+    /// As [`Snapshot::scan`]; `samples_max` counts what is digested.
+    pub fn digest(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<ContentDigest> {
+        self.check(range, options)?;
+        self.timed(|| self.sources.digest(matchers, range, options))
     }
 
     /// At most `limit` label names of these series, sorted.
@@ -141,6 +185,7 @@ impl Snapshot {
         limit: usize,
     ) -> Result<Vec<String>> {
         self.check(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.label_names(matchers, range, options, limit)
     }
 
@@ -157,6 +202,7 @@ impl Snapshot {
         limit: usize,
     ) -> Result<Vec<String>> {
         self.check(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.label_values(name, matchers, range, options, limit)
     }
 
@@ -171,6 +217,24 @@ impl Snapshot {
             }
         }
         Ok(())
+    }
+
+    /// Opens the foreign segments that overlap `range`, as many as may be open at a time. What else is
+    /// wrong with one of them is for the query to say.
+    fn pin(&self, range: TimeRange) -> Result<Vec<SegmentPin>> {
+        let overlapping = self.foreign.iter().filter(|segment| {
+            range.overlaps(segment.meta().min_timestamp, segment.meta().max_timestamp)
+        });
+        let pins = overlapping.map(|segment| match segment.pin() {
+            Ok(pin) => Ok(Some(pin)),
+            Err(gone @ Error::SnapshotGone { .. }) => Err(gone),
+            Err(_) => Ok(None),
+        });
+        let pins = pins.filter_map(Result::transpose);
+        match self.foreign.first() {
+            Some(segment) => pins.take(segment.open_files_max()).collect(),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn timed<T>(&self, query: impl FnOnce() -> Result<T>) -> Result<T> {

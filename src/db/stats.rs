@@ -34,6 +34,14 @@ pub struct Stats {
     pub registry_bytes: u64,
     /// Bytes of heap held by cached index blocks.
     pub cache_bytes: u64,
+    /// Bytes of heap held by batches that wait for their commit or are being committed.
+    pub queue_bytes: u64,
+    /// Bytes of heap held by memtables that are in segments already, because a snapshot reads them.
+    pub snapshot_bytes: u64,
+    /// Segments that are open.
+    pub open_files: u64,
+    /// The limit on them.
+    pub open_files_max: u64,
     /// The limit on all of them.
     pub memory_budget_bytes: u64,
     /// Memtables that wait to be flushed, or are being flushed.
@@ -61,6 +69,16 @@ pub struct Stats {
     pub flush_failures: u64,
     /// Times that a writer had to wait for a flush.
     pub stalls: u64,
+    /// New series that were refused for want of room, each time.
+    pub series_refused: u64,
+    /// New series that had to wait for a flush that made room.
+    pub series_waited: u64,
+    /// Series that made room for others.
+    pub series_evicted: u64,
+    /// Batches that were refused because the queue was full.
+    pub queue_refused: u64,
+    /// Memtables that were sealed early to make room for new series.
+    pub early_seals: u64,
     /// Damaged units met since the store was opened.
     pub corruption: u64,
     /// Time of [`Db::write`](super::Db::write) calls.
@@ -89,6 +107,8 @@ pub struct BytesByKind {
     pub wal: u64,
     /// Manifest and `CURRENT`.
     pub manifest: u64,
+    /// Tombstone files.
+    pub tombstones: u64,
     /// Files set aside in `quarantine/`.
     pub quarantine: u64,
 }
@@ -114,6 +134,7 @@ impl BytesByKind {
                 Some(FileName::Segment(_)) => listed += entry.len,
                 Some(FileName::Wal(_)) => bytes.wal += entry.len,
                 Some(FileName::Manifest(_) | FileName::Current) => bytes.manifest += entry.len,
+                Some(FileName::Tombstones(_)) => bytes.tombstones += entry.len,
                 Some(FileName::Quarantine) => {
                     let set_aside = vfs.list(&dir.join(&*name)).unwrap_or_default();
                     bytes.quarantine += set_aside.iter().map(|entry| entry.len).sum::<u64>();
@@ -187,6 +208,11 @@ pub(super) struct Counters {
     pub(super) flushes: Counter,
     pub(super) flush_failures: Counter,
     pub(super) stalls: Counter,
+    pub(super) series_refused: Counter,
+    pub(super) series_waited: Counter,
+    pub(super) series_evicted: Counter,
+    pub(super) queue_refused: Counter,
+    pub(super) early_seals: Counter,
     pub(super) corruption: Counter,
     pub(super) write: LatencyCell,
     pub(super) fsync: LatencyCell,
@@ -221,6 +247,7 @@ impl Core {
         };
         let unsynced = unsynced_since.map(|since| self.clock().monotonic().saturating_sub(since));
         let counters = &self.counters;
+        let cache = self.cache.stats();
         Stats {
             active_series: self.registry.len() as u64,
             samples: in_memory + in_segments,
@@ -228,7 +255,11 @@ impl Core {
             bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir, &live.segments),
             memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
-            cache_bytes: self.cache.stats().bytes,
+            cache_bytes: cache.bytes,
+            queue_bytes: self.queue.bytes(),
+            snapshot_bytes: self.snapshot_bytes(),
+            open_files: cache.open_files,
+            open_files_max: self.cache.open_files_max() as u64,
             memory_budget_bytes: self.options.memory_budget_bytes,
             memtables_sealed: live.sealed.len() as u64,
             memtables_in_doubt: generations().filter(|g| g.is_in_doubt()).count() as u64,
@@ -242,6 +273,11 @@ impl Core {
             flushes: counters.flushes.get(),
             flush_failures: counters.flush_failures.get(),
             stalls: counters.stalls.get(),
+            series_refused: counters.series_refused.get(),
+            series_waited: counters.series_waited.get(),
+            series_evicted: counters.series_evicted.get(),
+            queue_refused: counters.queue_refused.get(),
+            early_seals: counters.early_seals.get(),
             corruption: counters.corruption.get() + self.report.findings.len() as u64,
             write: counters.write.read(),
             fsync: counters.fsync.read(),

@@ -1,12 +1,17 @@
 //! Version edits: what one frame changes, and its bytes.
 
-use crate::types::{DecodeError, Fields, SegmentMeta};
+use std::sync::Arc;
+
+use crate::types::{DecodeError, Fields, SegmentMeta, Tombstone};
 
 const ADD_SEGMENT: u8 = 1;
 const REMOVE_SEGMENT: u8 = 2;
 const WAL_COVERED: u8 = 3;
 const NEXT_FILE_NUMBER: u8 = 4;
 const LAST_SEQ: u8 = 5;
+const ERASED: u8 = 6;
+const ADD_TOMBSTONE: u8 = 7;
+const REMOVE_TOMBSTONE: u8 = 8;
 
 const MUST_UNDERSTAND: u8 = 1;
 const SEGMENT_BYTES: usize = 88;
@@ -23,10 +28,17 @@ pub struct WalCovered {
 /// One atomic change of the version. What is `None` or empty stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VersionEdit {
+    /// (file number, seq): in live segments, deletes up to this seq match nothing any more. The
+    /// `tombstone_seq` of a segment never falls.
+    pub erased: Vec<(u64, u64)>,
     /// Segments that become live.
     pub added: Vec<SegmentMeta>,
     /// File numbers of segments that are live no more.
     pub removed: Vec<u64>,
+    /// Tombstones, each with the number of the `.tomb` file that holds it too.
+    pub tombstones_added: Vec<(u64, Arc<Tombstone>)>,
+    /// Seqs of tombstones that hide nothing any more.
+    pub tombstones_removed: Vec<u64>,
     /// How far the WAL is in segments; never falls.
     pub wal_covered: Option<WalCovered>,
     /// The lowest number that no file has used; never falls.
@@ -38,17 +50,28 @@ pub struct VersionEdit {
 impl VersionEdit {
     /// Appends the payload of a frame to `out`.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        for &(number, seq) in &self.erased {
+            entry(ERASED, &pair(number, seq), out);
+        }
         for meta in &self.added {
             entry(ADD_SEGMENT, &encode_segment(meta), out);
+            if meta.tombstone_seq > 0 {
+                entry(ERASED, &pair(meta.file_number, meta.tombstone_seq), out);
+            }
         }
         for number in &self.removed {
             entry(REMOVE_SEGMENT, &number.to_le_bytes(), out);
         }
+        for (file_number, tombstone) in &self.tombstones_added {
+            let mut body = file_number.to_le_bytes().to_vec();
+            tombstone.encode(&mut body);
+            entry(ADD_TOMBSTONE, &body, out);
+        }
+        for seq in &self.tombstones_removed {
+            entry(REMOVE_TOMBSTONE, &seq.to_le_bytes(), out);
+        }
         if let Some(covered) = self.wal_covered {
-            let mut body = [0; 16];
-            body[..8].copy_from_slice(&covered.file_number.to_le_bytes());
-            body[8..].copy_from_slice(&covered.seq.to_le_bytes());
-            entry(WAL_COVERED, &body, out);
+            entry(WAL_COVERED, &pair(covered.file_number, covered.seq), out);
         }
         if let Some(number) = self.next_file_number {
             entry(NEXT_FILE_NUMBER, &number.to_le_bytes(), out);
@@ -91,6 +114,17 @@ impl VersionEdit {
         match kind {
             ADD_SEGMENT => self.added.push(decode_segment(&mut fields)?),
             REMOVE_SEGMENT => self.removed.push(fields.u64("removed segment")?),
+            ERASED => {
+                let file_number = fields.u64("erased segment")?;
+                self.take_erased(file_number, fields.u64("tombstone seq of a segment")?)?;
+            }
+            ADD_TOMBSTONE => {
+                let file_number = fields.u64("file number of a tombstone")?;
+                let tombstone = Tombstone::decode(fields.rest())?;
+                self.tombstones_added.push((file_number, Arc::new(tombstone)));
+                return Ok(true);
+            }
+            REMOVE_TOMBSTONE => self.tombstones_removed.push(fields.u64("removed tombstone")?),
             WAL_COVERED => {
                 let file_number = fields.u64("WAL file covered")?;
                 let seq = fields.u64("seq covered")?;
@@ -103,6 +137,28 @@ impl VersionEdit {
         fields.finish("length of an edit's body")?;
         Ok(true)
     }
+
+    /// Behind the entry that adds its segment, a tombstone seq belongs to what is added; elsewhere
+    /// it raises that of a live segment.
+    fn take_erased(&mut self, file_number: u64, seq: u64) -> Result<(), DecodeError> {
+        if seq == 0 {
+            return Err(DecodeError::Invalid("tombstone seq of a segment"));
+        }
+        let added = self.added.last_mut();
+        match added.filter(|meta| (meta.file_number, meta.tombstone_seq) == (file_number, 0)) {
+            Some(added) => added.tombstone_seq = seq,
+            None => self.erased.push((file_number, seq)),
+        }
+        Ok(())
+    }
+}
+
+/// Two numbers, encoded.
+fn pair(first: u64, second: u64) -> [u8; 16] {
+    let mut out = [0; 16];
+    out[..8].copy_from_slice(&first.to_le_bytes());
+    out[8..].copy_from_slice(&second.to_le_bytes());
+    out
 }
 
 fn once<T>(field: &mut Option<T>, value: T) -> Result<(), DecodeError> {
@@ -170,6 +226,7 @@ fn decode_segment(fields: &mut Fields<'_>) -> Result<SegmentMeta, DecodeError> {
         series,
         features,
         level,
+        tombstone_seq: 0,
     })
 }
 
@@ -178,6 +235,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::{Matcher, TimeRange};
 
     prop_compose! {
         fn any_segment()(
@@ -188,7 +246,17 @@ mod tests {
                 min_timestamp: t[0], max_timestamp: t[1],
                 min_seq: a[3], max_seq: a[4], samples: a[5],
                 series: b[0], footer_bytes: b[1], footer_crc: b[2], features: b[3], level,
+                tombstone_seq: u64::from(level % 3),
             }
+        }
+    }
+
+    prop_compose! {
+        fn any_tombstone()(
+            seq in 1u64.., start in -9i64..9, created_ms: i64, value in "[a-zش]{0,5}"
+        ) -> Arc<Tombstone> {
+            let matchers = vec![Matcher::equal("a", value.clone()), Matcher::regex("b", value).unwrap()];
+            Arc::new(Tombstone { seq, range: TimeRange::new(start, 9), matchers, created_ms })
         }
     }
 
@@ -196,12 +264,18 @@ mod tests {
         fn any_edit()(
             added in prop::collection::vec(any_segment(), 0..4),
             removed in prop::collection::vec(any::<u64>(), 0..4),
+            erased in prop::collection::vec((any::<u64>(), 1u64..), 0..3),
+            tombstones_added in prop::collection::vec((any::<u64>(), any_tombstone()), 0..3),
+            tombstones_removed in prop::collection::vec(any::<u64>(), 0..3),
             wal in any::<Option<(u64, u64)>>(),
             next_file_number: Option<u64>,
             last_seq: Option<u64>,
         ) -> VersionEdit {
             let wal_covered = wal.map(|(file_number, seq)| WalCovered { file_number, seq });
-            VersionEdit { added, removed, wal_covered, next_file_number, last_seq }
+            VersionEdit {
+                erased, added, removed, tombstones_added, tombstones_removed,
+                wal_covered, next_file_number, last_seq,
+            }
         }
     }
 
@@ -236,6 +310,21 @@ mod tests {
         assert_eq!(VersionEdit::decode(&bytes), Err(DecodeError::Newer { found: 2, supported: 1 }));
         bytes[1] = 2;
         assert_eq!(VersionEdit::decode(&bytes), Err(DecodeError::Invalid("flags of an edit")));
+    }
+
+    #[test]
+    fn a_tombstone_seq_belongs_to_the_segment_added_before_it() {
+        let mut edit = super::super::tests::add(3);
+        edit.added[0].tombstone_seq = 9;
+        let with = encoded(&edit);
+        assert_eq!(VersionEdit::decode(&with), Ok((edit.clone(), 0)));
+        edit.added[0].tombstone_seq = 0;
+        edit.erased.push((3, 9));
+        let before = encoded(&edit);
+        assert_eq!(before.len(), with.len());
+        assert_eq!(VersionEdit::decode(&before), Ok((edit, 0)), "before it, a live one is meant");
+        let zero = VersionEdit { erased: vec![(3, 0)], ..VersionEdit::default() };
+        assert!(VersionEdit::decode(&encoded(&zero)).is_err());
     }
 
     #[test]

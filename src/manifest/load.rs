@@ -7,7 +7,7 @@ use super::current::{self, CURRENT_BYTES_MAX};
 use super::edit::VersionEdit;
 use super::frame;
 use super::header::{HEADER_BYTES, Header};
-use super::version::Version;
+use super::version::{COUNTER_MAX, Version};
 use crate::error::{Error, Result};
 use crate::sys::{Bytes, ReadMode, Vfs};
 use crate::types::{DecodeError, FileName};
@@ -103,7 +103,8 @@ pub(super) fn decode(number: u64, bytes: &[u8]) -> Result<Loaded, Damage> {
 impl Loaded {
     /// Applies the next frame.
     fn take(&mut self, frame: &frame::Frame<'_>) -> Result<(), DecodeError> {
-        if self.report.edits > 0 && Some(frame.edit_number) != self.edit_number.checked_add(1) {
+        let follows = self.report.edits == 0 || frame.edit_number == self.edit_number + 1;
+        if !follows || frame.edit_number > COUNTER_MAX {
             return Err(DecodeError::Invalid("edit number"));
         }
         let (edit, skipped) = VersionEdit::decode(frame.payload)?;

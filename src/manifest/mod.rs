@@ -105,10 +105,26 @@ impl Manifest {
             return Err(Error::InvalidArgument("ticks_per_second must be at least 1".into()));
         }
         refuse_foreign_files(vfs.as_ref(), dir)?;
+        Self::create_copy(vfs, dir, uuid, options, Version::default())
+    }
+
+    /// Makes the directory `dir` a store with the identity `uuid` that starts with `version`, whose
+    /// files are there and durable but for their names: those are made durable before the store is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::DiskFull`]; [`Error::LimitExceeded`] if the version does not fit in
+    /// an edit.
+    pub fn create_copy(
+        vfs: &Arc<dyn Vfs>,
+        dir: &Path,
+        uuid: [u8; 16],
+        options: StoreOptions,
+        version: Version,
+    ) -> Result<Self> {
         let loaded = Loaded {
             uuid,
             ticks_per_second: options.ticks_per_second,
-            version: Version::default(),
+            version,
             report: LoadReport::default(),
             number: 0,
             edit_number: 0,

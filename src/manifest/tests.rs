@@ -26,6 +26,7 @@ pub(super) fn add(number: u64) -> VersionEdit {
         series: 1,
         features: 0,
         level: 0,
+        tombstone_seq: 0,
     };
     VersionEdit {
         added: vec![meta],
@@ -263,4 +264,15 @@ fn the_example_of_the_format_is_what_is_written_and_read() {
     let line = include_str!("FORMAT.md").split("```text\n").nth(1).unwrap();
     let line = line.split("```").next().unwrap();
     assert_eq!(line, current::encode(3), "the line of CURRENT in FORMAT.md");
+}
+
+/// Counters at the end of their range were believed, and counting on overflowed.
+#[test]
+fn counters_leave_room_to_count_on() {
+    let base = Version::default();
+    let at = |n: u64| VersionEdit { next_file_number: Some(n), ..VersionEdit::default() };
+    assert!(base.apply(&at(1 << 62)).is_ok());
+    assert!(base.apply(&at((1 << 62) + 1)).is_err());
+    let seq = VersionEdit { last_seq: Some(u64::MAX), ..VersionEdit::default() };
+    assert!(base.apply(&seq).is_err());
 }

@@ -4,16 +4,21 @@
 //! published is exactly what a reopen yields. Its checks are the invariants of FORMAT.md.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::edit::{VersionEdit, WalCovered};
-use crate::types::{DecodeError, SegmentMeta};
+use crate::types::{DecodeError, SegmentMeta, Tombstone};
+
+/// Edit numbers, file numbers and seqs stay below this, so that counting on cannot overflow.
+pub(super) const COUNTER_MAX: u64 = 1 << 62;
 
 /// The live segments at one moment. Readers hold an `Arc` of it; nothing in it ever changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     segments: Vec<Arc<SegmentMeta>>,
+    /// By seq, with their `.tomb` files' numbers.
+    tombstones: Vec<(u64, Arc<Tombstone>)>,
     wal_covered: WalCovered,
     next_file_number: u64,
     last_seq: u64,
@@ -24,6 +29,7 @@ impl Default for Version {
     fn default() -> Self {
         Self {
             segments: Vec::new(),
+            tombstones: Vec::new(),
             wal_covered: WalCovered { file_number: 0, seq: 0 },
             next_file_number: 1,
             last_seq: 0,
@@ -36,6 +42,24 @@ impl Version {
     #[must_use]
     pub fn segments(&self) -> &[Arc<SegmentMeta>] {
         &self.segments
+    }
+
+    /// The deletes that may still hide something in the segments, by seq.
+    pub fn tombstones(&self) -> impl DoubleEndedIterator<Item = &Arc<Tombstone>> {
+        self.tombstones.iter().map(|(_, tombstone)| tombstone)
+    }
+
+    /// The same, each with the number of the `.tomb` file that holds it.
+    #[must_use]
+    pub fn tombstone_files(&self) -> &[(u64, Arc<Tombstone>)] {
+        &self.tombstones
+    }
+
+    /// The seq of the newest tombstone, 0 without one: what a segment may claim as its
+    /// `tombstone_seq` that is written without the samples which these tombstones hide.
+    #[must_use]
+    pub fn tombstone_seq(&self) -> u64 {
+        self.tombstones.last().map_or(0, |(_, tombstone)| tombstone.seq)
     }
 
     /// How far the WAL is in segments.
@@ -62,7 +86,10 @@ impl Version {
     pub fn snapshot(&self) -> VersionEdit {
         VersionEdit {
             added: self.segments.iter().map(|meta| **meta).collect(),
+            tombstones_added: self.tombstones.clone(),
+            erased: Vec::new(),
             removed: Vec::new(),
+            tombstones_removed: Vec::new(),
             wal_covered: Some(self.wal_covered),
             next_file_number: Some(self.next_file_number),
             last_seq: Some(self.last_seq),
@@ -75,10 +102,12 @@ impl Version {
     /// [`DecodeError::Invalid`] names the invariant that the edit would break.
     pub fn apply(&self, edit: &VersionEdit) -> Result<Self, DecodeError> {
         let mut segments = self.without(&edit.removed)?;
+        raise_erased(&mut segments, &edit.erased)?;
         segments.extend(edit.added.iter().map(|meta| Arc::new(*meta)));
         segments.sort_unstable_by_key(|meta| (meta.min_timestamp, meta.file_number));
         let next = Self {
             segments,
+            tombstones: self.next_tombstones(edit)?,
             wal_covered: edit.wal_covered.unwrap_or(self.wal_covered),
             next_file_number: edit.next_file_number.unwrap_or(self.next_file_number),
             last_seq: edit.last_seq.unwrap_or(self.last_seq),
@@ -88,16 +117,26 @@ impl Version {
         {
             return Err(DecodeError::Invalid("WAL position of an edit, which falls"));
         }
+        if next.next_file_number.max(next.last_seq) > COUNTER_MAX {
+            return Err(DecodeError::Invalid("counter of an edit, too large to count on"));
+        }
         if next.next_file_number < self.next_file_number {
             return Err(DecodeError::Invalid("next file number of an edit, which falls"));
         }
         if next.last_seq < self.last_seq || next.last_seq < next.wal_covered.seq {
             return Err(DecodeError::Invalid("last seq of an edit"));
         }
+        if edit.erased.iter().any(|&(_, seq)| seq > next.last_seq) {
+            return Err(DecodeError::Invalid("tombstone seq of a segment, which no delete has"));
+        }
         next.check_each(&edit.added)?;
         if !edit.added.is_empty() {
             check_recency(&next.segments)?;
         }
+        if !edit.added.is_empty() || !edit.tombstones_added.is_empty() {
+            next.check_tombstones()?;
+        }
+        self.check_removed(&next, &edit.tombstones_removed)?;
         Ok(next)
     }
 
@@ -112,6 +151,62 @@ impl Version {
         Ok(kept)
     }
 
+    /// The tombstones after `edit`.
+    fn next_tombstones(
+        &self,
+        edit: &VersionEdit,
+    ) -> Result<Vec<(u64, Arc<Tombstone>)>, DecodeError> {
+        if edit.tombstones_added.is_empty() && edit.tombstones_removed.is_empty() {
+            return Ok(self.tombstones.clone());
+        }
+        let gone: HashSet<u64> = edit.tombstones_removed.iter().copied().collect();
+        let mut next = self.tombstones.clone();
+        next.retain(|(_, tombstone)| !gone.contains(&tombstone.seq));
+        if next.len() + edit.tombstones_removed.len() != self.tombstones.len() {
+            return Err(DecodeError::Invalid("removed tombstone, which is not live"));
+        }
+        next.extend(edit.tombstones_added.iter().cloned());
+        next.sort_by_key(|(_, tombstone)| tombstone.seq);
+        if next.windows(2).any(|pair| pair[0].1.seq == pair[1].1.seq) {
+            return Err(DecodeError::Invalid("added tombstone, which is already live"));
+        }
+        Ok(next)
+    }
+
+    /// Checks that each tombstone is within the store's counters, and that it is wholly before or
+    /// wholly behind each segment that it overlaps in time, unless it is carried out there.
+    fn check_tombstones(&self) -> Result<(), DecodeError> {
+        for (file_number, tombstone) in &self.tombstones {
+            if *file_number >= self.next_file_number || tombstone.seq > self.last_seq {
+                return Err(DecodeError::Invalid("file number or seq of a tombstone"));
+            }
+        }
+        for meta in &self.segments {
+            let from = meta.min_seq.max(meta.tombstone_seq.saturating_add(1));
+            let first = self.tombstones.partition_point(|(_, tombstone)| tombstone.seq < from);
+            let within = self.tombstones[first..].iter().take_while(|t| t.1.seq <= meta.max_seq);
+            let overlaps = |t: &Tombstone| t.range.overlaps(meta.min_timestamp, meta.max_timestamp);
+            if within.into_iter().any(|(_, tombstone)| overlaps(tombstone)) {
+                return Err(DecodeError::Invalid("tombstone within the seqs of a segment"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the tombstones of this version that `next` lacks hide nothing there: what was
+    /// deleted must not come back.
+    fn check_removed(&self, next: &Self, removed: &[u64]) -> Result<(), DecodeError> {
+        for seq in removed {
+            let found = self.tombstones.binary_search_by_key(seq, |(_, t)| t.seq);
+            let tombstone = found.map(|at| &self.tombstones[at].1);
+            let applies = |t: &Arc<Tombstone>| next.segments.iter().any(|meta| t.applies_to(meta));
+            if tombstone.is_ok_and(applies) {
+                return Err(DecodeError::Invalid("removed tombstone, which may hide samples"));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks what an added segment says of itself, and that no two share a file.
     fn check_each(&self, added: &[SegmentMeta]) -> Result<(), DecodeError> {
         for meta in added {
@@ -121,7 +216,7 @@ impl Version {
             if meta.min_timestamp > meta.max_timestamp || meta.samples == 0 || meta.series == 0 {
                 return Err(DecodeError::Invalid("extent of an added segment"));
             }
-            if meta.min_seq > meta.max_seq || meta.max_seq > self.last_seq {
+            if meta.min_seq > meta.max_seq || meta.max_seq.max(meta.tombstone_seq) > self.last_seq {
                 return Err(DecodeError::Invalid("seq range of an added segment"));
             }
         }
@@ -130,6 +225,30 @@ impl Version {
             return Err(DecodeError::Invalid("added segment, which is already live"));
         }
         Ok(())
+    }
+}
+
+/// Raises the tombstone seqs of live segments.
+fn raise_erased(
+    segments: &mut [Arc<SegmentMeta>],
+    erased: &[(u64, u64)],
+) -> Result<(), DecodeError> {
+    if erased.is_empty() {
+        return Ok(());
+    }
+    let seqs: HashMap<u64, u64> = erased.iter().copied().collect();
+    let mut found = 0;
+    for meta in segments {
+        let Some(&seq) = seqs.get(&meta.file_number) else { continue };
+        if seq <= meta.tombstone_seq {
+            return Err(DecodeError::Invalid("tombstone seq of a segment, which does not rise"));
+        }
+        *meta = Arc::new(SegmentMeta { tombstone_seq: seq, ..**meta });
+        found += 1;
+    }
+    match found == erased.len() {
+        true => Ok(()),
+        false => Err(DecodeError::Invalid("erased segment, which is not live")),
     }
 }
 
@@ -164,6 +283,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::{Matcher, TimeRange};
 
     fn meta(file_number: u64, time: (i64, i64), seq: (u64, u64)) -> SegmentMeta {
         SegmentMeta {
@@ -180,6 +300,7 @@ mod tests {
             series: 1,
             features: 0,
             level: 0,
+            tombstone_seq: 0,
         }
     }
 
@@ -252,6 +373,79 @@ mod tests {
         assert!(base.apply(&adding(vec![meta(2, (9, 12), (4, 9))])).is_ok(), "apart in seq");
         let merge = VersionEdit { removed: vec![1], ..adding(vec![meta(2, (0, 9), (1, 3))]) };
         assert!(base.apply(&merge).is_ok());
+    }
+
+    fn tombstone(seq: u64, range: (i64, i64)) -> Arc<Tombstone> {
+        let range = TimeRange::new(range.0, range.1);
+        let matchers = vec![Matcher::equal("a", "b")];
+        Arc::new(Tombstone { seq, range, matchers, created_ms: 5 })
+    }
+
+    fn deleting(added: Vec<(u64, Arc<Tombstone>)>) -> VersionEdit {
+        VersionEdit { tombstones_added: added, ..adding(vec![]) }
+    }
+
+    #[test]
+    fn tombstones_are_kept_by_seq_and_in_snapshots() {
+        let edit = deleting(vec![(9, tombstone(7, (0, 5))), (9, tombstone(4, (0, 5)))]);
+        let version = Version::default().apply(&edit).unwrap();
+        let seqs = |version: &Version| version.tombstones().map(|t| t.seq).collect::<Vec<_>>();
+        assert_eq!((seqs(&version), version.tombstone_seq()), (vec![4, 7], 7));
+        assert_eq!(Version::default().apply(&version.snapshot()), Ok(version.clone()));
+        let removed = VersionEdit { tombstones_removed: vec![4], ..VersionEdit::default() };
+        let version = version.apply(&removed).unwrap();
+        assert_eq!(seqs(&version), [7]);
+        assert_eq!(refusal(&version, &removed), "removed tombstone, which is not live");
+        let again = deleting(vec![(9, tombstone(7, (0, 5)))]);
+        assert_eq!(refusal(&version, &again), "added tombstone, which is already live");
+        for bad in [(100, tombstone(8, (0, 5))), (9, tombstone(101, (0, 5)))] {
+            let refused = refusal(&version, &deleting(vec![bad]));
+            assert_eq!(refused, "file number or seq of a tombstone");
+        }
+    }
+
+    #[test]
+    fn a_tombstone_goes_only_when_it_hides_nothing() {
+        let mut edit = adding(vec![meta(1, (0, 9), (1, 3)), meta(2, (0, 9), (6, 8))]);
+        edit.tombstones_added = vec![(9, tombstone(5, (9, 20)))];
+        let version = Version::default().apply(&edit).unwrap();
+        let remove = VersionEdit { tombstones_removed: vec![5], ..VersionEdit::default() };
+        assert_eq!(refusal(&version, &remove), "removed tombstone, which may hide samples");
+        let raise = VersionEdit { erased: vec![(1, 5)], ..VersionEdit::default() };
+        let raised = version.apply(&raise).unwrap();
+        assert_eq!(raised.segments()[0].tombstone_seq, 5);
+        assert!(raised.apply(&remove).is_ok(), "segment 2 is newer");
+        assert_eq!(refusal(&raised, &raise), "tombstone seq of a segment, which does not rise");
+        let both = VersionEdit { erased: vec![(1, 5)], ..remove.clone() };
+        assert!(version.apply(&both).is_ok(), "in one edit");
+        let dropped = VersionEdit { removed: vec![1], ..remove };
+        assert!(version.apply(&dropped).is_ok(), "with its last segment");
+        for (erased, expected) in [
+            ((7, 5), "erased segment, which is not live"),
+            ((1, 101), "tombstone seq of a segment, which no delete has"),
+        ] {
+            let edit = VersionEdit { erased: vec![erased], ..VersionEdit::default() };
+            assert_eq!(refusal(&version, &edit), expected);
+        }
+    }
+
+    #[test]
+    fn a_tombstone_within_a_segment_must_be_carried_out_there() {
+        let within = |range: (i64, i64), tombstone_seq: u64| {
+            let segment = SegmentMeta { tombstone_seq, ..meta(1, (0, 9), (1, 8)) };
+            let mut edit = adding(vec![segment]);
+            edit.tombstones_added = vec![(9, tombstone(5, range))];
+            Version::default().apply(&edit)
+        };
+        let expected = Err(DecodeError::Invalid("tombstone within the seqs of a segment"));
+        assert_eq!(within((9, 20), 0), expected);
+        assert_eq!(within((9, 20), 4), expected);
+        assert!(within((9, 20), 5).is_ok() && within((10, 20), 0).is_ok());
+        // Also when it comes later.
+        let version = Version::default().apply(&adding(vec![meta(1, (0, 9), (1, 8))])).unwrap();
+        let late = refusal(&version, &deleting(vec![(9, tombstone(1, (0, 1)))]));
+        assert_eq!(late, "tombstone within the seqs of a segment");
+        assert!(version.apply(&deleting(vec![(9, tombstone(9, (0, 1)))])).is_ok());
     }
 
     proptest! {

@@ -14,6 +14,7 @@
 //! - Each batch of at most 8,192 samples and each block of series is preceded by a look at the
 //!   deadline and the cancellation.
 
+mod digest;
 mod lists;
 mod memtables;
 mod meter;
@@ -28,6 +29,7 @@ mod sources;
 mod tests;
 mod waves;
 
+pub use digest::ContentDigest;
 pub use memtables::{MemtableView, Memtables};
 pub use options::{Cancel, Damage, QueryOptions};
 pub use selection::{Selection, SeriesColumns};

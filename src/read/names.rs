@@ -6,6 +6,7 @@
 //! two samples of an extent.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::lists::FoundSeries;
@@ -33,22 +34,63 @@ impl Sources {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<Labels>> {
+        let mut series = Vec::new();
+        if limit > 0 {
+            self.visit_series(matchers, range, options, &mut |labels, meter| {
+                meter.hold(labels.encoded().len() as u64)?;
+                series.push(labels);
+                Ok(if series.len() < limit {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                })
+            })?;
+        }
+        Ok(series)
+    }
+
+    /// The number of series that satisfy every matcher and have a sample in `range`. Their labels
+    /// are not held.
+    ///
+    /// # Errors
+    /// Those of reading the sources, and of the limits.
+    pub fn count_series(
+        self: &Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<u64> {
+        let mut count = 0;
+        self.visit_series(matchers, range, options, &mut |_, _| {
+            count += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(count)
+    }
+
+    /// Hands the series that satisfy every matcher and have a sample in `range` to `visit`, in label
+    /// order, until it breaks.
+    fn visit_series(
+        self: &Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+        visit: &mut dyn FnMut(Labels, &Meter) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
         let meter = self.meter(options);
         let mut list = self.list(matchers, range, &meter)?;
         let mut reader = self.reader(range, &meter);
         let mut scratch = Columns::default();
-        let mut series = Vec::new();
-        while series.len() < limit
-            && let Some(found) = list.next()?
-        {
+        while let Some(found) = list.next()? {
             reader.open(&found)?;
             if reader.has_samples(&mut scratch)? {
                 meter.add_series()?;
-                meter.hold(found.labels.encoded().len() as u64)?;
-                series.push(found.labels);
+                if visit(found.labels, &meter)?.is_break() {
+                    break;
+                }
             }
         }
-        Ok(series)
+        Ok(())
     }
 
     /// The first `limit` label names, sorted, of the series that satisfy every matcher and have a

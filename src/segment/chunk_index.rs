@@ -127,13 +127,14 @@ impl ChunkBlockBuilder {
         &mut self,
         group: &mut GroupBuilder,
         offset: u64,
+        is_dense: bool,
     ) -> Option<(ChunkBlock, Vec<u8>)> {
         let (first, last) = (group.first_ordinal(), group.last_ordinal());
         let chunks = group.chunks() as u32;
         let time = group.time_range();
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
-        group.finish(offset, &mut scratch);
+        group.finish(offset, is_dense, &mut scratch);
         let directory_bytes = (self.directory.len() + 1) * DIRECTORY_ENTRY_BYTES + 4;
         assert!(
             scratch.len() + DIRECTORY_ENTRY_BYTES + 4 <= CHUNK_BLOCK_BYTES_MAX,
@@ -185,10 +186,12 @@ impl ChunkBlockBuilder {
 pub(super) struct Groups<'a> {
     groups: &'a [u8],
     directory: &'a [u8],
+    is_dense: bool,
 }
 
 impl<'a> Groups<'a> {
-    pub(super) fn open(raw: &'a [u8]) -> Result<Self, DecodeError> {
+    /// The groups in a block of a segment that is dense or not.
+    pub(super) fn open(raw: &'a [u8], is_dense: bool) -> Result<Self, DecodeError> {
         let damaged = DecodeError::Invalid("directory of a chunk block");
         let (rest, count) = raw.split_last_chunk().ok_or(damaged)?;
         let directory_bytes = (u32::from_le_bytes(*count) as usize)
@@ -196,7 +199,7 @@ impl<'a> Groups<'a> {
             .filter(|&bytes| bytes > 0 && bytes <= rest.len())
             .ok_or(damaged)?;
         let (groups, directory) = rest.split_at(rest.len() - directory_bytes);
-        Ok(Self { groups, directory })
+        Ok(Self { groups, directory, is_dense })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -228,7 +231,7 @@ impl<'a> Groups<'a> {
         let (first_ordinal, start) = self.entry(i);
         let end = if i + 1 < self.len() { self.entry(i + 1).1 } else { self.groups.len() };
         let bytes = self.groups.get(start..end).ok_or(DecodeError::Invalid("place of a group"))?;
-        group::decode(first_ordinal, bytes, out)
+        group::decode(first_ordinal, self.is_dense, bytes, out)
     }
 }
 
@@ -252,7 +255,7 @@ mod tests {
             let value = f64::from_bits(u64::from(i).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 2);
             group.push(i / 2, span, 1, Aggregates::of(&[value; 9]));
             if group.chunks() == 10 || i + 1 == series * 2 {
-                blocks.extend(builder.push(&mut group, u64::from(i) * 64));
+                blocks.extend(builder.push(&mut group, u64::from(i) * 64, false));
             }
         }
         blocks.push(builder.seal());
@@ -268,7 +271,7 @@ mod tests {
         let mut seen = 0;
         for (block, stored) in &blocks {
             let raw = block.open(stored).unwrap();
-            let groups = Groups::open(&raw).unwrap();
+            let groups = Groups::open(&raw, false).unwrap();
             let mut entries = Vec::new();
             (0..groups.len()).for_each(|i| groups.decode(i, &mut entries).unwrap());
             assert_eq!(entries.len(), block.chunks as usize);

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::dense::FrameUnpacker;
 use super::group::{ChunkEntry, ValueBlock};
 use super::open::Segment;
 use crate::codec;
@@ -31,6 +32,8 @@ pub struct Columns {
 pub struct ChunkReader {
     segment: Arc<Segment>,
     block: Option<(ValueBlock, Bytes)>,
+    /// The streams of `block`, if that is a zstd frame.
+    frame: FrameUnpacker,
     columns: HashMap<u32, Arc<[Timestamp]>>,
     column_rows: usize,
 }
@@ -39,7 +42,8 @@ impl ChunkReader {
     /// A reader of `segment`.
     #[must_use]
     pub fn new(segment: Arc<Segment>) -> Self {
-        Self { segment, block: None, columns: HashMap::new(), column_rows: 0 }
+        let frame = FrameUnpacker::default();
+        Self { segment, block: None, frame, columns: HashMap::new(), column_rows: 0 }
     }
 
     /// Replaces `out` by the samples of `chunk`, which comes from [`Segment::chunks`] of the same
@@ -97,18 +101,30 @@ impl ChunkReader {
         decoded.map_err(|e| self.segment.damaged("value block", chunk.block.offset, e))
     }
 
-    /// The checked bytes of a value block.
+    /// The checked and unpacked bytes of a value block.
     fn block(&mut self, place: &ValueBlock) -> Result<&[u8]> {
         if self.block.as_ref().is_none_or(|(kept, _)| kept != place) {
             self.block = None;
-            let file = &self.segment.loaded()?.file;
-            let bytes =
-                self.segment.read(file, place.offset, u64::from(place.len), "value block")?;
+            let loaded = self.segment.loaded()?;
+            let bytes = self.segment.read(
+                &loaded.file,
+                place.offset,
+                u64::from(place.len),
+                "value block",
+            )?;
             if crc32c(0, &bytes) != place.crc {
                 let source = DecodeError::Checksum("value block");
                 return Err(self.segment.damaged("value block", place.offset, source));
             }
+            if place.unpacked > 0 {
+                self.frame
+                    .unpack(&bytes, place.unpacked as usize)
+                    .map_err(|e| self.segment.damaged("value block", place.offset, e))?;
+            }
             self.block = Some((*place, bytes));
+        }
+        if place.unpacked > 0 {
+            return Ok(self.frame.unpacked());
         }
         Ok(self.block.as_ref().map_or(&[], |(_, bytes)| bytes))
     }
@@ -118,7 +134,7 @@ impl ChunkReader {
         if let Some(column) = self.columns.get(&number) {
             return Ok(Arc::clone(column));
         }
-        let column = self.segment.column(self.segment.loaded()?, number)?;
+        let column = self.segment.column(&*self.segment.loaded()?, number)?;
         if self.column_rows + column.len() > COLUMN_ROWS_KEPT {
             self.columns.clear();
             self.column_rows = 0;

@@ -41,7 +41,7 @@ impl Segment {
 #[derive(Debug)]
 pub struct Chunks<'a> {
     segment: &'a Segment,
-    loaded: &'a Loaded,
+    loaded: Arc<Loaded>,
     /// The series still to come, the current one first.
     wanted: &'a [u32],
     range: RangeInclusive<Timestamp>,
@@ -109,13 +109,13 @@ impl Chunks<'_> {
             };
             self.next_block = place + 1;
             self.next_group = 0;
-            self.block = Some(self.segment.chunk_block(self.loaded, &top[place])?);
+            self.block = Some(self.segment.chunk_block(&self.loaded, &top[place])?);
         }
     }
 
     /// Decodes the next group of the current block from `ordinal` on; `false` behind the last one.
     fn decode_group(&mut self, raw: &[u8], ordinal: u32) -> Result<bool, DecodeError> {
-        let groups = Groups::open(raw)?;
+        let groups = Groups::open(raw, self.loaded.footer.is_dense())?;
         let group = self.next_group.max(groups.find(ordinal));
         if group >= groups.len() {
             return Ok(false);

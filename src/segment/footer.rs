@@ -14,8 +14,10 @@ const SECTION_BYTES: usize = 32;
 const MUST_UNDERSTAND: u16 = 1;
 const HAS_BLOCKS: u16 = 2;
 const SECTION_VERSION: u16 = 1;
+/// Bit of `features`: value blocks may be zstd frames.
+pub(super) const FEATURE_DENSE: u32 = 1;
 /// Bits of `features` that this build understands.
-const FEATURES_KNOWN: u32 = 0;
+pub(super) const FEATURES_KNOWN: u32 = FEATURE_DENSE;
 
 /// The sections of format version 1, by their tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,6 +113,7 @@ impl Section {
 /// What a segment says of itself; see FORMAT.md.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Footer {
+    pub(super) features: u32,
     pub(super) uuid: [u8; 16],
     pub(super) file_number: u64,
     pub(super) min_timestamp: Timestamp,
@@ -135,6 +138,11 @@ impl Footer {
         FIXED_BYTES + 8 * replaces + SECTION_BYTES * sections + TAIL_BYTES
     }
 
+    /// Whether value blocks may be zstd frames.
+    pub(super) fn is_dense(&self) -> bool {
+        self.features & FEATURE_DENSE != 0
+    }
+
     /// The section `tag`, which decoding has made sure of.
     pub(super) fn section(&self, tag: SectionTag) -> &Section {
         self.sections
@@ -147,7 +155,7 @@ impl Footer {
         let mut out = Vec::new();
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&super::header::VERSION.to_le_bytes());
-        out.extend_from_slice(&FEATURES_KNOWN.to_le_bytes());
+        out.extend_from_slice(&self.features.to_le_bytes());
         out.extend_from_slice(&self.uuid);
         for long in [
             self.file_number,
@@ -202,10 +210,12 @@ impl Footer {
             return Err(DecodeError::Invalid("magic of a footer"));
         }
         check_version(fields.u32("version")?)?;
-        if fields.u32("features")? & !FEATURES_KNOWN != 0 {
+        let features = fields.u32("features")?;
+        if features & !FEATURES_KNOWN != 0 {
             return Err(newer());
         }
         let mut footer = Self {
+            features,
             uuid: fields.array("uuid")?,
             file_number: fields.u64("file number")?,
             min_timestamp: fields.i64("time range")?,
@@ -323,6 +333,7 @@ mod tests {
             })
             .collect();
         Footer {
+            features: FEATURE_DENSE,
             uuid: [1; 16],
             file_number: 4,
             min_timestamp: i64::MIN,

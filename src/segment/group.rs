@@ -9,6 +9,8 @@ use crate::types::{DecodeError, Timestamp};
 
 /// The most chunks of a value block.
 pub(super) const GROUP_CHUNKS_MAX: usize = 64;
+/// No encoder makes a stream of more than twice the values' own bytes, for a row more than there are.
+const STREAM_BYTES_PER_ROW_MAX: u32 = 16;
 /// A value block is closed when it has this many bytes.
 pub(super) const VALUE_BLOCK_BYTES_TARGET: usize = 64 << 10;
 
@@ -16,8 +18,11 @@ pub(super) const VALUE_BLOCK_BYTES_TARGET: usize = 64 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ValueBlock {
     pub(super) offset: u64,
+    /// Its length in the file.
     pub(super) len: u32,
     pub(super) crc: u32,
+    /// The length of the streams in it, if it is a zstd frame; 0 if it is the streams.
+    pub(super) unpacked: u32,
 }
 
 /// One chunk as the chunk index knows it: whose samples, from when to when, and what they add up
@@ -27,7 +32,7 @@ pub struct ChunkEntry {
     pub(super) ordinal: u32,
     pub(super) span: Span,
     pub(super) block: ValueBlock,
-    /// Where the chunk's stream is in its value block.
+    /// Where the chunk's stream is in its value block, once that is unpacked.
     pub(super) start: u32,
     pub(super) len: u32,
     pub(super) aggregates: Aggregates,
@@ -64,10 +69,17 @@ impl ChunkEntry {
         &self.aggregates
     }
 
-    /// What reading the chunk takes from the file, in bytes, without its timestamps.
+    /// The chunk's share of its value block in the file, in bytes, without its timestamps.
     #[must_use]
     pub fn value_bytes(&self) -> u32 {
-        self.len
+        match self.block.unpacked {
+            0 => self.len,
+            // At most the block's length, since the chunk is a part of what it holds.
+            unpacked => {
+                let stored = u64::from(self.len) * u64::from(self.block.len);
+                stored.div_ceil(u64::from(unpacked)) as u32
+            }
+        }
     }
 }
 
@@ -76,6 +88,8 @@ impl ChunkEntry {
 pub(super) struct GroupBuilder {
     /// The value streams so far.
     pub(super) values: Vec<u8>,
+    /// The streams as one zstd frame; empty if they are stored as they are.
+    frame: Vec<u8>,
     spans: Vec<Span>,
     chunks: Vec<GroupChunk>,
 }
@@ -109,6 +123,31 @@ impl GroupBuilder {
         self.chunks.push(GroupChunk { ordinal, span: place as u8, len, aggregates });
     }
 
+    /// The stream of each chunk.
+    pub(super) fn streams(&self) -> Vec<&[u8]> {
+        let mut rest = &self.values[..];
+        let stream = |chunk: &GroupChunk| {
+            let (stream, after) = rest.split_at(chunk.len as usize);
+            rest = after;
+            stream
+        };
+        self.chunks.iter().map(stream).collect()
+    }
+
+    /// Puts other streams of the same chunks, of the lengths `lens`, and their frame in place of
+    /// those so far.
+    pub(super) fn replace(&mut self, streams: Vec<u8>, lens: &[u32], frame: Vec<u8>) {
+        assert_eq!(lens.len(), self.chunks.len(), "every chunk has a stream");
+        self.chunks.iter_mut().zip(lens).for_each(|(chunk, &len)| chunk.len = len);
+        self.values = streams;
+        self.frame = frame;
+    }
+
+    /// The value block as it goes to the file.
+    pub(super) fn block(&self) -> &[u8] {
+        if self.frame.is_empty() { &self.values } else { &self.frame }
+    }
+
     pub(super) fn first_ordinal(&self) -> u32 {
         self.chunks[0].ordinal
     }
@@ -128,11 +167,16 @@ impl GroupBuilder {
         })
     }
 
-    /// Appends the group, whose value block goes to `offset`; empties the builder.
-    pub(super) fn finish(&mut self, offset: u64, out: &mut Vec<u8>) {
+    /// Appends the group, whose value block goes to `offset`; empties the builder. In a dense
+    /// segment the unpacked length is told.
+    pub(super) fn finish(&mut self, offset: u64, is_dense: bool, out: &mut Vec<u8>) {
+        assert!(is_dense || self.frame.is_empty(), "only dense segments have frames");
         put_u64(out, offset);
-        put_u64(out, self.values.len() as u64);
-        out.extend_from_slice(&crc32c(0, &self.values).to_le_bytes());
+        put_u64(out, self.block().len() as u64);
+        out.extend_from_slice(&crc32c(0, self.block()).to_le_bytes());
+        if is_dense {
+            put_u64(out, if self.frame.is_empty() { 0 } else { self.values.len() as u64 });
+        }
         out.extend_from_slice(&[self.chunks.len() as u8, self.spans.len() as u8]);
         let mut context = SpanContext::default();
         for span in &self.spans {
@@ -153,6 +197,7 @@ impl GroupBuilder {
             chunk.aggregates.encode(u32::from(self.spans[usize::from(chunk.span)].rows), out);
         }
         self.values.clear();
+        self.frame.clear();
         self.spans.clear();
         self.chunks.clear();
     }
@@ -161,11 +206,13 @@ impl GroupBuilder {
 /// Decodes a group, all of `bytes`, and appends its chunks to `out`.
 pub(super) fn decode(
     first_ordinal: u32,
+    is_dense: bool,
     bytes: &[u8],
     out: &mut Vec<ChunkEntry>,
 ) -> Result<(), DecodeError> {
     let input = &mut &bytes[..];
-    let block = decode_block(input)?;
+    let block = decode_block(is_dense, input)?;
+    let streams_len = if block.unpacked > 0 { block.unpacked } else { block.len };
     let [chunks, spans] = take(input, 2)?[..] else { return Err(truncated()) };
     let (chunks, spans) = (usize::from(chunks), usize::from(spans));
     if chunks == 0 || chunks > GROUP_CHUNKS_MAX || spans == 0 || spans > chunks {
@@ -190,13 +237,14 @@ pub(super) fn decode(
             .ok_or(DecodeError::Invalid("series of a group"))?;
         let len = u32::try_from(get_u64(input)?)
             .ok()
-            .filter(|&len| start.checked_add(len).is_some_and(|end| end <= block.len))
+            .filter(|&len| start.checked_add(len).is_some_and(|end| end <= streams_len))
+            .filter(|&len| len <= STREAM_BYTES_PER_ROW_MAX * (u32::from(span.rows) + 1))
             .ok_or(DecodeError::Invalid("length of a chunk"))?;
         let aggregates = Aggregates { stale_markers: 0, extent: None, sums: None };
         out.push(ChunkEntry { ordinal, span, block, start, len, aggregates });
         start += len;
     }
-    if start != block.len {
+    if start != streams_len {
         return Err(DecodeError::Invalid("length of a value block"));
     }
     for chunk in &mut out[at..] {
@@ -205,16 +253,17 @@ pub(super) fn decode(
     if input.is_empty() { Ok(()) } else { Err(DecodeError::Invalid("length of a group")) }
 }
 
-fn decode_block(input: &mut &[u8]) -> Result<ValueBlock, DecodeError> {
+fn decode_block(is_dense: bool, input: &mut &[u8]) -> Result<ValueBlock, DecodeError> {
     let offset = get_u64(input)?;
-    // No encoder makes a stream of more than twice the values' own bytes.
-    let len_max = (GROUP_CHUNKS_MAX * ROWS_MAX * 16) as u64;
+    let len_max = GROUP_CHUNKS_MAX as u64 * u64::from(STREAM_BYTES_PER_ROW_MAX) * ROWS_MAX as u64;
     let len = get_u64(input)?;
-    if len > len_max {
+    let crc = take(input, 4)?.first_chunk().map(|crc| u32::from_le_bytes(*crc));
+    let unpacked = if is_dense { get_u64(input)? } else { 0 };
+    if len.max(unpacked) > len_max || (unpacked != 0 && unpacked <= len) {
         return Err(DecodeError::Invalid("length of a value block"));
     }
-    let crc = take(input, 4)?.first_chunk().map(|crc| u32::from_le_bytes(*crc));
-    Ok(ValueBlock { offset, len: len as u32, crc: crc.ok_or(truncated())? })
+    let (len, unpacked) = (len as u32, unpacked as u32);
+    Ok(ValueBlock { offset, len, crc: crc.ok_or(truncated())?, unpacked })
 }
 
 fn take<'a>(input: &mut &'a [u8], n: usize) -> Result<&'a [u8], DecodeError> {
@@ -241,6 +290,15 @@ mod tests {
 
     /// A group of `chunks` chunks, three a series.
     fn group(chunks: u32) -> (Vec<u8>, Vec<ChunkEntry>) {
+        group_of(chunks, false)
+    }
+
+    /// The same in a dense segment.
+    fn dense_group(chunks: u32) -> (Vec<u8>, Vec<ChunkEntry>) {
+        group_of(chunks, true)
+    }
+
+    fn group_of(chunks: u32, is_dense: bool) -> (Vec<u8>, Vec<ChunkEntry>) {
         let mut builder = GroupBuilder::default();
         let mut expected = Vec::new();
         for i in 0..chunks {
@@ -250,17 +308,24 @@ mod tests {
             let aggregates = Aggregates::of(&[1.0, f64::from(i), 0.5]);
             let span = span(i % 3);
             builder.push(7 + i / 3, span.clone(), len as usize, aggregates);
-            let block = ValueBlock { offset: 0, len: 0, crc: 0 };
+            let block = ValueBlock { offset: 0, len: 0, crc: 0, unpacked: 0 };
             expected.push(ChunkEntry { ordinal: 7 + i / 3, span, block, start, len, aggregates });
         }
-        let len = builder.values.len() as u32;
-        let block = ValueBlock { offset: 1 << 40, len, crc: crc32c(0, &builder.values) };
+        let mut unpacked = 0;
+        if is_dense && chunks > 1 {
+            // What a frame is made of is not the group's business.
+            unpacked = builder.values.len() as u32;
+            let lens: Vec<u32> = expected.iter().map(|entry| entry.len).collect();
+            builder.replace(builder.values.clone(), &lens, vec![9]);
+        }
+        let (len, crc) = (builder.block().len() as u32, crc32c(0, builder.block()));
+        let block = ValueBlock { offset: 1 << 40, len, crc, unpacked };
         expected.iter_mut().for_each(|entry| entry.block = block);
         assert_eq!((builder.first_ordinal(), builder.chunks()), (7, chunks as usize));
         assert_eq!(builder.last_ordinal(), 7 + (chunks - 1) / 3);
         assert_eq!(builder.time_range().0, 0);
         let mut bytes = Vec::new();
-        builder.finish(1 << 40, &mut bytes);
+        builder.finish(1 << 40, is_dense, &mut bytes);
         assert!(builder.is_empty());
         (bytes, expected)
     }
@@ -270,15 +335,44 @@ mod tests {
         for chunks in [1, 2, 8, 9, 63, 64] {
             let (bytes, expected) = group(chunks);
             let mut found = Vec::new();
-            assert_eq!(decode(7, &bytes, &mut found), Ok(()));
+            assert_eq!(decode(7, false, &bytes, &mut found), Ok(()));
             assert_eq!(found, expected);
             for cut in 0..bytes.len() {
-                assert!(decode(7, &bytes[..cut], &mut Vec::new()).is_err(), "cut at {cut}");
+                assert!(decode(7, false, &bytes[..cut], &mut Vec::new()).is_err(), "cut at {cut}");
             }
             let longer = [&bytes[..], &[0]].concat();
-            assert!(decode(7, &longer, &mut Vec::new()).is_err());
-            assert!(chunks < 4 || decode(u32::MAX, &bytes, &mut Vec::new()).is_err());
+            assert!(decode(7, false, &longer, &mut Vec::new()).is_err());
+            assert!(chunks < 4 || decode(u32::MAX, false, &bytes, &mut Vec::new()).is_err());
         }
+    }
+
+    #[test]
+    fn dense_groups_tell_the_unpacked_length() {
+        for chunks in [1, 2, 9, 64] {
+            let (bytes, expected) = dense_group(chunks);
+            let mut found = Vec::new();
+            assert_eq!(decode(7, true, &bytes, &mut found), Ok(()));
+            assert_eq!(found, expected);
+            assert!(decode(7, false, &bytes, &mut Vec::new()).is_err());
+            assert!(decode(7, true, &group(chunks).0, &mut Vec::new()).is_err());
+            for cut in 0..bytes.len() {
+                assert!(decode(7, true, &bytes[..cut], &mut Vec::new()).is_err(), "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_longer_than_its_rows_can_be_is_refused() {
+        let chunk = |len: usize| {
+            let mut builder = GroupBuilder::default();
+            builder.values.resize(len, 0);
+            builder.push(0, span(0), len, Aggregates::of(&[1.0; 3]));
+            let mut bytes = Vec::new();
+            builder.finish(0, false, &mut bytes);
+            decode(0, false, &bytes, &mut Vec::new())
+        };
+        assert_eq!(chunk(64), Ok(()));
+        assert_eq!(chunk(65), Err(DecodeError::Invalid("length of a chunk")));
     }
 
     #[test]
@@ -290,13 +384,17 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_bytes_are_safe(at in 0usize..400, byte: u8) {
-            let (mut bytes, _) = group(20);
-            let at = at % bytes.len();
-            bytes[at] = byte;
-            let mut found = Vec::new();
-            if decode(7, &bytes, &mut found).is_ok() {
-                for entry in found {
-                    prop_assert!(entry.start + entry.len <= entry.block.len);
+            for (is_dense, (mut bytes, _)) in [(false, group(20)), (true, dense_group(20))] {
+                let at = at % bytes.len();
+                bytes[at] = byte;
+                let mut found = Vec::new();
+                if decode(7, is_dense, &bytes, &mut found).is_ok() {
+                    for entry in found {
+                        let block = entry.block;
+                        let streams = if block.unpacked > 0 { block.unpacked } else { block.len };
+                        prop_assert!(entry.start + entry.len <= streams);
+                        prop_assert!(entry.value_bytes() <= block.len);
+                    }
                 }
             }
         }

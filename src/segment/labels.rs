@@ -58,8 +58,8 @@ impl Segment {
         ask: impl FnOnce(&Index, &LabelBlocks<'_>) -> Result<T, LabelFault>,
     ) -> Result<T> {
         let loaded = self.loaded()?;
-        ask(&loaded.index, &LabelBlocks { segment: self, loaded })
-            .map_err(|fault| self.label_error(loaded, fault))
+        ask(&loaded.index, &LabelBlocks { segment: self, loaded: &loaded })
+            .map_err(|fault| self.label_error(&loaded, fault))
     }
 
     pub(super) fn label_error(&self, loaded: &Loaded, fault: LabelFault) -> Error {

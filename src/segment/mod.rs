@@ -15,9 +15,12 @@ mod cache;
 mod chunk_index;
 mod chunk_reader;
 mod chunks;
+pub mod cut;
+mod dense;
 mod describe;
 mod footer;
 mod group;
+mod handles;
 mod header;
 mod labels;
 mod open;
@@ -39,11 +42,13 @@ pub use aggregate::{Aggregates, Extent, Sums};
 pub use cache::{BlockCache, CacheStats};
 pub use chunk_reader::{ChunkReader, Columns};
 pub use chunks::Chunks;
-pub use describe::{BytesByKind, EncodingShare, SectionDescription, SegmentDescription};
+pub use describe::{
+    BytesByKind, EncodingShare, SectionDescription, SegmentDescription, ValueBlockShare,
+};
 pub use footer::SectionTag;
 pub use group::ChunkEntry;
-pub use open::Segment;
+pub use open::{Segment, SegmentPin};
 pub use verify::{Finding, LostRange, VerifyReport};
-pub use writer::{SegmentInfo, SegmentWriter, Window};
+pub use writer::{Encoding, SegmentInfo, SegmentWriter, Window};
 
 pub(crate) use crate::codec::ROWS_MAX;

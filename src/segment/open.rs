@@ -1,14 +1,17 @@
 //! An open segment: the footer and the tops in memory, and checked reads of everything else.
 //!
 //! Called by the read path and by merges. Opening checks that the file exists with the right size;
-//! the footer is read at first use and must be the one that the manifest means.
+//! the footer is read at first use and must be the one that the manifest means. What is in use is
+//! shared, what was used lately is kept open (`handles.rs`), the rest is closed.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::cache::BlockCache;
 use super::chunk_index::{self, ChunkBlock};
+use super::describe::BytesByKind;
 use super::footer::{self, Footer, Section, SectionTag};
 use super::time_table::{self, TimeBlock};
 use crate::error::{Error, Result};
@@ -26,13 +29,21 @@ pub struct Segment {
     meta: SegmentMeta,
     mode: ReadMode,
     pub(super) cache: Arc<BlockCache>,
-    loaded: OnceLock<Loaded>,
-    /// Held while loading, so that it happens once.
-    loading: Mutex<()>,
+    /// What is in memory, if it is. Locked while loading, so that it happens once.
+    loaded: Mutex<Weak<Loaded>>,
+    /// Kept for the statistics, which ask often.
+    pub(super) bytes_by_kind: OnceLock<BytesByKind>,
     twin_reads: AtomicU64,
 }
 
-/// What is in memory after the first use.
+/// Keeps a segment open: while it lives, the segment can be read, whatever becomes of the name of its
+/// file.
+#[derive(Debug)]
+pub struct SegmentPin {
+    _loaded: Arc<Loaded>,
+}
+
+/// What is in memory while a segment is open.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) file: Arc<dyn ReadFile>,
@@ -40,6 +51,15 @@ pub(super) struct Loaded {
     pub(super) index: Index,
     pub(super) chunk_top: Vec<ChunkBlock>,
     pub(super) time_table: Vec<TimeBlock>,
+    /// Whether it was used since it was looked at last for eviction.
+    used: AtomicBool,
+}
+
+impl Loaded {
+    /// Whether it was used since the last call.
+    pub(super) fn take_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl Segment {
@@ -62,7 +82,7 @@ impl Segment {
             let source = DecodeError::Invalid("size of the file");
             return Err(Error::Corrupt { path, section: "file", offset: file_bytes, source });
         }
-        if meta.features != 0 {
+        if meta.features & !footer::FEATURES_KNOWN != 0 {
             return Err(Error::UnsupportedVersion { path, found: 2, supported: 1 });
         }
         Ok(Arc::new(Self {
@@ -72,8 +92,8 @@ impl Segment {
             meta: *meta,
             mode,
             cache,
-            loaded: OnceLock::new(),
-            loading: Mutex::new(()),
+            loaded: Mutex::default(),
+            bytes_by_kind: OnceLock::new(),
             twin_reads: AtomicU64::new(0),
         }))
     }
@@ -120,8 +140,9 @@ impl Segment {
             max_seq: footer.max_seq,
             samples: footer.samples,
             series: footer.series,
-            features: 0,
+            features: footer.features,
             level: footer.level,
+            tombstone_seq: footer.tombstone_seq,
         };
         Ok((footer.uuid, meta))
     }
@@ -136,6 +157,12 @@ impl Segment {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How many segments may be open at a time, this one among them.
+    #[must_use]
+    pub fn open_files_max(&self) -> usize {
+        self.cache.open_files_max()
     }
 
     /// How often a damaged footer, timestamp table or timestamp block was read from its twin
@@ -155,21 +182,37 @@ impl Segment {
         Error::decode(&self.path, section, offset, e)
     }
 
-    /// Footer and tops, read at first use. A failure is not kept: the next use tries again.
-    pub(super) fn loaded(&self) -> Result<&Loaded> {
-        if let Some(loaded) = self.loaded.get() {
+    /// Opens the segment and keeps it open while the pin lives.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Corrupt`] or [`Error::UnsupportedVersion`]; [`Error::SnapshotGone`] if
+    /// the process whose file it is has removed it.
+    pub fn pin(&self) -> Result<SegmentPin> {
+        self.loaded().map(|loaded| SegmentPin { _loaded: loaded })
+    }
+
+    /// Footer and tops, read at first use and when they were closed meanwhile. A failure is not kept:
+    /// the next use tries again.
+    pub(super) fn loaded(&self) -> Result<Arc<Loaded>> {
+        let mut place = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = place.upgrade() {
+            loaded.used.store(true, Ordering::Relaxed);
             return Ok(loaded);
         }
-        let _once = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = self.loaded.get() {
-            return Ok(loaded);
-        }
-        let loaded = self.load()?;
-        Ok(self.loaded.get_or_init(|| loaded))
+        let loaded = Arc::new(self.load()?);
+        *place = Arc::downgrade(&loaded);
+        drop(place);
+        self.cache.handles.keep(Arc::clone(&loaded));
+        Ok(loaded)
     }
 
     fn load(&self) -> Result<Loaded> {
-        let file = self.vfs.open_read(&self.path).map_err(|e| Error::io("open", &self.path, e))?;
+        let file = self.vfs.open_read(&self.path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound if self.cache.handles.foreign => {
+                Error::SnapshotGone { path: self.path.clone() }
+            }
+            _ => Error::io("open", &self.path, e),
+        })?;
         let last_offset = self.meta.file_bytes.saturating_sub(u64::from(self.meta.footer_bytes));
         let footer = self.footer_at(&file, last_offset).or_else(|e| {
             self.or_twin(e, "footer", || self.footer_at(&file, self.meta.footer_twin_offset))
@@ -192,7 +235,8 @@ impl Segment {
         let chunk_top = self.section(&file, &footer, SectionTag::ChunkTop)?;
         let chunk_top = chunk_index::decode_top(&chunk_top, footer.series)
             .map_err(|e| self.damaged("chunk top", at(SectionTag::ChunkTop), e))?;
-        Ok(Loaded { file, footer, index, chunk_top, time_table })
+        let used = AtomicBool::new(false);
+        Ok(Loaded { file, footer, index, chunk_top, time_table, used })
     }
 
     /// Reads the footer at `offset` and checks that it is the one of this segment.
@@ -206,8 +250,14 @@ impl Segment {
             if footer.file_number != self.meta.file_number {
                 return Err(DecodeError::Invalid("file number"));
             }
+            if footer.features != self.meta.features {
+                return Err(DecodeError::Invalid("features"));
+            }
             if crc != self.meta.footer_crc {
                 return Err(DecodeError::Checksum("footer in the manifest"));
+            }
+            if footer.tombstone_seq > self.meta.tombstone_seq {
+                return Err(DecodeError::Invalid("tombstone seq in the manifest"));
             }
             Ok(footer)
         };
@@ -307,5 +357,13 @@ impl Segment {
         let bytes = self.read(&loaded.file, offset, u64::from(block.len), "timestamp block")?;
         block.verify(&bytes).map_err(|e| self.damaged("timestamp block", offset, e))?;
         Ok(bytes.to_vec().into())
+    }
+}
+
+/// A file that nobody will read again takes no place, and no space on the disk, once it is removed.
+impl Drop for Segment {
+    fn drop(&mut self) {
+        let loaded = self.loaded.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.cache.handles.forget(loaded);
     }
 }

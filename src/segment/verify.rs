@@ -80,7 +80,7 @@ impl Segment {
             covered: BTreeMap::new(),
         };
         match fresh.loaded() {
-            Ok(loaded) => run.everything(loaded),
+            Ok(loaded) => run.everything(&loaded),
             Err(error) => run.found(error, false, Vec::new()),
         }
         Ok(run.totals)
@@ -242,7 +242,7 @@ impl Run<'_> {
         let decode = |entries: &mut Vec<ChunkEntry>| {
             let raw = segment.chunk_block(loaded, block)?;
             let mut decode = || {
-                let groups = Groups::open(&raw)?;
+                let groups = Groups::open(&raw, loaded.footer.is_dense())?;
                 (0..groups.len()).try_for_each(|i| groups.decode(i, entries))?;
                 let is_as_stated = entries.len() == block.chunks as usize
                     && entries.first().map(|entry| entry.ordinal) == Some(block.first_ordinal)

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::ROWS_MAX;
 use super::aggregate::Aggregates;
 use super::chunk_index::{self, ChunkBlock, ChunkBlockBuilder};
-use super::footer::{Footer, Section, SectionTag};
+use super::dense::DenseEncoder;
+use super::footer::{FEATURE_DENSE, Footer, Section, SectionTag};
 use super::group::GroupBuilder;
 use super::header::{HEADER_BYTES, Header};
 use super::spill::SpillFile;
@@ -42,6 +43,18 @@ pub struct SegmentInfo {
     pub tombstone_seq: u64,
     /// The window of time that it is confined to, if it is.
     pub window: Option<Window>,
+    /// How its values are encoded.
+    pub encoding: Encoding,
+}
+
+/// How the values of a segment are encoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// Bit-packed: the fastest to write and to read. What a flush writes.
+    #[default]
+    Fast,
+    /// The smallest that still decodes fast: a value block may be one zstd frame. What merges write.
+    Dense,
 }
 
 /// A window of time: `ticks` ticks from `start`.
@@ -65,6 +78,7 @@ pub struct SegmentWriter {
     /// Until the file is completed.
     index: Option<IndexBuilder<SpillFile>>,
     encoder: ValueEncoder,
+    dense: Option<DenseEncoder>,
     group: GroupBuilder,
     chunk_block: ChunkBlockBuilder,
     chunk_top: Vec<ChunkBlock>,
@@ -97,6 +111,12 @@ impl SegmentWriter {
         assert!(info.window.is_none_or(|window| window.ticks > 0), "a window is not empty");
         let path = dir.join(FileName::Segment(file_number).temporary());
         let mut file = vfs.create_new(&path).map_err(|e| Error::io("create", &path, e))?;
+        let dense = match info.encoding {
+            Encoding::Fast => None,
+            Encoding::Dense => {
+                Some(DenseEncoder::new().map_err(|e| Error::io("compress for", &path, e))?)
+            }
+        };
         let header = Header { uuid: info.uuid, file_number }.encode();
         if let Err(e) = file.append(&header) {
             // What cannot be removed now is removed by the next open.
@@ -110,6 +130,7 @@ impl SegmentWriter {
             dir: dir.to_path_buf(),
             path,
             file_number,
+            dense,
             info,
             file,
             index: Some(index),
@@ -181,6 +202,7 @@ impl SegmentWriter {
         let start = self.group.values.len();
         self.encoder.encode_f64(values, &mut self.group.values);
         self.check_encoded(start, values)?;
+        self.encode_planes(values)?;
         let span = self.times.span(timestamps).map_err(|e| self.misencoded(e))?;
         let last = span.last;
         let len = self.group.values.len() - start;
@@ -246,13 +268,14 @@ impl SegmentWriter {
     /// Checks that the stream of `values` decodes to the same bits. Catches faults of the encoder
     /// and of the machine while the samples are still in the log.
     fn check_encoded(&mut self, start: usize, values: &[f64]) -> Result<()> {
-        self.decoded.resize(values.len(), 0.0);
-        codec::decode_f64(&self.group.values[start..], &mut self.decoded)
-            .map_err(|e| self.misencoded(e))?;
-        if self.decoded.iter().zip(values).any(|(a, b)| a.to_bits() != b.to_bits()) {
-            return Err(self.misencoded(DecodeError::Invalid("value column, just encoded,")));
-        }
-        Ok(())
+        check_stream(&self.group.values[start..], values, &mut self.decoded)
+            .map_err(|e| self.misencoded(e))
+    }
+
+    /// Dense segments: encodes the same chunk in the other form, and checks it too.
+    fn encode_planes(&mut self, values: &[f64]) -> Result<()> {
+        let Some(dense) = &mut self.dense else { return Ok(()) };
+        check_stream(dense.push(values), values, &mut self.decoded).map_err(|e| self.misencoded(e))
     }
 
     /// A fault of the encoder or of the machine: nothing on disk is damaged yet.
@@ -275,10 +298,14 @@ impl SegmentWriter {
         if self.group.is_empty() {
             return Ok(());
         }
-        let values = std::mem::take(&mut self.group.values);
-        let offset = self.append(&values)?;
-        self.group.values = values;
-        if let Some((block, bytes)) = self.chunk_block.push(&mut self.group, offset) {
+        if let Some(dense) = &mut self.dense {
+            dense.pack(&mut self.group).map_err(|e| Error::io("compress for", &self.path, e))?;
+        }
+        let mut group = std::mem::take(&mut self.group);
+        let offset = self.append(group.block())?;
+        let sealed = self.chunk_block.push(&mut group, offset, self.dense.is_some());
+        self.group = group;
+        if let Some((block, bytes)) = sealed {
             self.write_chunk_block(block, &bytes)?;
         }
         Ok(())
@@ -367,6 +394,7 @@ impl SegmentWriter {
 
     fn footer(&self, sections: Vec<Section>) -> Footer {
         Footer {
+            features: self.features(),
             uuid: self.info.uuid,
             file_number: self.file_number,
             min_timestamp: self.time_range.0,
@@ -384,6 +412,11 @@ impl SegmentWriter {
             replaces: self.info.replaces.clone(),
             sections,
         }
+    }
+
+    /// What a reader must understand beyond the version.
+    fn features(&self) -> u32 {
+        if self.dense.is_some() { FEATURE_DENSE } else { 0 }
     }
 
     /// Copies every timestamp block from where it was written, checking it on the way.
@@ -419,10 +452,25 @@ impl SegmentWriter {
             max_seq: self.info.max_seq,
             samples: self.samples,
             series: self.series,
-            features: 0,
+            features: self.features(),
             level: self.info.level,
+            tombstone_seq: self.info.tombstone_seq,
         }
     }
+}
+
+/// Checks that `stream` decodes to the bits of `values`.
+fn check_stream(
+    stream: &[u8],
+    values: &[f64],
+    decoded: &mut Vec<f64>,
+) -> std::result::Result<(), DecodeError> {
+    decoded.resize(values.len(), 0.0);
+    codec::decode_f64(stream, decoded)?;
+    if decoded.iter().zip(values).any(|(a, b)| a.to_bits() != b.to_bits()) {
+        return Err(DecodeError::Invalid("value column, just encoded,"));
+    }
+    Ok(())
 }
 
 fn aligned(offset: u64) -> u64 {

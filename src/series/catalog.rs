@@ -147,6 +147,10 @@ impl Catalog {
         let all = labels.iter().all(|(name, value)| {
             self.pairs.intern(hash, name, value).inspect(|&id| ids.push(id)).is_some()
         });
+        if self.lists.is_sparse_for(ids.len()) {
+            let used = self.records.iter_mut().map(|record| &mut record.list);
+            self.lists.compact(used.filter(|list| !list.is_empty()));
+        }
         if let Some(list) = (room && all).then(|| self.lists.add(&ids)).flatten() {
             return Ok((list, ids));
         }
@@ -174,12 +178,12 @@ impl Catalog {
         self.by_hash.insert(hash, slot);
     }
 
-    /// Ends the series that no generation from `oldest_live` on holds; returns how many.
-    pub(super) fn evict(&mut self, words: &Slots, oldest_live: u32) -> usize {
+    /// Ends the series of the slots that `expire` ends; returns how many.
+    pub(super) fn evict(&mut self, words: &Slots, expire: impl Fn(u32) -> bool) -> usize {
         let mut dead = BitSet::new(self.records.len());
         let mut affected = BitSet::new(self.pairs.bound());
         for (slot, record) in (0u32..).zip(&mut self.records) {
-            if !record.list.is_empty() && words.expire(slot, oldest_live) {
+            if !record.list.is_empty() && expire(slot) {
                 self.lists.get(record.list).iter().for_each(|&id| affected.insert(id));
                 self.lists.remove(std::mem::take(record).list);
                 dead.insert(slot);
@@ -202,5 +206,13 @@ impl Catalog {
             + self.lists.bytes()
             + self.by_hash.bytes()
             + self.free.capacity() * size_of::<u32>()
+    }
+
+    /// Bytes of what is in use or cannot be used again before it is compacted, with the eighth by
+    /// which the arrays grow.
+    pub(super) fn used_bytes(&self) -> usize {
+        let records = self.live * (size_of::<Record>() + Slots::SLOT_BYTES);
+        let arrays = self.pairs.used_bytes() + records + self.lists.used_bytes();
+        arrays / 8 * 9 + self.by_hash.used_bytes()
     }
 }

@@ -114,6 +114,11 @@ impl HashTable {
         self.entries.capacity() * size_of::<u64>()
     }
 
+    /// Bytes that the entries take in a table of the usual load.
+    pub(super) fn used_bytes(&self) -> usize {
+        self.len * size_of::<u64>() * 3 / 2
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len

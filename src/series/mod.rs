@@ -7,8 +7,11 @@
 //! # Invariants
 //!
 //! - One label set is in at most one slot; a slot's labels never change while its version stays.
-//! - A slot is freed only by [`Registry::evict`], only if the last generation that resolved or
-//!   touched it is below the oldest live one, and its version changes then.
+//! - A slot is freed only by [`Registry::evict`] and [`Registry::evict_idle`], only if the last
+//!   generation that resolved or touched it is below the oldest live one, and its version changes
+//!   then.
+//! - What is in use never passes the limit of bytes by more than one series. Known series are never
+//!   refused.
 //! - A hash only proposes: a series is recognised by comparing its strings. The hash is keyed with
 //!   random bytes, so that no sender can make lookups slow.
 //! - The label pairs are shared; a pair is held as long as a series carries it.
@@ -29,11 +32,14 @@ mod lists;
 mod order;
 mod pairs;
 mod postings;
+mod room;
+mod rounds;
 mod select;
 mod slots;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crossbeam::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
@@ -44,6 +50,7 @@ use hash::KeyedHash;
 use slots::Slots;
 
 pub use encoded::EncodedLabels;
+pub use room::Idle;
 pub use slots::SeriesHandle;
 
 /// The active series of one store. See the module for its rules.
@@ -51,7 +58,14 @@ pub struct Registry {
     hash: KeyedHash,
     limits: LabelsLimits,
     series_max: usize,
+    bytes_max: usize,
+    /// Seconds without samples after which a series is idle.
+    idle_s: u32,
     generation: AtomicU32,
+    /// Series in the catalog, for readers without its lock.
+    active: AtomicUsize,
+    /// Set by a series that leaves little room.
+    pressed: AtomicBool,
     slots: Slots,
     catalog: ShardedLock<Catalog>,
 }
@@ -65,10 +79,23 @@ impl Registry {
             hash: KeyedHash::new(&key),
             limits,
             series_max,
+            bytes_max: usize::MAX,
+            idle_s: u32::MAX,
             generation: AtomicU32::new(1),
+            active: AtomicUsize::new(0),
+            pressed: AtomicBool::new(false),
             slots: Slots::new(),
             catalog: ShardedLock::new(Catalog::new()),
         }
+    }
+
+    /// The registry, which refuses new series when it holds `bytes_max` bytes, and takes those for
+    /// idle that had no sample for `idle_after`.
+    #[must_use]
+    pub fn within(self, bytes_max: u64, idle_after: Duration) -> Self {
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        let idle_s = u32::try_from(idle_after.as_secs()).unwrap_or(u32::MAX).max(1);
+        Self { bytes_max, idle_s, ..self }
     }
 
     fn read(&self) -> ShardedLockReadGuard<'_, Catalog> {
@@ -110,13 +137,22 @@ impl Registry {
         });
         let canonical = Labels::from_raw(&mut pairs, &self.limits)?;
         let canonical_hash = self.hash.of(canonical.encoded());
+        let catalog = self.read();
+        // Refused without stopping those that are known.
+        if self.fullness(&catalog) >= room::FULL
+            && catalog.find(canonical_hash, &canonical).is_none()
+        {
+            return Err(too_many_series(&catalog));
+        }
+        drop(catalog);
         let mut catalog = self.write();
         let slot = match catalog.find(canonical_hash, &canonical) {
             Some(slot) => slot,
-            None if catalog.len() >= self.series_max => return Err(self.too_many_series()),
+            None if self.fullness(&catalog) >= room::FULL => return Err(too_many_series(&catalog)),
             None => {
                 let slot = catalog.create(&self.hash, &canonical)?;
                 self.slots.occupy(slot, self.generation.load(Ordering::Acquire));
+                self.note_created(&catalog);
                 slot
             }
         };
@@ -133,15 +169,6 @@ impl Registry {
         let live = self.slots.touch(handle, self.generation.load(Ordering::Acquire));
         debug_assert!(live, "versions change only under the write lock");
         handle
-    }
-
-    fn too_many_series(&self) -> Error {
-        Error::LimitExceeded(format!(
-            "the store has {} active series, its limit; known series are still accepted. Raise the \
-             limit and the memory budget, or remove a label whose values keep changing; series \
-             without new samples make room at the next flush",
-            self.series_max
-        ))
     }
 
     /// The labels of the series in `slot`; `None` if the slot is free.
@@ -186,20 +213,10 @@ impl Registry {
         self.slots.clear_wal_ref(slot, generation, from);
     }
 
-    /// Frees the slots of all series that no generation from `oldest_live` on has resolved or
-    /// touched, and what they alone held; returns how many. The work grows with the number of
-    /// active series only if there is something to free.
-    pub fn evict(&self, oldest_live: u32) -> usize {
-        let catalog = self.read();
-        let expired = catalog.slots().any(|slot| self.slots.is_expired(slot, oldest_live));
-        drop(catalog);
-        if expired { self.write().evict(&self.slots, oldest_live) } else { 0 }
-    }
-
     /// Active series.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.read().len()
+        self.active.load(Ordering::Relaxed)
     }
 
     /// Whether no series is active.
@@ -208,7 +225,7 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Bytes of heap held. Walks the postings: for statistics and admission, not for every write.
+    /// Bytes of heap held, those included that freed series have left for the next ones.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.read().bytes() + self.slots.bytes()
@@ -220,6 +237,16 @@ impl fmt::Debug for Registry {
         // The key of the hash stays out of logs, and a million series too.
         f.debug_struct("Registry").field("series", &self.len()).finish_non_exhaustive()
     }
+}
+
+fn too_many_series(catalog: &Catalog) -> Error {
+    Error::LimitExceeded(format!(
+        "the store has {} active series in {} bytes, its limit; known series are still accepted. \
+         Raise the limit and the memory budget, or remove a label whose values keep changing; \
+         series without new samples make room for others",
+        catalog.len(),
+        catalog.used_bytes()
+    ))
 }
 
 /// Makes room for `additional` elements: by an eighth where `Vec` would double, because at a million

@@ -39,6 +39,9 @@ pub(super) struct Pairs {
     text: Vec<u8>,
     /// Bytes of `text` that belong to freed pairs.
     garbage: usize,
+    /// Heap of the postings and of the names, kept so that admission need not walk them.
+    postings_bytes: usize,
+    names_bytes: usize,
 }
 
 impl Pairs {
@@ -53,6 +56,8 @@ impl Pairs {
             by_text: HashTable::new(),
             text: Vec::new(),
             garbage: 0,
+            postings_bytes: 0,
+            names_bytes: 0,
         }
     }
 
@@ -120,14 +125,17 @@ impl Pairs {
         grow(&mut self.text, value.len());
         self.text.extend_from_slice(value.as_bytes());
         self.by_text.insert(hash.of_pair(name, value.as_bytes()), id);
-        let siblings = &mut self.names[name as usize].pairs;
-        grow(siblings, 1);
-        siblings.push(id);
+        let name = &mut self.names[name as usize];
+        self.names_bytes -= name.bytes();
+        grow(&mut name.pairs, 1);
+        name.pairs.push(id);
+        self.names_bytes += name.bytes();
         Some(id)
     }
 
     fn add_name(&mut self, text: &str) -> u32 {
         let name = Name { text: text.into(), pairs: Vec::new() };
+        self.names_bytes += name.bytes();
         let id = match self.free_names.pop() {
             Some(id) => {
                 self.names[id as usize] = name;
@@ -143,7 +151,10 @@ impl Pairs {
     }
 
     pub(super) fn add_posting(&mut self, id: u32, slot: u32) {
-        self.postings[id as usize].push(slot);
+        let postings = &mut self.postings[id as usize];
+        self.postings_bytes -= postings.heap_bytes();
+        postings.push(slot);
+        self.postings_bytes += postings.heap_bytes();
     }
 
     pub(super) fn postings(&self, id: u32) -> &[u32] {
@@ -178,9 +189,12 @@ impl Pairs {
     pub(super) fn remove_slots(&mut self, affected: &BitSet, dead: &BitSet) {
         let mut unused = BitSet::new(self.bound());
         for id in affected.iter() {
-            if self.postings[id as usize].remove_all(dead) {
+            let postings = &mut self.postings[id as usize];
+            self.postings_bytes -= postings.heap_bytes();
+            if postings.remove_all(dead) {
                 unused.insert(id);
             }
+            self.postings_bytes += postings.heap_bytes();
         }
         if unused.len() == 0 {
             return;
@@ -192,14 +206,17 @@ impl Pairs {
         for id in 0..self.names.len() {
             let name = &mut self.names[id];
             let before = name.pairs.len();
+            self.names_bytes -= name.bytes();
             name.pairs.retain(|&pair| !unused.contains(pair));
             if name.pairs.is_empty() && before > 0 {
                 self.name_ids.remove(&name.text);
                 *name = Name { text: "".into(), pairs: Vec::new() };
                 self.free_names.push(id as u32);
+                continue;
             } else if name.pairs.len() * 4 < name.pairs.capacity() {
                 name.pairs.shrink_to_fit();
             }
+            self.names_bytes += name.bytes();
         }
         self.free.extend(unused.iter());
         if self.garbage * 2 > self.text.len() {
@@ -224,21 +241,41 @@ impl Pairs {
 
     /// Bytes of heap held.
     pub(super) fn bytes(&self) -> usize {
-        let names: usize = self
-            .names
-            .iter()
-            .map(|name| 2 * name.text.len() + name.pairs.capacity() * 4 + size_of::<Name>())
-            .sum();
-        let name_ids = self.name_ids.capacity() * 8 / 7 * (size_of::<(Box<str>, u32)>() + 1);
-        let postings: usize = self.postings.iter().map(Postings::heap_bytes).sum();
-        names
-            + name_ids
-            + postings
+        self.names_bytes
+            + self.postings_bytes
+            + self.free_names.len() * size_of::<Name>()
             + self.pairs.capacity() * size_of::<Pair>()
             + self.postings.capacity() * size_of::<Postings>()
             + (self.free.capacity() + self.free_names.capacity()) * 4
             + self.by_text.bytes()
             + self.text.capacity()
+    }
+
+    /// Bytes of what is in use or cannot be used again before it is compacted.
+    pub(super) fn used_bytes(&self) -> usize {
+        let pairs = self.pairs.len() - self.free.len();
+        self.names_bytes
+            + self.postings_bytes
+            + pairs * (size_of::<Pair>() + size_of::<Postings>())
+            + self.by_text.used_bytes()
+            + self.text.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn check_bytes(&self) {
+        let names = self.name_ids.values().map(|&id| self.names[id as usize].bytes());
+        assert_eq!(self.names_bytes, names.sum::<usize>());
+        let postings = self.postings.iter().map(Postings::heap_bytes);
+        assert_eq!(self.postings_bytes, postings.sum::<usize>());
+        assert!(self.used_bytes() <= self.bytes() * 5 / 4 + 1024);
+    }
+}
+
+impl Name {
+    /// Bytes of heap with its place in both tables.
+    fn bytes(&self) -> usize {
+        let places = size_of::<Name>() + (size_of::<(Box<str>, u32)>() + 1) * 3 / 2;
+        2 * self.text.len() + self.pairs.capacity() * 4 + places
     }
 }
 

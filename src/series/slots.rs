@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::rounds::{Rounds, Seen};
 use crate::sparse_array::SparseArray;
 
 /// Names an active series as long as it is active: a slot and the version of its occupant. When the
@@ -21,13 +22,14 @@ impl SeriesHandle {
     }
 }
 
-/// Two atomic words per slot.
+/// Three atomic words per slot.
 ///
 /// `Relaxed` suffices: versions change only under the registry's write lock, a compare-and-swap on
 /// the same word decides between a touch and an eviction, and the words guard no other memory.
 #[derive(Debug)]
 pub(super) struct Slots {
     words: SparseArray<Words, 4096>,
+    pub(super) rounds: Rounds,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +38,8 @@ struct Words {
     state: AtomicU64,
     /// `generation << 32 | ref in that generation's WAL file`; generation 0 for none.
     wal: AtomicU64,
+    /// When the occupant was written last.
+    seen: Seen,
 }
 
 fn pack(high: u32, low: u32) -> u64 {
@@ -48,7 +52,7 @@ fn unpack(word: u64) -> (u32, u32) {
 
 impl Slots {
     pub(super) fn new() -> Self {
-        Self { words: SparseArray::new() }
+        Self { words: SparseArray::new(), rounds: Rounds::default() }
     }
 
     /// The version of the slot's present or next occupant.
@@ -62,6 +66,7 @@ impl Slots {
         let words = self.words.get_or_default(slot);
         let (version, _) = unpack(words.state.load(Ordering::Relaxed));
         words.wal.store(0, Ordering::Relaxed);
+        self.rounds.begin(&words.seen);
         words.state.store(pack(version, generation), Ordering::Relaxed);
     }
 
@@ -90,6 +95,19 @@ impl Slots {
                 Err(now) => state = now,
             }
         }
+    }
+
+    /// Notes that `rows` samples of the slot are written; see [`Rounds::note`].
+    #[inline]
+    pub(super) fn note_written(&self, slot: u32, rows: u32, active: usize) {
+        if let Some(words) = self.words.get(slot) {
+            self.rounds.note(&words.seen, rows, active);
+        }
+    }
+
+    /// How many rounds ago the slot was written; see [`Rounds::age`].
+    pub(super) fn age(&self, slot: u32, idle_s: u32) -> usize {
+        self.words.get(slot).map_or(0, |words| self.rounds.age(&words.seen, idle_s))
     }
 
     /// Whether the last generation of the slot is below `oldest_live`.
@@ -140,6 +158,9 @@ impl Slots {
     pub(super) fn bytes(&self) -> usize {
         self.words.bytes()
     }
+
+    /// Bytes of one slot.
+    pub(super) const SLOT_BYTES: usize = size_of::<Words>();
 }
 
 #[cfg(test)]

@@ -148,6 +148,7 @@ impl Model {
 
     fn check(&self, registry: &Registry) {
         assert_eq!(registry.len(), self.series.len());
+        registry.read().pairs.check_bytes();
         for (labels, (handle, _)) in &self.series {
             assert!(registry.is_live(*handle));
             assert_eq!(registry.labels(handle.slot()).as_ref(), Some(labels));

@@ -33,6 +33,7 @@ fn contract(fs: &dyn Vfs, root: &Path) {
         ("create_new", create_new),
         ("directories", directories),
         ("growth", growth),
+        ("links", links),
         ("list", list),
         ("locks", locks),
         ("preallocation", preallocation),
@@ -105,7 +106,16 @@ fn directories(fs: &dyn Vfs, dir: &Path) {
     fs.sync_dir(dir, SyncPoint::StoreDirectory).unwrap();
     let missing = fs.sync_dir(&dir.join("x"), SyncPoint::StoreDirectory).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
+    let new = dir.join("a/b/c/d");
+    fs.create_dir(&new).unwrap();
+    assert_eq!(fs.create_dir(&new).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(fs.create_dir(&dir.join("x/y")).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(fs.remove_dir(&dir.join("a")).unwrap_err().kind(), ErrorKind::DirectoryNotEmpty);
+    fs.remove_dir(&new).unwrap();
+    assert_eq!(fs.remove_dir(&new).unwrap_err().kind(), ErrorKind::NotFound);
     put(fs, &dir.join("file"), b"");
+    assert_eq!(fs.remove_dir(&dir.join("file")).unwrap_err().kind(), ErrorKind::NotADirectory);
+    assert_eq!(fs.create_dir(&dir.join("file")).unwrap_err().kind(), ErrorKind::AlreadyExists);
     assert_eq!(fs.create_dir_all(&dir.join("file")).unwrap_err().kind(), ErrorKind::AlreadyExists);
 }
 
@@ -122,6 +132,32 @@ fn growth(fs: &dyn Vfs, dir: &Path) {
     file.truncate(4).unwrap();
     assert_eq!(reader.read(0, 8, ReadMode::Map).unwrap_err().kind(), ErrorKind::InvalidData);
     assert_eq!(reader.read(0, 8, ReadMode::Pread).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+}
+
+/// Two names of one file: neither is the first.
+fn links(fs: &dyn Vfs, dir: &Path) {
+    let (a, b) = (dir.join("a"), dir.join("copy/b"));
+    let mut file = fs.create_new(&a).unwrap();
+    file.append(b"one").unwrap();
+    assert_eq!(fs.hard_link(&a, &b).unwrap_err().kind(), ErrorKind::NotFound);
+    fs.create_dir(&dir.join("copy")).unwrap();
+    fs.hard_link(&a, &b).unwrap();
+    fs.sync_dir(&dir.join("copy"), SyncPoint::StoreDirectory).unwrap();
+    file.append(b" two").unwrap();
+    assert_eq!(contents(fs, &b), b"one two", "no copy");
+    fs.remove(&a).unwrap();
+    fs.sync_dir(dir, SyncPoint::StoreDirectory).unwrap();
+    drop(file);
+    assert_eq!(contents(fs, &b), b"one two", "the bytes live as long as a name");
+    assert_eq!(fs.hard_link(&a, &b).unwrap_err().kind(), ErrorKind::NotFound);
+    put(fs, &a, b"new");
+    assert_eq!(fs.hard_link(&a, &b).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(fs.hard_link(&b, &b).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    let taken = fs.hard_link(&a, &dir.join("copy")).unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
+    assert_eq!((contents(fs, &a), contents(fs, &b)), (b"new".to_vec(), b"one two".to_vec()));
+    let directory = fs.hard_link(&dir.join("copy"), &dir.join("c")).unwrap_err();
+    assert_eq!(directory.kind(), ErrorKind::IsADirectory);
 }
 
 fn list(fs: &dyn Vfs, dir: &Path) {

@@ -23,6 +23,14 @@ impl Vfs for DiskFs {
         fs::create_dir_all(dir)
     }
 
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir(dir)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir(dir)
+    }
+
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
         Ok(Box::new(DiskWriteFile { file, len: 0 }))
@@ -57,6 +65,12 @@ impl Vfs for DiskFs {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn hard_link(&self, file: &Path, name: &Path) -> io::Result<()> {
+        // What is no file is refused by name on every system, not only where links to it are.
+        file_len(&fs::symlink_metadata(file)?)?;
+        fs::hard_link(file, name)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -24,6 +24,13 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// new directory is durable after [`sync_dir`](Self::sync_dir) of the directory above it.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
 
+    /// Creates `dir`, whose parent must exist. Whatever has the name already is `AlreadyExists` and
+    /// left alone. The name is durable after [`sync_dir`](Self::sync_dir) of the parent.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Removes an empty directory. One with entries is `DirectoryNotEmpty`.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+
     /// Creates an empty file for appending. An existing file is `AlreadyExists` and left alone.
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn WriteFile>>;
 
@@ -40,10 +47,15 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// Gives a file a new name, atomically replacing a file that has it. Files only.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file another name beside the one that it has; its bytes are not copied and go when
+    /// its last name goes. Files only. A name that is taken is `AlreadyExists` and left alone; between
+    /// two file systems it is `CrossesDevices`.
+    fn hard_link(&self, file: &Path, name: &Path) -> io::Result<()>;
+
     /// Removes the name of a file; who has it open reads on.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes the creations, renames and removals in `dir` durable, not the bytes of its files.
+    /// Makes the creations, links, renames and removals in `dir` durable, not the bytes of its files.
     fn sync_dir(&self, dir: &Path, point: SyncPoint) -> io::Result<()>;
 
     /// The space of the file system that holds `dir`.

@@ -21,6 +21,8 @@ pub enum FileName {
     Wal(u64),
     /// `000001.seg`: an immutable segment.
     Segment(u64),
+    /// `000001.tomb`: the tombstones that one flush made part of the manifest.
+    Tombstones(u64),
     /// `quarantine`: the directory that complete files which no manifest lists are moved to.
     Quarantine,
 }
@@ -39,6 +41,8 @@ impl FileName {
                     Self::Manifest(digits.parse().ok()?)
                 } else if let Some(digits) = name.strip_suffix(".wal") {
                     Self::Wal(digits.parse().ok()?)
+                } else if let Some(digits) = name.strip_suffix(".tomb") {
+                    Self::Tombstones(digits.parse().ok()?)
                 } else {
                     Self::Segment(name.strip_suffix(".seg")?.parse().ok()?)
                 }
@@ -69,6 +73,7 @@ impl fmt::Display for FileName {
             Self::Manifest(number) => write!(f, "MANIFEST-{number:06}"),
             Self::Wal(number) => write!(f, "{number:06}.wal"),
             Self::Segment(number) => write!(f, "{number:06}.seg"),
+            Self::Tombstones(number) => write!(f, "{number:06}.tomb"),
             Self::Quarantine => f.write_str("quarantine"),
         }
     }
@@ -87,6 +92,7 @@ mod tests {
             FileName::Wal(999_999),
             FileName::Segment(1_000_000),
             FileName::Segment(u64::MAX),
+            FileName::Tombstones(12),
             FileName::Quarantine,
         ] {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
@@ -99,9 +105,17 @@ mod tests {
 
     #[test]
     fn other_spellings_are_not_the_stores() {
-        for name in
-            ["7.seg", "0000007.seg", "+00007.wal", "MANIFEST-1", "lock", "", ".seg", "x.seg"]
-        {
+        for name in [
+            "7.seg",
+            "0000007.seg",
+            "+00007.wal",
+            "MANIFEST-1",
+            "lock",
+            "",
+            ".seg",
+            "x.seg",
+            "1.tomb",
+        ] {
             assert_eq!(FileName::parse(name), None, "{name}");
         }
     }

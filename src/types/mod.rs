@@ -12,6 +12,7 @@ mod pattern;
 mod segment_meta;
 mod series_id;
 mod time_range;
+mod tombstone;
 pub mod varint;
 
 pub use decode_error::DecodeError;
@@ -23,6 +24,8 @@ pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use segment_meta::SegmentMeta;
 pub use series_id::SeriesId;
 pub use time_range::TimeRange;
+pub use tombstone::Tombstone;
+pub(crate) use tombstone::{TOMBSTONE_BYTES_MAX, TOMBSTONE_MATCHERS_MAX};
 
 /// A point in time in ticks since the Unix epoch; a store has `ticks_per_second` of them, 1,000 by
 /// default, fixed when it is created. Every `i64` is valid.

@@ -29,10 +29,14 @@ pub struct SegmentMeta {
     pub samples: u64,
     /// The number of series; at least 1.
     pub series: u32,
-    /// Bits for what a reader must understand beyond format version 1; none are defined yet.
+    /// Bits for what a reader must understand beyond format version 1: bit 0, value blocks may be
+    /// zstd frames.
     pub features: u32,
     /// The number of merges behind the segment; 0 for a flush.
     pub level: u8,
+    /// The seq up to which deletes are carried out in the segment, or match nothing in it. The
+    /// manifest's may be higher than that in the segment's footer.
+    pub tombstone_seq: u64,
 }
 
 impl SegmentMeta {

@@ -9,6 +9,10 @@ use crate::types::{DecodeError, Labels, SeriesId};
 const FIXED_BYTES: usize = 40;
 /// Most bytes of uncompressed definitions in one frame.
 const DEFINITIONS_BYTES_MAX: usize = 64 << 20;
+/// A larger buffer of definitions is not kept.
+const DEFINITIONS_BYTES_KEPT: usize = 4 << 20;
+/// What a byte of a zstd frame can stand for at most: a run of 128 KiB takes four.
+const ZSTD_EXPANSION_MAX: usize = 32 << 10;
 /// Definition bytes apart from the labels: check and length.
 const DEFINITION_HEAD_BYTES: usize = 12;
 const KIND_F64: u8 = 1;
@@ -32,19 +36,24 @@ pub struct Definitions {
 }
 
 impl Definitions {
-    /// Empties the buffer and keeps its memory.
+    /// Empties the buffer and keeps its memory, unless it is much.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(DEFINITIONS_BYTES_KEPT);
         self.count = 0;
     }
 
-    /// Adds the labels that the next ref stands for.
+    /// Adds the labels that the next ref stands for. Beyond what a frame may hold they are only
+    /// counted.
     pub fn push(&mut self, labels: &Labels) {
+        self.count += 1;
+        if self.too_large() {
+            return;
+        }
         let encoded = labels.encoded();
         self.bytes.extend_from_slice(&labels.id().check().to_le_bytes());
         self.bytes.extend_from_slice(&(encoded.len() as u32).to_le_bytes());
         self.bytes.extend_from_slice(encoded);
-        self.count += 1;
     }
 
     /// The number of series defined.
@@ -330,6 +339,12 @@ impl<'a> BatchView<'a> {
         if self.definition_count == 0 {
             let empty = self.definitions.is_empty() && self.definitions_bytes == 0;
             return if empty { Ok(Vec::new()) } else { Err(INVALID) };
+        }
+        // Nothing is allocated on the header's word: the frame says the same, and can hold as much.
+        let stated = zstd::zstd_safe::get_frame_content_size(self.definitions).ok().flatten();
+        let earned = self.definitions.len().saturating_mul(ZSTD_EXPANSION_MAX);
+        if stated != Some(self.definitions_bytes as u64) || self.definitions_bytes > earned {
+            return Err(INVALID);
         }
         let raw = zstd::bulk::decompress(self.definitions, self.definitions_bytes)
             .map_err(|_| INVALID)?;

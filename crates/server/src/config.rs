@@ -6,6 +6,9 @@ use std::time::Duration;
 /// limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
+    /// Whether `/api/v1/admin/tsdb/` may delete, flush, compact and snapshot; without it, it answers
+    /// 403. Default: false.
+    pub admin: bool,
     /// Connections at a time; more wait in the system's backlog. Default: 512.
     pub connections_max: usize,
     /// Requests that write at a time; more wait. Default: 64.
@@ -56,6 +59,7 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
+            admin: false,
             connections_max: 512,
             writes_max: 64,
             reads_max: 20,

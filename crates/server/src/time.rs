@@ -47,6 +47,19 @@ impl TimeScale {
         saturate(ms)
     }
 
+    /// Writes a time as RFC 3339 with as many digits as the ticks have, all of one width; as a number
+    /// where the calendar ends.
+    #[must_use]
+    pub fn format(self, ticks: Timestamp) -> String {
+        let per_second = i128::from(self.ticks_per_second.max(1));
+        let digits = [0, 3, 6].into_iter().find(|d| 10i128.pow(*d) % per_second == 0).unwrap_or(9);
+        let ns = (i128::from(ticks) * 1_000_000_000).div_euclid(per_second);
+        Rfc3339::from_nanosecond(ns).map_or_else(
+            |_| format!("{ticks} ticks"),
+            |time| format!("{time:.precision$}", precision = digits as usize),
+        )
+    }
+
     /// The ticks from millisecond `start` to millisecond `end`, both included; without a bound, all.
     #[must_use]
     pub fn range(self, start: Option<i64>, end: Option<i64>) -> TimeRange {
@@ -181,6 +194,20 @@ mod tests {
         assert_eq!(TimeScale::new(1_000_000_000).to_ms(-1), -1);
         assert_eq!(TimeScale::new(1000).from_ms(i64::MIN), Some(i64::MIN));
         assert_eq!(TimeScale::new(1).to_ms(i64::MAX), i64::MAX);
+    }
+
+    #[test]
+    fn times_are_written_to_the_tick_and_read_back() {
+        let shown = |per_second, ticks| TimeScale::new(per_second).format(ticks);
+        assert_eq!(shown(1000, 1_700_000_000_000), "2023-11-14T22:13:20.000Z");
+        assert_eq!(shown(1000, -1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(shown(1, 1_700_000_000), "2023-11-14T22:13:20Z");
+        assert_eq!(shown(10, 5), "1970-01-01T00:00:00.500Z");
+        assert_eq!(shown(1_000_000, 1), "1970-01-01T00:00:00.000001Z");
+        assert_eq!(shown(1_000_000_000, 1), "1970-01-01T00:00:00.000000001Z");
+        assert_eq!(shown(3, 1), "1970-01-01T00:00:00.333333333Z");
+        assert_eq!(shown(1000, i64::MAX), "9223372036854775807 ticks");
+        assert_eq!(parse_time(&shown(1000, -62_135_596_800_001)), Ok(-62_135_596_800_001));
     }
 
     #[test]

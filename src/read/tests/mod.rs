@@ -11,8 +11,8 @@ mod stone;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{MemtableView, Memtables, QueryOptions, Sources};
-use crate::cursor::SeriesSource;
+use super::{ContentDigest, MemtableView, Memtables, QueryOptions, Sources};
+use crate::cursor::{Columns, SeriesSource};
 use crate::error::Result;
 use crate::memtable::Memtable;
 use crate::series::Registry;
@@ -105,12 +105,29 @@ fn scan(
     Ok(found)
 }
 
+/// The digest of a selection, from one series a call.
+fn digest(series: &[OracleSeries]) -> ContentDigest {
+    let mut digest = ContentDigest::default();
+    for (labels, samples) in series.iter().rev() {
+        let mut columns = Columns::default();
+        for &(time, bits) in samples {
+            columns.timestamps.push(time);
+            columns.values.f64_mut().push(f64::from_bits(bits));
+        }
+        digest.add(labels, &columns);
+    }
+    digest
+}
+
 /// Every kind of question gets the oracle's answer.
 fn check(sources: &Arc<Sources>, oracle: &Oracle, matchers: &[Matcher], range: TimeRange) {
     let options = QueryOptions::default();
     let expected = oracle.select(matchers, range);
     assert_eq!(select(sources, matchers, range, &options).unwrap(), expected, "select");
     assert_eq!(scan(sources, matchers, range, &options).unwrap(), expected, "scan");
+    assert_eq!(sources.digest(matchers, range, &options).unwrap(), digest(&expected), "digest");
+    let count = sources.count_series(matchers, range, &options).unwrap();
+    assert_eq!(count, expected.len() as u64, "count");
     let names: Vec<Labels> = expected.into_iter().map(|(labels, _)| labels).collect();
     for limit in [usize::MAX, 2, 0] {
         let first = &names[..names.len().min(limit)];

@@ -24,6 +24,10 @@ pub struct Op {
 pub enum OpKind {
     /// `create_dir_all`.
     CreateDir,
+    /// `create_dir`.
+    MakeDir,
+    /// `remove_dir`.
+    RemoveDir,
     /// `create_new`.
     Create,
     /// One write of an append, which may take several.
@@ -51,6 +55,11 @@ pub enum OpKind {
     Rename {
         /// The new name.
         to: PathBuf,
+    },
+    /// `hard_link` of the operation's path.
+    HardLink {
+        /// The further name.
+        name: PathBuf,
     },
     /// `remove`.
     Remove,

@@ -20,6 +20,31 @@ impl Vfs for SimFs {
         self.state().mutate(OpKind::CreateDir, &absolute(dir), create)
     }
 
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.state().mutate(OpKind::MakeDir, &absolute(dir), |state, op| {
+            let (parent, name) = state.parent(dir).map_err(|e| match e.kind() {
+                ErrorKind::IsADirectory => ErrorKind::AlreadyExists.into(), // the root
+                _ => e,
+            })?;
+            if state.dirs[&parent].current.contains_key(&name) {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            state.create_dirs(dir, op).map(drop)
+        })
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.state().mutate(OpKind::RemoveDir, &absolute(dir), |state, op| {
+            let id = state.dir(dir)?;
+            if !state.dirs[&id].current.is_empty() {
+                return Err(ErrorKind::DirectoryNotEmpty.into());
+            }
+            let (parent, name) = state.parent(dir)?;
+            state.relink(parent, op, vec![(name, None)]);
+            Ok(())
+        })
+    }
+
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
         let path = absolute(path);
         let id = self.state().mutate(OpKind::Create, &path, |state, op| {
@@ -61,6 +86,22 @@ impl Vfs for SimFs {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let kind = OpKind::Rename { to: absolute(to) };
         self.state().mutate(kind, &absolute(from), |state, op| rename(state, from, to, op))
+    }
+
+    fn hard_link(&self, file: &Path, name: &Path) -> io::Result<()> {
+        let kind = OpKind::HardLink { name: absolute(name) };
+        self.state().mutate(kind, &absolute(file), |state, op| {
+            let id = state.file(file)?;
+            let (dir, name) = state.parent(name).map_err(|e| match e.kind() {
+                ErrorKind::IsADirectory => ErrorKind::AlreadyExists.into(), // the root
+                _ => e,
+            })?;
+            if state.dirs[&dir].current.contains_key(&name) {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            state.relink(dir, op, vec![(name, Some(Entry::File(id)))]);
+            Ok(())
+        })
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

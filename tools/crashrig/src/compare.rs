@@ -66,6 +66,16 @@ impl SeriesSet {
         self.series.values().map(|samples| samples.len() as u64).sum()
     }
 
+    /// Removes the samples that `is_gone`, and series without samples; returns how many it was.
+    pub(crate) fn remove(&mut self, is_gone: impl Fn(&SeriesLabels, i64) -> bool) -> u64 {
+        let before = self.samples();
+        for (labels, samples) in &mut self.series {
+            samples.retain(|&(timestamp, _)| !is_gone(labels, timestamp));
+        }
+        self.series.retain(|_, samples| !samples.is_empty());
+        before - self.samples()
+    }
+
     /// Orders the samples of each series by time; equal times keep their order.
     fn sorted(mut self) -> Self {
         for samples in self.series.values_mut() {

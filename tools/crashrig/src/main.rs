@@ -39,6 +39,8 @@ use crate::verdict::Verdict;
 #[command(
     version,
     after_help = "Examples:\n  crashrig prometheus --minutes 10 --kills 5\n  \
+    crashrig prometheus --minutes 20 --kills 8 --delete-every 60s --reader \\\n    \
+    --serve-arg=--flush-interval=1s\n  \
     crashrig kill9 --loops 200\n  crashrig powercut --loops 50\n  crashrig diskfull"
 )]
 struct Cli {
@@ -88,6 +90,12 @@ struct PrometheusArgs {
     /// Time between two scrapes: `1s`, `500ms`
     #[arg(long, default_value = "1s", value_parser = interval)]
     interval: Duration,
+    /// Time between two deletes of random metrics and ranges: `60s` [default: none]
+    #[arg(long, value_parser = interval)]
+    delete_every: Option<Duration>,
+    /// A second process reads the data directory all the time
+    #[arg(long)]
+    reader: bool,
 }
 
 #[derive(Debug, Args)]
@@ -198,7 +206,12 @@ fn run_prometheus(args: &PrometheusArgs, interrupt: &Interrupt) -> Result<Ran, R
         kills: args.kills,
         interval: args.interval,
         seed: args.common.seed,
-        store: args.common.store()?,
+        delete_every: args.delete_every,
+        reader: args.reader,
+        store: match args.delete_every {
+            Some(_) => args.common.store()?.with_arguments(&["--enable-admin"]),
+            None => args.common.store()?,
+        },
         work: work.path.clone(),
     };
     prometheus::run(&job, interrupt).map(Ran::Judged)

@@ -11,15 +11,19 @@
 )]
 
 pub mod active_series;
+pub mod churn;
 pub mod error;
 pub mod http;
 pub mod install;
 pub mod interrupt;
+pub mod json_line;
 pub mod known_series;
 pub mod process;
+pub mod recording;
 pub mod remote_write;
 pub mod report;
 pub mod seeded;
+pub mod size;
 pub mod store;
 pub mod tsbs;
 pub mod wire;

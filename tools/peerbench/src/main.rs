@@ -12,14 +12,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand};
 use siltstone_peerbench::report::{grouped, median, megabytes};
 use siltstone_peerbench::store::Store;
-use siltstone_peerbench::{Interrupt, RigError, active_series, known_series};
+use siltstone_peerbench::{
+    Interrupt, RigError, active_series, churn, known_series, recording, size,
+};
 
 /// Measures Siltstone beside its peers on the same bytes in one run.
 #[derive(Debug, Parser)]
 #[command(
     version,
     after_help = "Examples:\n  peerbench known\n  peerbench known --rounds 5 \
-    --samples-per-series 1000\n  peerbench active --series 1000000"
+    --samples-per-series 1000\n  peerbench active --series 1000000\n  peerbench churn\n  \
+    peerbench churn --at-once --samples-per-series 3\n  peerbench size"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -32,6 +35,10 @@ enum Workload {
     Known(KnownArgs),
     /// Memory of many active series.
     Active(ActiveArgs),
+    /// Whether memory keeps to the budget when series come and go, or are too many.
+    Churn(ChurnArgs),
+    /// Bytes on disk of the same samples after a merge.
+    Size(SizeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -93,11 +100,60 @@ struct ActiveArgs {
     settle_s: u64,
 }
 
+#[derive(Debug, Args)]
+struct ChurnArgs {
+    /// The siltstone program [default: beside this one, or in PATH]
+    #[arg(long, value_name = "PATH")]
+    siltstone: Option<PathBuf>,
+    /// An argument added to `siltstone serve`; may be repeated
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    serve_arg: Vec<String>,
+    /// Directory for the store's data [default: the system's temporary directory]
+    #[arg(long, value_name = "DIR")]
+    work: Option<PathBuf>,
+    /// Series in all; must fill whole requests
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    series: u64,
+    /// Series that get samples at a time; the others have had theirs or wait for their turn
+    #[arg(long, default_value_t = 200_000, conflicts_with = "at_once")]
+    active: u64,
+    /// All series are active at once
+    #[arg(long)]
+    at_once: bool,
+    /// Samples of each series
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    samples_per_series: u64,
+    /// Series (and samples) in a request
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=50_000))]
+    request_series: u64,
+    /// Connections that send at the same time
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
+    connections: u64,
+    /// The store's memory budget in MiB
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
+    budget_mib: u64,
+    /// Seconds after which nothing more is sent
+    #[arg(long, default_value_t = 360, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    time_max_s: u64,
+}
+
+#[derive(Debug, Args)]
+struct SizeArgs {
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// JSON lines as Siltstone exports them, in a zstd file [default: TSBS's cpu-only shape, 1,000
+    /// hosts for six hours]
+    #[arg(long, value_name = "FILE")]
+    recording: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = Interrupt::install().and_then(|interrupt| match &cli.workload {
         Workload::Known(args) => known(args, &interrupt),
         Workload::Active(args) => active(args, &interrupt),
+        Workload::Churn(args) => churn_in_budget(args, &interrupt),
+        Workload::Size(args) => bytes_on_disk(args, &interrupt),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -233,6 +289,111 @@ fn active(args: &ActiveArgs, interrupt: &Interrupt) -> Result<(), RigError> {
     Ok(())
 }
 
+fn churn_in_budget(args: &ChurnArgs, interrupt: &Interrupt) -> Result<(), RigError> {
+    let load = churn::Load {
+        series: args.series,
+        active: if args.at_once { args.series } else { args.active },
+        samples_per_series: args.samples_per_series,
+        request_series: args.request_series,
+        connections: args.connections,
+        budget_bytes: args.budget_mib << 20,
+        time_max: Duration::from_secs(args.time_max_s),
+    };
+    load.check()?;
+    let budget = format!("{}MiB", args.budget_mib);
+    let store = Store::siltstone(args.siltstone.as_deref(), &args.serve_arg)?;
+    let store = store.with_arguments(&["--memory-budget", &budget]);
+    println!("{:<17} {}; {}", store.name(), store.version(), store.durability());
+    println!(
+        "{} series, {} active at a time, {} samples each, in requests of {} on {} connections",
+        grouped(load.series),
+        grouped(load.active),
+        load.samples_per_series,
+        grouped(load.request_series),
+        load.connections
+    );
+    let work = args.work.clone().unwrap_or_else(std::env::temp_dir);
+    let measured = churn::run(&store, load, now_ms(), &work, interrupt)?;
+    print_churn(&load, &measured);
+    Ok(())
+}
+
+fn print_churn(load: &churn::Load, measured: &churn::Measured) {
+    let churn::Measured { sent, peak, checked, .. } = measured;
+    let seconds = measured.wall.as_secs_f64();
+    println!(
+        "peak RssAnon      {}, {:.3} of the budget, after {:.1} s ({} readings)",
+        megabytes(peak.rss_anon_bytes),
+        peak.rss_anon_bytes as f64 / load.budget_bytes as f64,
+        peak.after.as_secs_f64(),
+        grouped(peak.readings)
+    );
+    println!(
+        "samples           {} stored, {} refused, {} refused of known series",
+        grouped(sent.samples),
+        grouped(sent.refused),
+        grouped(sent.known_refused)
+    );
+    let known = sent.known_requests.len() as u64 * load.request_series;
+    println!(
+        "series            {} taken at first sight, {} a second",
+        grouped(known),
+        grouped((known as f64 / seconds) as u64)
+    );
+    println!(
+        "wall              {seconds:.1} s, {} samples/s{}",
+        grouped((sent.samples as f64 / seconds) as u64),
+        if sent.cut_short { "; the time was up before all was sent" } else { "" }
+    );
+    println!(
+        "read back         {} samples of {} series, as sent; {} on disk",
+        grouped(checked.samples),
+        checked.series,
+        megabytes(measured.disk.length)
+    );
+    if let Some(refusal) = &sent.first_refusal {
+        println!("first refusal     {}", refusal.replace('\n', " "));
+    }
+    for (when, metrics) in [("peak", &peak.metrics), ("end", &measured.metrics)] {
+        println!("metrics at the {when}:");
+        metrics.iter().for_each(|line| println!("  {line}"));
+    }
+}
+
+fn bytes_on_disk(args: &SizeArgs, interrupt: &Interrupt) -> Result<(), RigError> {
+    let lines = match &args.recording {
+        Some(path) => recording::read(path)?,
+        None => recording::tsbs_cpu(now_ms()),
+    };
+    let what = args.recording.as_ref().map_or("TSBS cpu".into(), |path| path.display().to_string());
+    println!("{what}: {} lines, a series or a part of one each", grouped(lines.len() as u64));
+    let stores = args.stores.stores()?;
+    println!("\nstore                 samples  before the merge     after  bytes/sample    CPU s");
+    let mut sizes = Vec::new();
+    for store in &stores {
+        let store = match store.name() {
+            "siltstone" => store.with_arguments(&["--enable-admin"]),
+            _ => store.clone(),
+        };
+        let measured = size::run(&store, &lines, &args.stores.work(), interrupt)?;
+        let each = measured.bytes as f64 / measured.samples as f64;
+        println!(
+            "{:<17} {:>11} {:>17} {:>9} {:>13.4} {:>8.1}",
+            store.name(),
+            grouped(measured.samples),
+            megabytes(measured.bytes_before),
+            megabytes(measured.bytes),
+            each,
+            measured.cpu_seconds,
+        );
+        sizes.push(each);
+    }
+    if let [ours, peer] = sizes[..] {
+        println!("ratio             {:.3}", ours / peer);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,6 +409,10 @@ mod tests {
         Cli::command().debug_assert();
         assert!(parse(&["known", "--rounds", "1", "--serve-arg", "--durability=never"]).is_ok());
         assert!(parse(&["active", "--only", "victoria-metrics"]).is_ok());
+        assert!(parse(&["size", "--recording", "r.jsonl.zst"]).is_ok());
+        assert!(parse(&["churn", "--at-once", "--budget-mib", "64"]).is_ok());
+        let both = parse(&["churn", "--at-once", "--active", "5"]).unwrap_err();
+        assert_eq!(both, ErrorKind::ArgumentConflict);
         assert_eq!(parse(&["known", "--rounds", "0"]).unwrap_err(), ErrorKind::ValueValidation);
         assert_eq!(parse(&["known", "--rounds", "many"]).unwrap_err(), ErrorKind::ValueValidation);
         assert_eq!(parse(&["active", "--only", "other"]).unwrap_err(), ErrorKind::InvalidValue);

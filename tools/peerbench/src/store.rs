@@ -170,6 +170,15 @@ impl Store {
         Ok((process, took))
     }
 
+    /// What to post to, in order, for everything to be written out and merged.
+    #[must_use]
+    pub fn merge_paths(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Siltstone => &["/api/v1/admin/tsdb/flush", "/api/v1/admin/tsdb/compact"],
+            Kind::VictoriaMetrics => &["/internal/force_flush", "/internal/force_merge"],
+        }
+    }
+
     /// What answers 200 as soon as the store takes requests.
     #[must_use]
     pub fn ready_path(&self) -> &'static str {

@@ -44,6 +44,14 @@ pub fn template(first: u64, count: u64) -> RequestTemplate {
 }
 
 fn push_series(template: &mut RequestTemplate, series: u64) {
+    let labels = labels(series);
+    let labels: Vec<_> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    template.push_series(&labels);
+}
+
+/// The labels of a series, sorted by name.
+#[must_use]
+pub fn labels(series: u64) -> Vec<(String, String)> {
     let metric_count = METRICS.len() as u64;
     let host = series / metric_count;
     // The tags of a host depend on it alone.
@@ -51,23 +59,20 @@ fn push_series(template: &mut RequestTemplate, series: u64) {
     let mut number = |bound: u64| random.below(bound).to_string();
     let region = pick(REGIONS, host.wrapping_mul(7));
     let datacenter = format!("{region}{}", ['a', 'b', 'c'][(host % 3) as usize]);
-    let hostname = format!("host_{host}");
-    let rack = number(100);
-    let service = number(20);
-    let service_version = number(2);
-    template.push_series(&[
-        ("__name__", METRICS[(series % metric_count) as usize]),
-        ("arch", pick(ARCHITECTURES, host)),
-        ("datacenter", &datacenter),
-        ("hostname", &hostname),
-        ("os", pick(SYSTEMS, host)),
-        ("rack", &rack),
-        ("region", region),
-        ("service", &service),
-        ("service_environment", pick(ENVIRONMENTS, host / 2)),
-        ("service_version", &service_version),
-        ("team", pick(TEAMS, host / 3)),
-    ]);
+    let labels = [
+        ("__name__", METRICS[(series % metric_count) as usize].to_owned()),
+        ("arch", pick(ARCHITECTURES, host).to_owned()),
+        ("datacenter", datacenter),
+        ("hostname", format!("host_{host}")),
+        ("os", pick(SYSTEMS, host).to_owned()),
+        ("rack", number(100)),
+        ("region", region.to_owned()),
+        ("service", number(20)),
+        ("service_environment", pick(ENVIRONMENTS, host / 2).to_owned()),
+        ("service_version", number(2)),
+        ("team", pick(TEAMS, host / 3).to_owned()),
+    ];
+    labels.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 fn pick(from: &'static [&'static str], at: u64) -> &'static str {

@@ -4,19 +4,24 @@
 //! or a full disk. An error is one line on stderr that says what to do.
 
 mod commands;
+mod csv;
 mod failure;
 mod input;
 mod output;
 mod progress;
+mod selection_flags;
+mod server_client;
+mod server_flags;
 mod store_flags;
 mod table;
+mod target;
 mod units;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{export, import, ls, serve, show, stats, verify};
+use commands::{digest, export, flush, import, ls, query, serve, show, snapshot, stats, verify};
 use failure::Outcome;
 
 /// A log-structured store for time series.
@@ -32,19 +37,24 @@ Examples:
   siltstone serve                               listen on 127.0.0.1:7480
   siltstone import samples.jsonl.zst            read JSON lines into siltstone-data
   siltstone export --match 'up{job=\"node\"}'     write them as JSON lines
+  siltstone query 'up{job=\"node\"}'             show them
   siltstone verify                              check every byte of the store
 
 Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 in use, 4 I/O or full disk";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Import(import::Args),
     Export(export::Args),
+    Query(query::Args),
+    Digest(digest::Args),
     Ls(ls::Args),
     Show(show::Args),
     Verify(verify::Args),
     Stats(stats::Args),
+    Flush(flush::Args),
+    Snapshot(snapshot::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,10 +69,14 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Digest(args) => digest::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Flush(args) => flush::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
     };
     match result {
         Ok(Outcome::Good) => ExitCode::SUCCESS,

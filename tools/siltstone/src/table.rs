@@ -9,16 +9,21 @@ pub(crate) enum Align {
     Right,
 }
 
-/// Rows under headings.
+/// Rows under headings. A long table is rendered page by page.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,
+    /// Those that are not rendered yet.
     rows: Vec<Vec<String>>,
+    /// How wide each column has got; no page makes it narrower.
+    widths: Vec<usize>,
+    headed: bool,
 }
 
 impl Table {
     pub(crate) fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+        let widths = columns.iter().map(|(head, _)| head.width()).collect();
+        Self { columns: columns.to_vec(), rows: Vec::new(), widths, headed: false }
     }
 
     /// Adds a row; cells may hold anything.
@@ -28,28 +33,43 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// The table, each line with its end and without blanks before it.
-    pub(crate) fn render(&self) -> String {
-        let heads: Vec<String> = self.columns.iter().map(|(head, _)| (*head).to_owned()).collect();
-        let lines = || std::iter::once(&heads).chain(&self.rows);
-        let width = |column: usize| lines().map(|row| row[column].width()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
-        let mut out = String::new();
-        for row in lines() {
-            let start = out.len();
-            for (i, cell) in row.iter().enumerate() {
-                let blanks = " ".repeat(widths[i] - cell.width());
-                let gap = if i > 0 { "  " } else { "" };
-                match self.columns[i].1 {
-                    Align::Left => out.extend([gap, cell, &blanks]),
-                    Align::Right => out.extend([gap, &blanks, cell]),
-                }
+    /// The number of rows that the next page has.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows since the last page, each line with its end and without blanks before it; headings
+    /// stand above the first page.
+    pub(crate) fn page(&mut self) -> String {
+        let rows = std::mem::take(&mut self.rows);
+        for row in &rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = cell.width().max(*width);
             }
-            let end = out.trim_end().len().max(start);
-            out.truncate(end);
-            out.push('\n');
         }
+        let mut out = String::new();
+        if !self.headed {
+            self.headed = true;
+            let heads: Vec<String> = self.columns.iter().map(|(h, _)| (*h).to_owned()).collect();
+            self.line(&heads, &mut out);
+        }
+        rows.iter().for_each(|row| self.line(row, &mut out));
         out
+    }
+
+    fn line(&self, row: &[String], out: &mut String) {
+        let start = out.len();
+        for (i, cell) in row.iter().enumerate() {
+            let blanks = " ".repeat(self.widths[i] - cell.width());
+            let gap = if i > 0 { "  " } else { "" };
+            match self.columns[i].1 {
+                Align::Left => out.extend([gap, cell, &blanks]),
+                Align::Right => out.extend([gap, &blanks, cell]),
+            }
+        }
+        let end = out[start..].trim_end().len();
+        out.truncate(start + end);
+        out.push('\n');
     }
 }
 
@@ -81,10 +101,22 @@ mod tests {
         table.row(["دمای‌هوا".to_owned(), "5".to_owned()]);
         table.row(["й\u{306}".to_owned(), "12".to_owned()]);
         table.row(["界".to_owned(), "1".to_owned()]);
-        let lines: Vec<String> = table.render().lines().map(str::to_owned).collect();
-        let widths: Vec<usize> = lines.iter().map(|line| line.as_str().width()).collect();
-        assert!(widths.iter().all(|w| *w == widths[0]), "{widths:?}\n{}", table.render());
-        assert!(lines[0].starts_with("NAME") && lines[0].ends_with(" N"));
+        let page = table.page();
+        let widths: Vec<usize> = page.lines().map(|line| line.width()).collect();
+        assert!(widths.len() == 4 && widths.iter().all(|w| *w == widths[0]), "{widths:?}\n{page}");
+        assert!(page.starts_with("NAME") && page.lines().next().unwrap().ends_with(" N"));
+    }
+
+    #[test]
+    fn pages_keep_the_widths_of_those_before() {
+        let mut table = Table::new(&[("A", Align::Left), ("B", Align::Left)]);
+        assert_eq!(table.page(), "A  B\n");
+        table.row(["тепло".to_owned(), "x".to_owned()]);
+        assert_eq!((table.rows(), table.page()), (1, "тепло  x\n".to_owned()));
+        table.row(["1".to_owned(), "y".to_owned()]);
+        table.row(["222222".to_owned(), String::new()]);
+        assert_eq!(table.page(), "1       y\n222222\n");
+        assert_eq!((table.rows(), table.page()), (0, String::new()));
     }
 
     #[test]

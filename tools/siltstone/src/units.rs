@@ -29,6 +29,12 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| format!("{text:?} is not a size such as 256MiB, 1GB or a number of bytes"))
 }
 
+/// As [`parse_bytes`], for what is held in memory.
+pub(crate) fn parse_bytes_usize(text: &str) -> Result<usize, String> {
+    let bytes = parse_bytes(text)?;
+    usize::try_from(bytes).map_err(|_| format!("{text:?} is more than this machine can address"))
+}
+
 /// Reads `10ms`, `30s`, `2h`, `1d`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -76,6 +82,13 @@ pub(crate) fn grouped(n: u64) -> String {
     out
 }
 
+/// `16d`, `90m`: in the largest unit that divides it.
+pub(crate) fn duration_ms(ms: u64) -> String {
+    let unit = DURATIONS.iter().rev().find(|(_, unit)| ms.is_multiple_of(*unit) && ms >= *unit);
+    let (name, unit) = unit.unwrap_or(&DURATIONS[0]);
+    format!("{}{name}", ms / unit)
+}
+
 /// `1.5 MiB`.
 pub(crate) fn bytes(n: u64) -> String {
     let unit = SIZES[..3].iter().find(|(_, unit)| n >= *unit);
@@ -112,6 +125,9 @@ mod tests {
         assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
         for bad in ["", "5", "h", "1.5h", "1w", "99999999999999999999d"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+        for (ms, shown) in [(0, "0ms"), (1500, "1500ms"), (5_400_000, "90m"), (86_400_000, "1d")] {
+            assert_eq!(duration_ms(ms), shown);
         }
         assert_eq!(parse_durability("1s"), Ok(Durability::Interval(Duration::from_secs(1))));
         assert!(parse_durability("sometimes").is_err());

@@ -39,7 +39,7 @@ impl Query {
     }
 }
 
-fn invalid(name: &str, reason: impl std::fmt::Display) -> Refusal {
+pub(crate) fn invalid(name: &str, reason: impl std::fmt::Display) -> Refusal {
     Refusal::bad_request(format!("invalid parameter \"{name}\": {reason}"))
 }
 
@@ -47,7 +47,7 @@ fn invalid(name: &str, reason: impl std::fmt::Display) -> Refusal {
 pub(crate) async fn params(app: &App, request: Request<Incoming>) -> Result<Params, Refusal> {
     let (head, body) = request.into_parts();
     let mut params = Params::default();
-    if head.method == Method::POST {
+    if head.method == Method::POST || head.method == Method::PUT {
         let form = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if form.is_some_and(|form| form.starts_with("application/x-www-form-urlencoded")) {
             let limit = app.config.header_bytes_max;

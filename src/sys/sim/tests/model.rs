@@ -11,6 +11,7 @@ enum Step {
     Truncate(u8, usize),
     Sync(u8),
     Rename(u8, u8),
+    Link(u8, u8),
     Remove(u8),
     SyncDir,
 }
@@ -23,6 +24,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (file.clone(), 0..9000usize).prop_map(|(f, n)| Step::Truncate(f, n)),
         2 => file.clone().prop_map(Step::Sync),
         1 => (file.clone(), file.clone()).prop_map(|(a, b)| Step::Rename(a, b)),
+        1 => (file.clone(), file.clone()).prop_map(|(a, b)| Step::Link(a, b)),
         1 => file.prop_map(Step::Remove),
         1 => Just(Step::SyncDir),
     ]
@@ -40,6 +42,7 @@ fn perform(fs: &SimFs, steps: &[Step]) -> io::Result<()> {
                 fs.create_new(&name(f)).map(|file| open[usize::from(f)] = Some(file))
             }
             Step::Rename(a, b) => fs.rename(&name(a), &name(b)),
+            Step::Link(a, b) => fs.hard_link(&name(a), &name(b)),
             Step::Remove(f) => fs.remove(&name(f)),
             Step::SyncDir => fs.sync_dir(Path::new("/"), DIR_POINT),
             Step::Append(f, _) | Step::Truncate(f, _) | Step::Sync(f) => {

@@ -108,6 +108,21 @@ fn a_rename_between_directories_needs_both_synced() {
 }
 
 #[test]
+fn a_link_is_a_name_like_another_and_needs_its_directory_synced() {
+    let fs = SimFs::new();
+    fs.create_dir(Path::new("/copy")).unwrap();
+    durable(&fs, "/a", b"bytes");
+    fs.hard_link(Path::new("/a"), Path::new("/copy/a")).unwrap();
+    assert_eq!(fs.fork().crash(CrashPlan::ALL_LOST).files(), [Path::new("/a")]);
+    fs.sync_dir(Path::new("/copy"), DIR_POINT).unwrap();
+    fs.remove(Path::new("/a")).unwrap();
+    sync_root(&fs);
+    let survivor = fs.crash(CrashPlan::ALL_LOST);
+    assert_eq!(survivor.files(), [Path::new("/copy/a")]);
+    assert_eq!(survivor.read_file("/copy/a").unwrap(), b"bytes");
+}
+
+#[test]
 fn before_keeps_a_prefix_of_the_operations_across_files() {
     let fs = SimFs::new();
     let mut a = durable(&fs, "/a", b"");

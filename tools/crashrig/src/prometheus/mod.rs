@@ -7,7 +7,10 @@
 
 mod config;
 mod counters;
+mod deletes;
+mod reader;
 mod remote_read;
+mod report;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,7 +26,9 @@ use siltstone_peerbench::{Interrupt, RigError};
 
 use self::config::{Config, targets_text};
 use self::counters::Counters;
-use crate::compare::{Comparison, compare};
+use self::deletes::Delete;
+use self::reader::Reader;
+use crate::compare::compare;
 use crate::verdict::Verdict;
 use crate::{export, server_log};
 
@@ -55,6 +60,10 @@ pub(crate) struct Job {
     pub(crate) kills: u32,
     /// Time between two scrapes.
     pub(crate) interval: Duration,
+    /// Time between two deletes, if there are any.
+    pub(crate) delete_every: Option<Duration>,
+    /// Whether a second process reads the directory all the time.
+    pub(crate) reader: bool,
     /// Seed of the moments.
     pub(crate) seed: u64,
     /// The server.
@@ -68,6 +77,7 @@ pub(crate) struct Job {
 enum Event {
     Kill,
     RestartExporter,
+    Delete,
 }
 
 /// Runs the job and prints its report.
@@ -84,6 +94,7 @@ pub(crate) fn run(job: &Job, interrupt: &Interrupt) -> Result<Verdict, RigError>
         match event {
             Event::Kill => rig.kill_and_restart(interrupt)?,
             Event::RestartExporter => rig.restart_exporter(&exporter, interrupt)?,
+            Event::Delete => rig.delete()?,
         }
     }
     interrupt.sleep(job.duration.saturating_sub(rig.started.elapsed()))?;
@@ -102,6 +113,10 @@ fn schedule(job: &Job) -> Vec<(Duration, Event)> {
     let mut moment = || Duration::from_millis(total / 20 + random.below((total * 9 / 10).max(1)));
     let mut events: Vec<_> = (0..job.kills).map(|_| (moment(), Event::Kill)).collect();
     events.push((moment(), Event::RestartExporter));
+    if let Some(every) = job.delete_every {
+        let times = (1..).map(|n| every * n).take_while(|at| *at < job.duration);
+        events.extend(times.map(|at| (at, Event::Delete)));
+    }
     events.sort_by_key(|(at, _)| *at);
     events
 }
@@ -118,10 +133,21 @@ struct Rig<'j> {
     started_ms: i64,
     restarts: Vec<Duration>,
     first_start: Duration,
+    deletes: Vec<Delete>,
+    random: Seeded,
+    work_done: WorkDone,
     // Ended in this order, whatever happens: the one that asks before the one that is asked.
+    reader: Option<Reader>,
     prometheus: Process,
     exporter: Process,
     server: Process,
+}
+
+/// What the server did in the background, over all its lives.
+#[derive(Debug, Clone, Copy, Default)]
+struct WorkDone {
+    flushes: u64,
+    merges: u64,
 }
 
 impl<'j> Rig<'j> {
@@ -169,6 +195,10 @@ impl<'j> Rig<'j> {
         let mut prometheus =
             Process::start("prometheus", prometheus, &arguments.map(Into::into), &log)?;
         prometheus.wait_ready(prometheus_address, "/-/ready", READY_TIMEOUT, interrupt)?;
+        let reader = match job.reader {
+            true => Some(Reader::start(job.store.program(), &data)?),
+            false => None,
+        };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Self {
             job,
@@ -182,6 +212,10 @@ impl<'j> Rig<'j> {
             started_ms: now.as_millis() as i64 - 60_000,
             restarts: Vec::new(),
             first_start,
+            deletes: Vec::new(),
+            random: Seeded::new(job.seed.wrapping_add(1)),
+            work_done: WorkDone::default(),
+            reader,
             prometheus,
             exporter,
             server,
@@ -197,6 +231,7 @@ impl<'j> Rig<'j> {
         let number = self.restarts.len() + 1;
         // Between two scrapes nothing happens; every second kill waits for a request on its way.
         let writing = number.is_multiple_of(2) && self.wait_for_a_write(interrupt)?;
+        self.count_work()?;
         self.server.kill()?;
         let log = self.job.work.join(SERVER_LOG);
         let (server, took) =
@@ -205,6 +240,30 @@ impl<'j> Rig<'j> {
         self.restarts.push(took);
         let when = if writing { " while it wrote" } else { "" };
         self.say(format_args!("kill -9 number {number}{when}; ready {} later", milliseconds(took)));
+        Ok(())
+    }
+
+    /// Deletes some samples of the past, acknowledged.
+    fn delete(&mut self) -> Result<(), RigError> {
+        self.check_alive()?;
+        let sent = Counters::read(&mut self.prometheus_client())?.highest_sent_s as i64 * 1000;
+        let metrics = deletes::metrics(self.server_address)?;
+        let first_ms = self.started_ms + 60_000;
+        if let Some(delete) = Delete::choose(&mut self.random, &metrics, first_ms, sent) {
+            delete.send(self.server_address)?;
+            self.say(format_args!("{delete}"));
+            self.deletes.push(delete);
+        }
+        Ok(())
+    }
+
+    /// Adds up what this life of the server has done; a few flushes before a kill may be missed.
+    fn count_work(&mut self) -> Result<(), RigError> {
+        let mut client = HttpClient::new(self.server_address, READ_TIMEOUT);
+        let page = client.get("/metrics").map_err(RigError::io("Siltstone's /metrics"))?;
+        let page = String::from_utf8_lossy(&page.body).into_owned();
+        self.work_done.flushes += counter(&page, "siltstone_flushes_total");
+        self.work_done.merges += counter(&page, "siltstone_merges_total");
         Ok(())
     }
 
@@ -280,12 +339,26 @@ impl<'j> Rig<'j> {
         // The counters have whole seconds; drained, the last second was sent whole.
         let end_ms = counters.highest_sent_s as i64 * 1000 + 999;
         let range = self.started_ms..=end_ms;
-        let expected = remote_read::read_all(&mut self.prometheus_client(), range.clone())?;
+        let mut expected = remote_read::read_all(&mut self.prometheus_client(), range.clone())?;
+        let deleted = deletes::apply(&self.deletes, &mut expected);
         let mut client = HttpClient::new(self.server_address, READ_TIMEOUT);
         let actual = export::read_all(&mut client, "{__name__=~\".+\"}")?;
         let exported = (actual.len(), actual.samples());
         let found = compare(expected, actual, range);
+        self.count_work()?;
         self.report(counters, exported, &found);
+        let mut verdict = Verdict::default();
+        if self.job.delete_every.is_some() {
+            println!("deletes           {} hide {} samples", self.deletes.len(), grouped(deleted));
+            verdict.require(deleted > 0, "no delete hid a sample");
+            verdict.require(found.extra == 0, "samples are there that were deleted or never sent");
+        }
+        if let Some(reader) = self.reader.take() {
+            let report = reader.finish();
+            let (rounds, samples) = (grouped(report.rounds), grouped(report.samples));
+            println!("reader            {rounds} rounds of another process, {samples} samples");
+            report.judge(&mut verdict);
+        }
         let usage = self.server.usage()?;
         let status = self.server.terminate(END_TIMEOUT)?;
         let disk = disk_use(&self.data);
@@ -296,7 +369,6 @@ impl<'j> Rig<'j> {
             megabytes(usage.rss_anon_bytes),
             megabytes(disk.length)
         );
-        let mut verdict = Verdict::default();
         verdict.require(found.samples > 0, "Prometheus holds no samples of the range");
         verdict.require(found.stale_markers > 0, "there was no stale marker to compare");
         verdict.require(found.missing == 0, "samples are missing");
@@ -313,46 +385,12 @@ impl<'j> Rig<'j> {
         server_log::require_calm(&self.job.work.join(SERVER_LOG), &mut verdict)?;
         Ok(verdict)
     }
+}
 
-    fn report(&self, counters: &Counters, exported: (usize, u64), found: &Comparison) {
-        let times: Vec<String> = self.restarts.iter().map(|t| milliseconds(*t)).collect();
-        println!("\nkills             {} by SIGKILL", self.restarts.len());
-        println!(
-            "ready again after {} (first start: {})",
-            times.join(", "),
-            milliseconds(self.first_start)
-        );
-        println!(
-            "Prometheus says   sent {} (of these {} again, {} given up), read from its log {}, \
-             dropped {}, waiting {}",
-            counters.samples,
-            counters.samples_retried,
-            counters.samples_failed,
-            counters.samples_in,
-            counters.samples_dropped,
-            counters.samples_pending
-        );
-        println!(
-            "                  newest sent {} s, newest in its log {} s; acknowledged: {}",
-            counters.highest_sent_s,
-            counters.highest_in_s,
-            counters.acknowledged()
-        );
-        println!("Siltstone exports {} series, {} samples", exported.0, grouped(exported.1));
-        println!(
-            "compared          {} series, {} samples, {} stale markers and {} other NaNs among them",
-            grouped(found.series),
-            grouped(found.samples),
-            grouped(found.stale_markers),
-            grouped(found.other_nans)
-        );
-        println!("missing           {}", grouped(found.missing));
-        println!("different         {}", grouped(found.different));
-        println!("extra             {}", grouped(found.extra));
-        for line in &found.described {
-            println!("  {line}");
-        }
-    }
+/// The value of a counter without labels on a metrics page; 0 without it.
+fn counter(page: &str, name: &str) -> u64 {
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
 fn start_exporter(program: &Path, address: SocketAddr, work: &Path) -> Result<Process, RigError> {
@@ -386,6 +424,8 @@ mod tests {
             duration: Duration::from_secs(600),
             kills: 5,
             interval: Duration::from_secs(1),
+            delete_every: Some(Duration::from_secs(60)),
+            reader: false,
             seed: 3,
             store: Store::siltstone(Some(&program), &[]).unwrap(),
             work: PathBuf::new(),
@@ -395,7 +435,12 @@ mod tests {
         assert_ne!(events, schedule(&Job { seed: 4, ..job.clone() }));
         assert_eq!(events.iter().filter(|(_, e)| *e == Event::Kill).count(), 5);
         assert!(events.is_sorted_by_key(|(at, _)| *at));
+        let deletes = events.iter().filter(|(_, e)| *e == Event::Delete);
+        assert_eq!(deletes.count(), 9, "one a minute, none at the end");
+        let page = "# HELP n_total x\nn_total_of 3\nn_total 41\n";
+        assert_eq!((counter(page, "n_total"), counter(page, "absent")), (41, 0));
+        let events = events.iter().filter(|(_, e)| *e != Event::Delete);
         let inside = Duration::from_secs(30)..Duration::from_secs(570);
-        assert!(events.iter().all(|(at, _)| inside.contains(at)), "{events:?}");
+        assert!(events.clone().all(|(at, _)| inside.contains(at)), "{events:?}");
     }
 }

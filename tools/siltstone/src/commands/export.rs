@@ -7,9 +7,9 @@ use clap::Args as ClapArgs;
 use siltstone::ReadOnlyDb;
 use siltstone_server::protocol::json_lines::write_line;
 use siltstone_server::selection::{Selection, unlimited};
-use siltstone_server::time::{TimeScale, parse_time};
 
 use crate::failure::{Failure, Result};
+use crate::selection_flags::{RangeFlags, selection};
 use crate::store_flags::{DataFlag, read_only};
 use crate::{output, progress};
 
@@ -31,34 +31,23 @@ pub(crate) struct Args {
     /// Series to export, such as up{job="node"}; may be given several times [default: all]
     #[arg(long = "match", value_name = "SELECTOR")]
     selectors: Vec<String>,
-    /// First time, included: seconds since 1970, or RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
-    start: Option<i64>,
-    /// Last time, included
-    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
-    end: Option<i64>,
+    #[command(flatten)]
+    range: RangeFlags,
     #[command(flatten)]
     data: DataFlag,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
-    if args.start.zip(args.end).is_some_and(|(start, end)| start > end) {
-        return Err(Failure::usage("--end is before --start"));
-    }
-    let db = ReadOnlyDb::open(&args.data.data, read_only())?;
-    let range = TimeScale::new(db.ticks_per_second()).range(args.start, args.end);
-    let selection = if args.selectors.is_empty() {
-        Selection::all(range)
-    } else {
-        Selection::parse(args.selectors.iter().map(String::as_str), range)
-            .map_err(|error| Failure::usage(format!("--match {error}")))?
-    };
+    args.range.check()?;
+    let mut db = ReadOnlyDb::open(&args.data.data, read_only())?;
+    let range = args.range.ticks(db.ticks_per_second())?;
+    let selection = selection("--match", &args.selectors, range)?;
     let found = output::report_findings(db.open_report());
-    write(&db, &selection)?;
+    write(&mut db, &selection)?;
     Ok(found)
 }
 
-fn write(db: &ReadOnlyDb, selection: &Selection) -> Result<()> {
+fn write(db: &mut ReadOnlyDb, selection: &Selection) -> Result<()> {
     // A bar would mix with the lines on one screen.
     let bar = if output::is_terminal() {
         indicatif::ProgressBar::hidden()
@@ -68,17 +57,21 @@ fn write(db: &ReadOnlyDb, selection: &Selection) -> Result<()> {
     let mut out = io::stdout().lock();
     let mut buffer = Vec::with_capacity(CHUNK_BYTES * 2);
     let mut written = Ok(());
-    let scanned = selection.scan(&db.snapshot(), &unlimited(), |labels, columns| {
-        write_line(labels.iter(), &columns.timestamps, columns.values.f64(), &mut buffer);
-        bar.inc(columns.timestamps.len() as u64);
-        if buffer.len() >= CHUNK_BYTES {
-            written = out.write_all(&buffer);
-            buffer.clear();
-        }
-        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    let scanned = db.read(|snapshot| {
+        let scanned = selection.scan(snapshot, &unlimited(), |labels, columns| {
+            write_line(labels.iter(), &columns.timestamps, columns.values.f64(), &mut buffer);
+            bar.inc(columns.timestamps.len() as u64);
+            if buffer.len() >= CHUNK_BYTES {
+                written = out.write_all(&buffer);
+                buffer.clear();
+            }
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        // Lines that are out cannot be taken back: only a scan without any may start over.
+        if bar.position() > 0 { Ok(scanned) } else { scanned.map(Ok) }
     });
     let written = written.and_then(|()| out.write_all(&buffer)).and_then(|()| out.flush());
     bar.finish_and_clear();
     written.map_err(|error| Failure::output(&error))?;
-    Ok(scanned?)
+    Ok(scanned??)
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use clap::Args as ClapArgs;
 use siltstone::Db;
-use siltstone_server::{ServerConfig, serve};
+use siltstone_server::serve;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
+use crate::server_flags::ServerFlags;
 use crate::store_flags::{DataFlag, StoreFlags};
 use crate::units::describe_durability;
 
@@ -38,6 +39,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     data: DataFlag,
     #[command(flatten)]
+    server: ServerFlags,
+    #[command(flatten)]
     store: StoreFlags,
 }
 
@@ -56,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result {
     runtime.block_on(async {
         let stop =
             shutdown_signal().map_err(|e| Failure::io("wait for", Path::new("signals"), &e))?;
-        serve(db, listener, ServerConfig::default(), stop).await.map_err(Failure::from)
+        serve(db, listener, args.server.config(), stop).await.map_err(Failure::from)
     })?;
     tracing::info!("closed");
     Ok(Outcome::Good)

@@ -31,8 +31,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let db = ReadOnlyDb::open(&args.data.data, read_only())?;
     let stats = db.stats();
     let unlimited = QueryOptions { bytes_max: u64::MAX, ..QueryOptions::default() };
-    let all = db.snapshot().series(&[], TimeRange::ALL, &unlimited, usize::MAX)?;
-    let series = all.len() as u64;
+    let series = db.snapshot().count_series(&[], TimeRange::ALL, &unlimited)?;
     if args.json {
         output::print_json(&as_json(&stats, series, db.ticks_per_second()))?;
     } else {
@@ -86,6 +85,6 @@ fn as_text(stats: &Stats, series: u64) -> String {
         units::grouped(series),
         units::grouped(stats.samples),
         units::grouped(stats.segments),
-        table.render()
+        table.page()
     )
 }

@@ -1,75 +1,11 @@
-//! The command as a user runs it: what it prints and how it exits.
+//! Every command on small stores, bad usage, and a server's life.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-
-use tempfile::TempDir;
-
-fn siltstone(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_siltstone"));
-    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
-    command
-}
-
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn ran(output: Output) -> Ran {
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().unwrap_or_else(|| panic!("killed: {}", output.status));
-    Ran { code, out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn run(args: &[&str]) -> Ran {
-    ran(siltstone(args).output().unwrap())
-}
-
-fn run_with_input(args: &[&str], input: &[u8]) -> Ran {
-    let mut command = siltstone(args);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // The command may end before it has read everything.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    ran(child.wait_with_output().unwrap())
-}
-
-/// A directory with a store that does not exist yet.
-fn place() -> (TempDir, String) {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("store").to_str().unwrap().to_owned();
-    (dir, data)
-}
-
-#[expect(clippy::disallowed_methods, reason = "an input of the test, not a store")]
-fn write_file(path: &Path, bytes: &[u8]) {
-    std::fs::write(path, bytes).unwrap();
-}
-
-fn line(metric: &str, value: &str, time: i64) -> String {
-    format!("{{\"metric\":{{{metric}}},\"values\":[\"{value}\"],\"timestamps\":[{time}]}}\n")
-}
-
-/// Three series, one of them in Persian.
-fn lines() -> String {
-    line("\"__name__\":\"a\"", "1", 1000)
-        + &line("\"__name__\":\"b\",\"x\":\"\\u001b[31m\"", "NaN:7ff0000000000002", 2000)
-        + &line("\"__name__\":\"دما\",\"حالت\":\"می\u{200c}رود\"", "-0", 3000)
-}
-
-fn filled() -> (TempDir, String) {
-    let (dir, data) = place();
-    let ran = run_with_input(&["import", "--data", &data, "-"], lines().as_bytes());
-    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
-    assert!(ran.out.starts_with("imported 3 series, 3 samples in "), "{}", ran.out);
-    (dir, data)
-}
+use crate::harness::{
+    Serving, filled, line, lines, place, ran, run, run_with_input, siltstone, write_file,
+};
 
 #[test]
 fn asking_for_nothing_prints_help() {
@@ -80,7 +16,10 @@ fn asking_for_nothing_prints_help() {
 
 #[test]
 fn every_help_has_examples() {
-    for command in ["serve", "import", "export", "ls", "show", "verify", "stats"] {
+    for command in [
+        "serve", "import", "export", "query", "digest", "flush", "snapshot", "ls", "show",
+        "verify", "stats",
+    ] {
         let ran = run(&[command, "--help"]);
         assert_eq!(ran.code, 0, "{command}");
         assert!(ran.out.contains("Examples:\n  siltstone "), "{command}: {}", ran.out);
@@ -193,6 +132,8 @@ fn figures_for_people_and_scripts() {
     let verify = json("verify");
     assert_eq!(verify["damaged"], 0);
     assert!(run(&["verify", "--data", &data]).out.contains("no damage found"));
+    let heads = ["LEVEL", "B/SAMPLE", "WINDOW", "OVERLAP", "SEQ"];
+    assert!(heads.iter().all(|head| table.contains(head)), "{table}");
     for segment in json("ls")["segments"].as_array().unwrap() {
         let number = segment["file_number"].to_string();
         let shown = run(&["show", &number, "--data", &data]);
@@ -202,6 +143,12 @@ fn figures_for_people_and_scripts() {
         let shown = run(&["show", &format!("{number}.seg"), "--json", "--data", &data]);
         let json: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
         assert_eq!(json["segment"]["samples"], 3);
+        assert_eq!(json["segment"]["overlap"], 0);
+        let samples = |share: &serde_json::Value| share["samples"].as_u64().unwrap();
+        assert_eq!(json["encodings"].as_array().unwrap().iter().map(samples).sum::<u64>(), 3);
+        let kinds = json["bytes_by_kind"].as_object().unwrap().values();
+        let bytes: u64 = kinds.map(|kind| kind.as_u64().unwrap()).sum();
+        assert_eq!(json["segment"]["file_bytes"], bytes);
     }
 }
 
@@ -256,50 +203,6 @@ fn a_closed_pipe_is_a_quiet_end() {
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
 }
 
-/// A server that is killed when dropped.
-struct Serving {
-    child: Child,
-    address: String,
-    greeting: String,
-}
-
-impl Serving {
-    fn start(data: &str) -> Self {
-        let mut command = siltstone(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut greeting = String::new();
-        let mut out = BufReader::new(child.stdout.as_mut().unwrap());
-        for _ in 0..4 {
-            out.read_line(&mut greeting).unwrap();
-        }
-        let address = greeting.lines().next().unwrap().rsplit("http://").next().unwrap().to_owned();
-        Self { child, address, greeting }
-    }
-
-    fn post(&self, path: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n");
-        write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    /// Ends it with a signal, and gives its exit code.
-    fn end(mut self, signal: &str) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn serving_is_announced_locked_readable_and_ended_in_order() {
     let (_dir, data) = place();
@@ -340,7 +243,7 @@ fn a_taken_port_is_an_error_with_its_address() {
 
 #[test]
 fn the_readme_pushes_a_sample_and_reads_it_back() {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../../README.md");
     let commands: Vec<&str> = readme.lines().filter(|line| line.starts_with("curl ")).collect();
     assert!((1..=5).contains(&commands.len()), "at most five lines: {commands:?}");
     let (_dir, data) = place();

@@ -1,0 +1,124 @@
+//! What an explicit compaction of a range of time merges next.
+//!
+//! Pure. Called again and again, with each merge published in between, until it yields nothing:
+//! then no level-0 segment overlaps the range, no two segments that do overlap each other or lie in
+//! one base window, none has deletes due, and no small neighbours are left to join. What would take
+//! more than four times the largest fan-in at once is left as it is, as is what is excluded.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::closed_set::ClosedSet;
+use super::picker::{Pick, Reason, View, depth};
+use crate::types::{SegmentMeta, TimeRange};
+
+/// The next merge of a compaction of `range`; `None` when nothing is left to do there, or nothing
+/// that may be picked.
+#[must_use]
+pub fn pick_range(view: &View<'_>, range: TimeRange) -> Option<Pick> {
+    let inside = |meta: &&Arc<SegmentMeta>| {
+        range.overlaps(meta.min_timestamp, meta.max_timestamp) && !view.is_excluded(meta)
+    };
+    let mut segments: Vec<Arc<SegmentMeta>> =
+        view.segments.iter().filter(inside).cloned().collect();
+    fresh(view, &segments)
+        .or_else(|| overlapping(view, &mut segments))
+        .or_else(|| {
+            let due = segments.iter().filter(|meta| (view.erase_due)(meta));
+            let oldest = due.min_by_key(|meta| meta.min_seq)?;
+            view.pick_of(std::slice::from_ref(oldest), Reason::Range)
+        })
+        .or_else(|| {
+            let overlaps =
+                |meta: &Arc<SegmentMeta>| range.overlaps(meta.min_timestamp, meta.max_timestamp);
+            view.join_where(|_, members| members.iter().all(overlaps), Reason::Range)
+        })
+}
+
+/// Level-0 segments, oldest first.
+fn fresh(view: &View<'_>, segments: &[Arc<SegmentMeta>]) -> Option<Pick> {
+    let mut fresh: Vec<Arc<SegmentMeta>> =
+        segments.iter().filter(|meta| meta.level == 0).cloned().collect();
+    fresh.sort_unstable_by_key(|meta| (meta.min_seq, meta.file_number));
+    fresh.truncate(view.options.fan_in_max);
+    view.pick_of_prefix(&fresh, Reason::Range)
+}
+
+/// A segment and those that overlap it or share its base window, oldest first.
+fn overlapping(view: &View<'_>, segments: &mut [Arc<SegmentMeta>]) -> Option<Pick> {
+    segments.sort_unstable_by_key(|meta| (meta.min_timestamp, meta.file_number));
+    let mut group: Vec<Arc<SegmentMeta>> = Vec::new();
+    let mut last = i64::MIN;
+    for meta in segments.iter() {
+        let touches = group.last().is_some_and(|other| {
+            let own = view.window(meta);
+            meta.min_timestamp <= last || (own.level() == 0 && own == view.window(other))
+        });
+        if !touches {
+            if let Some(pick) = of_group(view, &group) {
+                return Some(pick);
+            }
+            group.clear();
+        }
+        last = if group.is_empty() { meta.max_timestamp } else { last.max(meta.max_timestamp) };
+        group.push(Arc::clone(meta));
+    }
+    of_group(view, &group)
+}
+
+/// A merge within `group`, which hangs together in time.
+fn of_group(view: &View<'_>, group: &[Arc<SegmentMeta>]) -> Option<Pick> {
+    if group.len() < 2 {
+        return None;
+    }
+    if group.len() <= view.options.fan_in_max
+        && let Some(pick) = view.pick_of(group, Reason::Range)
+    {
+        return Some(pick);
+    }
+    // Too many belong together, or something excluded lies between them: a part of them then.
+    let none = HashSet::new();
+    let around = ClosedSet::closure(view.segments, &none, group, usize::MAX)?;
+    let mut parts: Vec<Arc<SegmentMeta>> = around.segments().to_vec();
+    parts.retain(|meta| !view.is_excluded(meta));
+    fresh(view, &parts).or_else(|| oldest_of(view, &parts)).or_else(|| nearest_of(view, &parts))
+}
+
+/// The oldest of `parts`, as many as are allowed, if some of them overlap.
+fn oldest_of(view: &View<'_>, parts: &[Arc<SegmentMeta>]) -> Option<Pick> {
+    let mut seed = &parts[..parts.len().min(view.options.fan_in_max)];
+    while depth(seed) > 1 {
+        if let Some(pick) = view.pick_of(seed, Reason::Range) {
+            return Some(pick);
+        }
+        seed = &seed[..seed.len() / 2];
+    }
+    None
+}
+
+/// How many times the largest fan-in a merge may take if it cannot do with less.
+const FAN_IN_EXCESS: usize = 4;
+
+/// Two of `parts` that belong together, the nearest in seq, with what lies between them. That is
+/// little unless the newer one is so wide that it covers many older windows.
+fn nearest_of(view: &View<'_>, parts: &[Arc<SegmentMeta>]) -> Option<Pick> {
+    let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
+    for (at, newer) in parts.iter().enumerate() {
+        for (before, older) in parts[..at].iter().enumerate() {
+            if belong_together(view, older, newer) {
+                pairs.push((newer.max_seq.abs_diff(older.min_seq), before, at));
+            }
+        }
+    }
+    pairs.sort_unstable();
+    pairs.into_iter().find_map(|(_, older, newer)| {
+        let seed = [Arc::clone(&parts[older]), Arc::clone(&parts[newer])];
+        view.pick_within(&seed, Reason::Range, view.options.fan_in_max * FAN_IN_EXCESS)
+    })
+}
+
+/// Whether two segments overlap or lie in one base window.
+fn belong_together(view: &View<'_>, a: &SegmentMeta, b: &SegmentMeta) -> bool {
+    let window = view.window(a);
+    a.overlaps_in_time(b) || (window.level() == 0 && window == view.window(b))
+}

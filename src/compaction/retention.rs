@@ -1,0 +1,324 @@
+//! Retention: which whole segments expire, and what time it is for that.
+//!
+//! Pure. Called by `db`, which drops segments by manifest edit, persists the clock with its edits
+//! and hides from readers what is older than the retention. A clock that is wrong must not wipe a
+//! store: [`RetentionClock`] distrusts the wall clock when it jumps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::types::{SegmentMeta, Timestamp};
+
+/// How far the wall clock may move against the time that has run, and how long it is distrusted
+/// after it moved further.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// How far the time of retention may be ahead of the newest sample, in seconds.
+const AHEAD_SECONDS: i128 = 3600;
+
+/// What a store may keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RetentionLimits {
+    /// Samples older than this, in ticks, expire.
+    pub age_ticks: Option<i64>,
+    /// Most bytes of segments and log.
+    pub bytes: Option<u64>,
+}
+
+/// The file numbers of the segments to drop at `now`, in the order in which to drop them.
+///
+/// By age: those whose latest sample has expired. By bytes: those with the oldest latest sample
+/// until segments and log fit, with two exceptions. A segment is not dropped before the older ones
+/// (by seq) that overlap it, since values that it replaced would show again. And the segment with
+/// the newest sample stays, however large the log: it is the one being filled, and a store is never
+/// emptied by its log alone.
+#[must_use]
+pub fn expired(
+    segments: &[Arc<SegmentMeta>],
+    wal_bytes: u64,
+    limits: RetentionLimits,
+    now: Timestamp,
+) -> Vec<u64> {
+    let horizon = limits.age_ticks.map_or(i64::MIN, |age| now.saturating_sub(age));
+    let (old, kept): (Vec<&Arc<SegmentMeta>>, Vec<&Arc<SegmentMeta>>) =
+        segments.iter().partition(|meta| meta.max_timestamp < horizon);
+    let mut dropped: Vec<u64> = old.iter().map(|meta| meta.file_number).collect();
+    let sum = |total: u64, meta: &&Arc<SegmentMeta>| total.saturating_add(meta.file_bytes);
+    let mut bytes = kept.iter().fold(wal_bytes, sum);
+    let most = limits.bytes.unwrap_or(u64::MAX);
+    if bytes > most {
+        let ordered = by_age(kept);
+        for meta in &ordered[..ordered.len().saturating_sub(1)] {
+            if bytes <= most {
+                break;
+            }
+            bytes -= meta.file_bytes;
+            dropped.push(meta.file_number);
+        }
+    }
+    dropped
+}
+
+/// The segments by their latest sample, oldest first, but none before those that it may replace
+/// values of.
+fn by_age(mut segments: Vec<&Arc<SegmentMeta>>) -> Vec<&Arc<SegmentMeta>> {
+    segments.sort_unstable_by_key(|meta| (meta.min_seq, meta.file_number));
+    let mut ages: Vec<(Timestamp, usize)> = Vec::with_capacity(segments.len());
+    for (at, meta) in segments.iter().enumerate() {
+        let older = segments[..at].iter().zip(&ages);
+        let below = older.filter(|(other, _)| other.overlaps_in_time(meta)).map(|(_, age)| age.0);
+        ages.push((below.fold(meta.max_timestamp, Timestamp::max), at));
+    }
+    // At one age older seqs come first, which `at` counts.
+    ages.sort_unstable();
+    ages.into_iter().map(|(_, at)| segments[at]).collect()
+}
+
+/// Whether the wall clock may be used for retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockVerdict {
+    /// It moved as time ran.
+    Trusted,
+    /// It jumped; it is believed again after this much running time without another jump.
+    Paused {
+        /// How long that is.
+        remaining: Duration,
+    },
+}
+
+/// The guarded clock of retention: compares the wall clock with what the last manifest edit
+/// recorded plus the time that has run since.
+///
+/// A jump of more than a day, in either direction, pauses retention for a day of running time; then
+/// the clock is believed. After a restart the time the store was closed counts as not run, so that
+/// a long downtime pauses it as well: a day late is better than a store wiped by a clock set to
+/// 2099. If the clock returns meanwhile, retention goes on at once.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionClock {
+    anchor: Anchor,
+    /// The wall clock as it was found after a jump, and since when.
+    suspect: Option<Anchor>,
+}
+
+/// One moment by both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    wall_ms: i64,
+    monotonic: Duration,
+}
+
+impl Anchor {
+    /// Whether the clocks have moved together since.
+    fn agrees(&self, now: Self) -> bool {
+        let run = now.monotonic.saturating_sub(self.monotonic).as_millis() as i128;
+        let moved = i128::from(now.wall_ms) - i128::from(self.wall_ms);
+        (moved - run).unsigned_abs() <= DAY.as_millis()
+    }
+}
+
+impl RetentionClock {
+    /// The clock of a store that is opened: `persisted_ms` is the wall clock that its last edit
+    /// recorded, `None` if none did.
+    #[must_use]
+    pub fn open(persisted_ms: Option<i64>, wall_ms: i64, monotonic: Duration) -> Self {
+        let now = Anchor { wall_ms, monotonic };
+        let anchor = Anchor { wall_ms: persisted_ms.unwrap_or(wall_ms), monotonic };
+        let mut clock = Self { anchor, suspect: None };
+        clock.step(now);
+        clock
+    }
+
+    /// Looks at the clocks.
+    pub fn observe(&mut self, wall_ms: i64, monotonic: Duration) -> ClockVerdict {
+        self.step(Anchor { wall_ms, monotonic })
+    }
+
+    /// The wall clock to record with an edit made now: `None`, for what was recorded before to
+    /// stay, while the clock is not trusted.
+    pub fn for_edit(&mut self, wall_ms: i64, monotonic: Duration) -> Option<i64> {
+        let now = Anchor { wall_ms, monotonic };
+        if self.step(now) != ClockVerdict::Trusted {
+            return None;
+        }
+        self.anchor = now;
+        Some(wall_ms)
+    }
+
+    fn step(&mut self, now: Anchor) -> ClockVerdict {
+        if self.anchor.agrees(now) {
+            self.suspect = None;
+            return ClockVerdict::Trusted;
+        }
+        let suspect = match self.suspect {
+            Some(suspect) if suspect.agrees(now) => suspect,
+            _ => now,
+        };
+        let run = now.monotonic.saturating_sub(suspect.monotonic);
+        if run >= DAY {
+            *self = Self { anchor: now, suspect: None };
+            return ClockVerdict::Trusted;
+        }
+        self.suspect = Some(suspect);
+        ClockVerdict::Paused { remaining: DAY - run }
+    }
+
+    /// The time by which samples expire, in ticks: the wall clock, but at most an hour ahead of the
+    /// newest sample. `None` while the clock is not trusted, or nothing was ever accepted.
+    pub fn now(
+        &mut self,
+        (wall_ms, monotonic): (i64, Duration),
+        newest: Option<Timestamp>,
+        ticks_per_second: u64,
+    ) -> Option<Timestamp> {
+        if self.observe(wall_ms, monotonic) != ClockVerdict::Trusted {
+            return None;
+        }
+        let ticks = i128::from(ticks_per_second);
+        let wall = (i128::from(wall_ms) * ticks).div_euclid(1000);
+        let limit = i128::from(newest?) + AHEAD_SECONDS * ticks;
+        let now = wall.min(limit).clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+        Some(now as Timestamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::simulator::meta;
+    use super::*;
+
+    const HOUR_MS: i64 = 3_600_000;
+    const DAY_MS: i64 = 24 * HOUR_MS;
+
+    fn hours(hours: u64) -> Duration {
+        Duration::from_secs(hours * 3600)
+    }
+
+    fn trusted(clock: &mut RetentionClock, wall_ms: i64, monotonic: Duration) -> bool {
+        clock.observe(wall_ms, monotonic) == ClockVerdict::Trusted
+    }
+
+    fn paused(clock: &mut RetentionClock, wall_ms: i64, monotonic: Duration) -> Duration {
+        match clock.observe(wall_ms, monotonic) {
+            ClockVerdict::Paused { remaining } => remaining,
+            ClockVerdict::Trusted => panic!("trusted at {wall_ms}"),
+        }
+    }
+
+    #[test]
+    fn a_clock_that_runs_is_trusted_for_ever() {
+        let mut clock = RetentionClock::open(None, 0, hours(5));
+        for hour in 0..10_000u64 {
+            assert!(trusted(&mut clock, hour as i64 * HOUR_MS, hours(5 + hour)));
+        }
+        assert!(trusted(&mut clock, 10_000 * HOUR_MS + DAY_MS, hours(10_005)), "a day is allowed");
+    }
+
+    #[test]
+    fn a_jump_in_either_direction_pauses_for_a_day_of_running_time() {
+        for jump in [DAY_MS + 1, -DAY_MS - 1, 70 * 365 * DAY_MS] {
+            let mut clock = RetentionClock::open(Some(0), 0, hours(0));
+            assert_eq!(paused(&mut clock, jump, hours(0)), hours(24), "{jump}");
+            assert_eq!(clock.for_edit(jump, hours(0)), None, "what is recorded stays");
+            assert_eq!(paused(&mut clock, jump + 23 * HOUR_MS, hours(23)), hours(1));
+            assert!(trusted(&mut clock, jump + 24 * HOUR_MS, hours(24)));
+            let wall = jump + 25 * HOUR_MS;
+            assert_eq!(clock.for_edit(wall, hours(25)), Some(wall));
+            assert_eq!(paused(&mut clock, 26 * HOUR_MS, hours(26)), hours(24), "back again");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_returns_is_trusted_at_once_and_a_second_jump_starts_over() {
+        let mut clock = RetentionClock::open(Some(0), 0, hours(0));
+        paused(&mut clock, 90 * DAY_MS, hours(1));
+        assert!(trusted(&mut clock, 2 * HOUR_MS, hours(2)));
+        paused(&mut clock, 90 * DAY_MS, hours(3));
+        assert_eq!(paused(&mut clock, 900 * DAY_MS, hours(20)), hours(24));
+        assert_eq!(paused(&mut clock, 900 * DAY_MS + 5 * HOUR_MS, hours(25)), hours(19));
+    }
+
+    #[test]
+    fn a_long_downtime_pauses_for_a_day_and_a_short_one_does_not() {
+        let mut clock = RetentionClock::open(Some(0), 23 * HOUR_MS, hours(9));
+        assert!(trusted(&mut clock, 23 * HOUR_MS, hours(9)));
+        let mut clock = RetentionClock::open(Some(0), 30 * DAY_MS, hours(9));
+        assert_eq!(paused(&mut clock, 30 * DAY_MS, hours(9)), hours(24));
+        assert_eq!(clock.for_edit(30 * DAY_MS, hours(9)), None);
+        assert!(trusted(&mut clock, 31 * DAY_MS, hours(33)));
+    }
+
+    #[test]
+    fn now_is_at_most_an_hour_ahead_of_the_newest_sample() {
+        let mut clock = RetentionClock::open(None, 5 * HOUR_MS, hours(0));
+        let at = (5 * HOUR_MS, hours(0));
+        assert_eq!(clock.now(at, None, 1000), None, "an empty store has no now");
+        assert_eq!(clock.now(at, Some(0), 1000), Some(HOUR_MS));
+        assert_eq!(clock.now(at, Some(9 * HOUR_MS), 1000), Some(5 * HOUR_MS));
+        assert_eq!(clock.now(at, Some(i64::MAX), 1), Some(5 * 3600));
+        assert_eq!(clock.now((i64::MAX, hours(0)), Some(0), 1_000_000_000), None, "jumped");
+        let mut late = RetentionClock::open(None, i64::MAX, hours(0));
+        assert_eq!(late.now((i64::MAX, hours(0)), Some(i64::MAX), 1_000_000_000), Some(i64::MAX));
+    }
+
+    fn limits(age_ticks: Option<i64>, bytes: Option<u64>) -> RetentionLimits {
+        RetentionLimits { age_ticks, bytes }
+    }
+
+    #[test]
+    fn by_age_only_whole_segments_expire() {
+        let segments = [meta(1, (0, 9), (1, 1), 0, 5), meta(2, (5, 10), (2, 2), 0, 5)];
+        assert_eq!(expired(&segments, 0, limits(Some(10), None), 19), [] as [u64; 0]);
+        assert_eq!(expired(&segments, 0, limits(Some(10), None), 20), [1]);
+        assert_eq!(expired(&segments, 0, limits(Some(10), None), 21), [1, 2]);
+        assert_eq!(expired(&segments, 0, limits(Some(i64::MAX), None), i64::MIN), [] as [u64; 0]);
+    }
+
+    #[test]
+    fn by_bytes_the_oldest_go_first_and_the_newest_stays() {
+        let segments = [
+            meta(1, (0, 9), (1, 1), 0, 100),
+            meta(2, (10, 19), (2, 2), 0, 100),
+            meta(3, (20, 29), (3, 3), 0, 100),
+        ];
+        assert_eq!(expired(&segments, 0, limits(None, Some(300)), 0), [] as [u64; 0]);
+        assert_eq!(expired(&segments, 1, limits(None, Some(300)), 0), [1]);
+        assert_eq!(expired(&segments, 1, limits(Some(5), Some(300)), 15), [1], "age counts first");
+        assert_eq!(expired(&segments, 9999, limits(None, Some(300)), 0), [1, 2]);
+    }
+
+    #[test]
+    fn by_bytes_nothing_goes_before_what_it_replaced() {
+        // 2 may have overwritten values of 1, which reaches further.
+        let segments = [
+            meta(1, (0, 99), (1, 1), 1, 100),
+            meta(2, (0, 50), (2, 2), 1, 10),
+            meta(3, (100, 199), (3, 3), 1, 100),
+        ];
+        assert_eq!(expired(&segments, 0, limits(None, Some(205)), 0), [1]);
+        assert_eq!(expired(&segments, 0, limits(None, Some(105)), 0), [1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_stays_never_shows_a_value_that_what_went_had_replaced(
+            raw in prop::collection::vec((0i64..30, 0i64..9, 1u64..20), 1..12),
+            most in 0u64..200,
+        ) {
+            let segments: Vec<_> = raw.iter().enumerate().map(|(i, &(t, dt, bytes))| {
+                let seq = i as u64 + 1;
+                meta(seq, (t, t + dt), (seq, seq), 0, bytes)
+            }).collect();
+            let gone = expired(&segments, 0, limits(None, Some(most)), 0);
+            let stays = |m: &&Arc<SegmentMeta>| !gone.contains(&m.file_number);
+            for kept in segments.iter().filter(stays) {
+                for went in segments.iter().filter(|m| !stays(m)) {
+                    prop_assert!(!kept.overlaps_in_time(went) || went.max_seq < kept.max_seq);
+                }
+            }
+            let left: u64 = segments.iter().filter(stays).map(|m| m.file_bytes).sum();
+            prop_assert!(left <= most || segments.iter().filter(stays).count() == 1);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A checkpoint: the whole store once more in a new directory, of which no byte of data is copied.
+//!
+//! Called by [`Db::checkpoint`](super::Db::checkpoint). Everything in memory is flushed; then the files
+//! that the version lists get a second name in the new directory, and a manifest there lists them.
+//! Segments are immutable and a file lives as long as one of its names, so nothing that happens to the
+//! store later reaches the checkpoint.
+//!
+//! Invariants: what is linked is pinned, so that no merge removes it meanwhile; no lock is held while
+//! files are linked; `CURRENT` comes last, so that a checkpoint which a crash cut short is no store;
+//! what is on disk when the call returns survives a power cut, as does its name.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::core::{Core, Live};
+use super::generation::{CreateWal, create_wal};
+use crate::error::{Error, Result};
+use crate::manifest::{Manifest, StoreOptions, Version, VersionEdit, WalCovered};
+use crate::segment::Segment;
+use crate::sys::{SyncPoint, Vfs};
+use crate::types::{FileName, TEMPORARY_SUFFIX};
+use crate::wal::Predecessor;
+
+/// What [`Db::checkpoint`](super::Db::checkpoint) made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointReport {
+    /// Segments in it.
+    pub segments: u64,
+    /// Bytes that it shares with the store: they are freed when both have let go of them.
+    pub bytes_linked: u64,
+    /// It holds every batch up to this seq, and none above it.
+    pub seq: u64,
+}
+
+/// One moment of the store, with what keeps its files where they are.
+struct Moment {
+    version: Arc<Version>,
+    /// While it is held, nobody removes the files.
+    _pinned: Vec<Arc<Segment>>,
+}
+
+impl Moment {
+    /// # Errors
+    /// That of a segment which could not be opened: a copy of a part is no checkpoint.
+    fn of(live: &Live) -> Result<Self> {
+        if let Some(broken) = live.broken.first() {
+            return Err(broken.error.duplicate());
+        }
+        Ok(Self { version: Arc::clone(&live.version), _pinned: live.segments.clone() })
+    }
+
+    /// Every file that the version lists.
+    fn files(&self) -> impl Iterator<Item = FileName> + '_ {
+        self.version.segments().iter().map(|meta| FileName::Segment(meta.file_number))
+    }
+}
+
+impl Core {
+    /// Makes the checkpoint `dir`.
+    pub(super) fn checkpoint(&self, dir: &Path) -> Result<CheckpointReport> {
+        self.refuse_own_names(dir)?;
+        let vfs = &**self.vfs();
+        // Made first: from here on the name is ours, and nothing that exists is touched.
+        vfs.create_dir(dir).map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists => Error::InvalidArgument(format!(
+                "{} exists already: a checkpoint needs a new directory",
+                dir.display()
+            )),
+            _ => Error::io("create", dir, e),
+        })?;
+        self.fill(dir).inspect_err(|_| remove_all(vfs, dir))
+    }
+
+    /// Refuses names that mean something else in the store's own directory.
+    fn refuse_own_names(&self, dir: &Path) -> Result<()> {
+        let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_taken = FileName::parse(name).is_some() || name.ends_with(TEMPORARY_SUFFIX);
+        if is_taken && dir.parent() == Some(&self.dir) {
+            return Err(Error::InvalidArgument(format!(
+                "{} is a name that the store uses itself",
+                dir.display()
+            )));
+        }
+        Ok(())
+    }
+
+    fn fill(&self, dir: &Path) -> Result<CheckpointReport> {
+        self.flush_all()?;
+        let moment = Moment::of(&self.live())?;
+        for file in moment.files() {
+            self.link(file, dir)?;
+        }
+        let version = &moment.version;
+        let copy = self.start_log(version, dir)?;
+        let options = StoreOptions { ticks_per_second: self.ticks_per_second };
+        Manifest::create_copy(self.vfs(), dir, self.uuid, options, copy)?;
+        let parent = dir.parent().unwrap_or(dir);
+        self.vfs()
+            .sync_dir(parent, SyncPoint::StoreDirectory)
+            .map_err(|e| Error::io("sync directory", parent, e))?;
+        Ok(CheckpointReport {
+            segments: version.segments().len() as u64,
+            bytes_linked: version.segments().iter().map(|meta| meta.file_bytes).sum(),
+            seq: version.wal_covered().seq,
+        })
+    }
+
+    fn link(&self, file: FileName, dir: &Path) -> Result<()> {
+        let from = self.dir.join(file.to_string());
+        self.vfs().hard_link(&from, &dir.join(file.to_string())).map_err(|e| match e.kind() {
+            ErrorKind::CrossesDevices => Error::InvalidArgument(format!(
+                "{} is on another file system than the store, and a checkpoint shares the store's \
+                 files: make it beside the store, then copy it",
+                dir.display()
+            )),
+            _ => Error::io("link", from, e),
+        })
+    }
+
+    /// Gives the copy an empty log, since a store that has samples and no log has lost it; answers
+    /// with the version that knows of it.
+    fn start_log(&self, version: &Version, dir: &Path) -> Result<Version> {
+        let covered = version.wal_covered();
+        let file_number = version.next_file_number().max(covered.file_number);
+        let mut log = create_wal(&CreateWal {
+            dir,
+            vfs: &**self.vfs(),
+            uuid: self.uuid,
+            file_number,
+            last_seq: version.last_seq(),
+            predecessor: Predecessor::default(),
+        })?;
+        log.end()?;
+        let edit = VersionEdit {
+            wal_covered: Some(WalCovered { file_number, ..covered }),
+            next_file_number: Some(file_number + 1),
+            ..VersionEdit::default()
+        };
+        Ok(version.apply(&edit).expect("counters that rise keep every invariant"))
+    }
+}
+
+/// Removes a directory that this process made, as far as it can be: on a full disk, attempts must not
+/// add up.
+fn remove_all(vfs: &dyn Vfs, dir: &Path) {
+    for entry in vfs.list(dir).unwrap_or_default() {
+        let _ = vfs.remove(&dir.join(entry.name));
+    }
+    if let Err(error) = vfs.remove_dir(dir) {
+        tracing::warn!(dir = %dir.display(), %error, "an unfinished checkpoint stays");
+    }
+}

@@ -1,0 +1,176 @@
+//! Who is idle: a clock that ticks when the active series have come round.
+//!
+//! A series is idle when the others have been written again and again since its last sample. Wall time
+//! alone cannot tell that: it depends on the scrape interval, and an import has none. So time is
+//! counted in *rounds*: a round is over when half of the series written in it were written in it at
+//! least twice, and they are at least an eighth of all (a few busy series do not make the others look
+//! idle). As long as series are seen for the first time only, no round ends and nobody is idle: too
+//! many series at once are told from series that come and go. Beside rounds, a time without samples
+//! makes idle too, for stores where most series have gone for good.
+//!
+//! Written by the commit leader alone, read by whoever looks for room. The words guard nothing: a
+//! wrong reading evicts a series too early or too late, and what keeps handles valid is the version.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Ages that are told apart, in rounds; the last one stands for all above and for idle by time.
+pub(super) const AGES: usize = 16;
+/// A series of this age is idle: a whole round went by without it.
+pub(super) const IDLE_AGE: usize = 2;
+
+/// Rounds and seconds wrap around within this.
+const MASK: u32 = u32::MAX >> 1;
+
+/// When a series was seen last: `round << 33 | times written in it, at most 2, << 31 | second`.
+#[derive(Debug, Default)]
+pub(super) struct Seen(AtomicU64);
+
+fn pack(round: u32, times: u32, second: u32) -> u64 {
+    u64::from(round) << 33 | u64::from(times) << 31 | u64::from(second & MASK)
+}
+
+fn unpack(word: u64) -> (u32, u32, u32) {
+    ((word >> 33) as u32, (word >> 31) as u32 & 3, word as u32 & MASK)
+}
+
+/// The clock.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    round: AtomicU32,
+    /// Monotonic seconds, as the store last said.
+    second: AtomicU32,
+    /// Series written in this round.
+    written: AtomicU32,
+    /// Those of them that were written twice.
+    twice: AtomicU32,
+}
+
+impl Rounds {
+    /// The present round.
+    pub(super) fn now(&self) -> u32 {
+        self.round.load(Relaxed)
+    }
+
+    pub(super) fn set_second(&self, second: u32) {
+        self.second.store(second & MASK, Relaxed);
+    }
+
+    /// Starts the watch over a new series.
+    pub(super) fn begin(&self, seen: &Seen) {
+        seen.0.store(pack(self.now(), 0, self.second.load(Relaxed)), Relaxed);
+    }
+
+    /// Notes that a write brings `rows` samples of a series, one of `active`. Only one thread at a
+    /// time calls it.
+    #[inline]
+    pub(super) fn note(&self, seen: &Seen, rows: u32, active: usize) {
+        let now = self.now();
+        let old = seen.0.load(Relaxed);
+        let (round, times, _) = unpack(old);
+        let before = if round == now { times } else { 0 };
+        let times = before.saturating_add(rows).min(2);
+        let next = pack(now, times, self.second.load(Relaxed));
+        if next != old {
+            seen.0.store(next, Relaxed);
+        }
+        if before == 0 {
+            self.written.store(self.written.load(Relaxed).saturating_add(1), Relaxed);
+        }
+        if before < 2 && times == 2 {
+            self.count_twice(active);
+        }
+    }
+
+    fn count_twice(&self, active: usize) {
+        let twice = self.twice.load(Relaxed).saturating_add(1);
+        let written = self.written.load(Relaxed);
+        if twice >= written.div_ceil(2) && written as usize >= active / 8 {
+            self.written.store(0, Relaxed);
+            self.twice.store(0, Relaxed);
+            self.round.store(self.now().wrapping_add(1) & MASK, Relaxed);
+        } else {
+            self.twice.store(twice, Relaxed);
+        }
+    }
+
+    /// How many rounds ago the series was seen, below [`AGES`]; the highest age if that was
+    /// `idle_s` seconds ago.
+    pub(super) fn age(&self, seen: &Seen, idle_s: u32) -> usize {
+        let (round, _, second) = unpack(seen.0.load(Relaxed));
+        if self.second.load(Relaxed).saturating_sub(second) >= idle_s {
+            return AGES - 1;
+        }
+        let age = self.now().wrapping_sub(round) & MASK;
+        (age as usize).min(AGES - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEVER: u32 = u32::MAX;
+
+    fn begun(rounds: &Rounds, n: usize) -> Vec<Seen> {
+        let seen: Vec<Seen> = (0..n).map(|_| Seen::default()).collect();
+        seen.iter().for_each(|s| rounds.begin(s));
+        seen
+    }
+
+    #[test]
+    fn first_sights_end_no_round() {
+        let rounds = Rounds::default();
+        let seen = begun(&rounds, 1000);
+        seen.iter().for_each(|s| rounds.note(s, 1, 1000));
+        assert_eq!(rounds.now(), 0);
+        assert!(seen.iter().all(|s| rounds.age(s, NEVER) == 0));
+    }
+
+    #[test]
+    fn series_that_come_every_round_are_never_idle() {
+        let rounds = Rounds::default();
+        let seen = begun(&rounds, 1000);
+        for _ in 0..20 {
+            for s in &seen {
+                rounds.note(s, 1, 1000);
+                assert!(seen.iter().all(|s| rounds.age(s, NEVER) < IDLE_AGE));
+            }
+        }
+        assert_eq!(rounds.now(), 13, "a round ends after one and a half");
+    }
+
+    #[test]
+    fn a_few_busy_series_end_no_round_and_an_eighth_of_them_does() {
+        let rounds = Rounds::default();
+        let seen = begun(&rounds, 800);
+        for _ in 0..1000 {
+            seen[..99].iter().for_each(|s| rounds.note(s, 1, 800));
+        }
+        assert_eq!(rounds.now(), 0);
+        for _ in 0..6 {
+            seen[..100].iter().for_each(|s| rounds.note(s, 1, 800));
+        }
+        assert!(rounds.age(&seen[500], NEVER) >= IDLE_AGE);
+        assert!(rounds.age(&seen[50], NEVER) < IDLE_AGE);
+    }
+
+    #[test]
+    fn many_rows_at_once_are_more_than_one_write() {
+        let rounds = Rounds::default();
+        let seen = begun(&rounds, 100);
+        seen[..13].iter().for_each(|s| rounds.note(s, 12, 100));
+        assert_eq!(rounds.now(), 1);
+    }
+
+    #[test]
+    fn time_makes_idle_too() {
+        let rounds = Rounds::default();
+        let seen = begun(&rounds, 2);
+        rounds.set_second(300);
+        rounds.note(&seen[0], 1, 2);
+        assert_eq!(rounds.age(&seen[0], 300), 0);
+        assert_eq!(rounds.age(&seen[1], 300), AGES - 1);
+        rounds.set_second(599);
+        assert_eq!(rounds.age(&seen[0], 300), 0);
+    }
+}

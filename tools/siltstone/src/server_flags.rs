@@ -1,0 +1,130 @@
+//! The flags of `serve` for the HTTP side: every limit and deadline of the server.
+
+use std::time::Duration;
+
+use clap::Args;
+use siltstone_server::ServerConfig;
+
+use crate::units::{parse_bytes_usize, parse_duration};
+
+/// Limits of the server. The defaults are those of [`ServerConfig`].
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct ServerFlags {
+    /// Open /api/v1/admin/tsdb/: delete, flush, compact, snapshot. There is no authentication
+    #[arg(long)]
+    enable_admin: bool,
+    /// Connections at a time; more wait
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    connections_max: usize,
+    /// Requests that write at a time; more wait
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    writes_max: usize,
+    /// Requests that read samples or series at a time; more wait
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    reads_max: usize,
+    /// How long a request waits for its turn before it is refused with 503
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    queue_timeout: Duration,
+    /// Bytes that all request bodies together may hold
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes_usize)]
+    bodies_max: usize,
+    /// Longest body that is held in memory, compressed and decoded
+    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_bytes_usize)]
+    body_max: usize,
+    /// Longest request line and headers together
+    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = parse_bytes_usize)]
+    header_bytes_max: usize,
+    /// Most header lines
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    headers_max: usize,
+    /// Time for the headers of a request
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    header_timeout: Duration,
+    /// Time for a body, or until a streamed one must keep to --body-rate-min
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    body_timeout: Duration,
+    /// Bytes per second below which a streamed body is given up
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    body_rate_min: u64,
+    /// How long a connection may stay open between requests
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    idle_timeout: Duration,
+    /// How long a client may take none of an answer
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    write_timeout: Duration,
+    /// How long running requests may take to finish after a signal
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    shutdown_timeout: Duration,
+    /// Most samples of one remote-write request
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    request_samples_max: usize,
+    /// Most series of one remote-write request
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    request_series_max: usize,
+    /// Longest JSON line of an import
+    #[arg(long, value_name = "SIZE", default_value = "10MiB", value_parser = parse_bytes_usize)]
+    json_line_max: usize,
+    /// Longest line of a text import
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_bytes_usize)]
+    text_line_max: usize,
+    /// Samples that an import collects before it writes them
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    import_batch_rows: usize,
+    /// Time for a query over series and labels
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = parse_duration)]
+    query_timeout: Duration,
+    /// Most series, names or values in one answer
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    results_max: usize,
+}
+
+impl ServerFlags {
+    pub(crate) fn config(&self) -> ServerConfig {
+        ServerConfig {
+            admin: self.enable_admin,
+            connections_max: self.connections_max,
+            writes_max: self.writes_max,
+            reads_max: self.reads_max,
+            queue_timeout: self.queue_timeout,
+            bodies_bytes_max: self.bodies_max,
+            header_bytes_max: self.header_bytes_max,
+            headers_max: self.headers_max,
+            header_timeout: self.header_timeout,
+            body_timeout: self.body_timeout,
+            body_rate_min: self.body_rate_min,
+            idle_timeout: self.idle_timeout,
+            write_timeout: self.write_timeout,
+            shutdown_timeout: self.shutdown_timeout,
+            body_bytes_max: self.body_max,
+            request_samples_max: self.request_samples_max,
+            request_series_max: self.request_series_max,
+            json_line_bytes_max: self.json_line_max,
+            text_line_bytes_max: self.text_line_max,
+            import_batch_rows: self.import_batch_rows,
+            query_timeout: self.query_timeout,
+            results_max: self.results_max,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{FromArgMatches, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Alone {
+        #[command(flatten)]
+        flags: ServerFlags,
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_server() {
+        use clap::CommandFactory;
+        let matches = Alone::command().get_matches_from(["serve"]);
+        let alone = Alone::from_arg_matches(&matches).unwrap();
+        assert_eq!(alone.flags.config(), ServerConfig::default());
+    }
+}

@@ -1,0 +1,9 @@
+//! The command as a user runs it: what it prints and how it exits.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod admin;
+mod basics;
+mod digest;
+mod harness;
+mod query;
