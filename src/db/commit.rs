@@ -255,6 +255,7 @@ impl Core {
     /// none yet.
     fn commit_group(&self, commit: &mut Commit, group: &mut [Pending]) -> Result<()> {
         self.check_writable()?;
+        self.check_disk()?;
         let generation = self.writable_generation(commit)?;
         let accepted = self.complete_batches(commit, &generation, group);
         if accepted.is_empty() {

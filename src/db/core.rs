@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::commit::{Commit, Queue};
 use super::options::Options;
 use super::report::OpenReport;
+use super::reserve::Reserve;
 use super::room::Room;
 use super::stats::Counters;
 use crate::error::{Error, Result};
@@ -42,6 +43,7 @@ pub(super) struct Core {
     live: RwLock<Arc<Live>>,
     pub(super) durable: DurableSeq,
     next_file_number: AtomicU64,
+    pub(super) reserve: Reserve,
     pub(super) counters: Counters,
     pub(super) report: OpenReport,
     /// The fault after which writes are refused.
@@ -122,6 +124,7 @@ impl Core {
         Self {
             uuid: parts.manifest.uuid(),
             ticks_per_second: parts.manifest.ticks_per_second(),
+            reserve: Reserve::new(&parts.dir, parts.options.reserve_bytes),
             dir: parts.dir,
             options: parts.options,
             registry: parts.registry,
@@ -196,6 +199,7 @@ impl Core {
     pub(super) fn unlock(&self) {
         let _commit = self.lock_commit();
         let _flush = self.lock_flush();
+        self.reserve.let_go();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 

@@ -11,6 +11,7 @@
 //! | `room` | making room for new series |
 //! | `open`, `replay` | opening and recovery |
 //! | `background` | the timer and the flusher |
+//! | `reserve` | disk space kept back for a full disk |
 //! | `checkpoint` | the store once more, by hard links |
 //! | `snapshot` | what readers see |
 //! | `read_only` | a second process's view |
@@ -26,6 +27,7 @@ mod options;
 mod read_only;
 mod replay;
 mod report;
+mod reserve;
 mod room;
 mod snapshot;
 mod stats;
