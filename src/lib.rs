@@ -11,6 +11,7 @@ pub mod codec;
 pub mod compaction;
 pub mod cursor;
 pub mod db;
+pub mod deletes;
 pub mod error;
 mod flush;
 pub mod index;
@@ -26,9 +27,9 @@ pub mod wal;
 
 pub use cursor::{Column, Columns};
 pub use db::{
-    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, Db, Durability, Finding,
-    Latency, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch,
-    verify,
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, Db, DeleteReceipt,
+    DeletedShare, Durability, Finding, Latency, OpenReport, Options, ReadOnlyDb, Snapshot, Stats,
+    Ticket, VerifyReport, WriteBatch, verify,
 };
 pub use error::{Error, Result};
 pub use read::{Cancel, ContentDigest, Damage, QueryOptions, Selection, SeriesColumns};

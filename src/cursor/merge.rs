@@ -5,7 +5,7 @@
 //! straight to the output; within the others runs are copied: as many rows as one input leads by,
 //! or as several agree in their timestamps. No sample is handled by a virtual call of its own.
 
-use super::{BATCH_ROWS_MAX, Columns, Extent, SeriesCursor};
+use super::{BATCH_ROWS_MAX, Columns, Extent, HiddenRanges, SeriesCursor};
 use crate::error::Result;
 use crate::types::TimeRange;
 
@@ -28,6 +28,8 @@ pub struct Merge {
 struct Input {
     cursor: Box<dyn SeriesCursor>,
     extent: Extent,
+    /// What deletes hide of the present series.
+    hidden: HiddenRanges,
     /// Rows read ahead, in use only where inputs overlap.
     buffer: Columns,
     /// The first row of `buffer` that is not yet merged.
@@ -52,7 +54,26 @@ impl Input {
         }
         self.buffer.clear();
         self.at = 0;
-        Ok(append_clipped(self.cursor.as_mut(), range, &mut self.buffer)? > 0)
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = self.append_visible(range, &mut buffer);
+        self.buffer = buffer;
+        Ok(read? > 0)
+    }
+
+    /// Appends the next batch with a row that is in `range` and not hidden; returns how many such
+    /// rows it has, 0 at the end.
+    fn append_visible(&mut self, range: TimeRange, out: &mut Columns) -> Result<usize> {
+        let base = out.len();
+        loop {
+            let rows = append_clipped(self.cursor.as_mut(), range, out)?;
+            if rows == 0 || self.hidden.is_empty() {
+                return Ok(rows);
+            }
+            let removed = self.hidden.remove_from(out, base);
+            if removed < rows {
+                return Ok(rows - removed);
+            }
+        }
     }
 }
 
@@ -93,32 +114,55 @@ impl Merge {
         self.planned = false;
     }
 
-    /// Opens the series `key` in the stratum `rank`, whose cursor is made by `cursor` when the rank
-    /// is first used.
+    /// As [`add_hidden`](Self::add_hidden), with nothing hidden.
     ///
     /// # Errors
     /// Those of [`SeriesCursor::open`].
     ///
     /// # Panics
-    /// If `rank` is not below the number of ranks, or samples were already read.
+    /// As [`add_hidden`](Self::add_hidden).
     pub fn add(
         &mut self,
         rank: usize,
         key: u32,
         cursor: impl FnOnce() -> Box<dyn SeriesCursor>,
     ) -> Result<()> {
+        self.add_hidden(rank, key, &HiddenRanges::default(), cursor)
+    }
+
+    /// Opens the series `key` in the stratum `rank`, whose cursor is made by `cursor` when the rank
+    /// is first used; its samples in `hidden` are left out.
+    ///
+    /// # Errors
+    /// Those of [`SeriesCursor::open`].
+    ///
+    /// # Panics
+    /// If `rank` is not below the number of ranks, or samples were already read.
+    pub fn add_hidden(
+        &mut self,
+        rank: usize,
+        key: u32,
+        hidden: &HiddenRanges,
+        cursor: impl FnOnce() -> Box<dyn SeriesCursor>,
+    ) -> Result<()> {
         assert!(!self.planned, "a series is opened before it is read");
         debug_assert!(!self.waiting.contains(&rank), "a series is in a stratum once");
         let extent = Extent { first: 0, last: 0, rows: 0 };
         let input = self.inputs[rank].get_or_insert_with(|| {
-            Box::new(Input { cursor: cursor(), extent, buffer: Columns::default(), at: 0 })
+            let hidden = HiddenRanges::default();
+            Box::new(Input { cursor: cursor(), extent, hidden, buffer: Columns::default(), at: 0 })
         });
         input.buffer.clear();
         input.at = 0;
         if let Some(extent) = input.cursor.open(key)?
             && self.range.overlaps(extent.first, extent.last)
+            && !hidden.hides_all(extent.first, extent.last)
         {
             input.extent = extent;
+            input.hidden.clone_from(hidden);
+            if !hidden.is_empty() {
+                input.cursor.skip_hidden(hidden);
+            }
             self.waiting.push(rank);
         }
         Ok(())
@@ -136,8 +180,9 @@ impl Merge {
     #[must_use]
     pub fn surely_has_samples(&self) -> bool {
         self.waiting.iter().any(|&rank| {
-            let extent = self.input(rank).extent;
-            self.range.contains(extent.first) || self.range.contains(extent.last)
+            let Input { extent, hidden, .. } = self.input(rank);
+            let seen = |t| self.range.contains(t) && !hidden.hides(t);
+            seen(extent.first) || seen(extent.last)
         })
     }
 
@@ -198,7 +243,7 @@ impl Merge {
             input.give(left, out);
             return Ok(left);
         }
-        let rows = append_clipped(input.cursor.as_mut(), range, out)?;
+        let rows = input.append_visible(range, out)?;
         if rows == 0 {
             self.live.clear();
         }

@@ -67,7 +67,7 @@ impl Core {
         let old = now.saturating_sub(active.created) >= self.options.flush_interval;
         // On a full disk: the next round looks again.
         let _ = self.check_disk();
-        let due = (old || doubtful()) && active.memtable.published() > 0;
+        let due = (old || doubtful()) && self.live().has_unflushed();
         if due && self.check_writable().is_ok() {
             self.rotate(&mut commit)?;
         }

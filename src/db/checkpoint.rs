@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::core::{Core, Live};
 use super::generation::{CreateWal, create_wal};
+use crate::deletes;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, StoreOptions, Version, VersionEdit, WalCovered};
 use crate::segment::Segment;
@@ -94,6 +95,7 @@ impl Core {
     }
 
     fn fill(&self, dir: &Path) -> Result<CheckpointReport> {
+        let vfs = &**self.vfs();
         self.flush_all()?;
         let moment = {
             // Until the lock is given back no edit removes a tombstone, and nothing else pins them.
@@ -104,6 +106,10 @@ impl Core {
         };
         moment.segments().try_for_each(|file| self.link(file, dir))?;
         let version = &moment.version;
+        // Written anew: they are small, and nothing pins the store's own.
+        for (number, tombstones) in version.tombstones_by_file() {
+            deletes::write(vfs, dir, (self.uuid, number), &tombstones)?;
+        }
         let copy = self.start_log(version, dir)?;
         let options = StoreOptions { ticks_per_second: self.ticks_per_second };
         Manifest::create_copy(self.vfs(), dir, self.uuid, options, copy)?;

@@ -14,13 +14,14 @@ use super::report::OpenReport;
 use super::reserve::Reserve;
 use super::room::Room;
 use super::stats::Counters;
+use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Version};
 use crate::memtable::Memtable;
 use crate::segment::{BlockCache, Segment};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor, LockGuard, Vfs};
-use crate::types::SegmentMeta;
+use crate::types::{SegmentMeta, Tombstone};
 
 /// Everything that the handles and threads of one open store share.
 #[derive(Debug)]
@@ -77,11 +78,40 @@ pub(super) struct Live {
     pub(super) active: Arc<Generation>,
     /// Oldest first.
     pub(super) sealed: Vec<Arc<Generation>>,
+    /// Those that no flush has made part of `version` yet, by seq.
+    pub(super) deletes: Vec<PendingDelete>,
     pub(super) version: Arc<Version>,
     /// Those of `version` that could be opened, the oldest first.
     pub(super) segments: Vec<Arc<Segment>>,
     /// Those that could not: what overlaps them in time answers with their error.
     pub(super) broken: Vec<Arc<Broken>>,
+}
+
+/// A delete that lies in the log of a generation, before that generation's rows.
+#[derive(Debug, Clone)]
+pub(super) struct PendingDelete {
+    pub(super) generation: u32,
+    pub(super) tombstone: Arc<Tombstone>,
+}
+
+impl Live {
+    /// Every delete that may hide something.
+    pub(super) fn tombstones(&self) -> Tombstones {
+        let pending = self.deletes.iter().map(|delete| &delete.tombstone);
+        Tombstones::new(self.version.tombstones().chain(pending).cloned())
+    }
+
+    /// The deletes of a generation that is not flushed.
+    pub(super) fn deletes_of(&self, generation: &Generation) -> Vec<Arc<Tombstone>> {
+        let number = generation.memtable.generation();
+        let own = self.deletes.iter().filter(|delete| delete.generation == number);
+        own.map(|delete| Arc::clone(&delete.tombstone)).collect()
+    }
+
+    /// Whether the log of the active generation holds anything that a flush must make durable.
+    pub(super) fn has_unflushed(&self) -> bool {
+        self.active.memtable.published() > 0 || !self.deletes_of(&self.active).is_empty()
+    }
 }
 
 /// A segment that is listed and cannot be opened.

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `core` | the shared state and its locks |
 //! | `commit` | the queue, the leader, acknowledgements |
+//! | `delete` | tombstones, receipts |
 //! | `generation` | sealing, log files, flushes |
 //! | `room` | making room for new series |
 //! | `open`, `replay` | opening and recovery |
@@ -21,6 +22,7 @@ mod background;
 mod checkpoint;
 mod commit;
 mod core;
+mod delete;
 mod generation;
 mod open;
 mod options;
@@ -48,6 +50,7 @@ use crate::types::Labels;
 
 pub use checkpoint::CheckpointReport;
 pub use commit::Ticket;
+pub use delete::{DeleteReceipt, DeletedShare};
 pub use options::{Background, Durability, Options};
 pub use read_only::ReadOnlyDb;
 pub use report::{Finding, OpenReport};

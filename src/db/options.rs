@@ -58,7 +58,7 @@ pub struct Options {
     /// these do; at least a second. Default: 5 minutes.
     pub series_idle: Duration,
     /// How long a new series waits for a flush that is making room for it before it is refused.
-    /// Default: 10 s.
+    /// Default: 30 s.
     pub room_wait: Duration,
     /// Bytes of batches that may wait for their commit; [`Db::write`](super::Db::write) waits for
     /// room, [`Db::submit`](super::Db::submit) refuses. Default: a sixteenth of the memory budget.
@@ -104,7 +104,7 @@ impl Default for Options {
             memory_budget_bytes: 512 << 20,
             series_max: None,
             series_idle: Duration::from_secs(5 * 60),
-            room_wait: Duration::from_secs(10),
+            room_wait: Duration::from_secs(30),
             queue_bytes_max: None,
             wal_bytes_max: 256 << 20,
             flush_interval: Duration::from_secs(2 * 3600),

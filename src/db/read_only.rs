@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use super::core::Broken;
 use super::options::Options;
-use super::replay::{Replay, has_log};
+use super::replay::{Ended, Replay, has_log};
 use super::report::{Finding, OpenReport};
 use super::snapshot::{Pinned, Snapshot};
 use super::stats::{BytesByKind, Stats};
+use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Loaded, Manifest};
 use crate::memtable::Memtable;
@@ -49,7 +50,9 @@ struct View {
     segments: Vec<Arc<Segment>>,
     broken: Vec<Arc<Broken>>,
     registry: Arc<Registry>,
+    /// Of the log: one for each stretch between deletes.
     memtables: Vec<Arc<Memtable>>,
+    tombstones: Tombstones,
     last_seq: u64,
 }
 
@@ -142,6 +145,7 @@ impl ReadOnlyDb {
             segments: &self.view.segments,
             broken: &self.view.broken,
             memtables: vec![(Arc::clone(&self.view.registry), views)],
+            tombstones: self.view.tombstones.clone(),
             executor: self.executor.clone(),
             clock: Arc::clone(&self.options.clock),
         })
@@ -256,8 +260,12 @@ impl View {
             covered: loaded.version.wal_covered(),
             has_log: has_log(&loaded.version),
             memtable_bytes_max: u64::MAX,
+            registry_bytes_max: u64::MAX,
         };
-        let recovered = replay.run(report, |_| Ok(()))?;
+        let recovered = replay.run(report, &mut |_, _| Ok(Ended::Kept))?;
+        let of_log = recovered.parts.iter().flat_map(|part| &part.tombstones);
+        let tombstones = Tombstones::new(loaded.version.tombstones().chain(of_log).cloned());
+        let memtables = recovered.parts.into_iter().map(|part| part.memtable).collect();
         let known: HashMap<u64, &Arc<Segment>> =
             known.iter().map(|segment| (segment.meta().file_number, segment)).collect();
         let (mut segments, mut broken) = (Vec::new(), Vec::new());
@@ -287,7 +295,8 @@ impl View {
             segments,
             broken,
             registry: recovered.registry,
-            memtables: vec![recovered.memtable],
+            memtables,
+            tombstones,
             last_seq: recovered.last_seq,
         }))
     }

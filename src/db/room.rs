@@ -178,7 +178,10 @@ impl Core {
         if let Err(error) = self.make_room() {
             tracing::warn!(%error, "no room could be made for new series");
         }
-        let made = self.counters.series_evicted.get() > before;
+        let freed = self.counters.series_evicted.get() - before;
+        let elapsed_ms = self.clock().monotonic().saturating_sub(known.at).as_millis() as u64;
+        tracing::info!(freed, elapsed_ms, "made room for new series");
+        let made = freed > 0;
         let mut state = self.room.lock();
         state.wanted = false;
         state.done += 1;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::core::{Broken, Core, Live};
 use super::stats::LatencyCell;
 use crate::cursor::{Columns, SeriesSource};
+use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::read::{ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources};
 use crate::segment::{Segment, SegmentPin};
@@ -37,21 +38,45 @@ pub(super) struct Pinned<'a> {
     pub(super) broken: &'a [Arc<Broken>],
     /// Each registry with its memtables, those of one registry together.
     pub(super) memtables: Vec<(Arc<Registry>, Vec<MemtableView>)>,
+    pub(super) tombstones: Tombstones,
     pub(super) executor: Executor,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Pinned<'_> {
+    /// The segments, in order, then the memtables of each registry.
+    fn into_sources(self) -> Sources {
+        let segments = self.segments.iter().map(|s| Arc::clone(s) as Arc<dyn SeriesSource>);
+        let memtables = self.memtables.into_iter().map(|(registry, views)| {
+            Arc::new(Memtables::new(registry, views)) as Arc<dyn SeriesSource>
+        });
+        let sources = segments.chain(memtables).collect();
+        Sources::new(sources, self.executor, self.clock).without(self.tombstones)
+    }
+}
+
+/// Everything of one moment of an open store.
+fn pinned<'a>(live: &'a Live, core: &Core) -> Pinned<'a> {
+    Pinned {
+        segments: &live.segments,
+        broken: &live.broken,
+        memtables: views(live),
+        tombstones: live.tombstones(),
+        executor: core.executor.clone(),
+        clock: Arc::clone(&core.options.clock),
+    }
+}
+
+/// The sources of one moment of an open store: its segments, in order, then its memtables.
+pub(super) fn sources_of(live: &Live, core: &Core) -> Arc<Sources> {
+    Arc::new(pinned(live, core).into_sources())
 }
 
 impl Snapshot {
     /// The present moment of an open store.
     pub(super) fn of_live(core: &Arc<Core>) -> Self {
         let live = core.live();
-        let mut snapshot = Self::of(Pinned {
-            segments: &live.segments,
-            broken: &live.broken,
-            memtables: views(&live),
-            executor: core.executor.clone(),
-            clock: Arc::clone(&core.options.clock),
-        });
+        let mut snapshot = Self::of(pinned(&live, core));
         snapshot.core = Some(Arc::clone(core));
         snapshot
     }
@@ -64,15 +89,10 @@ impl Snapshot {
     }
 
     fn of(pinned: Pinned<'_>) -> Self {
-        let segments = pinned.segments.iter().map(|s| Arc::clone(s) as Arc<dyn SeriesSource>);
-        let memtables = pinned.memtables.into_iter().map(|(registry, views)| {
-            Arc::new(Memtables::new(registry, views)) as Arc<dyn SeriesSource>
-        });
-        let sources = segments.chain(memtables).collect();
         Self {
-            sources: Arc::new(Sources::new(sources, pinned.executor, Arc::clone(&pinned.clock))),
             broken: pinned.broken.to_vec(),
-            clock: pinned.clock,
+            clock: Arc::clone(&pinned.clock),
+            sources: Arc::new(pinned.into_sources()),
             core: None,
             foreign: Vec::new(),
         }

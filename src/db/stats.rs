@@ -32,10 +32,16 @@ pub struct Stats {
     pub memtable_bytes: u64,
     /// Bytes of heap held by the registry.
     pub registry_bytes: u64,
+    /// Those of them in use; the rest was left by series that are gone, for the next ones.
+    pub registry_used_bytes: u64,
+    /// The registry's share of the budget: what it refuses new series for.
+    pub registry_bytes_max: u64,
     /// Bytes of heap held by cached index blocks.
     pub cache_bytes: u64,
     /// Bytes of heap held by batches that wait for their commit or are being committed.
     pub queue_bytes: u64,
+    /// The limit on the batches among them.
+    pub queue_bytes_max: u64,
     /// Bytes of heap held by memtables that are in segments already, because a snapshot reads them.
     pub snapshot_bytes: u64,
     /// Bytes of disk that are kept back for deletes and flushes on a full disk.
@@ -70,6 +76,10 @@ pub struct Stats {
     pub samples_written: u64,
     /// Samples that a flush dropped because a later write had the same series and timestamp.
     pub samples_superseded: u64,
+    /// Deletes acknowledged.
+    pub deletes: u64,
+    /// Deletes that compaction has not carried out everywhere yet.
+    pub tombstones: u64,
     /// Flushes that made a segment.
     pub flushes: u64,
     /// Flushes that failed and will be tried again.
@@ -212,6 +222,7 @@ pub(super) struct Counters {
     pub(super) batches_written: Counter,
     pub(super) samples_written: Counter,
     pub(super) samples_superseded: Counter,
+    pub(super) deletes: Counter,
     pub(super) flushes: Counter,
     pub(super) flush_failures: Counter,
     pub(super) stalls: Counter,
@@ -263,7 +274,10 @@ impl Core {
             memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
             cache_bytes: cache.bytes,
+            registry_used_bytes: self.registry.used_bytes() as u64,
+            registry_bytes_max: self.options.registry_bytes_max(),
             queue_bytes: self.queue.bytes(),
+            queue_bytes_max: self.options.queue_bytes_max(),
             snapshot_bytes: self.snapshot_bytes(),
             reserve_bytes: self.reserve.bytes(),
             reserve_bytes_max: self.reserve.bytes_max(),
@@ -280,6 +294,8 @@ impl Core {
             batches_written: counters.batches_written.get(),
             samples_written: counters.samples_written.get(),
             samples_superseded: counters.samples_superseded.get(),
+            deletes: counters.deletes.get(),
+            tombstones: (live.version.tombstones().count() + live.deletes.len()) as u64,
             flushes: counters.flushes.get(),
             flush_failures: counters.flush_failures.get(),
             stalls: counters.stalls.get(),

@@ -10,7 +10,7 @@ use super::output::{BuiltIndex, Output};
 use super::rank_map::RankMaps;
 use super::run::{Run, read_series};
 use super::spill::{BLOCK_BYTES, BLOCKS_AT_ONCE, Log, Spill, Stream, StreamIn, StreamOut};
-use super::varint::put_u64;
+use crate::types::varint::put_u64;
 use crate::types::{DecodeError, Labels};
 
 /// Most bytes of a budget that are used: what lies in a run is addressed by 32 bits.

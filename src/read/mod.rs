@@ -15,6 +15,7 @@
 //!   deadline and the cancellation.
 
 mod digest;
+mod footprint;
 mod lists;
 mod memtables;
 mod meter;
@@ -30,6 +31,7 @@ mod tests;
 mod waves;
 
 pub use digest::ContentDigest;
+pub use footprint::Footprints;
 pub use memtables::{MemtableView, Memtables};
 pub use options::{Cancel, Damage, QueryOptions};
 pub use selection::{Selection, SeriesColumns};

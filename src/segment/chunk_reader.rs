@@ -101,6 +101,23 @@ impl ChunkReader {
         decoded.map_err(|e| self.segment.damaged("value block", chunk.block.offset, e))
     }
 
+    /// Appends the timestamps of `chunk` alone; reads no value.
+    ///
+    /// # Errors
+    /// As [`ChunkReader::append`], of the timestamp block; nothing is appended then.
+    pub fn timestamps(
+        &mut self,
+        chunk: &ChunkEntry,
+        timestamps: &mut Vec<Timestamp>,
+    ) -> Result<()> {
+        let base = timestamps.len();
+        let column = self.column(chunk.span.column)?;
+        chunk.span.append_rows(&column, timestamps).map_err(|e| {
+            timestamps.truncate(base);
+            self.segment.damaged("span of a chunk", chunk.block.offset, e)
+        })
+    }
+
     /// The checked and unpacked bytes of a value block.
     fn block(&mut self, place: &ValueBlock) -> Result<&[u8]> {
         if self.block.as_ref().is_none_or(|(kept, _)| kept != place) {

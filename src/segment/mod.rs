@@ -34,6 +34,8 @@ mod writer;
 #[cfg(test)]
 mod measure;
 #[cfg(test)]
+mod spill_tests;
+#[cfg(test)]
 mod tests;
 
 pub use aggregate::{Aggregates, Extent, Sums};

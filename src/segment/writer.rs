@@ -118,7 +118,11 @@ impl SegmentWriter {
             }
         };
         let header = Header { uuid: info.uuid, file_number }.encode();
-        file.append(&header).map_err(|e| Error::io("append to", &path, e))?;
+        if let Err(e) = file.append(&header) {
+            // What cannot be removed now is removed by the next open.
+            let _ = vfs.remove(&path);
+            return Err(Error::io("append to", &path, e));
+        }
         let scratch = SpillFile::new(vfs, dir, file_number);
         let index = IndexBuilder::new(INDEX_BYTES_DEFAULT, scratch);
         Ok(Self {

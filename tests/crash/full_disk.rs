@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use siltstone::sys::{SimFs, Vfs};
-use siltstone::{Db, Durability, Error, Options};
+use siltstone::sys::{CrashPlan, SimFs, Vfs};
+use siltstone::{Db, Durability, Error, Matcher, Options, TimeRange};
 
 use crate::findings::{batch, counts, files, open, simple_options};
 use crate::workload::DIR;
@@ -178,6 +178,32 @@ fn a_flush_goes_through_on_a_full_disk() {
     db.write(&batch(&db, &["c"], 10)).unwrap();
     assert_eq!(samples(&db), 1010);
     assert_eq!(samples(&open(&fs.fork(), Durability::Always).unwrap()), 1010);
+}
+
+/// What a full disk needs most: a delete is taken, hides at once, and survives.
+#[test]
+fn a_delete_goes_through_on_a_full_disk() {
+    let fs = SimFs::new();
+    let db = open_reserving(&fs).unwrap();
+    db.write(&batch(&db, &["old"], 500)).unwrap();
+    db.flush().unwrap();
+    db.write(&batch(&db, &["new", "old"], 200)).unwrap();
+    leave(&fs, 0);
+    let old = [Matcher::equal("__name__", "old")];
+    let bare = open(&fs.fork(), Durability::Always);
+    assert!(bare.is_ok(), "the reserve of the one that died serves the next");
+    db.delete(&old, TimeRange::ALL).unwrap();
+    assert!(db.stats().disk_full);
+    assert_eq!(samples(&db), 200);
+    assert!(is_full(db.write(&batch(&db, &["new"], 10))), "writes do not eat what is left");
+    // Another delete needs no reserve: there is some room behind the first.
+    db.delete(&old, TimeRange::ALL).unwrap();
+    for fate in [fs.fork(), fs.fork().crash(CrashPlan::ALL_LOST)] {
+        assert_eq!(samples(&open_reserving(&fate).unwrap()), 200);
+    }
+    fs.set_capacity(LARGE);
+    db.write(&batch(&db, &["old"], 10)).unwrap();
+    assert_eq!(samples(&db), 210);
 }
 
 /// A write heals it too, without the timer; and the reserve is there for the next time.

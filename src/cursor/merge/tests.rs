@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cursor::Footprint;
 use crate::error::Error;
 use crate::types::DecodeError;
 
@@ -35,6 +36,12 @@ impl SeriesCursor for Prepared {
             return Ok(None);
         };
         Ok(Some(Extent { first, last, rows: samples.len() as u64 }))
+    }
+
+    fn skip_hidden(&mut self, _hidden: &HiddenRanges) {}
+
+    fn footprint(&mut self, _hidden: &HiddenRanges) -> Result<Footprint> {
+        unreachable!("a merge reads")
     }
 
     fn append(&mut self, columns: &mut Columns) -> Result<usize> {

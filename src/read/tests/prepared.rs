@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Write;
-use crate::cursor::{Columns, Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource};
+use crate::cursor::{
+    Columns, Extent, Footprint, HiddenRanges, ListedSeries, SeriesCursor, SeriesList, SeriesSource,
+    Stratum,
+};
 use crate::error::{Error, Result};
 use crate::types::{DecodeError, Labels, Matcher, TimeRange, Timestamp};
 
@@ -45,8 +48,8 @@ impl Prepared {
 }
 
 impl SeriesSource for Prepared {
-    fn strata(&self) -> Vec<u64> {
-        vec![self.seq]
+    fn strata(&self) -> Vec<Stratum> {
+        vec![Stratum { min_seq: self.seq, tombstone_seq: 0 }]
     }
 
     fn extent(&self) -> Option<(Timestamp, Timestamp)> {
@@ -120,6 +123,12 @@ impl SeriesCursor for Cursor {
         let samples = &self.source.series[self.key].1;
         let ends = samples.first().zip(samples.last());
         Ok(ends.map(|(a, b)| Extent { first: a.0, last: b.0, rows: samples.len() as u64 }))
+    }
+
+    fn skip_hidden(&mut self, _hidden: &HiddenRanges) {}
+
+    fn footprint(&mut self, _hidden: &HiddenRanges) -> Result<Footprint> {
+        unreachable!("prepared sources are read")
     }
 
     fn append(&mut self, columns: &mut Columns) -> Result<usize> {

@@ -38,6 +38,15 @@ pub(crate) struct StoreFlags {
     /// Most active series; without it only the memory is a limit
     #[arg(long, value_name = "N")]
     series_max: Option<u32>,
+    /// A series without samples for this long makes room for new ones where there is none
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
+    series_idle: Duration,
+    /// How long a new series waits for a flush that makes room before it is refused
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    room_wait: Duration,
+    /// Bytes of batches that may wait for their commit [default: a sixteenth of the memory budget]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    queue_max: Option<u64>,
     /// Most bytes of write-ahead log before a flush, at least 1MiB
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes)]
     wal_max: u64,
@@ -110,6 +119,9 @@ impl StoreFlags {
             ticks_per_second: self.ticks_per_second,
             memory_budget_bytes: self.memory_budget,
             series_max: self.series_max,
+            series_idle: self.series_idle,
+            room_wait: self.room_wait,
+            queue_bytes_max: self.queue_max,
             wal_bytes_max: self.wal_max,
             flush_interval: self.flush_interval,
             window: self.window,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hyper::StatusCode;
 use siltstone::{Latency, Stats};
 
+use crate::app::App;
 use crate::blocking::blocking;
 use crate::http_stats::HttpStats;
 use crate::refusal::Refusal;
@@ -20,6 +21,7 @@ pub(crate) async fn metrics(call: Call) -> Result<Reply, Refusal> {
         let stats = call.app.db.stats();
         store(&mut page, &stats)
             .and_then(|()| room(&mut page, &stats))
+            .and_then(|()| memory(&mut page, &stats, &call.app))
             .and_then(|()| latencies(&mut page, &stats))
             .and_then(|()| http(&mut page, &call.app.stats))
             .map(|()| page.0)
@@ -68,16 +70,6 @@ fn store(page: &mut Page, stats: &Stats) -> fmt::Result {
     ] {
         writeln!(page.0, "siltstone_disk_bytes{{kind=\"{kind}\"}} {bytes}")?;
     }
-    page.head("siltstone_memory_bytes", "gauge", "Bytes of memory by user.")?;
-    for (user, bytes) in [
-        ("memtable", stats.memtable_bytes),
-        ("registry", stats.registry_bytes),
-        ("cache", stats.cache_bytes),
-    ] {
-        writeln!(page.0, "siltstone_memory_bytes{{user=\"{user}\"}} {bytes}")?;
-    }
-    let budget = stats.memory_budget_bytes;
-    page.gauge("siltstone_memory_budget_bytes", "The memory budget.", budget)?;
     page.head("siltstone_wal_unsynced_seconds", "gauge", "Age of the oldest batch not durable.")?;
     writeln!(page.0, "siltstone_wal_unsynced_seconds {}", stats.wal_unsynced_ms as f64 / 1000.0)?;
     page.gauge("siltstone_last_seq", "The seq of the last batch.", stats.last_seq)?;
@@ -103,6 +95,42 @@ fn room(page: &mut Page, stats: &Stats) -> fmt::Result {
     page.gauge("siltstone_open_files", "Segments that are open.", stats.open_files)?;
     let most = stats.open_files_max;
     page.gauge("siltstone_open_files_max", "Most segments open at a time.", most)
+}
+
+/// What the memory budget is spent on, and what was refused for its sake.
+fn memory(page: &mut Page, stats: &Stats, app: &App) -> fmt::Result {
+    page.head("siltstone_memory_bytes", "gauge", "Bytes of memory by what they hold.")?;
+    for (kind, bytes) in [
+        ("memtable", stats.memtable_bytes),
+        ("snapshot", stats.snapshot_bytes),
+        ("registry", stats.registry_bytes),
+        ("cache", stats.cache_bytes),
+        ("queue", stats.queue_bytes),
+        ("bodies", app.bodies_bytes() as u64),
+    ] {
+        writeln!(page.0, "siltstone_memory_bytes{{kind=\"{kind}\"}} {bytes}")?;
+    }
+    let budget = stats.memory_budget_bytes;
+    page.gauge("siltstone_memory_budget_bytes", "The memory budget.", budget)?;
+    let limit = app.bodies_bytes_max() as u64;
+    page.gauge("siltstone_bodies_bytes_max", "The limit of bodies in flight.", limit)?;
+    let limit = stats.queue_bytes_max;
+    page.gauge("siltstone_queue_bytes_max", "The limit of batches before their commit.", limit)?;
+    let limit = stats.registry_bytes_max;
+    page.gauge("siltstone_registry_bytes_max", "The registry's share of the budget.", limit)?;
+    let used = stats.registry_used_bytes;
+    let help = "Bytes of the registry in use: what admission of new series goes by.";
+    page.gauge("siltstone_registry_used_bytes", help, used)?;
+    for (name, help, value) in [
+        ("early_seals", "Memtables sealed early to make room for series.", stats.early_seals),
+        ("series_refused", "New series refused for want of room.", stats.series_refused),
+        ("series_waited", "New series that waited for room.", stats.series_waited),
+        ("series_evicted", "Series that left the registry.", stats.series_evicted),
+        ("queue_refused", "Batches refused because the queue was full.", stats.queue_refused),
+    ] {
+        page.counter(&format!("siltstone_{name}_total"), help, value)?;
+    }
+    Ok(())
 }
 
 fn latencies(page: &mut Page, stats: &Stats) -> fmt::Result {
