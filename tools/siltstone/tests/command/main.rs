@@ -7,3 +7,4 @@ mod basics;
 mod digest;
 mod harness;
 mod query;
+mod traced;
