@@ -15,8 +15,9 @@ Examples:
   siltstone ls
   siltstone ls --data /var/lib/siltstone --json | jq '.segments[].samples'
 
-LEVEL counts the merges behind a segment, WINDOW is the span of time it is confined to, OVERLAP the number
-of other segments that share a part of its time, SEQ the batches that its samples are from.";
+LEVEL counts the merges behind a segment, WINDOW is the span of time that it is
+confined to, OVERLAP the number of other segments that share a part of its
+time, SEQ the batches that its samples are from.";
 
 /// List the segments of a store
 #[derive(Debug, ClapArgs)]
