@@ -7,15 +7,18 @@
 
 use super::{BATCH_ROWS_MAX, Columns, Extent, HiddenRanges, SeriesCursor};
 use crate::error::Result;
-use crate::types::TimeRange;
+use crate::types::{TimeRange, Timestamp};
 
 /// Merges the samples of one series after the other; used by one thread at a time. Cursors and
 /// buffers are kept from series to series.
 ///
 /// For each series: [`Merge::start`], [`Merge::add`] for each stratum that lists the series, then
 /// [`Merge::append`] until it returns 0.
-pub struct Merge {
+///
+/// Rows that a later write replaced are told to `R`; queries, which do not ask, pay nothing for it.
+pub struct Merge<R = ()> {
     range: TimeRange,
+    replaced: R,
     /// One per rank; empty until the rank is first used.
     inputs: Vec<Option<Box<Input>>>,
     /// The ranks that have samples of the present series and are not read yet.
@@ -23,6 +26,17 @@ pub struct Merge {
     /// The ranks of the present span that still have rows, ascending.
     live: Vec<usize>,
     planned: bool,
+}
+
+/// Is told of the rows that a merge leaves out because a later write has the same timestamp.
+pub trait Replaced {
+    /// Rows of the present series, as they were before they were replaced.
+    fn rows(&mut self, timestamps: &[Timestamp], values: &[f64]);
+}
+
+impl Replaced for () {
+    #[inline]
+    fn rows(&mut self, _timestamps: &[Timestamp], _values: &[f64]) {}
 }
 
 struct Input {
@@ -45,6 +59,14 @@ impl Input {
     fn give(&mut self, rows: usize, out: &mut Columns) {
         out.append_rows(&self.buffer, self.at..self.at + rows);
         self.at += rows;
+    }
+
+    /// Leaves out the next `rows` rows.
+    fn leave_out(&mut self, rows: usize, replaced: &mut impl Replaced) {
+        let rows = self.at..self.at + rows;
+        self.at = rows.end;
+        let Columns { timestamps, values } = &self.buffer;
+        replaced.rows(&timestamps[rows.clone()], &values.f64()[rows]);
     }
 
     /// Reads until there is a pending row in `range`; false at the end.
@@ -102,9 +124,17 @@ impl Merge {
     /// A merge of up to `ranks` strata that yields the samples within `range`.
     #[must_use]
     pub fn new(range: TimeRange, ranks: usize) -> Self {
+        Self::telling(range, ranks, ())
+    }
+}
+
+impl<R: Replaced> Merge<R> {
+    /// As [`Merge::new`], telling `replaced` of every row that is left out.
+    #[must_use]
+    pub fn telling(range: TimeRange, ranks: usize, replaced: R) -> Self {
         let mut inputs = Vec::new();
         inputs.resize_with(ranks, || None);
-        Self { range, inputs, waiting: Vec::new(), live: Vec::new(), planned: false }
+        Self { range, replaced, inputs, waiting: Vec::new(), live: Vec::new(), planned: false }
     }
 
     /// Forgets the present series.
@@ -293,11 +323,11 @@ impl Merge {
         }
         let time = lead[0];
         for at in 0..self.live.len() {
-            let input = self.input_mut(self.live[at]);
+            let input = self.inputs[self.live[at]].as_mut().expect("ranks in use have an input");
             if at == heads.lead {
                 input.give(rows, out);
             } else if heads.tied > 1 && input.pending()[0] == time {
-                input.at += rows;
+                input.leave_out(rows, &mut self.replaced);
             }
         }
         rows

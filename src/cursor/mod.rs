@@ -21,7 +21,7 @@ mod source;
 
 pub use columns::{Column, Columns};
 pub use hidden::HiddenRanges;
-pub use merge::Merge;
+pub use merge::{Merge, Replaced};
 pub use source::{
     Extent, Footprint, ListedSeries, SeriesCursor, SeriesList, SeriesSource, Stratum,
 };

@@ -176,6 +176,9 @@ impl Core {
     fn enqueue(&self, batch: &WriteBatch, when_full: WhenFull) -> Result<Ticket> {
         self.check_writable()?;
         self.check_times(&batch.timestamps)?;
+        if self.options.retention.is_some() {
+            self.compactor.retention.note(&batch.timestamps);
+        }
         let outcome = Arc::new(Outcome::default());
         if batch.is_empty() {
             let _ = outcome.0.set(Ok(Ack { seq: 0, durable: true }));
@@ -253,6 +256,7 @@ impl Core {
         state.leading = true;
         drop(state);
         let leadership = Leadership(&self.queue);
+        self.throttle();
         self.commit_step();
         drop(leadership);
         self.queue.lock()

@@ -1,6 +1,6 @@
 //! The shared state of an open store, and which lock guards what.
 //!
-//! Lock order: `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
+//! Lock order: the runner of merges, then `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
 //! taken. Holders of `live` only swap or clone an `Arc`.
 
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, 
 use std::time::Duration;
 
 use super::commit::{Commit, Queue};
+use super::compaction::{Compactor, level0};
 use super::options::Options;
 use super::report::OpenReport;
 use super::room::Room;
@@ -17,7 +18,7 @@ use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Version};
 use crate::memtable::Memtable;
-use crate::segment::{BlockCache, Segment};
+use crate::segment::{BlockCache, Segment, SegmentPin};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor, LockGuard, Vfs};
 use crate::types::{SegmentMeta, Tombstone};
@@ -42,7 +43,13 @@ pub(super) struct Core {
     pub(super) pinned: Mutex<Vec<Weak<Memtable>>>,
     live: RwLock<Arc<Live>>,
     pub(super) durable: DurableSeq,
-    next_file_number: AtomicU64,
+    /// Merges take numbers from it as well.
+    pub(super) next_file_number: Arc<AtomicU64>,
+    pub(super) compactor: Compactor,
+    /// Files that snapshots read on after the store was closed.
+    kept_open: Mutex<Vec<SegmentPin>>,
+    /// Monotonic time of the last flush, in nanoseconds.
+    pub(super) last_flush_ns: AtomicU64,
     pub(super) counters: Counters,
     pub(super) report: OpenReport,
     /// The fault after which writes are refused.
@@ -149,9 +156,13 @@ pub(super) struct FlushState {
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         let pinned = vec![Arc::downgrade(&parts.live.active.memtable)];
+        let opened = parts.options.clock.monotonic().as_nanos() as u64;
         Self {
             uuid: parts.manifest.uuid(),
             ticks_per_second: parts.manifest.ticks_per_second(),
+            compactor: Compactor::new(&parts.options, &parts.manifest),
+            last_flush_ns: AtomicU64::new(opened),
+            kept_open: Mutex::new(Vec::new()),
             dir: parts.dir,
             options: parts.options,
             registry: parts.registry,
@@ -163,7 +174,7 @@ impl Core {
             pinned: Mutex::new(pinned),
             live: RwLock::new(Arc::new(parts.live)),
             durable: DurableSeq::new(parts.durable_seq),
-            next_file_number: AtomicU64::new(parts.next_file_number),
+            next_file_number: Arc::new(AtomicU64::new(parts.next_file_number)),
             counters: Counters::default(),
             report: parts.report,
             fault: OnceLock::new(),
@@ -192,6 +203,9 @@ impl Core {
         let mut guard = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Live::clone(&guard);
         change(&mut next);
+        if !Arc::ptr_eq(&guard.version, &next.version) {
+            self.compactor.control.note_level0(level0(&next.version));
+        }
         *guard = Arc::new(next);
     }
 
@@ -224,9 +238,25 @@ impl Core {
 
     /// Lets another process open the store, when nobody here is at its files.
     pub(super) fn unlock(&self) {
+        let mut runner = self.compactor.lock_runner();
+        self.abandon_merge(&mut runner);
+        self.sweep();
+        self.pin_what_is_read();
         let _commit = self.lock_commit();
         let _flush = self.lock_flush();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Opens the files of segments that snapshots hold: the next owner may merge them away.
+    fn pin_what_is_read(&self) {
+        let live = self.live();
+        let held = live.segments.iter().filter(|segment| Arc::strong_count(segment) > 1).cloned();
+        for segment in held.chain(self.compactor.graveyard.held()) {
+            match segment.pin() {
+                Ok(pin) => self.kept_open.lock().unwrap_or_else(PoisonError::into_inner).push(pin),
+                Err(error) => tracing::warn!(%error, "a snapshot may lose a segment"),
+            }
+        }
     }
 
     /// Refuses writes from here on; the first fault is kept.

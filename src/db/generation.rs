@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::commit::Commit;
 use super::core::{Core, FlushState, Generation};
+use super::observer::Event;
 use super::options::Durability;
 use crate::deletes;
 use crate::error::{Error, Result};
@@ -159,10 +160,19 @@ impl Core {
         let Some(generation) = self.live().sealed.first().cloned() else { return Ok(false) };
         let start = self.clock().monotonic();
         let result = self.flush_generation(&mut state, &generation);
+        drop(state);
+        let now = self.clock().monotonic();
+        let elapsed = now.saturating_sub(start);
         match &result {
-            Ok(()) => {
+            Ok(flushed) => {
                 self.counters.flushes.add(1);
-                self.counters.flush.record(self.clock().monotonic().saturating_sub(start));
+                self.counters.flush.record(elapsed);
+                self.last_flush_ns.store(now.as_nanos() as u64, Ordering::Relaxed);
+                self.compactor.control.request();
+                if let Some(Flushed { meta: segment, superseded }) = flushed {
+                    self.counters.flush_bytes_written.add(segment.file_bytes);
+                    self.tell(Event::Flushed { segment, superseded: *superseded, elapsed });
+                }
             }
             Err(error) => {
                 self.counters.flush_failures.add(1);
@@ -175,21 +185,21 @@ impl Core {
                 }
             }
         }
-        result.map(|()| true)
+        result.map(|_| true)
     }
 
-    fn flush_generation(&self, state: &mut FlushState, generation: &Arc<Generation>) -> Result<()> {
+    fn flush_generation(
+        &self,
+        state: &mut FlushState,
+        generation: &Arc<Generation>,
+    ) -> Result<Option<Flushed>> {
         if state.manifest.is_poisoned() {
             state.manifest.roll()?;
         }
         let mut edit = VersionEdit::default();
-        let mut superseded = 0;
         let has_rows = generation.memtable.published() > 0;
-        if has_rows {
-            let flushed = self.write_segment(generation)?;
-            superseded = flushed.superseded;
-            edit.added.push(flushed.meta);
-        }
+        let flushed = if has_rows { Some(self.write_segment(generation)?) } else { None };
+        edit.added.extend(flushed.as_ref().map(|flushed| flushed.meta));
         let own = self.live().deletes_of(generation);
         edit.tombstones_added = self.write_tombstones(state.manifest.version(), &own)?;
         let of_rows = generation.memtable.last_seq();
@@ -203,7 +213,7 @@ impl Core {
         let opened = edit.added.first().map(|meta| self.open_segment(meta)).transpose()?;
         let version = state.manifest.append(&edit)?;
         self.durable.rise_to(last_seq);
-        self.counters.samples_superseded.add(superseded);
+        self.counters.samples_superseded.add(flushed.as_ref().map_or(0, |f| f.superseded));
         let number = generation.memtable.generation();
         self.publish(|live| {
             live.sealed.retain(|sealed| !Arc::ptr_eq(sealed, generation));
@@ -213,7 +223,7 @@ impl Core {
         });
         self.remove_logs_below(wal_end);
         self.evict_series();
-        Ok(())
+        Ok(flushed)
     }
 
     /// Writes those of `own` that may hide something to a tombstone file; what the edit adds.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use super::commit::Commit;
 use super::core::{Broken, Core, Generation, Live, Parts, PendingDelete};
 use super::generation::{CreateWal, create_wal};
+use super::graveyard::is_damaged;
 use super::options::Options;
 use super::replay::{Ended, Part, Recovered, Replay, has_log, wal_numbers};
 use super::report::{Finding, OpenReport};
@@ -48,7 +49,7 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
         prepare_directory(&*vfs, dir, &options)?;
     }
     let lock = lock(&*vfs, dir)?;
-    let manifest = open_manifest(&vfs, dir, &options)?;
+    let (manifest, obsolete) = open_manifest(&vfs, dir, &options)?;
     let next_file_number = first_free_number(&*vfs, dir, manifest.version().next_file_number())?;
     let mut opening = Opening {
         dir,
@@ -59,7 +60,7 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
         superseded: 0,
         logs_covered: false,
     };
-    opening.remove_leftovers()?;
+    opening.remove_leftovers(&obsolete)?;
     let recovered = opening.recover()?;
     let mut parts = opening.into_parts(recovered, lock)?;
     parts.report.elapsed = clock.monotonic().saturating_sub(start);
@@ -93,12 +94,18 @@ fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn LockGuard>> {
     })
 }
 
-fn open_manifest(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Manifest> {
+/// The manifest, and the file numbers of segments that its edits removed.
+fn open_manifest(
+    vfs: &Arc<dyn Vfs>,
+    dir: &Path,
+    options: &Options,
+) -> Result<(Manifest, HashSet<u64>)> {
     let wanted = options.ticks_per_second;
     if !Manifest::exists(&**vfs, dir)? {
         let uuid = random_bytes::<16>().map_err(|e| Error::io("draw random bytes for", dir, e))?;
         let ticks_per_second = if wanted == 0 { TICKS_PER_SECOND } else { wanted };
-        return Manifest::create(vfs, dir, uuid, StoreOptions { ticks_per_second });
+        let manifest = Manifest::create(vfs, dir, uuid, StoreOptions { ticks_per_second })?;
+        return Ok((manifest, HashSet::new()));
     }
     let (manifest, report) = Manifest::open(vfs, dir)?;
     if report.torn_bytes > 0 {
@@ -110,7 +117,7 @@ fn open_manifest(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Ma
             manifest.ticks_per_second()
         )));
     }
-    Ok(manifest)
+    Ok((manifest, report.removed))
 }
 
 /// A number above that of every file, whatever the manifest knows of it.
@@ -135,10 +142,12 @@ impl Opening<'_> {
         &self.options.vfs
     }
 
-    /// Deletes temporary files, and tombstone files of which the manifest lists nothing: the log still
-    /// has what is in them, or nothing needs it any more. Sets aside segments that no manifest edit
-    /// lists: an interrupted flush left them, and the log still has their samples.
-    fn remove_leftovers(&mut self) -> Result<()> {
+    /// Deletes temporary files; tombstone files of which the manifest lists nothing: the log still has
+    /// what is in them, or nothing needs it any more; and segments that no manifest lists and nobody
+    /// can need: those that an edit removed, as merges and retention do, and outputs of a merge that was
+    /// not published, whose inputs are all there. Sets aside the other unlisted segments, such as those
+    /// of an interrupted flush, whose samples the log still has, and those that a merge found damaged.
+    fn remove_leftovers(&mut self, obsolete: &HashSet<u64>) -> Result<()> {
         let version = Arc::clone(self.manifest.version());
         let listed: HashSet<u64> = version.segments().iter().map(|m| m.file_number).collect();
         let entries = self.vfs().list(self.dir).map_err(|e| Error::io("list", self.dir, e))?;
@@ -151,8 +160,7 @@ impl Opening<'_> {
                 }
                 Some(FileName::Segment(number)) => {
                     if !listed.contains(&number) {
-                        tracing::info!(path = %path.display(), "a segment of an interrupted flush");
-                        set_aside(&**self.vfs(), self.dir, &path)?;
+                        self.remove_unlisted(number, &path, obsolete.contains(&number))?;
                     }
                     false
                 }
@@ -163,6 +171,35 @@ impl Opening<'_> {
             }
         }
         Ok(())
+    }
+
+    fn remove_unlisted(&self, number: u64, path: &Path, is_obsolete: bool) -> Result<()> {
+        let vfs = &**self.vfs();
+        let needless = is_obsolete && !is_damaged(vfs, self.dir, number)
+            || !is_obsolete && self.is_unpublished_merge(number);
+        if needless {
+            tracing::info!(path = %path.display(), "a segment that nothing lists any more");
+            return vfs.remove(path).map_err(|e| Error::io("remove", path, e));
+        }
+        tracing::info!(path = %path.display(), "a segment that nothing lists is set aside");
+        set_aside(vfs, self.dir, path)
+    }
+
+    /// Whether a segment is the output of a merge of segments that are all listed and there.
+    fn is_unpublished_merge(&self, file_number: u64) -> bool {
+        let Ok(footer) = Segment::discover_replaced(&**self.vfs(), self.dir, file_number) else {
+            return false;
+        };
+        let is_whole = |&number: &u64| {
+            let path = self.dir.join(FileName::Segment(number).to_string());
+            let segments = self.manifest.version().segments();
+            let listed = segments.iter().find(|meta| meta.file_number == number);
+            listed.is_some_and(|meta| {
+                self.vfs().file_len(&path).is_ok_and(|bytes| bytes == meta.file_bytes)
+            })
+        };
+        let (uuid, replaced) = footer;
+        uuid == self.manifest.uuid() && !replaced.is_empty() && replaced.iter().all(is_whole)
     }
 
     /// Replays the log and writes what it held to segments, so that nothing depends any more on
@@ -416,7 +453,7 @@ impl Opening<'_> {
 }
 
 /// Moves a file to `quarantine/`.
-fn set_aside(vfs: &dyn Vfs, dir: &Path, path: &Path) -> Result<()> {
+pub(super) fn set_aside(vfs: &dyn Vfs, dir: &Path, path: &Path) -> Result<()> {
     let quarantine = dir.join(FileName::Quarantine.to_string());
     vfs.create_dir_all(&quarantine).map_err(|e| Error::io("create", &quarantine, e))?;
     let name = path.file_name().expect("files of a store have names");

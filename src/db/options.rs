@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::observer::Observer;
+use crate::compaction::RetentionLimits;
 use crate::error::{Error, Result};
 use crate::segment::BlockCache;
 use crate::sys::{Clock, DiskFs, ReadMode, SystemClock, Vfs};
@@ -69,6 +71,24 @@ pub struct Options {
     pub flush_interval: Duration,
     /// Chunks never cross a multiple of this window since the epoch. Default: 1 day.
     pub window: Duration,
+    /// Samples older than this expire: segments without younger ones are dropped, the others are
+    /// trimmed when they are merged, and readers see nothing older. *Now* is at most an hour ahead of
+    /// the newest sample, and a wall clock that jumps by more than a day is not believed for a day.
+    /// Default: none expire.
+    pub retention: Option<Duration>,
+    /// Most bytes of segments and log; beyond, the segments with the oldest samples are dropped.
+    /// Default: no limit.
+    pub retention_bytes: Option<u64>,
+    /// Threads that merge, 0 or 1. Without one, only [`Db::compact`](super::Db::compact) merges, or
+    /// [`Db::tick`](super::Db::tick) under [`Background::Manual`]. Default: 1.
+    pub compaction_threads: usize,
+    /// From so many level-0 segments on writes are slowed down. Default: 64.
+    pub level0_slowdown: usize,
+    /// At so many level-0 segments writes wait for the merge that is under way; above the slowdown.
+    /// Default: 256.
+    pub level0_stall: usize,
+    /// Is told of flushes, merges and drops. Default: nobody.
+    pub observer: Option<Arc<dyn Observer>>,
     /// Limits on label sets.
     pub labels: LabelsLimits,
     /// Samples older than this are refused. Default: none.
@@ -105,6 +125,12 @@ impl Default for Options {
             wal_bytes_max: 256 << 20,
             flush_interval: Duration::from_secs(2 * 3600),
             window: Duration::from_secs(24 * 3600),
+            retention: None,
+            retention_bytes: None,
+            compaction_threads: 1,
+            level0_slowdown: 64,
+            level0_stall: 256,
+            observer: None,
             labels: LabelsLimits::default(),
             age_max: None,
             ahead_max: None,
@@ -156,8 +182,38 @@ impl Options {
         i64::try_from(ticks).unwrap_or(i64::MAX).max(2)
     }
 
+    /// What may be kept, in ticks and bytes.
+    pub(super) fn retention_limits(&self, ticks_per_second: u64) -> RetentionLimits {
+        let ticks = |age: Duration| age.as_nanos() * u128::from(ticks_per_second) / 1_000_000_000;
+        let ticks = self.retention.map(|age| i64::try_from(ticks(age)).unwrap_or(i64::MAX));
+        RetentionLimits { age_ticks: ticks, bytes: self.retention_bytes }
+    }
+
+    /// Checks the limits of merging and retention.
+    fn check_merging(&self) -> Result<()> {
+        let refuse = |what: String| Err(Error::InvalidArgument(what));
+        if self.compaction_threads > 1 {
+            return refuse(format!("{} compaction threads are more than 1", self.compaction_threads));
+        }
+        if self.level0_slowdown == 0 || self.level0_stall <= self.level0_slowdown {
+            return refuse(format!(
+                "a slowdown at {} level-0 segments and a stall at {}: the first must be at least 1 \
+                 and below the second",
+                self.level0_slowdown, self.level0_stall
+            ));
+        }
+        if let Some(age) = self.retention.filter(|age| *age < Duration::from_secs(60)) {
+            return refuse(format!("a retention of {age:?} is below a minute"));
+        }
+        if let Some(bytes) = self.retention_bytes.filter(|bytes| *bytes < 1 << 20) {
+            return refuse(format!("a retention of {bytes} bytes is below 1 MiB"));
+        }
+        Ok(())
+    }
+
     /// Checks every field against its range.
     pub(super) fn check(&self) -> Result<()> {
+        self.check_merging()?;
         let refuse = |what: String| Err(Error::InvalidArgument(what));
         if let Durability::Interval(every) = self.durability {
             let range = Duration::from_millis(10)..=Duration::from_secs(10);

@@ -13,7 +13,7 @@ use crate::read::{ContentDigest, MemtableView, Memtables, QueryOptions, Selectio
 use crate::segment::{Segment, SegmentPin};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor};
-use crate::types::{Labels, Matcher, TimeRange};
+use crate::types::{Labels, Matcher, TimeRange, Timestamp};
 
 /// One moment of the store: everything that was visible when it was taken and nothing later, however
 /// long it is kept. Clones share it. What it sees stays on disk and in memory while it lives.
@@ -26,6 +26,8 @@ pub struct Snapshot {
     /// Segments that could not be opened.
     broken: Vec<Arc<Broken>>,
     clock: Arc<dyn Clock>,
+    /// Earlier samples have expired, and are not seen.
+    horizon: Timestamp,
     /// Where scans are timed; none for a read-only opener.
     core: Option<Arc<Core>>,
     /// Segments that their owner, another process, may remove at any time.
@@ -77,6 +79,7 @@ impl Snapshot {
     pub(super) fn of_live(core: &Arc<Core>) -> Self {
         let live = core.live();
         let mut snapshot = Self::of(pinned(&live, core));
+        snapshot.horizon = core.compactor.retention.horizon().unwrap_or(Timestamp::MIN);
         snapshot.core = Some(Arc::clone(core));
         snapshot
     }
@@ -91,6 +94,7 @@ impl Snapshot {
     fn of(pinned: Pinned<'_>) -> Self {
         Self {
             broken: pinned.broken.to_vec(),
+            horizon: Timestamp::MIN,
             clock: Arc::clone(&pinned.clock),
             sources: Arc::new(pinned.into_sources()),
             core: None,
@@ -125,7 +129,7 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<Selection> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         let pins = self.pin(range)?;
         self.timed(|| Ok(self.sources.select(matchers, range, options)?.keeping(pins)))
     }
@@ -142,7 +146,7 @@ impl Snapshot {
         options: &QueryOptions,
         visit: &mut dyn FnMut(&Labels, &Columns) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.timed(|| self.sources.scan(matchers, range, options, visit))
     }
@@ -158,7 +162,7 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<Labels>> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.sources.series(matchers, range, options, limit)
     }
@@ -173,7 +177,8 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<u64> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.count_series(matchers, range, options)
     }
 
@@ -189,7 +194,7 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<ContentDigest> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.timed(|| self.sources.digest(matchers, range, options))
     }
@@ -205,7 +210,7 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<String>> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.sources.label_names(matchers, range, options, limit)
     }
@@ -222,13 +227,15 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<String>> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.sources.label_values(name, matchers, range, options, limit)
     }
 
-    /// Refuses a range in which a segment is missing: never silently an empty answer.
-    fn check(&self, range: TimeRange, options: &QueryOptions) -> Result<()> {
+    /// The part of a range that has not expired. Refuses one in which a segment is missing: never
+    /// silently an empty answer.
+    fn checked(&self, range: TimeRange, options: &QueryOptions) -> Result<TimeRange> {
+        let range = TimeRange { start: range.start.max(self.horizon), ..range };
         for broken in &self.broken {
             if range.overlaps(broken.meta.min_timestamp, broken.meta.max_timestamp) {
                 match &options.skip_damaged {
@@ -237,7 +244,7 @@ impl Snapshot {
                 }
             }
         }
-        Ok(())
+        Ok(range)
     }
 
     /// Opens the foreign segments that overlap `range`, as many as may be open at a time. What else is

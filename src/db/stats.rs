@@ -67,8 +67,52 @@ pub struct Stats {
     pub batches_written: u64,
     /// Samples written.
     pub samples_written: u64,
-    /// Samples that a flush dropped because a later write had the same series and timestamp.
+    /// Samples that a flush or a merge dropped because a later write had the same series and
+    /// timestamp.
     pub samples_superseded: u64,
+    /// Samples that merges read; one that is merged twice counts twice.
+    pub samples_merged: u64,
+    /// Samples that merges left out because a delete hides them.
+    pub samples_deleted: u64,
+    /// Samples that retention dropped, with whole segments or in merges.
+    pub samples_expired: u64,
+    /// Merges.
+    pub merges: u64,
+    /// Merges that failed; most are tried again.
+    pub merge_failures: u64,
+    /// Why merging does not get on, until the next merge succeeds.
+    pub merge_trouble: Option<String>,
+    /// Whether merging in the background is paused.
+    pub merges_paused: bool,
+    /// Bytes of segments that flushes wrote.
+    pub flush_bytes_written: u64,
+    /// Bytes of segments that merges read.
+    pub merge_bytes_read: u64,
+    /// Bytes of segments that merges wrote. With those of flushes, over the bytes at rest: the write
+    /// amplification.
+    pub merge_bytes_written: u64,
+    /// Level-0 segments, not merged yet: the debt. Writes slow down at `level0_slowdown`.
+    pub level0_segments: u64,
+    /// Their bytes.
+    pub level0_bytes: u64,
+    /// The debt at which writes slow down, and at which they wait.
+    pub level0_slowdown: u64,
+    /// The debt at which writes wait for the merge that is under way.
+    pub level0_stall: u64,
+    /// Groups of writes that were slowed down.
+    pub slowdowns: u64,
+    /// Segments that were dropped because retention no longer keeps them.
+    pub segments_dropped: u64,
+    /// Segments that were replaced or dropped and wait until no snapshot reads them.
+    pub segments_obsolete: u64,
+    /// Their bytes.
+    pub obsolete_bytes: u64,
+    /// Segments that are not merged any more because they are damaged.
+    pub segments_excluded: u64,
+    /// Damaged chunks that merges left out; their files are in `quarantine/`.
+    pub blocks_quarantined: u64,
+    /// Earlier samples have expired, in ticks.
+    pub retention_horizon: Option<i64>,
     /// Deletes acknowledged.
     pub deletes: u64,
     /// Deletes that compaction has not carried out everywhere yet.
@@ -77,7 +121,7 @@ pub struct Stats {
     pub flushes: u64,
     /// Flushes that failed and will be tried again.
     pub flush_failures: u64,
-    /// Times that a writer had to wait for a flush.
+    /// Times that a writer had to wait for a flush or a merge.
     pub stalls: u64,
     /// New series that were refused for want of room, each time.
     pub series_refused: u64,
@@ -97,6 +141,8 @@ pub struct Stats {
     pub fsync: Latency,
     /// Time of flushes.
     pub flush: Latency,
+    /// Time of merges.
+    pub merge: Latency,
     /// Time of scans.
     pub scan: Latency,
 }
@@ -215,6 +261,18 @@ pub(super) struct Counters {
     pub(super) batches_written: Counter,
     pub(super) samples_written: Counter,
     pub(super) samples_superseded: Counter,
+    pub(super) samples_merged: Counter,
+    pub(super) samples_deleted: Counter,
+    pub(super) samples_expired: Counter,
+    pub(super) merges: Counter,
+    pub(super) merge_failures: Counter,
+    pub(super) flush_bytes_written: Counter,
+    pub(super) merge_bytes_read: Counter,
+    pub(super) merge_bytes_written: Counter,
+    pub(super) slowdowns: Counter,
+    pub(super) segments_dropped: Counter,
+    pub(super) segments_excluded: Counter,
+    pub(super) blocks_quarantined: Counter,
     pub(super) deletes: Counter,
     pub(super) flushes: Counter,
     pub(super) flush_failures: Counter,
@@ -228,6 +286,7 @@ pub(super) struct Counters {
     pub(super) write: LatencyCell,
     pub(super) fsync: LatencyCell,
     pub(super) flush: LatencyCell,
+    pub(super) merge: LatencyCell,
     pub(super) scan: LatencyCell,
 }
 
@@ -258,6 +317,8 @@ impl Core {
         };
         let unsynced = unsynced_since.map(|since| self.clock().monotonic().saturating_sub(since));
         let counters = &self.counters;
+        let fresh = || live.version.segments().iter().filter(|meta| meta.level == 0);
+        let (segments_obsolete, obsolete_bytes) = self.compactor.graveyard.waiting();
         let cache = self.cache.stats();
         Stats {
             active_series: self.registry.len() as u64,
@@ -284,6 +345,27 @@ impl Core {
             batches_written: counters.batches_written.get(),
             samples_written: counters.samples_written.get(),
             samples_superseded: counters.samples_superseded.get(),
+            samples_merged: counters.samples_merged.get(),
+            samples_deleted: counters.samples_deleted.get(),
+            samples_expired: counters.samples_expired.get(),
+            merges: counters.merges.get(),
+            merge_failures: counters.merge_failures.get(),
+            merge_trouble: self.compactor.trouble(),
+            merges_paused: self.compactor.control.is_paused(),
+            flush_bytes_written: counters.flush_bytes_written.get(),
+            merge_bytes_read: counters.merge_bytes_read.get(),
+            merge_bytes_written: counters.merge_bytes_written.get(),
+            level0_segments: fresh().count() as u64,
+            level0_bytes: fresh().map(|meta| meta.file_bytes).sum(),
+            level0_slowdown: self.options.level0_slowdown as u64,
+            level0_stall: self.options.level0_stall as u64,
+            slowdowns: counters.slowdowns.get(),
+            segments_dropped: counters.segments_dropped.get(),
+            segments_obsolete,
+            obsolete_bytes,
+            segments_excluded: counters.segments_excluded.get(),
+            blocks_quarantined: counters.blocks_quarantined.get(),
+            retention_horizon: self.compactor.retention.horizon(),
             deletes: counters.deletes.get(),
             tombstones: (live.version.tombstones().count() + live.deletes.len()) as u64,
             flushes: counters.flushes.get(),
@@ -298,6 +380,7 @@ impl Core {
             write: counters.write.read(),
             fsync: counters.fsync.read(),
             flush: counters.flush.read(),
+            merge: counters.merge.read(),
             scan: counters.scan.read(),
         }
     }

@@ -15,7 +15,7 @@ use crate::sys::Bytes;
 use crate::sys::checksum::crc32c;
 use crate::types::{DecodeError, Timestamp};
 
-/// Timestamps kept in decoded columns: 4 MiB.
+/// Timestamps that a query keeps in decoded columns: 4 MiB.
 const COLUMN_ROWS_KEPT: usize = 512 << 10;
 
 /// The samples of a chunk. Use one for many chunks: its buffers are kept.
@@ -36,14 +36,22 @@ pub struct ChunkReader {
     frame: FrameUnpacker,
     columns: HashMap<u32, Arc<[Timestamp]>>,
     column_rows: usize,
+    column_rows_kept: usize,
 }
 
 impl ChunkReader {
     /// A reader of `segment`.
     #[must_use]
     pub fn new(segment: Arc<Segment>) -> Self {
+        Self::keeping(segment, COLUMN_ROWS_KEPT)
+    }
+
+    /// A reader of `segment` that keeps at most about `column_rows_kept` decoded timestamps.
+    #[must_use]
+    pub fn keeping(segment: Arc<Segment>, column_rows_kept: usize) -> Self {
         let frame = FrameUnpacker::default();
-        Self { segment, block: None, frame, columns: HashMap::new(), column_rows: 0 }
+        let columns = HashMap::new();
+        Self { segment, block: None, frame, columns, column_rows: 0, column_rows_kept }
     }
 
     /// Replaces `out` by the samples of `chunk`, which comes from [`Segment::chunks`] of the same
@@ -152,7 +160,7 @@ impl ChunkReader {
             return Ok(Arc::clone(column));
         }
         let column = self.segment.column(&*self.segment.loaded()?, number)?;
-        if self.column_rows + column.len() > COLUMN_ROWS_KEPT {
+        if self.column_rows + column.len() > self.column_rows_kept {
             self.columns.clear();
             self.column_rows = 0;
         }

@@ -69,6 +69,12 @@ impl ChunkEntry {
         &self.aggregates
     }
 
+    /// Where the chunk's value block starts in the file.
+    #[must_use]
+    pub fn value_offset(&self) -> u64 {
+        self.block.offset
+    }
+
     /// The chunk's share of its value block in the file, in bytes, without its timestamps.
     #[must_use]
     pub fn value_bytes(&self) -> u32 {

@@ -29,6 +29,7 @@ mod spill;
 mod time_table;
 mod times;
 mod verify;
+mod walk;
 mod writer;
 
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use footer::SectionTag;
 pub use group::ChunkEntry;
 pub use open::{Segment, SegmentPin};
 pub use verify::{Finding, LostRange, VerifyReport};
+pub use walk::ChunkWalk;
 pub use writer::{Encoding, SegmentInfo, SegmentWriter, Window};
 
 pub(crate) use crate::codec::ROWS_MAX;

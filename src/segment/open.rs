@@ -108,6 +108,28 @@ impl Segment {
         dir: &Path,
         file_number: u64,
     ) -> Result<([u8; 16], SegmentMeta)> {
+        let (footer, meta) = Self::discover_footer(vfs, dir, file_number)?;
+        Ok((footer.uuid, meta))
+    }
+
+    /// The store of a segment file that no manifest lists, and the segments that it says it replaces.
+    ///
+    /// # Errors
+    /// As [`discover`](Self::discover).
+    pub fn discover_replaced(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        file_number: u64,
+    ) -> Result<([u8; 16], Vec<u64>)> {
+        let (footer, _) = Self::discover_footer(vfs, dir, file_number)?;
+        Ok((footer.uuid, footer.replaces))
+    }
+
+    fn discover_footer(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        file_number: u64,
+    ) -> Result<(Footer, SegmentMeta)> {
         let path = dir.join(FileName::Segment(file_number).to_string());
         let file = vfs.open_read(&path).map_err(|e| Error::io("open", &path, e))?;
         let file_bytes = file.len().map_err(|e| Error::io("read", &path, e))?;
@@ -144,7 +166,7 @@ impl Segment {
             level: footer.level,
             tombstone_seq: footer.tombstone_seq,
         };
-        Ok((footer.uuid, meta))
+        Ok((footer, meta))
     }
 
     /// What the manifest says of the segment.
@@ -173,12 +195,12 @@ impl Segment {
     }
 
     /// The same file with another cache, and nothing loaded yet.
-    pub(super) fn with_cache(&self, cache: Arc<BlockCache>) -> Result<Arc<Self>> {
+    pub(crate) fn with_cache(&self, cache: Arc<BlockCache>) -> Result<Arc<Self>> {
         let dir = self.path.parent().unwrap_or(Path::new(""));
         Self::open(&self.vfs, dir, self.uuid, &self.meta, self.mode, cache)
     }
 
-    pub(super) fn damaged(&self, section: &'static str, offset: u64, e: DecodeError) -> Error {
+    pub(crate) fn damaged(&self, section: &'static str, offset: u64, e: DecodeError) -> Error {
         Error::decode(&self.path, section, offset, e)
     }
 

@@ -41,7 +41,7 @@ pub struct SegmentInfo {
     pub replaces: Vec<u64>,
     /// The seq up to which deletes are carried out in it.
     pub tombstone_seq: u64,
-    /// The window of time that it is confined to, if it is.
+    /// The window of time that it is confined to; left out if samples turn out to lie outside.
     pub window: Option<Window>,
     /// How its values are encoded.
     pub encoding: Encoding,
@@ -64,6 +64,13 @@ pub struct Window {
     pub start: Timestamp,
     /// The length in ticks, at least 1.
     pub ticks: u64,
+}
+
+impl Window {
+    fn holds(self, at: Timestamp) -> bool {
+        let behind = i128::from(at) - i128::from(self.start);
+        (0..i128::from(self.ticks)).contains(&behind)
+    }
 }
 
 /// A segment being written, as `NNNNNN.seg.tmp`. A writer that is dropped leaves that file behind,
@@ -119,7 +126,7 @@ impl SegmentWriter {
         };
         let header = Header { uuid: info.uuid, file_number }.encode();
         if let Err(e) = file.append(&header) {
-            // What cannot be removed now is removed by the next open.
+            // On a full disk, attempts must not add up.
             let _ = vfs.remove(&path);
             return Err(Error::io("append to", &path, e));
         }
@@ -215,6 +222,12 @@ impl SegmentWriter {
         self.chunks += 1;
         self.time_range = (self.time_range.0.min(first), self.time_range.1.max(last));
         Ok(())
+    }
+
+    /// The number in the file's name.
+    #[must_use]
+    pub fn file_number(&self) -> u64 {
+        self.file_number
     }
 
     /// The samples so far.
@@ -393,6 +406,9 @@ impl SegmentWriter {
     }
 
     fn footer(&self, sections: Vec<Section>) -> Footer {
+        // A row outside, where a chunk of an input crossed windows, makes it no confinement.
+        let (first, last) = self.time_range;
+        let window = self.info.window.filter(|window| window.holds(first) && window.holds(last));
         Footer {
             features: self.features(),
             uuid: self.info.uuid,
@@ -402,8 +418,8 @@ impl SegmentWriter {
             min_seq: self.info.min_seq,
             max_seq: self.info.max_seq,
             tombstone_seq: self.info.tombstone_seq,
-            window_start: self.info.window.map_or(0, |window| window.start),
-            window_ticks: self.info.window.map_or(0, |window| window.ticks),
+            window_start: window.map_or(0, |window| window.start),
+            window_ticks: window.map_or(0, |window| window.ticks),
             samples: self.samples,
             chunks: self.chunks,
             series: self.series,

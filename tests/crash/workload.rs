@@ -3,11 +3,14 @@
 //! The script never panics on an error of the store: after a crash nothing more happens, after any
 //! other error it goes on as a stubborn program would.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone::sys::{Clock, SimClock, SimFs, Vfs};
-use siltstone::{Ack, Background, Db, Durability, Labels, Options, Result, WriteBatch};
+use siltstone::{
+    Ack, Background, CompactProgress, Db, Durability, Labels, Options, Result, TimeRange, WriteBatch,
+};
 
 use crate::record::{Fate, Record, read_all};
 
@@ -115,8 +118,19 @@ impl Run {
                 let batches = 2 + self.random.below(3);
                 let _ = self.write(batches);
             }
-            70..78 => self.ask(|db| db.flush()),
-            78..88 => {
+            70..77 => self.ask(|db| db.flush()),
+            77..80 => {
+                // Given up in the middle, or not.
+                let mut steps = 1 + self.random.below(12);
+                self.ask(|db| {
+                    let progress = &mut |_: &CompactProgress| {
+                        steps -= 1;
+                        if steps == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    };
+                    db.compact(TimeRange::ALL, progress).map(|_| ())
+                });
+            }
+            80..88 => {
                 let ms = [60, 600, 25_000][self.random.below(3)];
                 self.clock.advance(Duration::from_millis(ms as u64));
                 self.ask(|db| db.tick());

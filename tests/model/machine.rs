@@ -60,6 +60,7 @@ impl Machine {
                 self.db.flush().unwrap();
                 assert_eq!(self.db.stats().memtables_sealed, 0);
             }
+            Op::Compact(range, steps) => self.compact(*range, *steps),
             Op::Tick(ms) => {
                 self.clock.advance(Duration::from_millis(*ms));
                 self.db.tick().unwrap();
@@ -91,6 +92,28 @@ impl Machine {
 
     pub(crate) fn check(&self, query: &Query) {
         check_query(&self.db.snapshot().unwrap(), &self.oracle, query);
+    }
+
+    /// Answers and digest are the same before and after, whatever was merged.
+    fn compact(&mut self, range: TimeRange, mut steps: usize) {
+        let digest = |db: &Db| {
+            let options = QueryOptions::default();
+            db.snapshot().unwrap().digest(&[], TimeRange::ALL, &options).unwrap()
+        };
+        let before = digest(&self.db);
+        let report = self.db.compact(range, &mut |_| {
+            steps -= 1;
+            if steps == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let report = report.unwrap();
+        assert!(report.findings.is_empty() && report.damage.is_empty(), "{report:?}");
+        assert_eq!(digest(&self.db), before, "{report:?}");
+        let stats = self.db.stats();
+        assert_eq!(stats.bytes_by_kind.quarantine, 0);
+        if range == TimeRange::ALL && !report.cancelled {
+            assert_eq!(stats.level0_segments, 0, "{report:?}");
+        }
+        assert!(self.snapshots.len() > 0 || stats.segments_obsolete == 0, "files are let go");
     }
 
     fn check_snapshots(&mut self) {

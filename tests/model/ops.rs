@@ -61,6 +61,8 @@ pub(crate) enum Op {
         rows: usize,
     },
     Flush,
+    /// Merges what overlaps the range, or gives up after so many steps.
+    Compact(TimeRange, usize),
     /// Milliseconds pass, then the background work that is due.
     Tick(u64),
     /// A snapshot that is compared at the end, and when another takes its place.
@@ -82,6 +84,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         3 => vec(rows(), 1..5).prop_map(Op::Group),
         1 => bulk(),
         3 => Just(Op::Flush),
+        2 => (range(), 1..40usize).prop_map(|(range, steps)| Op::Compact(range, steps)),
         2 => prop_oneof![Just(300u64), Just(600), Just(12_000)].prop_map(Op::Tick),
         2 => Just(Op::Snapshot),
         1 => Just(Op::CheckSnapshots),
