@@ -80,7 +80,7 @@ fn write(series: &[(Labels, &Series)], dir: &Path, encoding: Encoding, rows: usi
     let mut writer = SegmentWriter::create(&vfs, dir, number, info).unwrap();
     let mut cutter = cut::ChunkCutter::new(DAY, rows);
     for (labels, series) in series {
-        writer.begin_series(labels);
+        writer.begin_series(labels).unwrap();
         let mut emit = |timestamps: &[i64], values: &[f64]| writer.chunk(timestamps, values);
         cutter.push(&series.timestamps, &series.values, &mut emit).unwrap();
         cutter.finish(&mut emit).unwrap();
