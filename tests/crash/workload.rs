@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use siltstone::sys::{Clock, SimClock, SimFs, Vfs};
 use siltstone::{
-    Ack, Background, CompactProgress, Db, Durability, Labels, Options, Result, TimeRange, WriteBatch,
+    Ack, Background, CompactProgress, Db, Durability, Labels, Options, Result, TimeRange,
+    WriteBatch,
 };
 
 use crate::record::{Fate, Record, read_all};

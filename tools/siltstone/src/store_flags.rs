@@ -88,6 +88,9 @@ pub(crate) struct StoreFlags {
     /// Samples further in the future than this are refused; none for no limit
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_ahead)]
     ahead_max: Ahead,
+    /// Most segments that are open at a time, at least 16
+    #[arg(long, value_name = "N", default_value_t = Options::default().open_files_max)]
+    open_files_max: usize,
     /// How segments are read
     #[arg(long, value_enum, default_value_t = ReadModeFlag::Map)]
     read_mode: ReadModeFlag,
@@ -139,6 +142,7 @@ impl StoreFlags {
             },
             age_max: self.age_max,
             ahead_max: self.ahead_max.0,
+            open_files_max: self.open_files_max,
             read_mode: match self.read_mode {
                 ReadModeFlag::Map => ReadMode::Map,
                 ReadModeFlag::Pread => ReadMode::Pread,

@@ -146,6 +146,9 @@ fn show(
     }
 }
 
+/// Takes bytes; false when nobody reads them.
+type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
+
 /// Turns samples into text, and holds what is not written yet.
 struct Printer {
     form: Form,

@@ -48,6 +48,19 @@ fn a_dry_run_says_what_a_delete_then_does() {
     assert!(did.out.contains(" hides 7 samples of 1 series\n"), "{}", did.out);
     assert!(did.out.contains("freed by merging 2 segments"), "{}", did.out);
     assert_eq!((samples(&data, "{job=\"old\"}"), samples(&data, ALL)), (3, 23));
+    // Until it is erased, the segments say so.
+    let listed = json(&["ls", "--data", &data]);
+    for segment in listed["segments"].as_array().unwrap() {
+        assert_eq!(segment["deletes"], 1, "{listed}");
+        let number = segment["file_number"].to_string();
+        let shown = json(&["show", &number, "--data", &data]);
+        assert_eq!(shown["deletes"][0]["selector"], "{job=\"old\"}", "{shown}");
+        assert_eq!(shown["deletes"][0]["last"], 6000);
+        let text = run(&["show", &number, "--data", &data]);
+        assert!(text.out.contains("1970-01-01T00:00:06.000Z"), "{}", text.out);
+    }
+    let plan = json(&["compact", "--plan", "--data", &data]);
+    assert!(!plan["merges"].as_array().unwrap().is_empty(), "{plan}");
     // Again: nothing is left to hide.
     assert_eq!(json(&delete)["receipts"][0]["samples"], 0);
     // A compaction erases it, and no answer changes.
