@@ -265,8 +265,7 @@ impl Core {
             runner.idle = Some((Arc::clone(&live.version), now));
             return Ok(Advance::Idle);
         };
-        let inputs: Vec<u64> =
-            pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
+        let inputs: Vec<u64> = pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
         match self.start_merge(&live, pick, &inputs) {
             Ok(running) => {
                 runner.running = Some(running);

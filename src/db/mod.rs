@@ -60,16 +60,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::core::Core;
+use crate::compaction::CompactionPlan;
 use crate::error::{Error, Result};
 use crate::series::{EncodedLabels, SeriesHandle};
-use crate::compaction::CompactionPlan;
 use crate::types::{Labels, TimeRange};
 
 pub use checkpoint::CheckpointReport;
 pub use commit::Ticket;
 pub use compact::{CompactProgress, CompactReport};
-pub use observer::{Event, LeftOut, Observer};
 pub use delete::{DeleteReceipt, DeletedShare};
+pub use observer::{Event, LeftOut, Observer};
 pub use options::{Background, Durability, Options};
 pub use read_only::ReadOnlyDb;
 pub use report::{Finding, OpenReport};

@@ -56,6 +56,21 @@ pub(crate) struct StoreFlags {
     /// Chunks of samples never cross a multiple of this
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_duration)]
     window: Duration,
+    /// Samples older than this expire, such as 90d; without it none do
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    retention: Option<Duration>,
+    /// Most bytes of segments and log; beyond, the oldest segments are dropped. Without it, no limit
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    retention_bytes: Option<u64>,
+    /// Threads that merge segments, 0 or 1; without one, only POST .../admin/tsdb/compact merges
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    compaction_threads: usize,
+    /// From so many segments not merged yet on, writes are slowed down
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    level0_slowdown: usize,
+    /// At so many segments not merged yet, writes wait for the merge under way
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    level0_stall: usize,
     /// Most labels of a series
     #[arg(long, value_name = "N", default_value_t = LabelsLimits::default().labels_max)]
     labels_max: usize,
@@ -125,6 +140,11 @@ impl StoreFlags {
             wal_bytes_max: self.wal_max,
             flush_interval: self.flush_interval,
             window: self.window,
+            retention: self.retention,
+            retention_bytes: self.retention_bytes,
+            compaction_threads: self.compaction_threads,
+            level0_slowdown: self.level0_slowdown,
+            level0_stall: self.level0_stall,
             labels: LabelsLimits {
                 labels_max: self.labels_max,
                 name_bytes_max: self.label_name_max,
