@@ -14,7 +14,6 @@
 //! | `open`, `replay` | opening and recovery |
 //! | `background` | the timer, the flusher and the compactor |
 //! | `compaction`, `compact` | merging in the background, and on demand |
-//! | `erase` | deletes that compaction carries out |
 //! | `retention` | what has expired |
 //! | `graveyard` | files that nobody lists and somebody reads |
 //! | `pressure` | steering merges, holding writers back |
@@ -32,7 +31,6 @@ mod compact;
 mod compaction;
 mod core;
 mod delete;
-mod erase;
 mod generation;
 mod graveyard;
 mod observer;

@@ -40,6 +40,15 @@ impl Settling {
     }
 }
 
+/// Which deletes are a reason to rewrite a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deletes {
+    /// Those older than [`Options::erase_after`](super::Options::erase_after).
+    Old,
+    /// All: what somebody asks for is done at once.
+    All,
+}
+
 /// What one look at a segment found.
 enum Found {
     /// Deletes up to this seq match nothing.
@@ -144,16 +153,16 @@ impl Core {
         }
     }
 
-    /// Whether a delete that is old enough is known to match something in the segment: it is worth
-    /// rewriting for that alone.
-    pub(super) fn is_erasure_due(&self, live: &Live, meta: &SegmentMeta) -> bool {
+    /// Whether one of the `deletes` is known to match something in the segment: it is worth rewriting
+    /// for that alone.
+    pub(super) fn is_erasure_due(&self, live: &Live, meta: &SegmentMeta, deletes: Deletes) -> bool {
         let Some(seq) = self.settling.lock().matching.get(&meta.file_number).copied() else {
             return false;
         };
         let found = live.version.tombstones().find(|tombstone| tombstone.seq == seq);
         found.is_some_and(|tombstone| {
-            tombstone.applies_to(meta)
-                && is_due(tombstone, self.clock().wall_ms(), self.options.erase_after)
+            let is_old = || is_due(tombstone, self.clock().wall_ms(), self.options.erase_after);
+            tombstone.applies_to(meta) && (deletes == Deletes::All || is_old())
         })
     }
 }
