@@ -53,11 +53,7 @@ fn run_timer(core: &Core) {
 fn run_flusher(core: &Core) {
     while core.wake.flush_request(RETRY_INTERVAL).is_some() {
         core.make_room_if_wanted();
-        let flush = || while matches!(core.flush_oldest(), Ok(true)) {};
-        flush();
-        while matches!(core.settle_deletes(), Ok(true)) {
-            flush();
-        }
+        while matches!(core.flush_oldest(), Ok(true)) {}
     }
 }
 

@@ -265,8 +265,7 @@ impl Core {
             runner.idle = Some((Arc::clone(&live.version), now));
             return Ok(Advance::Idle);
         };
-        let inputs: Vec<u64> =
-            pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
+        let inputs: Vec<u64> = pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
         match self.start_merge(&live, pick, &inputs) {
             Ok(running) => {
                 runner.running = Some(running);
@@ -279,24 +278,24 @@ impl Core {
     /// What is merged next.
     fn choose(&self, runner: &Runner, live: &Live, range: Option<TimeRange>) -> Option<Pick> {
         // What a caller asks for is done at once.
-        let wait_ms = range.is_none().then(|| self.clock().wall_ms());
-        self.with_view(runner, live, wait_ms, |view| match range {
+        let wait = range.is_none().then(|| (self.clock().wall_ms(), self.options.erase_after));
+        self.with_view(runner, live, wait, |view| match range {
             Some(range) => pick_range(view, range),
             None => pick(view),
         })
     }
 
-    /// Shows `look` what the picker sees; with `wait_ms`, only deletes that are old enough.
+    /// Shows `look` what the picker sees; with `wait`, only deletes that are old enough.
     fn with_view<T>(
         &self,
         runner: &Runner,
         live: &Live,
-        wait_ms: Option<i64>,
+        wait: Option<(i64, Duration)>,
         look: impl FnOnce(&View<'_>) -> T,
     ) -> T {
         let mut excluded = runner.excluded.clone();
         excluded.extend(live.broken.iter().map(|broken| broken.meta.file_number));
-        let erase_due = |meta: &SegmentMeta| runner.erasing.is_due(meta, wait_ms);
+        let erase_due = |meta: &SegmentMeta| runner.erasing.is_due(meta, wait);
         let wall = i128::from(self.clock().wall_ms()) * i128::from(self.ticks_per_second);
         let now = wall.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         look(&View {

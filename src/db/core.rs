@@ -13,7 +13,6 @@ use super::compaction::{Compactor, level0};
 use super::options::Options;
 use super::report::OpenReport;
 use super::room::Room;
-use super::settle::Settling;
 use super::stats::Counters;
 use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
@@ -52,7 +51,6 @@ pub(super) struct Core {
     /// Monotonic time of the last flush, in nanoseconds.
     pub(super) last_flush_ns: AtomicU64,
     pub(super) counters: Counters,
-    pub(super) settling: Settling,
     pub(super) report: OpenReport,
     /// The fault after which writes are refused.
     fault: OnceLock<String>,
@@ -178,7 +176,6 @@ impl Core {
             durable: DurableSeq::new(parts.durable_seq),
             next_file_number: Arc::new(AtomicU64::new(parts.next_file_number)),
             counters: Counters::default(),
-            settling: Settling::default(),
             report: parts.report,
             fault: OnceLock::new(),
             closed: AtomicBool::new(false),

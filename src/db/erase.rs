@@ -16,10 +16,6 @@ use crate::manifest::{Version, VersionEdit};
 use crate::segment::Segment;
 use crate::types::{FileName, SegmentMeta, Tombstone};
 
-/// A segment is rewritten for the sake of deletes alone when they are so old: until then others may
-/// come, or it may be merged anyway.
-const ERASE_AFTER: Duration = Duration::from_secs(3600);
-
 /// What is known of deletes and segments.
 #[derive(Debug, Default)]
 pub(super) struct Erasing {
@@ -30,12 +26,12 @@ pub(super) struct Erasing {
 }
 
 impl Erasing {
-    /// Whether deletes are a reason to rewrite the segment; `wait_ms` is the wall clock if they must
-    /// be old enough.
-    pub(super) fn is_due(&self, meta: &SegmentMeta, wait_ms: Option<i64>) -> bool {
+    /// Whether deletes are a reason to rewrite the segment; with `wait`, only if they are older than
+    /// that at this time of the wall clock: until then others may come, or it may be merged anyway.
+    pub(super) fn is_due(&self, meta: &SegmentMeta, wait: Option<(i64, Duration)>) -> bool {
         self.matched.get(&meta.file_number).is_some_and(|tombstone| {
-            tombstone.applies_to(meta)
-                && wait_ms.is_none_or(|now| deletes::is_due(tombstone, now, ERASE_AFTER))
+            let is_old = |(now_ms, age)| deletes::is_due(tombstone, now_ms, age);
+            tombstone.applies_to(meta) && wait.is_none_or(is_old)
         })
     }
 }
@@ -72,17 +68,24 @@ impl Core {
     ) -> Vec<(u64, u64)> {
         let mut erased = Vec::new();
         let Some(newest) = tombstones.last() else { return erased };
+        let applying = |meta: &SegmentMeta, tombstones: &[Arc<Tombstone>]| {
+            tombstones.iter().rfind(|tombstone| tombstone.applies_to(meta)).map(|t| t.seq)
+        };
         let open: HashMap<u64, &Arc<Segment>> =
             live.segments.iter().map(|s| (s.meta().file_number, s)).collect();
         let touched = live.version.segments().iter();
-        for meta in touched.filter(|meta| tombstones.iter().any(|t| t.applies_to(meta))) {
+        for meta in touched.filter(|meta| applying(meta, tombstones).is_some()) {
             let number = meta.file_number;
             if erasing.matched.get(&number).is_some_and(|known| known.applies_to(meta)) {
                 continue;
             }
             let Some(segment) = open.get(&number) else { continue };
             match deletes::first_match(segment, meta, tombstones) {
-                Ok(Some(at)) => drop(erasing.matched.insert(number, Arc::clone(&tombstones[at]))),
+                Ok(Some(at)) => {
+                    erasing.matched.insert(number, Arc::clone(&tombstones[at]));
+                    // Those before it match nothing.
+                    erased.extend(applying(meta, &tombstones[..at]).map(|seq| (number, seq)));
+                }
                 Ok(None) => erased.push((number, newest.seq)),
                 Err(error) => tracing::warn!(%error, "what deletes hide here is not known"),
             }

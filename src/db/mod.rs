@@ -8,7 +8,6 @@
 //! | `core` | the shared state and its locks |
 //! | `commit` | the queue, the leader, acknowledgements |
 //! | `delete` | tombstones, receipts |
-//! | `settle` | tombstones that have nothing left to do |
 //! | `generation` | sealing, log files, flushes |
 //! | `room` | making room for new series |
 //! | `open`, `replay` | opening and recovery |
@@ -43,7 +42,6 @@ mod replay;
 mod report;
 mod retention;
 mod room;
-mod settle;
 mod snapshot;
 mod stats;
 mod verify;
@@ -58,16 +56,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::core::Core;
+use crate::compaction::CompactionPlan;
 use crate::error::{Error, Result};
 use crate::series::{EncodedLabels, SeriesHandle};
-use crate::compaction::CompactionPlan;
 use crate::types::{Labels, TimeRange};
 
 pub use checkpoint::CheckpointReport;
 pub use commit::Ticket;
 pub use compact::{CompactProgress, CompactReport};
-pub use observer::{Event, LeftOut, Observer};
 pub use delete::{DeleteReceipt, DeletedShare};
+pub use observer::{Event, LeftOut, Observer};
 pub use options::{Background, Durability, Options};
 pub use read_only::ReadOnlyDb;
 pub use report::{Finding, OpenReport};
@@ -303,7 +301,6 @@ impl Db {
         let kept = self.core().keep_time();
         self.core().make_room_if_wanted();
         while self.core().flush_oldest()? {}
-        while self.core().settle_deletes()? {}
         for _ in 0..TICK_STEPS {
             if !self.core().compaction_step()? {
                 break;

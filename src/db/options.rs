@@ -198,7 +198,10 @@ impl Options {
     fn check_merging(&self) -> Result<()> {
         let refuse = |what: String| Err(Error::InvalidArgument(what));
         if self.compaction_threads > 1 {
-            return refuse(format!("{} compaction threads are more than 1", self.compaction_threads));
+            return refuse(format!(
+                "{} compaction threads are more than 1",
+                self.compaction_threads
+            ));
         }
         if self.level0_slowdown == 0 || self.level0_stall <= self.level0_slowdown {
             return refuse(format!(

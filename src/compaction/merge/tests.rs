@@ -329,7 +329,10 @@ fn a_merge_of_nothing_but_expired_rows_has_no_output() {
     let files = store.files();
     let merged = store.merge(&How { expired_before: i64::MAX, ..How::default() }).unwrap();
     assert!(merged.outputs.is_empty());
-    assert_eq!(merged.account.expired.rows, inputs.iter().map(|rows| rows.len() as u64).sum::<u64>());
+    assert_eq!(
+        merged.account.expired.rows,
+        inputs.iter().map(|rows| rows.len() as u64).sum::<u64>()
+    );
     assert_eq!(store.files(), files);
 }
 
