@@ -18,6 +18,7 @@
 //! | `graveyard` | files that nobody lists and somebody reads |
 //! | `pressure` | steering merges, holding writers back |
 //! | `observer` | what an embedder is told |
+//! | `reserve` | disk space kept back for a full disk |
 //! | `checkpoint` | the store once more, by hard links |
 //! | `snapshot` | what readers see |
 //! | `read_only` | a second process's view |
@@ -40,6 +41,7 @@ mod pressure;
 mod read_only;
 mod replay;
 mod report;
+mod reserve;
 mod retention;
 mod room;
 mod snapshot;

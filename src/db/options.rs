@@ -99,6 +99,10 @@ pub struct Options {
     pub age_max: Option<Duration>,
     /// Samples further in the future than this are refused. Default: none (the server: 1 day).
     pub ahead_max: Option<Duration>,
+    /// Bytes of disk kept back: when the disk is full they are given back, so that flushes, deletes
+    /// and what they lead to go through, and writes are refused until there is room for them again.
+    /// Default: none (the server: 64 MiB, at most 1 % of the disk).
+    pub reserve_bytes: Option<u64>,
     /// Most segments that are open at a time, at least 16; more can be stored and read, they are
     /// opened and closed as they are used. Default: 512, half of what a process may commonly have.
     pub open_files_max: usize,
@@ -139,6 +143,7 @@ impl Default for Options {
             labels: LabelsLimits::default(),
             age_max: None,
             ahead_max: None,
+            reserve_bytes: None,
             open_files_max: 512,
             read_mode: ReadMode::Map,
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(8)),

@@ -36,6 +36,12 @@ impl Selection {
         Ok(Self { selectors: parsed, range })
     }
 
+    /// The matchers of each selector, in the order given.
+    #[must_use]
+    pub fn selectors(&self) -> &[Vec<Matcher>] {
+        &self.selectors
+    }
+
     /// Every series, in a range of time.
     #[must_use]
     pub fn all(range: TimeRange) -> Self {
