@@ -311,7 +311,8 @@ impl Core {
     /// As [`with_view`](Self::with_view), of what is merged in the background now.
     pub(super) fn view_now<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
         let runner = self.compactor.lock_runner();
-        self.with_view(&runner, &self.live(), Some(self.clock().wall_ms()), look)
+        let wait = (self.clock().wall_ms(), self.options.erase_after);
+        self.with_view(&runner, &self.live(), Some(wait), look)
     }
 
     /// Whether nothing was flushed for so long that nothing more is to be expected soon.
