@@ -53,7 +53,11 @@ fn run_timer(core: &Core) {
 fn run_flusher(core: &Core) {
     while core.wake.flush_request(RETRY_INTERVAL).is_some() {
         core.make_room_if_wanted();
-        while matches!(core.flush_oldest(), Ok(true)) {}
+        let flush = || while matches!(core.flush_oldest(), Ok(true)) {};
+        flush();
+        while matches!(core.settle_deletes(), Ok(true)) {
+            flush();
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use super::options::Options;
 use super::report::OpenReport;
 use super::reserve::Reserve;
 use super::room::Room;
+use super::settle::Settling;
 use super::stats::Counters;
 use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
@@ -53,6 +54,7 @@ pub(super) struct Core {
     pub(super) last_flush_ns: AtomicU64,
     pub(super) reserve: Reserve,
     pub(super) counters: Counters,
+    pub(super) settling: Settling,
     pub(super) report: OpenReport,
     /// The fault after which writes are refused.
     fault: OnceLock<String>,
@@ -179,6 +181,7 @@ impl Core {
             durable: DurableSeq::new(parts.durable_seq),
             next_file_number: Arc::new(AtomicU64::new(parts.next_file_number)),
             counters: Counters::default(),
+            settling: Settling::default(),
             report: parts.report,
             fault: OnceLock::new(),
             closed: AtomicBool::new(false),
