@@ -1,82 +1,92 @@
-//! Builds the label index of a million series once per budget, each in a process of its own: time,
-//! and the growth of RssAnon at its highest.
+//! The label index of a million series, built in memory and within budgets: processor seconds, and
+//! the growth of RssAnon at its highest. Every build runs in a process of its own.
 //!
-//! `cargo bench -p siltstone --bench index_memory`; `SILTSTONE_SERIES` for another number.
+//! `cargo bench -p siltstone --bench index_memory`. The series are those of TSBS (ten labels of each
+//! of 100,000 hosts, ten metrics), and the same with an eleventh label that is different for each.
 
 #![expect(clippy::print_stdout, reason = "a report is what a benchmark is for")]
+#![expect(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use siltstone::Labels;
-use siltstone::index::IndexBuilder;
-use siltstone::sys::{Clock, SystemClock};
+use support::index::{build, tsbs_like};
 
+mod support;
+
+/// Hosts; each has ten series.
+const HOSTS: u32 = 100_000;
+const MIB: usize = 1 << 20;
+
+/// Heap and stack of this process in KiB.
 fn rss_anon() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "the process's own memory")]
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    line.and_then(|rest| rest.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
-fn labels(i: u32, unique: bool) -> Labels {
-    let (metric, host) = (i / 100_000, i % 100_000);
-    let mix = host.wrapping_mul(0x9E37_79B9) >> 7;
-    let metric = format!("cpu_usage_{metric}");
-    let id = if unique { format!("{i:08x}") } else { "x".to_owned() };
-    let pick = |n: u32| ((mix / n) % n).to_string();
-    let hostname = format!("host_{host:06}");
-    let (rack, service, team) = (pick(100), pick(20), pick(4));
-    let (region, version) = (pick(9), pick(2));
-    let pairs = [
-        ("__name__", metric.as_str()),
-        ("arch", "x64"),
-        ("datacenter", region.as_str()),
-        ("hostname", &hostname),
-        ("id", &id),
-        ("os", "Ubuntu16.04LTS"),
-        ("rack", &rack),
-        ("region", &region),
-        ("service", &service),
-        ("service_version", &version),
-        ("team", &team),
-    ];
-    Labels::from_pairs(pairs).expect("labels")
+
+/// Processor time of this thread: a busy machine does not count.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    stat.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
 }
-fn main() {
-    let unique = std::env::args().any(|a| a == "unique");
-    let mut all: Vec<Labels> = (0..1_000_000).map(|i| labels(i, unique)).collect();
-    all.sort();
-    static PEAK: AtomicU64 = AtomicU64::new(0);
-    static STOP: AtomicBool = AtomicBool::new(false);
+
+fn series(kind: &str) -> Vec<Labels> {
+    // Never freed: what the allocator keeps of it would hide the growth that is measured.
+    let series: &[Labels] = tsbs_like(HOSTS, 10).leak();
+    if kind == "shared" {
+        return series.to_vec();
+    }
+    let with_id = |(i, labels): (usize, &Labels)| {
+        let id = format!("{:08x}", (i as u32).wrapping_mul(0x9E37_79B9));
+        Labels::from_pairs(labels.iter().chain([("id", &id[..])])).unwrap()
+    };
+    let mut series: Vec<Labels> = series.iter().enumerate().map(with_id).collect();
+    series.sort();
+    series
+}
+
+/// Builds once and prints what it took.
+fn run(kind: &str, budget: usize) {
+    let series = series(kind);
+    let (done, peak) = (AtomicBool::new(false), AtomicU64::new(0));
     let before = rss_anon();
-    std::thread::scope(|s| {
-        #[expect(clippy::disallowed_methods, reason = "samples")]
-        s.spawn(|| {
-            while !STOP.load(Ordering::Relaxed) {
-                PEAK.fetch_max(rss_anon(), Ordering::Relaxed);
-                #[expect(clippy::disallowed_methods, reason = "samples")]
-                std::thread::sleep(Duration::from_millis(1));
+    let (seconds, bytes, top) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                peak.fetch_max(rss_anon(), Ordering::Relaxed);
+                #[expect(clippy::disallowed_methods, reason = "watches its own memory")]
+                std::thread::sleep(std::time::Duration::from_millis(1));
             }
         });
-        let clock = SystemClock::new();
-        let start = clock.monotonic();
-        let mut builder = IndexBuilder::new();
-        for l in &all {
-            builder.push(l);
-        }
-        let mid = clock.monotonic();
-        let pushed = rss_anon();
-        let parts = builder.finish();
-        let end = clock.monotonic();
-        STOP.store(true, Ordering::Relaxed);
-        println!(
-            "push {:?} finish {:?} bytes {} top {} pushed {} KB peak {} KB",
-            mid - start,
-            end - mid,
-            parts.blocks.len(),
-            parts.top.len(),
-            pushed - before,
-            PEAK.load(Ordering::Relaxed) - before
-        );
+        let start = cpu_seconds();
+        let built = build(series.iter(), budget);
+        let mut bytes = 0;
+        let Ok(()) = built.write_blocks(|piece| {
+            bytes += piece.len();
+            Ok(())
+        });
+        let seconds = cpu_seconds() - start;
+        done.store(true, Ordering::Relaxed);
+        (seconds, bytes, built.top().len())
     });
+    let peak = (peak.load(Ordering::Relaxed) - before) as f64 / 1024.0;
+    let budget = match budget {
+        usize::MAX => "in memory".to_owned(),
+        bytes => format!("{} MiB", bytes / MIB),
+    };
+    println!("{kind:>8} {budget:>10} {seconds:>8.2} s {peak:>8.1} MiB {bytes:>10} B, top {top} B");
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [kind, budget] = &args[..] {
+        return run(kind, budget.parse().unwrap());
+    }
+    for kind in ["shared", "distinct"] {
+        for budget in [usize::MAX, 8 * MIB, MIB] {
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            assert!(child.args([kind, &budget.to_string()]).status().unwrap().success());
+        }
+    }
 }

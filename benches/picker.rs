@@ -3,8 +3,6 @@
 //!
 //! `cargo bench -p siltstone --bench picker`
 
-#![expect(missing_docs, reason = "a benchmark")]
-
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -30,6 +28,7 @@ fn segment(file_number: u64, time: (i64, i64), seq: (u64, u64), bytes: u64) -> A
         series: 1,
         features: 0,
         level: 1,
+        tombstone_seq: 0,
     })
 }
 

@@ -118,7 +118,12 @@ pub struct MergeJob {
 }
 
 enum Stage {
-    Survey { survey: Survey, input: usize, walk: ChunkWalk, place: Place },
+    Survey {
+        survey: Survey,
+        input: usize,
+        walk: ChunkWalk,
+        place: Place,
+    },
     Rows(Box<Rows>),
     Finish(Outputs),
     /// Done, or failed.
@@ -159,14 +164,13 @@ impl MergeJob {
         let open_max = inputs.segments.len() + 1;
         let cache = Arc::new(BlockCache::new(CACHE_BYTES).with_open_files_max(open_max));
         let own = |segment: &Arc<Segment>| segment.with_cache(Arc::clone(&cache));
-        let segments: Vec<Arc<Segment>> =
-            inputs.segments.iter().map(own).collect::<Result<_>>()?;
+        let segments: Vec<Arc<Segment>> = inputs.segments.iter().map(own).collect::<Result<_>>()?;
         let (min_seq, max_seq) = inputs.set.seq_hull();
         // The manifest's word: it may say more than the segments' footers.
         let metas = inputs.set.segments();
-        let tombstones = metas.iter().map(|meta| {
-            inputs.tombstones.iter().filter(|t| t.applies_to(meta)).cloned().collect()
-        });
+        let tombstones = metas
+            .iter()
+            .map(|meta| inputs.tombstones.iter().filter(|t| t.applies_to(meta)).cloned().collect());
         let tombstones = tombstones.collect();
         let erased = metas.iter().map(|meta| meta.tombstone_seq);
         let place = Place {
@@ -178,7 +182,13 @@ impl MergeJob {
                 min_seq,
                 max_seq,
                 replaces: segments.iter().map(|segment| segment.meta().file_number).collect(),
-                tombstone_seq: inputs.tombstones.iter().map(|t| t.seq).chain(erased).max().unwrap_or(0),
+                tombstone_seq: inputs
+                    .tombstones
+                    .iter()
+                    .map(|t| t.seq)
+                    .chain(erased)
+                    .max()
+                    .unwrap_or(0),
                 encoding: Encoding::Dense,
                 ..SegmentInfo::default()
             },

@@ -30,7 +30,7 @@ pub use closed_set::{ClosedSet, NotClosed};
 pub use damage::DamagedRange;
 pub use merge::{MergeInputs, MergeJob, Merged, Progress, Step};
 pub use picker::{Pick, PickerOptions, Reason, View, pick};
-pub use plan::{CompactionPlan, PlannedInput, PlannedMerge, plan};
+pub use plan::{CompactionPlan, PlannedInput, PlannedMerge, plan, plan_range};
 pub use proof::{Account, Digest};
 pub use range::pick_range;
 pub use retention::{ClockVerdict, RetentionClock, RetentionLimits, expired};

@@ -146,15 +146,15 @@ impl Outputs {
     /// Gives the cutter the next rows of the current window, or their end, and writes the chunks that
     /// it hands on.
     fn cut(&mut self, rows: Option<(&[Timestamp], &[f64])>) -> Result<()> {
-        let Self { place, grid, cuts, writers, current, cutter, labels, series, written, .. } = self;
+        let Self { place, grid, cuts, writers, current, cutter, labels, series, written, .. } =
+            self;
         let (window, _) = cuts.windows()[*current];
         let slot = &mut writers[*current];
         let mut emit = |timestamps: &[Timestamp], values: &[f64]| {
             let writer = match &mut slot.writer {
                 Some(writer) => writer,
                 none => {
-                    let info =
-                        SegmentInfo { window: grid.in_footer(window), ..place.info.clone() };
+                    let info = SegmentInfo { window: grid.in_footer(window), ..place.info.clone() };
                     let number = (place.new_file_number)();
                     let writer = SegmentWriter::create(&place.vfs, &place.dir, number, info)?;
                     none.insert(writer.with_index_bytes_max(INDEX_BYTES))

@@ -2,14 +2,15 @@
 //! picking ends.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::pick_range;
-use super::picker::{PickerOptions, Reason, View, depth, pick};
+use super::picker::{Pick, PickerOptions, Reason, View, depth, pick};
 use super::plan::plan;
-use super::simulator::{DAY, Load, Piece, Store};
-use crate::types::TimeRange;
+use super::simulator::{DAY, Load, Piece, Store, meta};
+use crate::types::{SegmentMeta, TimeRange};
 
 const MIB: u64 = 1 << 20;
 
@@ -166,6 +167,59 @@ fn the_plan_lists_what_would_be_merged_and_says_why() {
     assert!(merge.bytes_out < 800 && !all.truncated);
     let cut_off = plan(&view, 0);
     assert!(cut_off.merges.is_empty() && cut_off.truncated);
+}
+
+/// Asks `picker` for the next merge of handmade segments; base windows of 100 ticks, all closed.
+fn pick_of(
+    segments: &[Arc<SegmentMeta>],
+    excluded: &[u64],
+    picker: impl Fn(&View<'_>) -> Option<Pick>,
+) -> Option<(Reason, Vec<u64>)> {
+    let mut store = Store::new(PickerOptions { fan_in_max: 12, ..PickerOptions::new(100) });
+    store.segments = segments.to_vec();
+    store.excluded = excluded.iter().copied().collect();
+    store.due = segments.iter().map(|meta| meta.file_number).collect();
+    store.now = 100_000;
+    let pick = store.pick_with(picker)?;
+    let numbers = pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
+    Some((pick.reason, numbers))
+}
+
+#[test]
+fn what_is_excluded_holds_up_nothing_else() {
+    let day = |n: u64| meta(n, (n as i64 * 100, n as i64 * 100 + 9), (n, n), 1, 9 * MIB);
+    let days = [day(1), day(2)];
+    assert_eq!(pick_of(&days, &[], pick), Some((Reason::Erase, vec![1])));
+    assert_eq!(pick_of(&days, &[1], pick), Some((Reason::Erase, vec![2])));
+    let part = |n: u64| meta(n, (0, 99), (n, n), 1, MIB);
+    let parts: Vec<_> = (1..=20).map(part).collect();
+    assert_eq!(pick_of(&parts, &[10], pick), Some((Reason::Tier, (11..=20).collect())));
+}
+
+#[test]
+fn what_shares_a_window_is_no_neighbour() {
+    let join = |view: &View<'_>| view.join_where(|_, _| true, Reason::Join);
+    let whole = meta(1, (5, 395), (1, 1), 1, 100);
+    let crumb = meta(2, (10, 20), (2, 2), 1, 100);
+    assert_eq!(pick_of(&[whole, Arc::clone(&crumb)], &[], join), None);
+    let next = meta(3, (110, 120), (3, 3), 1, 100);
+    let both = [crumb, Arc::clone(&next)];
+    assert_eq!(pick_of(&both, &[], join), Some((Reason::Join, vec![2, 3])));
+    assert_eq!(pick_of(&both, &[3], join), None);
+    assert_eq!(pick_of(&[meta(2, (10, 20), (2, 2), 1, 401), next], &[], join), None, "crumbs");
+}
+
+#[test]
+fn a_range_of_more_than_the_fan_in_is_merged_in_parts() {
+    // Twenty days, and one segment that covers them all.
+    let day = |n: u64| meta(n, (n as i64 * 100, n as i64 * 100 + 9), (n, n), 1, 9 * MIB);
+    let mut segments: Vec<_> = (1..=20).map(day).collect();
+    segments.insert(0, meta(21, (100, 2099), (21, 21), 1, MIB));
+    let all = |view: &View<'_>| pick_range(view, TimeRange::ALL);
+    assert_eq!(pick_of(&segments, &[], all), Some((Reason::Range, vec![20, 21])));
+    let some = |view: &View<'_>| pick_range(view, TimeRange::new(300, 301));
+    let expected = Some((Reason::Range, vec![20, 21]));
+    assert_eq!(pick_of(&segments, &[], some), expected, "4..=20 lie between 3 and 21");
 }
 
 /// Flushes of a random store: (first window, windows, bytes in each), by seq.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::types::TimeRange;
 
 /// Merges that a plan lists at most.
-const PLANNED_MAX: usize = 1000;
+pub(super) const PLANNED_MAX: usize = 1000;
 /// Damaged ranges that a report lists at most.
 const DAMAGE_MAX: usize = 10_000;
 

@@ -32,12 +32,8 @@ struct Grave {
 impl Graveyard {
     /// Takes a segment that the manifest no longer lists; `segment` is dead if it was never open.
     pub(super) fn bury(&self, segment: Weak<Segment>, meta: &SegmentMeta, damaged: bool) {
-        let grave = Grave {
-            segment,
-            file_number: meta.file_number,
-            bytes: meta.file_bytes,
-            damaged,
-        };
+        let grave =
+            Grave { segment, file_number: meta.file_number, bytes: meta.file_bytes, damaged };
         self.graves.lock().unwrap_or_else(PoisonError::into_inner).push(grave);
     }
 

@@ -5,20 +5,22 @@
 //! segment, so it starts over. Afterwards the owner may still replace segments: a query opens those
 //! that it touches before its first row, and if one is gone it answers so instead of with a part.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::compact::PLANNED_MAX;
 use super::core::Broken;
 use super::options::Options;
 use super::replay::{Ended, Replay, has_log};
 use super::report::{Finding, OpenReport};
 use super::snapshot::{Pinned, Snapshot};
 use super::stats::{BytesByKind, Stats};
-use crate::deletes::Tombstones;
+use crate::compaction::{self, CompactionPlan, PickerOptions};
+use crate::deletes::{self, Tombstones};
 use crate::error::{Error, Result};
 use crate::manifest::{self, Loaded, Manifest};
 use crate::memtable::Memtable;
@@ -26,7 +28,7 @@ use crate::read::MemtableView;
 use crate::segment::{BlockCache, Segment, SegmentDescription};
 use crate::series::Registry;
 use crate::sys::{DirEntry, Executor, Vfs};
-use crate::types::{FileName, SegmentMeta, Timestamp};
+use crate::types::{FileName, SegmentMeta, TimeRange, Timestamp, Tombstone};
 
 /// Readings that the owner's flushes and merges may spoil before giving up.
 const TRIES_MAX: usize = 10;
@@ -123,7 +125,8 @@ impl ReadOnlyDb {
         read(&self.snapshot())
     }
 
-    /// What the last opening or refresh found. A torn write at the end of the log may be one that the owner is writing.
+    /// What the last opening or refresh found. A torn write at the end of the log may be one that the
+    /// owner is writing.
     #[must_use]
     pub fn open_report(&self) -> &OpenReport {
         &self.report
@@ -171,6 +174,47 @@ impl ReadOnlyDb {
     /// As [`ReadOnlyDb::segment`].
     pub fn segment_window(&self, file_number: u64) -> Result<Option<(Timestamp, u64)>> {
         self.opened(file_number)?.window()
+    }
+
+    /// The deletes that compaction has not carried out everywhere yet, by seq.
+    pub fn tombstones(&self) -> impl Iterator<Item = &Arc<Tombstone>> {
+        self.view.tombstones.iter()
+    }
+
+    /// The merges that [`Db::compact`](super::Db::compact) of `range` would make with the
+    /// [`window`](Options::window) of these options. Samples that are in the log alone, which it
+    /// flushes first, are not in the plan.
+    #[must_use]
+    pub fn compaction_plan(&self, range: TimeRange) -> CompactionPlan {
+        let ticks_per_second = self.ticks_per_second();
+        let wall_ms = i128::from(self.options.clock.wall_ms());
+        let now = (wall_ms * i128::from(ticks_per_second)).div_euclid(1000);
+        let excluded = self.view.broken.iter().map(|broken| broken.meta.file_number).collect();
+        let deleted_from = self.deleted_from();
+        let view = compaction::View {
+            segments: self.segments(),
+            excluded: &excluded,
+            erase_due: &|meta| deleted_from.contains(&meta.file_number),
+            now: Timestamp::try_from(now).unwrap_or(Timestamp::MAX),
+            quiet: true,
+            options: &PickerOptions::new(self.options.window_ticks(ticks_per_second)),
+        };
+        compaction::plan_range(&view, range, PLANNED_MAX)
+    }
+
+    /// File numbers of the segments that hold deleted samples, as far as their indexes can be read.
+    fn deleted_from(&self) -> HashSet<u64> {
+        let tombstones: Vec<Arc<Tombstone>> = self.tombstones().cloned().collect();
+        let metas = self.segments().iter().map(|meta| (meta.file_number, meta));
+        let metas: HashMap<u64, &Arc<SegmentMeta>> = metas.collect();
+        let is_hit = |segment: &&Arc<Segment>| {
+            let meta = metas.get(&segment.meta().file_number);
+            meta.is_some_and(|meta| {
+                matches!(deletes::first_match(segment, meta, &tombstones), Ok(Some(_)))
+            })
+        };
+        let segments = self.view.segments.iter().filter(is_hit);
+        segments.map(|segment| segment.meta().file_number).collect()
     }
 
     fn opened(&self, file_number: u64) -> Result<&Arc<Segment>> {
@@ -259,6 +303,7 @@ impl View {
             covered: loaded.version.wal_covered(),
             has_log: has_log(&loaded.version),
             memtable_bytes_max: u64::MAX,
+            registry_bytes_max: u64::MAX,
         };
         let recovered = replay.run(report, &mut |_, _| Ok(Ended::Kept))?;
         let of_log = recovered.parts.iter().flat_map(|part| &part.tombstones);

@@ -178,6 +178,7 @@ impl Snapshot {
         options: &QueryOptions,
     ) -> Result<u64> {
         let range = self.checked(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.count_series(matchers, range, options)
     }
 
@@ -194,6 +195,7 @@ impl Snapshot {
         options: &QueryOptions,
     ) -> Result<ContentDigest> {
         let range = self.checked(range, options)?;
+        let _pins = self.pin(range)?;
         self.timed(|| self.sources.digest(matchers, range, options))
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::block::{self, BlockKind};
 use super::postings::{Encoding, PostingsRef};
-use super::varint::{get_u32, get_u64, put_u64};
 use crate::types::DecodeError;
+use crate::types::varint::{get_u32, get_u64, put_u64};
 
 /// Ends the name in a key, and names and values in the canonical encoding of labels.
 pub(super) const SEPARATOR: u8 = 0xFF;

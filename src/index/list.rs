@@ -4,7 +4,7 @@
 //! that spans millions of series needs no memory.
 
 use super::postings::Encoding;
-use super::varint::{len_u64, put_u64};
+use crate::types::varint::{len_u64, put_u64};
 
 /// Measures a list in each encoding.
 #[derive(Debug, Clone, Copy, Default)]

@@ -16,8 +16,8 @@ use super::output::Output;
 use super::postings::{self, Encoding, PostingsRef};
 use super::rank_map::{MapWriter, RankMap, RankMaps};
 use super::spill::{BLOCKS_AT_ONCE, Log, Spill, Stream, StreamIn, StreamOut};
-use super::varint::put_u64;
 use crate::types::DecodeError;
+use crate::types::varint::put_u64;
 
 /// A run of keys that was written.
 #[derive(Debug)]

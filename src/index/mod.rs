@@ -29,7 +29,6 @@ mod spill_tests;
 #[cfg(test)]
 mod tests;
 mod top;
-mod varint;
 
 use std::sync::Arc;
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::block::{self, BlockKind};
 use super::list::{ListWriter, Measure};
-use super::varint::get_u32;
 use super::{BlockRef, BlockSource};
 use crate::types::DecodeError;
+use crate::types::varint::get_u32;
 
 /// Bytes of the stream in each block but the last.
 pub(super) const STREAM_BLOCK_BYTES: usize = 32 * 1024;

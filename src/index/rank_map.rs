@@ -6,8 +6,8 @@
 //! the varint difference of the names' numbers.
 
 use super::spill::{Log, Spill, Stream, StreamIn, StreamOut};
-use super::varint::put_u64;
 use crate::types::DecodeError;
+use crate::types::varint::put_u64;
 
 /// A map that was written.
 #[derive(Debug)]

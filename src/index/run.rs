@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::key_table::{KeyTable, reserve};
 use super::keys::SEPARATOR;
-use super::varint::{get_u64, put_u64};
+use crate::types::varint::{get_u64, put_u64};
 
 /// Neighbouring series. Their ordinals here count from 0.
 #[derive(Debug)]

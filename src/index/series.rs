@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::block::{self, BlockKind};
-use super::varint::{get_u32, put_u64};
 use crate::types::DecodeError;
+use crate::types::varint::{get_u32, put_u64};
 
 /// Most series in a block.
 pub(super) const BLOCK_SERIES_MAX: usize = 1024;

@@ -6,10 +6,10 @@
 //! be written at once, each with a buffer of its own; where their blocks are stays in memory, 24
 //! bytes for each stretch of neighbouring blocks.
 
-use super::varint::get_u64;
 use crate::sys::Bytes;
 use crate::sys::checksum::Crc;
 use crate::types::DecodeError;
+use crate::types::varint::get_u64;
 
 /// Bytes of a block.
 pub(super) const BLOCK_BYTES: usize = 4096;

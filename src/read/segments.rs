@@ -32,8 +32,18 @@ impl SeriesSource for Segment {
         matchers: &[Matcher],
         _range: TimeRange,
     ) -> Result<Box<dyn SeriesList>> {
-        let ordinals = self.select(matchers)?;
-        Ok(Box::new(OrdinalList { segment: self, ordinals, at: 0 }))
+        let (ordinals, count) = match among(&self, matchers)? {
+            Some(ordinals) => {
+                let count = ordinals.len();
+                (Some(ordinals), count)
+            }
+            None => {
+                // Of no series: opens the index, so that a damaged one is said here.
+                self.labels(&[], |_, _| ControlFlow::Continue(()))?;
+                (None, self.meta().series as usize)
+            }
+        };
+        Ok(Box::new(OrdinalList { segment: self, ordinals, count, at: 0, block: Vec::new() }))
     }
 
     fn cursor(self: Arc<Self>, _stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
@@ -71,20 +81,32 @@ fn among(segment: &Segment, matchers: &[Matcher]) -> Result<Option<Vec<u32>>> {
 
 struct OrdinalList {
     segment: Arc<Segment>,
-    ordinals: Vec<u32>,
-    /// The first one that was not listed.
+    /// Those to be listed; `None` for all.
+    ordinals: Option<Vec<u32>>,
+    /// Their number.
+    count: usize,
+    /// How many were listed.
     at: usize,
+    /// The ordinals of the block being listed, where all are; kept for its memory.
+    block: Vec<u32>,
 }
 
 impl SeriesList for OrdinalList {
     fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool> {
-        let until = (self.at + LIST_BLOCK_SERIES).min(self.ordinals.len());
-        let ordinals = &self.ordinals[self.at..until];
+        let range = self.at..(self.at + LIST_BLOCK_SERIES).min(self.count);
         // Also if it fails: the next call goes on behind what cannot be read.
-        self.at = until;
-        if ordinals.is_empty() {
+        self.at = range.end;
+        if range.is_empty() {
             return Ok(false);
         }
+        let ordinals = match &self.ordinals {
+            Some(ordinals) => &ordinals[range],
+            None => {
+                self.block.clear();
+                self.block.extend(range.start as u32..range.end as u32);
+                &self.block[..]
+            }
+        };
         self.segment.labels(ordinals, |key, labels| {
             block.push(ListedSeries { labels, key });
             ControlFlow::Continue(())
@@ -93,7 +115,8 @@ impl SeriesList for OrdinalList {
     }
 
     fn held_bytes(&self) -> u64 {
-        (self.ordinals.capacity() * size_of::<u32>()) as u64
+        let held = self.ordinals.as_ref().map_or(0, Vec::capacity) + self.block.capacity();
+        (held * size_of::<u32>()) as u64
     }
 }
 

@@ -3,8 +3,8 @@
 use super::ROWS_MAX;
 use super::aggregate::Aggregates;
 use super::span::{Span, SpanContext};
-use crate::codec::varint::{get_u64, put_u64};
 use crate::sys::checksum::crc32c;
+use crate::types::varint::{get_u64, put_u64};
 use crate::types::{DecodeError, Timestamp};
 
 /// The most chunks of a value block.

@@ -35,6 +35,8 @@ mod writer;
 #[cfg(test)]
 mod measure;
 #[cfg(test)]
+mod spill_tests;
+#[cfg(test)]
 mod tests;
 
 pub use aggregate::{Aggregates, Extent, Sums};

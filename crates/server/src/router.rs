@@ -76,8 +76,14 @@ static ROUTES: &[Route] = &[
     route("/api/v1/series", GET_POST, Read, Envelope, |call| Box::pin(series::series(call))),
     route("/api/v1/labels", GET_POST, Read, Envelope, |call| Box::pin(series::names(call))),
     route("/api/v1/label/{}/values", GET, Read, Envelope, |call| Box::pin(series::values(call))),
+    route("/api/v1/admin/tsdb/delete_series", POST_PUT, Write, Envelope, |call| {
+        Box::pin(admin::delete_series(call))
+    }),
     route("/api/v1/admin/tsdb/flush", POST_PUT, Write, Envelope, |call| {
         Box::pin(admin::flush(call))
+    }),
+    route("/api/v1/admin/tsdb/compact", POST_PUT, Write, Envelope, |call| {
+        Box::pin(admin::compact(call))
     }),
     route("/api/v1/admin/tsdb/snapshot", POST_PUT, Write, Envelope, |call| {
         Box::pin(admin::snapshot(call))

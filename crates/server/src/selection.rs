@@ -36,6 +36,12 @@ impl Selection {
         Ok(Self { selectors: parsed, range })
     }
 
+    /// The matchers of each selector, in the order given.
+    #[must_use]
+    pub fn selectors(&self) -> &[Vec<Matcher>] {
+        &self.selectors
+    }
+
     /// Every series, in a range of time.
     #[must_use]
     pub fn all(range: TimeRange) -> Self {
@@ -174,7 +180,7 @@ mod tests {
         for all in [
             "{__name__!=\"\"}",
             "{__name__=~\".+\",job=~\"a|b\"}",
-            "{__name__!=\"down\",job!~\"c.*\",none=\"\"}",
+            "{__name__!=\"\",job!~\"c.*\",none=\"\"}",
         ] {
             assert_eq!(everything(all).as_deref(), Some(all));
         }

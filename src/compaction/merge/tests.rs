@@ -95,7 +95,7 @@ impl Store {
         series.dedup();
         series.sort_by_key(|&series| labels(series));
         for series in series {
-            writer.begin_series(&labels(series));
+            writer.begin_series(&labels(series)).unwrap();
             let own = rows.range((series, i64::MIN)..=(series, i64::MAX));
             let (times, values): (Vec<i64>, Vec<f64>) =
                 own.map(|(key, &bits)| (key.1, f64::from_bits(bits))).unzip();
@@ -329,7 +329,10 @@ fn a_merge_of_nothing_but_expired_rows_has_no_output() {
     let files = store.files();
     let merged = store.merge(&How { expired_before: i64::MAX, ..How::default() }).unwrap();
     assert!(merged.outputs.is_empty());
-    assert_eq!(merged.account.expired.rows, inputs.iter().map(|rows| rows.len() as u64).sum::<u64>());
+    assert_eq!(
+        merged.account.expired.rows,
+        inputs.iter().map(|rows| rows.len() as u64).sum::<u64>()
+    );
     assert_eq!(store.files(), files);
 }
 

@@ -10,6 +10,8 @@ use siltstone::Error;
 pub(crate) const FOUND: u8 = 1;
 /// The command was used wrongly.
 pub(crate) const USAGE: u8 = 2;
+/// As a shell says it of a process that a signal ended.
+pub(crate) const INTERRUPTED: u8 = 130;
 const LOCKED: u8 = 3;
 const IO: u8 = 4;
 
@@ -50,6 +52,11 @@ impl Failure {
     pub(crate) fn refused(status: u16, message: &str) -> Self {
         let code = if (400..500).contains(&status) && status != 429 { USAGE } else { IO };
         Self { message: format!("the server answered {status}: {message}"), code }
+    }
+
+    /// The user stopped it.
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: INTERRUPTED }
     }
 
     /// The store is held by another process, which may be asked instead.

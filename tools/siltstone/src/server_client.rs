@@ -129,6 +129,30 @@ impl Answer {
         Ok(answer["data"].take())
     }
 
+    /// The data of the last line of an answer in JSON lines, which tells of a success or of a
+    /// failure; the lines before go to `each`.
+    pub(crate) fn last_of_lines(mut self, mut each: impl FnMut(&Value)) -> Result<Value> {
+        self.refuse_errors()?;
+        loop {
+            let mut line = Vec::new();
+            let read = self.body.by_ref().take(BODY_BYTES_MAX).read_until(b'\n', &mut line);
+            read.map_err(|error| self.broken(&error))?;
+            if line.is_empty() {
+                return Err(self.broken(&ErrorKind::UnexpectedEof.into()));
+            }
+            let mut line: Value =
+                serde_json::from_slice(&line).map_err(|e| self.broken(&e.into()))?;
+            match line["status"].as_str() {
+                Some("success") => return Ok(line["data"].take()),
+                Some(_) => {
+                    let said = line["error"].as_str().unwrap_or_default();
+                    return Err(Failure::refused(500, said));
+                }
+                None => each(&line),
+            }
+        }
+    }
+
     /// Turns an answer that is no success into a failure with the server's words.
     fn refuse_errors(&mut self) -> Result<()> {
         if (200..300).contains(&self.status) {

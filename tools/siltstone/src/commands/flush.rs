@@ -11,7 +11,8 @@ Examples:
   siltstone flush
   siltstone flush --url http://127.0.0.1:7480
 
-Opening a store flushes what its log holds; a server does it by itself when memory or log are full.";
+Opening a store flushes what its log holds; a server does it by itself when
+memory or log are full.";
 
 /// Turn what is in memory and in the log into segments
 #[derive(Debug, ClapArgs)]

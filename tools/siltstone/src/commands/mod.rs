@@ -1,5 +1,7 @@
 //! One file per subcommand: its flags, its help, its work.
 
+pub(crate) mod compact;
+pub(crate) mod delete;
 pub(crate) mod digest;
 pub(crate) mod export;
 pub(crate) mod flush;

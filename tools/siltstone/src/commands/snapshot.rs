@@ -14,10 +14,11 @@ Examples:
   siltstone snapshot /var/lib/siltstone-monday
   siltstone snapshot --url http://127.0.0.1:7480
 
-A snapshot is a store: every command works on it, and `siltstone verify --data DIR` checks it. It takes no
-time and no space but for what the store removes later, so it must be on the same file system; copy it
-elsewhere from there. A server makes it within its own directory, under snapshots/ and a name that it
-prints.";
+A snapshot is a store: every command works on it, and siltstone verify --data
+DIR checks it. It takes no time, and no space but for what the store removes
+later, so it must be on the same file system; copy it elsewhere from there. A
+server makes it within its own directory, under snapshots/ and a name that is
+printed.";
 
 /// Make a copy of the store as it is now, by hard links
 #[derive(Debug, ClapArgs)]
@@ -56,9 +57,9 @@ pub(crate) fn run(args: &Args) -> Result {
         }))?;
     } else {
         output::print(&format!(
-            "{}: {} segments, {} shared with the store, up to seq {}\n",
+            "{}: {}, {} shared with the store, up to seq {}\n",
             dir.display(),
-            units::grouped(report.segments),
+            units::counted(report.segments, "segment"),
             units::bytes(report.bytes_linked),
             report.seq
         ))?;

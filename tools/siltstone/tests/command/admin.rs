@@ -2,29 +2,7 @@
 
 use std::path::Path;
 
-use crate::harness::{Serving, filled, line, place, run, run_with_input};
-
-#[expect(clippy::disallowed_methods, reason = "the test looks into a store from outside")]
-fn names(dir: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-fn url(server: &Serving) -> String {
-    format!("http://{}", server.address)
-}
-
-/// The digest of a store, which must be whole.
-fn digest(data: &str) -> String {
-    let verified = run(&["verify", "--data", data]);
-    assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
-    let ran = run(&["digest", "--data", data]);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    ran.out
-}
+use crate::harness::{Serving, digest, filled, line, names, place, run, run_with_input};
 
 #[test]
 fn a_snapshot_is_a_store_of_its_own() {
@@ -76,13 +54,13 @@ fn what_a_server_holds_is_changed_by_asking_it() {
     assert!(!Path::new(&copy).exists());
     let segments = || names(&data).iter().filter(|name| name.ends_with(".seg")).count();
     assert_eq!(segments(), 0);
-    let flushed = run(&["flush", "--url", &url(&server)]);
+    let flushed = run(&["flush", "--url", &server.url()]);
     assert_eq!((flushed.code, flushed.out.as_str()), (0, "flushed\n"), "{}", flushed.err);
     assert_eq!(segments(), 1);
     // What is not flushed yet is in a snapshot as well.
     assert!(server.post("/api/v1/import/prometheus", "b 2 2000").starts_with("HTTP/1.1 204"));
     let live = digest(&data);
-    let taken = run(&["snapshot", "--json", "--url", &url(&server)]);
+    let taken = run(&["snapshot", "--json", "--url", &server.url()]);
     assert_eq!(taken.code, 0, "{}", taken.err);
     let taken: serde_json::Value = serde_json::from_str(&taken.out).unwrap();
     let name = taken["name"].as_str().unwrap();
@@ -101,7 +79,7 @@ fn a_server_without_the_flag_says_so() {
     let (_dir, data) = place();
     let server = Serving::start(&data);
     for command in ["flush", "snapshot"] {
-        let ran = run(&[command, "--url", &url(&server)]);
+        let ran = run(&[command, "--url", &server.url()]);
         assert_eq!(ran.code, 2, "{}", ran.err);
         assert!(ran.err.contains("403") && ran.err.contains("--enable-admin"), "{}", ran.err);
     }
@@ -112,7 +90,7 @@ fn a_server_without_the_flag_says_so() {
 fn a_server_that_is_not_there_is_said() {
     let (_dir, data) = place();
     let server = Serving::start(&data);
-    let gone = url(&server);
+    let gone = server.url();
     assert_eq!(server.end("-TERM"), Some(0));
     let ran = run(&["flush", "--url", &gone]);
     assert_eq!((ran.code, ran.err.lines().count()), (4, 1), "{}", ran.err);

@@ -4,6 +4,9 @@
 
 mod admin;
 mod basics;
+mod compact;
+mod delete;
 mod digest;
 mod harness;
 mod query;
+mod traced;
