@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use siltstone::sys::{SimClock, SimFs};
 use siltstone::{
-    CompactReport, Db, Error, Event, Labels, Matcher, Observer, Options, QueryOptions, TimeRange,
-    WriteBatch,
+    CompactReport, Db, Error, Event, Labels, Matcher, Observer, Options, QueryOptions, ReadOnlyDb,
+    TimeRange, WriteBatch,
 };
 
 #[allow(dead_code, reason = "shared with other test programs")]
@@ -136,8 +136,8 @@ fn a_tick_merges_when_it_is_time_and_a_pause_holds_it() {
 fn a_damaged_block_is_quarantined_with_its_series_and_range() {
     let (fs, _, db) = store(3, |options| options);
     let before = everything(&db.snapshot().unwrap());
-    let victim = files(&fs, "seg")[1].clone();
-    // The first value block follows the header.
+    // The oldest: nothing lies below its first hour. The first value block follows the header.
+    let victim = files(&fs, "seg")[0].clone();
     fs.flip(&victim, 64, 1).unwrap();
     let report = compact(&db);
     assert!(report.damaged_rows > 0 && report.findings.is_empty(), "{report:?}");
@@ -161,10 +161,11 @@ fn a_damaged_index_keeps_its_segment_where_it_is_and_the_rest_goes_on() {
     db.flush().unwrap();
     write(&db, &series(0), &[(START - 90 * 24 * HOUR + 1, 1)]);
     db.flush().unwrap();
-    let victim = files(&fs, "seg")[1].clone();
-    // The label index lies between the twins and the chunk top, near the end.
-    let bytes = fs.read_file(&victim).unwrap().len() as u64;
-    (bytes / 2..bytes - 600).for_each(|at| fs.flip(&victim, at, 0x55).unwrap());
+    let reader = ReadOnlyDb::open(STORE, sim_options(&fs, &sim_clock())).unwrap();
+    let description = reader.segment(reader.segments()[3].file_number).unwrap();
+    let index = description.sections.iter().find(|section| section.name == "label blocks").unwrap();
+    let victim = Path::new(STORE).join(format!("{:06}.seg", description.meta.file_number));
+    fs.flip(&victim, index.offset + index.bytes / 2, 1).unwrap();
     let report = compact(&db);
     assert_eq!(report.findings.len(), 1, "{report:?}");
     assert_eq!(report.findings[0].path, victim);
@@ -179,7 +180,7 @@ fn a_disk_without_room_is_refused_before_a_byte_is_written() {
     let (fs, _, db) = store(4, |options| options);
     let seg = files(&fs, "seg");
     let used: u64 = fs.files().iter().map(|f| fs.read_file(f).unwrap().len() as u64).sum();
-    fs.set_capacity(used + 8192);
+    fs.set_capacity(used + 4096);
     let refused = db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(()));
     assert!(matches!(refused, Err(Error::DiskFull { .. })), "{refused:?}");
     assert_eq!(files(&fs, "seg"), seg);
