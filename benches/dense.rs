@@ -136,7 +136,6 @@ fn fastest(mut pass: impl FnMut()) -> f64 {
 
 /// What this thread has had of a processor. Linux counts it in ticks of some milliseconds.
 fn processor_seconds() -> f64 {
-    #[expect(clippy::disallowed_methods, reason = "a benchmark times")]
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
 }

@@ -9,9 +9,7 @@ mod answers;
 use std::path::Path;
 
 use siltstone::sys::SimFs;
-use siltstone::{
-    Db, Error, Labels, Matcher, Options, QueryOptions, ReadOnlyDb, Snapshot, TimeRange, verify,
-};
+use siltstone::{Db, Error, Labels, Matcher, Options, QueryOptions, ReadOnlyDb, TimeRange, verify};
 
 use answers::{STORE, everything, labels, open_sim, select, sim_clock, sim_options, write};
 
@@ -25,16 +23,6 @@ fn series(job: &str, i: u64) -> Labels {
 
 fn job(job: &str) -> Vec<Matcher> {
     vec![Matcher::equal("job", job)]
-}
-
-/// (timestamp, value bits) of every sample of a series.
-fn samples_of(snapshot: &Snapshot, labels: &Labels) -> Vec<(i64, u64)> {
-    let found = everything(snapshot).into_iter().find(|(found, _)| found == labels);
-    found.map(|(_, samples)| samples).unwrap_or_default()
-}
-
-fn present(db: &Db, labels: &Labels) -> Vec<(i64, u64)> {
-    samples_of(&db.snapshot().unwrap(), labels)
 }
 
 /// What a second process sees.
@@ -245,4 +233,47 @@ fn a_log_that_is_full_of_deletes_is_flushed_without_a_segment() {
     write(&db, &series("a", 1), &[(1, 1)]);
     assert_eq!(db.stats().last_seq, last_seq + 1, "seqs of deletes are never given again");
     assert_eq!(select(&db.snapshot().unwrap(), &job("a"), TimeRange::ALL).len(), 1);
+}
+
+#[test]
+fn deletes_that_match_nothing_leave_the_manifest_and_others_stay() {
+    let fs = disk();
+    let db = open_sim(&fs).unwrap();
+    let tombs = |fs: &SimFs| {
+        let files = fs.files();
+        files.iter().filter(|path| path.extension().is_some_and(|e| e == "tomb")).count()
+    };
+    write(&db, &series("a", 1), &[(10, 1), (20, 1)]);
+    db.flush().unwrap();
+    write(&db, &series("b", 1), &[(10, 1), (20, 1)]);
+    db.flush().unwrap();
+    // Applies to nothing from the start.
+    db.delete(&job("a"), TimeRange::new(30, 40)).unwrap();
+    db.flush().unwrap();
+    assert_eq!((db.stats().tombstones, tombs(&fs)), (0, 0));
+    // Matches in neither segment; then in one of them.
+    db.delete(&job("c"), TimeRange::ALL).unwrap();
+    db.flush().unwrap();
+    assert_eq!((db.stats().tombstones, tombs(&fs)), (1, 1));
+    db.tick().unwrap();
+    assert_eq!((db.stats().tombstones, tombs(&fs)), (0, 0));
+    db.delete(&job("c"), TimeRange::ALL).unwrap();
+    db.delete(&job("b"), TimeRange::new(15, 25)).unwrap();
+    db.delete(&job("a"), TimeRange::new(11, 12)).unwrap();
+    db.flush().unwrap();
+    db.tick().unwrap();
+    assert_eq!(tombs(&fs), 1);
+    let expected = [(series("a", 1), vec![(10, 1), (20, 1)]), (series("b", 1), vec![(10, 1)])];
+    drop(db);
+    let mut fs = fs;
+    for _ in 0..3 {
+        fs = fs.fork();
+        let db = open_sim(&fs).unwrap();
+        db.tick().unwrap();
+        assert_eq!(everything(&db.snapshot().unwrap()), expected);
+        assert_eq!(everything(&second(&fs).snapshot()), expected);
+        let left = db.preview_delete(&job("b"), TimeRange::ALL).unwrap();
+        assert_eq!((left.samples, db.stats().tombstones, tombs(&fs)), (1, 2, 1));
+        check_verifies(&fs);
+    }
 }

@@ -53,7 +53,11 @@ fn run_timer(core: &Core) {
 fn run_flusher(core: &Core) {
     while core.wake.flush_request(RETRY_INTERVAL).is_some() {
         core.make_room_if_wanted();
-        while matches!(core.flush_oldest(), Ok(true)) {}
+        let flush = || while matches!(core.flush_oldest(), Ok(true)) {};
+        flush();
+        while matches!(core.settle_deletes(), Ok(true)) {
+            flush();
+        }
     }
 }
 
@@ -76,6 +80,8 @@ impl Core {
         let synced = if doubtful() { Ok(()) } else { self.sync_due(&mut commit, now) };
         let active = Arc::clone(&self.live().active);
         let old = now.saturating_sub(active.created) >= self.options.flush_interval;
+        // On a full disk: the next round looks again.
+        let _ = self.check_disk();
         let due = (old || doubtful()) && self.live().has_unflushed();
         if due && self.check_writable().is_ok() {
             self.rotate(&mut commit)?;

@@ -289,7 +289,8 @@ impl Core {
             group.answer_batches(error);
         }
         if !group.deletes.is_empty()
-            && let Err(error) = self.commit_deletes(&mut commit, &group.deletes)
+            && let Err(error) =
+                self.with_reserve(|| self.commit_deletes(&mut commit, &group.deletes))
         {
             group.answer_deletes(error);
         }
@@ -302,6 +303,7 @@ impl Core {
     /// none yet.
     fn commit_group(&self, commit: &mut Commit, group: &mut [Box<Pending>]) -> Result<()> {
         self.check_writable()?;
+        self.check_disk()?;
         let generation = self.writable_generation(commit)?;
         let accepted = self.complete_batches(commit, &generation, group);
         if accepted.is_empty() {

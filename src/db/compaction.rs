@@ -17,12 +17,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::core::{Core, Live};
-use super::erase::Erasing;
 use super::graveyard::{Graveyard, weak};
 use super::observer::{Event, LeftOut};
 use super::options::Options;
 use super::pressure::Control;
 use super::retention::Retention;
+use super::settle::Deletes;
 use crate::compaction::{
     MergeInputs, MergeJob, Merged, Pick, PickerOptions, Progress, Reason, Step, View, pick,
     pick_range,
@@ -64,7 +64,6 @@ pub(super) struct Runner {
     retry_at: Duration,
     /// Outputs of which a poisoned manifest may or may not know.
     in_doubt: Vec<u64>,
-    pub(super) erasing: Erasing,
     /// The version in which nothing was left to do, and when that was found.
     idle: Option<(Arc<Version>, Duration)>,
 }
@@ -108,7 +107,6 @@ impl Compactor {
                 failures: 0,
                 retry_at: Duration::ZERO,
                 in_doubt: Vec::new(),
-                erasing: Erasing::default(),
                 idle: None,
             }),
             control: Control::default(),
@@ -251,7 +249,7 @@ impl Core {
         if self.drop_expired(runner)? {
             return Ok(Advance::Working(None));
         }
-        self.settle_deletes(runner)?;
+        while self.settle_deletes()? {}
         let live = self.live();
         let now = self.clock().monotonic();
         if range.is_none()
@@ -278,24 +276,24 @@ impl Core {
     /// What is merged next.
     fn choose(&self, runner: &Runner, live: &Live, range: Option<TimeRange>) -> Option<Pick> {
         // What a caller asks for is done at once.
-        let wait_ms = range.is_none().then(|| self.clock().wall_ms());
-        self.with_view(runner, live, wait_ms, |view| match range {
+        let deletes = if range.is_some() { Deletes::All } else { Deletes::Old };
+        self.with_view(runner, live, deletes, |view| match range {
             Some(range) => pick_range(view, range),
             None => pick(view),
         })
     }
 
-    /// Shows `look` what the picker sees; with `wait_ms`, only deletes that are old enough.
+    /// Shows `look` what the picker sees.
     fn with_view<T>(
         &self,
         runner: &Runner,
         live: &Live,
-        wait_ms: Option<i64>,
+        deletes: Deletes,
         look: impl FnOnce(&View<'_>) -> T,
     ) -> T {
         let mut excluded = runner.excluded.clone();
         excluded.extend(live.broken.iter().map(|broken| broken.meta.file_number));
-        let erase_due = |meta: &SegmentMeta| runner.erasing.is_due(meta, wait_ms);
+        let erase_due = |meta: &SegmentMeta| self.is_erasure_due(live, meta, deletes);
         let wall = i128::from(self.clock().wall_ms()) * i128::from(self.ticks_per_second);
         let now = wall.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         look(&View {
@@ -311,7 +309,7 @@ impl Core {
     /// As [`with_view`](Self::with_view), of what is merged in the background now.
     pub(super) fn view_now<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
         let runner = self.compactor.lock_runner();
-        self.with_view(&runner, &self.live(), Some(self.clock().wall_ms()), look)
+        self.with_view(&runner, &self.live(), Deletes::Old, look)
     }
 
     /// Whether nothing was flushed for so long that nothing more is to be expected soon.

@@ -12,7 +12,9 @@ use super::commit::{Commit, Queue};
 use super::compaction::{Compactor, level0};
 use super::options::Options;
 use super::report::OpenReport;
+use super::reserve::Reserve;
 use super::room::Room;
+use super::settle::Settling;
 use super::stats::Counters;
 use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
@@ -50,7 +52,9 @@ pub(super) struct Core {
     kept_open: Mutex<Vec<SegmentPin>>,
     /// Monotonic time of the last flush, in nanoseconds.
     pub(super) last_flush_ns: AtomicU64,
+    pub(super) reserve: Reserve,
     pub(super) counters: Counters,
+    pub(super) settling: Settling,
     pub(super) report: OpenReport,
     /// The fault after which writes are refused.
     fault: OnceLock<String>,
@@ -163,6 +167,7 @@ impl Core {
             compactor: Compactor::new(&parts.options, &parts.manifest),
             last_flush_ns: AtomicU64::new(opened),
             kept_open: Mutex::new(Vec::new()),
+            reserve: Reserve::new(&parts.dir, parts.options.reserve_bytes),
             dir: parts.dir,
             options: parts.options,
             registry: parts.registry,
@@ -176,6 +181,7 @@ impl Core {
             durable: DurableSeq::new(parts.durable_seq),
             next_file_number: Arc::new(AtomicU64::new(parts.next_file_number)),
             counters: Counters::default(),
+            settling: Settling::default(),
             report: parts.report,
             fault: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -244,6 +250,7 @@ impl Core {
         self.pin_what_is_read();
         let _commit = self.lock_commit();
         let _flush = self.lock_flush();
+        self.reserve.let_go();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 

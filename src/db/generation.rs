@@ -103,7 +103,7 @@ impl Core {
     pub(super) fn flush_all(&self) -> Result<()> {
         let mut commit = self.lock_commit();
         if self.live().has_unflushed() {
-            self.rotate(&mut commit)?;
+            self.with_reserve(|| self.rotate(&mut commit))?;
         }
         drop(commit);
         while self.flush_oldest()? {}
@@ -159,7 +159,7 @@ impl Core {
         self.check_owned()?;
         let Some(generation) = self.live().sealed.first().cloned() else { return Ok(false) };
         let start = self.clock().monotonic();
-        let result = self.flush_generation(&mut state, &generation);
+        let result = self.with_reserve(|| self.flush_generation(&mut state, &generation));
         drop(state);
         let now = self.clock().monotonic();
         let elapsed = now.saturating_sub(start);

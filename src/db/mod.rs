@@ -8,16 +8,17 @@
 //! | `core` | the shared state and its locks |
 //! | `commit` | the queue, the leader, acknowledgements |
 //! | `delete` | tombstones, receipts |
+//! | `settle` | tombstones that have nothing left to do |
 //! | `generation` | sealing, log files, flushes |
 //! | `room` | making room for new series |
 //! | `open`, `replay` | opening and recovery |
 //! | `background` | the timer, the flusher and the compactor |
 //! | `compaction`, `compact` | merging in the background, and on demand |
-//! | `erase` | deletes that compaction carries out |
 //! | `retention` | what has expired |
 //! | `graveyard` | files that nobody lists and somebody reads |
 //! | `pressure` | steering merges, holding writers back |
 //! | `observer` | what an embedder is told |
+//! | `reserve` | disk space kept back for a full disk |
 //! | `checkpoint` | the store once more, by hard links |
 //! | `snapshot` | what readers see |
 //! | `read_only` | a second process's view |
@@ -30,7 +31,6 @@ mod compact;
 mod compaction;
 mod core;
 mod delete;
-mod erase;
 mod generation;
 mod graveyard;
 mod observer;
@@ -40,8 +40,10 @@ mod pressure;
 mod read_only;
 mod replay;
 mod report;
+mod reserve;
 mod retention;
 mod room;
+mod settle;
 mod snapshot;
 mod stats;
 mod verify;
@@ -301,6 +303,7 @@ impl Db {
         let kept = self.core().keep_time();
         self.core().make_room_if_wanted();
         while self.core().flush_oldest()? {}
+        while self.core().settle_deletes()? {}
         for _ in 0..TICK_STEPS {
             if !self.core().compaction_step()? {
                 break;
@@ -375,6 +378,7 @@ impl Db {
         }
         self.core().wake.stop();
         self.core().compactor.control.stop();
+        self.core().room.close();
         self.shared.join();
         let flushed = self.core().flush_all();
         self.core().unlock();

@@ -12,6 +12,7 @@ use super::graveyard::is_damaged;
 use super::options::Options;
 use super::replay::{Ended, Part, Recovered, Replay, has_log, wal_numbers};
 use super::report::{Finding, OpenReport};
+use super::reserve;
 use crate::deletes;
 use crate::error::{Error, Result};
 use crate::flush::FlushJob;
@@ -49,6 +50,7 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
         prepare_directory(&*vfs, dir, &options)?;
     }
     let lock = lock(&*vfs, dir)?;
+    reserve::give_back_leftover(&*vfs, dir)?;
     let (manifest, obsolete) = open_manifest(&vfs, dir, &options)?;
     let next_file_number = first_free_number(&*vfs, dir, manifest.version().next_file_number())?;
     let mut opening = Opening {
@@ -65,7 +67,9 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
     let mut parts = opening.into_parts(recovered, lock)?;
     parts.report.elapsed = clock.monotonic().saturating_sub(start);
     parts.options = options;
-    Ok(Core::new(parts))
+    let core = Core::new(parts);
+    core.start_reserve()?;
+    Ok(core)
 }
 
 /// Makes the directory, durable with its name and the names of its parents, some of which may be as

@@ -60,7 +60,7 @@ pub struct Options {
     /// these do; at least a second. Default: 5 minutes.
     pub series_idle: Duration,
     /// How long a new series waits for a flush that is making room for it before it is refused.
-    /// Default: 30 s.
+    /// Default: 60 s.
     pub room_wait: Duration,
     /// Bytes of batches that may wait for their commit; [`Db::write`](super::Db::write) waits for
     /// room, [`Db::submit`](super::Db::submit) refuses. Default: a sixteenth of the memory budget.
@@ -69,6 +69,10 @@ pub struct Options {
     pub wal_bytes_max: u64,
     /// The memtable is flushed at this age at the latest. Default: 2 hours.
     pub flush_interval: Duration,
+    /// What was deleted is erased from segments when the delete is this old, if nothing else has them
+    /// rewritten before; [`TimeRange`](crate::TimeRange)s that are compacted on demand are at once.
+    /// Default: 1 hour.
+    pub erase_after: Duration,
     /// Chunks never cross a multiple of this window since the epoch. Default: 1 day.
     pub window: Duration,
     /// Samples older than this expire: segments without younger ones are dropped, the others are
@@ -95,6 +99,10 @@ pub struct Options {
     pub age_max: Option<Duration>,
     /// Samples further in the future than this are refused. Default: none (the server: 1 day).
     pub ahead_max: Option<Duration>,
+    /// Bytes of disk kept back: when the disk is full they are given back, so that flushes, deletes
+    /// and what they lead to go through, and writes are refused until there is room for them again.
+    /// Default: none (the server: 64 MiB, at most 1 % of the disk).
+    pub reserve_bytes: Option<u64>,
     /// Most segments that are open at a time, at least 16; more can be stored and read, they are
     /// opened and closed as they are used. Default: 512, half of what a process may commonly have.
     pub open_files_max: usize,
@@ -120,10 +128,11 @@ impl Default for Options {
             memory_budget_bytes: 512 << 20,
             series_max: None,
             series_idle: Duration::from_secs(5 * 60),
-            room_wait: Duration::from_secs(30),
+            room_wait: Duration::from_secs(60),
             queue_bytes_max: None,
             wal_bytes_max: 256 << 20,
             flush_interval: Duration::from_secs(2 * 3600),
+            erase_after: Duration::from_secs(3600),
             window: Duration::from_secs(24 * 3600),
             retention: None,
             retention_bytes: None,
@@ -134,6 +143,7 @@ impl Default for Options {
             labels: LabelsLimits::default(),
             age_max: None,
             ahead_max: None,
+            reserve_bytes: None,
             open_files_max: 512,
             read_mode: ReadMode::Map,
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(8)),

@@ -28,7 +28,7 @@ pub(super) struct Replay<'a> {
     pub(super) has_log: bool,
     /// Bytes of memtable after which a part is ended.
     pub(super) memtable_bytes_max: u64,
-    /// Bytes of registry after which it is called too, between two files.
+    /// Bytes of registry after which one is ended too, between two files.
     pub(super) registry_bytes_max: u64,
 }
 
@@ -101,15 +101,8 @@ impl Replay<'_> {
         for (number, path, mut reader) in self.readers(report, &mut state.damaged)? {
             let mut refs = Refs::default();
             state.last_seq = state.last_seq.max(reader.header().last_seq);
-            // No ref of an earlier file is used again: its series need not be known any more.
             if state.registry.used_bytes() as u64 >= self.registry_bytes_max {
-                if !state.part().is_empty() {
-                    state.end_part(number, on_end)?;
-                }
-                // Parts that stay in memory need it.
-                if state.parts.iter().all(Part::is_empty) {
-                    state.registry = Arc::new(self.new_registry()?);
-                }
+                self.forget_series(number, &mut state, on_end)?;
             }
             while let Some(record) = reader.next_record()? {
                 if state.ends_before(&record, self) {
@@ -197,6 +190,18 @@ impl Replay<'_> {
         let rises = newest.is_none_or(|newest| record.seq > newest);
         if !rises && record.seq > self.covered.seq {
             return Err(DecodeError::Invalid("seq, which an earlier file has"));
+        }
+        Ok(())
+    }
+
+    /// Ends a part before log file `number`, whose frames use no ref of an earlier one: what is in
+    /// segments then need not be known any more.
+    fn forget_series(&self, number: u64, state: &mut Recovered, on_end: OnEnd<'_>) -> Result<()> {
+        if !state.part().is_empty() {
+            state.end_part(number, on_end)?;
+        }
+        if state.parts.len() == 1 {
+            state.registry = Arc::new(self.new_registry()?);
         }
         Ok(())
     }

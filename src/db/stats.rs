@@ -44,6 +44,13 @@ pub struct Stats {
     pub queue_bytes_max: u64,
     /// Bytes of heap held by memtables that are in segments already, because a snapshot reads them.
     pub snapshot_bytes: u64,
+    /// Bytes of disk that are kept back for deletes and flushes on a full disk.
+    pub reserve_bytes: u64,
+    /// How many should be.
+    pub reserve_bytes_max: u64,
+    /// Whether the reserve was given back, or could not be taken: writes are refused until there is
+    /// room for it again, which ends by itself.
+    pub disk_full: bool,
     /// Segments that are open.
     pub open_files: u64,
     /// The limit on them.
@@ -195,7 +202,7 @@ impl BytesByKind {
                     let set_aside = vfs.list(&dir.join(&*name)).unwrap_or_default();
                     bytes.quarantine += set_aside.iter().map(|entry| entry.len).sum::<u64>();
                 }
-                Some(FileName::Lock) | None => {}
+                Some(FileName::Lock | FileName::Reserve) | None => {}
             }
         }
         bytes.other_segment += u64::saturating_sub(listed, known);
@@ -327,12 +334,15 @@ impl Core {
             bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir, &live.segments),
             memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
-            cache_bytes: cache.bytes,
             registry_used_bytes: self.registry.used_bytes() as u64,
             registry_bytes_max: self.options.registry_bytes_max(),
+            cache_bytes: cache.bytes,
             queue_bytes: self.queue.bytes(),
             queue_bytes_max: self.options.queue_bytes_max(),
             snapshot_bytes: self.snapshot_bytes(),
+            reserve_bytes: self.reserve.bytes(),
+            reserve_bytes_max: self.reserve.bytes_max(),
+            disk_full: self.reserve.is_given_back(),
             open_files: cache.open_files,
             open_files_max: self.cache.open_files_max() as u64,
             memory_budget_bytes: self.options.memory_budget_bytes,

@@ -137,11 +137,19 @@ impl Run<'_> {
                     }
                 }
                 Err(error @ Error::UnsupportedVersion { .. }) => return Err(error),
+                // The owner may be through with it meanwhile.
+                Err(error) if !self.lists_tombstones(number)? => drop(error),
                 Err(error) => self.found(&Finding::of(&path, &error)),
             }
             self.report.tombstone_files += 1;
         }
         Ok(())
+    }
+
+    /// Whether the manifest lists the tombstone file `number` now.
+    fn lists_tombstones(&self, number: u64) -> Result<bool> {
+        let now = manifest::load(&*self.options.vfs, self.dir)?;
+        Ok(now.version.tombstone_files().iter().any(|&(listed, _)| listed == number))
     }
 
     fn log(&mut self, loaded: &manifest::Loaded) -> Result<()> {

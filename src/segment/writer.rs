@@ -126,7 +126,7 @@ impl SegmentWriter {
         };
         let header = Header { uuid: info.uuid, file_number }.encode();
         if let Err(e) = file.append(&header) {
-            // On a full disk, attempts must not add up.
+            // What cannot be removed now is removed by the next open.
             let _ = vfs.remove(&path);
             return Err(Error::io("append to", &path, e));
         }

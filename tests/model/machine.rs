@@ -56,6 +56,7 @@ impl Machine {
                 let rows: Vec<Row> = (0..*rows).map(|i| (*series, time(i), value(i))).collect();
                 self.write(&rows, false);
             }
+            Op::Delete(query) => self.delete(query),
             Op::Flush => {
                 self.db.flush().unwrap();
                 assert_eq!(self.db.stats().memtables_sealed, 0);
@@ -114,6 +115,28 @@ impl Machine {
             assert_eq!(stats.level0_segments, 0, "{report:?}");
         }
         assert!(self.snapshots.len() > 0 || stats.segments_obsolete == 0, "files are let go");
+    }
+
+    /// Deletes what a query selects; the receipt must tell of what the oracle loses, and be what the
+    /// preview told.
+    fn delete(&mut self, query: &Query) {
+        let Query { matchers, range, .. } = query;
+        let preview = self.db.preview_delete(matchers, *range);
+        let deleted = self.db.delete(matchers, *range);
+        if matchers.is_empty() || range.is_empty() {
+            assert!(matches!(preview, Err(Error::InvalidArgument(_))), "{preview:?}");
+            assert!(matches!(deleted, Err(Error::InvalidArgument(_))), "{deleted:?}");
+            return;
+        }
+        let (preview, receipt) = (preview.unwrap(), deleted.unwrap());
+        let gone = self.oracle.select(matchers, *range);
+        let visible: usize = gone.iter().map(|(_, samples)| samples.len()).sum();
+        assert_eq!(receipt.series, gone.len() as u64, "{query:?}");
+        assert!(receipt.samples >= visible as u64, "{query:?}: {receipt:?}");
+        assert_eq!(receipt.durable, self.db.options().durability == Durability::Always);
+        // In between the memtable may have become a segment.
+        assert_eq!((preview.series, preview.samples), (receipt.series, receipt.samples));
+        self.oracle.delete(matchers, *range);
     }
 
     fn check_snapshots(&mut self) {

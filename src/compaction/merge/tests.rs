@@ -95,7 +95,7 @@ impl Store {
         series.dedup();
         series.sort_by_key(|&series| labels(series));
         for series in series {
-            writer.begin_series(&labels(series));
+            writer.begin_series(&labels(series)).unwrap();
             let own = rows.range((series, i64::MIN)..=(series, i64::MAX));
             let (times, values): (Vec<i64>, Vec<f64>) =
                 own.map(|(key, &bits)| (key.1, f64::from_bits(bits))).unzip();

@@ -1,9 +1,10 @@
 //! The flags by which every command finds its store, and those by which `serve` opens it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use siltstone::sys::{DiskFs, Vfs};
 use siltstone::{Durability, LabelsLimits, Options, ReadMode};
 
 use crate::units::{parse_bytes, parse_durability, parse_duration};
@@ -41,7 +42,7 @@ pub(crate) struct StoreFlags {
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     series_idle: Duration,
     /// How long a new series waits for a flush that makes room before it is refused
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     room_wait: Duration,
     /// Bytes of batches that may wait for their commit [default: a sixteenth of the memory budget]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
@@ -88,6 +89,9 @@ pub(crate) struct StoreFlags {
     /// Samples further in the future than this are refused; none for no limit
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_ahead)]
     ahead_max: Ahead,
+    /// Disk space kept back for deletes and flushes when the disk is full, 0 for none [default: 64MiB, at most 1 % of the disk]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    reserve: Option<u64>,
     /// Most segments that are open at a time, at least 16
     #[arg(long, value_name = "N", default_value_t = Options::default().open_files_max)]
     open_files_max: usize,
@@ -97,6 +101,12 @@ pub(crate) struct StoreFlags {
     /// Threads that decode for queries, 0 for none but the query's own [default: processors, at most 8]
     #[arg(long, value_name = "N")]
     query_threads: Option<usize>,
+}
+
+/// The reserve of a store in `dir`, which may not exist yet: enough for deletes, little of the disk.
+fn default_reserve(dir: &Path) -> Option<u64> {
+    let space = dir.ancestors().find_map(|dir| DiskFs.free_space(dir).ok())?;
+    Some((space.total / 100).min(64 << 20))
 }
 
 /// A limit that can be switched off.
@@ -116,7 +126,8 @@ enum ReadModeFlag {
 }
 
 impl StoreFlags {
-    pub(crate) fn options(&self) -> Options {
+    /// How the store in `dir` is opened.
+    pub(crate) fn options(&self, dir: &Path) -> Options {
         let defaults = Options::default();
         Options {
             durability: self.durability,
@@ -142,6 +153,7 @@ impl StoreFlags {
             },
             age_max: self.age_max,
             ahead_max: self.ahead_max.0,
+            reserve_bytes: self.reserve.or_else(|| default_reserve(dir)),
             open_files_max: self.open_files_max,
             read_mode: match self.read_mode {
                 ReadModeFlag::Map => ReadMode::Map,

@@ -20,6 +20,7 @@ pub(crate) async fn metrics(call: Call) -> Result<Reply, Refusal> {
         let mut page = Page(String::with_capacity(16 << 10));
         let stats = call.app.db.stats();
         store(&mut page, &stats)
+            .and_then(|()| room(&mut page, &stats))
             .and_then(|()| memory(&mut page, &stats, &call.app))
             .and_then(|()| merging(&mut page, &stats))
             .and_then(|()| latencies(&mut page, &stats))
@@ -127,6 +128,19 @@ fn merging(page: &mut Page, stats: &Stats) -> fmt::Result {
         page.counter(&format!("siltstone_{name}_total"), help, value)?;
     }
     Ok(())
+}
+
+/// Disk and files that are kept back or bounded.
+fn room(page: &mut Page, stats: &Stats) -> fmt::Result {
+    let held = stats.reserve_bytes;
+    page.gauge("siltstone_reserve_bytes", "Disk space kept back for a full disk.", held)?;
+    let wanted = stats.reserve_bytes_max;
+    page.gauge("siltstone_reserve_bytes_max", "Disk space that should be kept back.", wanted)?;
+    let help = "1 while writes are refused because the reserve was given back.";
+    page.gauge("siltstone_disk_full", help, u64::from(stats.disk_full))?;
+    page.gauge("siltstone_open_files", "Segments that are open.", stats.open_files)?;
+    let most = stats.open_files_max;
+    page.gauge("siltstone_open_files_max", "Most segments open at a time.", most)
 }
 
 /// What the memory budget is spent on, and what was refused for its sake.

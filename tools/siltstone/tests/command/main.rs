@@ -9,3 +9,4 @@ mod delete;
 mod digest;
 mod harness;
 mod query;
+mod traced;
