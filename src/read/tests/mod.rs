@@ -1,5 +1,6 @@
 //! The read path against the oracle, over every kind of source.
 
+#[allow(dead_code, reason = "shared with other test programs")]
 #[path = "../../../tests/support/oracle.rs"]
 mod oracle;
 
