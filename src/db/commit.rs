@@ -506,7 +506,7 @@ impl Queue {
                 break;
             }
             match state.waiting.pop_front() {
-                Some(Waiting::Batch(pending)) => batches.push(*pending),
+                Some(Waiting::Batch(pending)) => batches.push(pending),
                 Some(Waiting::Delete(request)) => deletes.push(request),
                 None => {}
             }
