@@ -1,6 +1,6 @@
 //! The read path against the oracle, over every kind of source.
 
-#[allow(dead_code, reason = "shared with other test programs")]
+#[expect(dead_code, reason = "shared with tests of the whole engine, which delete")]
 #[path = "../../../tests/support/oracle.rs"]
 mod oracle;
 
