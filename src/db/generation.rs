@@ -232,7 +232,7 @@ impl Core {
         version: &Version,
         own: &[Arc<Tombstone>],
     ) -> Result<Vec<(u64, Arc<Tombstone>)>> {
-        let unsettled = deletes::unsettled(version, own);
+        let unsettled = self.unsettled(version, own);
         if unsettled.is_empty() {
             return Ok(Vec::new());
         }
@@ -241,7 +241,7 @@ impl Core {
         Ok(unsettled.into_iter().map(|tombstone| (file_number, tombstone)).collect())
     }
 
-    fn open_segment(&self, meta: &SegmentMeta) -> Result<Arc<Segment>> {
+    pub(super) fn open_segment(&self, meta: &SegmentMeta) -> Result<Arc<Segment>> {
         let (mode, cache) = (self.options.read_mode, Arc::clone(&self.cache));
         Segment::open(self.vfs(), &self.dir, self.uuid, meta, mode, cache)
     }
