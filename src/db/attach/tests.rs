@@ -155,7 +155,8 @@ fn the_other_store_has_the_last_word_on_what_it_holds() {
     delete(&db, "m", TimeRange::ALL);
     assert_eq!(read(&db, "m"), []);
     db.close().unwrap();
-    assert_eq!((read(&open(&fs, OWN), "m").len(), read(&open(&fs, OWN), "n").len()), (0, 2));
+    let db = open(&fs, OWN);
+    assert_eq!((read(&db, "m").len(), read(&db, "n").len()), (0, 2));
     for path in untouched.files().iter().filter(|path| path.starts_with(OTHER)) {
         assert_eq!(fs.read_file(path).unwrap(), untouched.read_file(path).unwrap());
     }
