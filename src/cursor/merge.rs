@@ -23,6 +23,8 @@ pub struct Merge {
     /// The ranks of the present span that still have rows, ascending.
     live: Vec<usize>,
     planned: bool,
+    /// Whether batches end where a summary may be next.
+    summaries: bool,
 }
 
 struct Input {
@@ -83,7 +85,14 @@ impl Merge {
     pub fn new(range: TimeRange, ranks: usize) -> Self {
         let mut inputs = Vec::new();
         inputs.resize_with(ranks, || None);
-        Self { range, inputs, waiting: Vec::new(), live: Vec::new(), planned: false }
+        Self {
+            range,
+            inputs,
+            waiting: Vec::new(),
+            live: Vec::new(),
+            planned: false,
+            summaries: false,
+        }
     }
 
     /// Forgets the present series.
@@ -209,6 +218,9 @@ impl Merge {
     fn append_merged(&mut self, out: &mut Columns) -> Result<usize> {
         let mut appended = 0;
         while appended < BATCH_ROWS_MAX {
+            if self.summaries && appended > 0 && self.has_read_out() {
+                break;
+            }
             self.fill_live()?;
             if self.live.len() < 2 {
                 break;
@@ -319,5 +331,6 @@ fn equal_rows(a: &[i64], b: &[i64]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
+mod summaries;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,9 @@ mod source;
 
 pub use columns::{Column, Columns};
 pub use merge::Merge;
-pub use source::{Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource};
+pub use source::{
+    Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource, Summary, ValueSummary,
+};
 
 /// Most rows in a batch.
 pub const BATCH_ROWS_MAX: usize = 8192;

@@ -8,7 +8,9 @@ use super::core::{Broken, Core, Live};
 use super::stats::LatencyCell;
 use crate::cursor::{Columns, SeriesSource};
 use crate::error::{Error, Result};
-use crate::read::{ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources};
+use crate::read::{
+    Aggregation, ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources,
+};
 use crate::segment::Segment;
 use crate::series::Registry;
 use crate::sys::{Clock, Executor};
@@ -157,6 +159,49 @@ impl Snapshot {
     ) -> Result<ContentDigest> {
         self.check(range, options)?;
         self.timed(|| self.sources.digest(matchers, range, options))
+    }
+
+    /// Count, sum, smallest, largest, first and last value of each series in each *bucket*: `step`
+    /// ticks from `range.start`, the next `step` ticks, and so on. Series come in label order, those
+    /// without a sample in `range` and empty buckets are left out; see
+    /// [`BucketValues`](crate::BucketValues) for what
+    /// counts.
+    ///
+    /// What the index knows of whole chunks is used instead of decoding them, where a chunk lies
+    /// within one bucket and nothing else was written between its ends. The answer is the same, bit
+    /// for bit, however the samples are laid out. Damage of samples that need not be decoded is not
+    /// noticed.
+    ///
+    /// ```
+    /// # use siltstone::{Db, Matcher, Options, QueryOptions, TimeRange};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Db::open(dir.path(), Options::default())?;
+    /// let day = TimeRange::new(1_700_000_000_000, 1_700_086_400_000);
+    /// let matchers = [Matcher::equal("__name__", "temperature")];
+    /// let hourly = db.snapshot()?.aggregate(&matchers, day, 3_600_000, &QueryOptions::default())?;
+    /// for series in hourly {
+    ///     let series = series?;
+    ///     for bucket in &series.buckets {
+    ///         let Some(values) = &bucket.values else { continue };
+    ///         println!("{} from {}: at most {}", series.labels, bucket.start, values.max);
+    ///     }
+    /// }
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `step` is below 1; otherwise as [`Snapshot::select`], where
+    /// `samples_max` counts buckets.
+    pub fn aggregate(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        step: i64,
+        options: &QueryOptions,
+    ) -> Result<Aggregation> {
+        self.check(range, options)?;
+        self.timed(|| self.sources.aggregate(matchers, range, step, options))
     }
 
     /// At most `limit` label names of these series, sorted.

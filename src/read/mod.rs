@@ -14,6 +14,7 @@
 //! - Each batch of at most 8,192 samples and each block of series is preceded by a look at the
 //!   deadline and the cancellation.
 
+mod aggregate;
 mod digest;
 mod lists;
 mod memtables;
@@ -29,6 +30,7 @@ mod sources;
 mod tests;
 mod waves;
 
+pub use aggregate::{Aggregation, Bucket, BucketValues, SeriesBuckets};
 pub use digest::ContentDigest;
 pub use memtables::{MemtableView, Memtables};
 pub use options::{Cancel, Damage, QueryOptions};

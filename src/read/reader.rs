@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Sources;
 use super::lists::FoundSeries;
 use super::meter::Meter;
-use crate::cursor::{Columns, Merge};
+use crate::cursor::{Columns, Merge, Summary};
 use crate::error::Result;
 use crate::types::TimeRange;
 
@@ -21,6 +21,12 @@ impl SeriesReader {
     pub(super) fn new(sources: Arc<Sources>, range: TimeRange, meter: Arc<Meter>) -> Self {
         let merge = Merge::new(range, sources.ranks());
         Self { sources, range, meter, merge }
+    }
+
+    /// The same, but its batches end where a summary may be next.
+    pub(super) fn with_summaries(mut self) -> Self {
+        self.merge = self.merge.with_summaries();
+        self
     }
 
     /// Goes to the start of a series.
@@ -50,6 +56,21 @@ impl SeriesReader {
             self.meter.check()?;
             match self.merge.append(out) {
                 Ok(_) => return Ok(out.len() - base),
+                Err(e) => self.meter.skip(e)?,
+            }
+        }
+    }
+
+    /// Passes over the next samples of the opened series if `wanted` takes their summary; see
+    /// [`Merge::pass_over`].
+    pub(super) fn pass_over(
+        &mut self,
+        wanted: impl Fn(&Summary) -> bool,
+    ) -> Result<Option<Summary>> {
+        loop {
+            self.meter.check()?;
+            match self.merge.pass_over(&wanted) {
+                Ok(passed) => return Ok(passed),
                 Err(e) => self.meter.skip(e)?,
             }
         }
