@@ -7,9 +7,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use siltstone::index::{BlockRef, BlockSource, Index, IndexBuilder, IndexParts};
+use siltstone::Matcher;
+use siltstone::index::{BlockRef, BlockSource, Index};
 use siltstone::types::DecodeError;
-use siltstone::{Labels, Matcher};
+
+use support::index::{IndexParts, build_in_memory as build, tsbs_like};
+
+mod support;
 
 /// Hosts of the index that is queried.
 const HOSTS: u32 = 10_000;
@@ -54,48 +58,6 @@ impl BlockSource for Recorder<'_> {
         self.seen.borrow_mut().insert(place.offset, Arc::clone(&bytes));
         Ok(bytes)
     }
-}
-
-/// Label sets in label order, the same in every run.
-fn tsbs_like(hosts: u32, metrics: u32) -> Vec<Labels> {
-    let mut random = 0x9e37_79b9_7f4a_7c15u64;
-    let mut pick = |n: u64| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        random % n
-    };
-    let mut all = Vec::new();
-    for host in 0..hosts {
-        let region = ["us-east-1", "eu-west-1", "ap-southeast-2", "sa-east-1"][pick(4) as usize];
-        let pairs = [
-            ("hostname", format!("host_{host}")),
-            ("region", region.to_owned()),
-            ("datacenter", format!("{region}{}", ["a", "b", "c"][pick(3) as usize])),
-            ("rack", pick(100).to_string()),
-            ("os", ["Ubuntu16.10", "Ubuntu16.04LTS", "Ubuntu15.10"][pick(3) as usize].to_owned()),
-            ("arch", ["x64", "x86"][pick(2) as usize].to_owned()),
-            ("team", ["SF", "NYC", "LON", "CHI"][pick(4) as usize].to_owned()),
-            ("service", pick(20).to_string()),
-            ("service_version", pick(2).to_string()),
-            ("service_environment", ["production", "staging", "test"][pick(3) as usize].to_owned()),
-        ];
-        for metric in 0..metrics {
-            let name = [("__name__", format!("cpu_usage_{metric}"))];
-            let labels = Labels::from_pairs(name.into_iter().chain(pairs.clone()));
-            all.push(labels.expect("labels within the limits"));
-        }
-    }
-    all.sort();
-    all
-}
-
-fn build(series: &[Labels]) -> IndexParts {
-    let mut builder = IndexBuilder::new();
-    for labels in series {
-        builder.push(labels);
-    }
-    builder.finish()
 }
 
 #[expect(clippy::print_stderr, reason = "sizes are a result of this benchmark")]

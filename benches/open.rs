@@ -1,19 +1,26 @@
-//! Opening a store: an empty one, and one whose process was killed with 64 MiB of log to replay.
+//! Opening a store: an empty one, one whose process was killed with 64 MiB of log to replay, and one
+//! of 10,000 segments, also read-only, refreshed, and with its first statistics.
 //!
 //! `cargo bench -p siltstone --bench open`
 
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use siltstone::sys::{DiskFs, ReadMode, Vfs};
-use siltstone::{Background, Db, Durability, Labels, Options, WriteBatch};
+use siltstone::manifest::{Manifest, StoreOptions, Version, VersionEdit};
+use siltstone::segment::{SegmentInfo, SegmentWriter};
+use siltstone::sys::{DiskFs, ReadMode, SimFs, Vfs};
+use siltstone::types::FileName;
+use siltstone::{Background, Db, Durability, Labels, Options, ReadOnlyDb, SegmentMeta, WriteBatch};
 
 const SERIES: usize = 10_000;
 const BATCH_ROWS: usize = 5_000;
 const WAL_BYTES: u64 = 64 << 20;
+const SEGMENTS: u64 = 10_000;
+const UUID: [u8; 16] = [7; 16];
 
 fn options() -> Options {
     Options {
@@ -88,5 +95,54 @@ fn open(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, open);
+/// Writes one tiny segment to `dir`; in memory first, which spares a sync.
+fn tiny_segment(dir: &Path, number: u64) -> SegmentMeta {
+    let sim = SimFs::new();
+    let vfs: Arc<dyn Vfs> = Arc::new(sim.clone());
+    let info =
+        SegmentInfo { uuid: UUID, min_seq: number, max_seq: number, ..SegmentInfo::default() };
+    let mut writer = SegmentWriter::create(&vfs, Path::new("/"), number, info).unwrap();
+    writer.begin_series(&Labels::from_pairs([("__name__", "m")]).unwrap()).unwrap();
+    writer.chunk(&[number as i64 * 60_000], &[1.0]).unwrap();
+    let meta = writer.finish().unwrap();
+    let name = FileName::Segment(number).to_string();
+    let bytes = sim.read_file(Path::new("/").join(&name)).unwrap();
+    DiskFs.create_new(&dir.join(&name)).unwrap().append(&bytes).unwrap();
+    meta
+}
+
+/// A store of many segments in `dir`.
+fn many_segments(dir: &Path) {
+    let added = (1..=SEGMENTS).map(|number| tiny_segment(dir, number)).collect();
+    let edit = VersionEdit {
+        added,
+        next_file_number: Some(SEGMENTS + 1),
+        last_seq: Some(SEGMENTS),
+        ..VersionEdit::default()
+    };
+    let version = Version::default().apply(&edit).unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(DiskFs);
+    let fixed = StoreOptions { ticks_per_second: 1000 };
+    Manifest::create_copy(&vfs, dir, UUID, fixed, version).unwrap();
+    Db::open(dir, options()).unwrap().close().unwrap();
+}
+
+fn open_segments(c: &mut Criterion) {
+    let mut group = c.benchmark_group("10,000 segments");
+    group.sample_size(10).warm_up_time(Duration::from_secs(1));
+    let dir = tempfile::tempdir().unwrap();
+    many_segments(dir.path());
+    let open = || Db::open(dir.path(), options()).unwrap();
+    group.bench_function("open", |b| b.iter_with_large_drop(open));
+    group.bench_function("first stats", |b| {
+        b.iter_batched(open, |db| (db.stats(), db), BatchSize::PerIteration);
+    });
+    let open = || ReadOnlyDb::open(dir.path(), options()).unwrap();
+    group.bench_function("open read-only", |b| b.iter_with_large_drop(open));
+    let mut reader = open();
+    group.bench_function("refresh at rest", |b| b.iter(|| reader.refresh().unwrap()));
+    group.finish();
+}
+
+criterion_group!(benches, open, open_segments);
 criterion_main!(benches);

@@ -3,8 +3,6 @@
 //!
 //! `cargo bench -p siltstone --bench picker`
 
-#![expect(missing_docs, reason = "a benchmark")]
-
 use std::collections::HashSet;
 use std::sync::Arc;
 

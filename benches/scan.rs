@@ -35,7 +35,7 @@ fn store(dir: &std::path::Path, series: &[Series], place: Place, threads: usize)
         ..Options::default()
     };
     let db = Db::open(dir, options).unwrap();
-    let handles: Vec<_> = series.iter().map(|s| db.series(&labels(&s.labels)).unwrap()).collect();
+    let handles: Vec<_> = series.iter().map(|s| db.series(&labels(&s.pairs)).unwrap()).collect();
     let rows = series.iter().map(|s| s.timestamps.len()).max().unwrap_or(0);
     let mut batch = WriteBatch::new();
     for row in 0..rows {
@@ -53,11 +53,12 @@ fn store(dir: &std::path::Path, series: &[Series], place: Place, threads: usize)
     db
 }
 
-/// Some label set that tells the series apart: what the text of the support module spells.
-fn labels(text: &str) -> Labels {
+/// Some label set that tells the series apart: all pairs as one text.
+fn labels(pairs: &[(String, String)]) -> Labels {
+    let text = format!("{pairs:?}");
     let id = blake3::hash(text.as_bytes()).to_hex();
     let group = &id.as_str()[..1];
-    Labels::from_pairs([("__name__", "bench"), ("group", group), ("text", text)]).unwrap()
+    Labels::from_pairs([("__name__", "bench"), ("group", group), ("text", &text)]).unwrap()
 }
 
 fn select(snapshot: &Snapshot, matchers: &[Matcher], options: &QueryOptions) -> u64 {

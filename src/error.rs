@@ -77,6 +77,12 @@ pub enum Error {
     Failed(String),
     /// The query was cancelled or ran past its deadline.
     Cancelled,
+    /// A file that a read-only snapshot needs was replaced by the process that owns the store. No
+    /// row was lost: refresh and take another snapshot.
+    SnapshotGone {
+        /// The file, or the directory of a store that changes faster than it can be read.
+        path: PathBuf,
+    },
     /// The database handle was closed.
     Closed,
 }
@@ -123,6 +129,7 @@ impl Error {
             }
             Self::Failed(first) => Self::Failed(first.clone()),
             Self::Cancelled => Self::Cancelled,
+            Self::SnapshotGone { path } => Self::SnapshotGone { path: path.clone() },
             Self::Closed => Self::Closed,
         }
     }
@@ -176,6 +183,11 @@ impl fmt::Display for Error {
             ),
             Self::Failed(first) => write!(f, "the store stopped accepting writes: {first}"),
             Self::Cancelled => f.write_str("the query was cancelled or ran out of time"),
+            Self::SnapshotGone { path } => write!(
+                f,
+                "{} was replaced by the process that owns the store: refresh and try again",
+                path.display()
+            ),
             Self::Closed => f.write_str("the database is closed"),
         }
     }

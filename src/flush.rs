@@ -70,7 +70,7 @@ impl FlushJob<'_> {
             superseded += self.memtable.collect(slot, rows, all, &mut timestamps, &mut values);
             kept += timestamps.len() as u64;
             let labels = self.registry.labels(slot).expect("slots with samples have labels");
-            writer.begin_series(&labels);
+            writer.begin_series(&labels)?;
             for chunk in cut::slices(&timestamps, self.window_ticks, cut::FAST_ROWS) {
                 writer.chunk(&timestamps[chunk.clone()], &values[chunk])?;
             }

@@ -11,6 +11,7 @@ pub mod codec;
 pub mod compaction;
 pub mod cursor;
 pub mod db;
+pub mod deletes;
 pub mod error;
 mod flush;
 pub mod index;
@@ -24,11 +25,12 @@ pub mod sys;
 pub mod types;
 pub mod wal;
 
+pub use compaction::{CompactionPlan, DamagedRange, PlannedInput, PlannedMerge, Reason};
 pub use cursor::{Column, Columns};
 pub use db::{
-    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, Db, Durability, Finding,
-    Latency, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch,
-    verify,
+    Ack, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, CompactProgress, CompactReport,
+    Db, DeleteReceipt, DeletedShare, Durability, Event, Finding, Latency, LeftOut, Observer,
+    OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch, verify,
 };
 pub use error::{Error, Result};
 pub use read::{

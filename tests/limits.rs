@@ -150,6 +150,7 @@ fn known_series_go_on_where_new_ones_are_refused() {
     for _ in 0..3 {
         db.flush().unwrap();
         write(&db, &series[0], &[(3, 3)]);
+        clock.advance(Duration::from_secs(100));
     }
     write(&db, &series[3], &[(1, 1)]);
     assert_eq!(everything(&db.snapshot().unwrap()).len(), 4);
@@ -189,6 +190,7 @@ fn options_out_of_range_are_refused() {
         Options { wal_bytes_max: (1 << 20) - 1, ..defaults() },
         Options { window: Duration::from_secs(59), ..defaults() },
         Options { flush_interval: short, ..defaults() },
+        Options { series_idle: short, ..defaults() },
         Options { ticks_per_second: 1_000_000_001, ..defaults() },
     ];
     for options in bad {

@@ -8,13 +8,15 @@
 #![allow(unreachable_pub, reason = "a module of several binaries")]
 #![allow(dead_code, reason = "each benchmark takes what it needs")]
 
+pub mod index;
+
 use std::io::BufRead;
 use std::path::Path;
 
 /// One series of a recording.
 pub struct Series {
-    /// `name="value"` pairs, sorted by name, joined by commas.
-    pub labels: String,
+    /// Labels: names and values.
+    pub pairs: Vec<(String, String)>,
     /// Milliseconds, ascending.
     pub timestamps: Vec<i64>,
     /// As many as timestamps.
@@ -38,25 +40,24 @@ pub fn recording(name: &str) -> Option<Vec<Series>> {
     };
     let lines = std::io::BufReader::new(zstd::Decoder::new(file).unwrap()).lines();
     let mut series: Vec<Series> = lines.map(|line| parse(&line.unwrap())).collect();
-    series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    series.sort_by(|a, b| a.pairs.cmp(&b.pairs));
     Some(series)
 }
 
 fn parse(line: &str) -> Series {
     let json: serde_json::Value = serde_json::from_str(line).unwrap();
-    let mut labels: Vec<String> = json["metric"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    labels.sort_unstable();
+    let metric = json["metric"].as_object().unwrap();
+    let pair = |(name, value): (&String, &serde_json::Value)| {
+        (name.clone(), value.as_str().unwrap().to_string())
+    };
+    let mut pairs: Vec<(String, String)> = metric.iter().map(pair).collect();
+    pairs.sort_unstable();
     let values = json["values"].as_array().unwrap().iter().map(|v| match v.as_str() {
         Some(text) => text.parse().unwrap(),
         None => v.as_f64().unwrap(),
     });
     let timestamps = json["timestamps"].as_array().unwrap().iter().map(|t| t.as_i64().unwrap());
-    Series { labels: labels.join(","), values: values.collect(), timestamps: timestamps.collect() }
+    Series { pairs, values: values.collect(), timestamps: timestamps.collect() }
 }
 
 /// Series like those of the TSBS devops workload: integer gauges that walk in 0 to 100.
@@ -70,7 +71,9 @@ pub fn tsbs_like(series: usize, rows: usize) -> Vec<Series> {
                 level.floor()
             };
             Series {
-                labels: format!("__name__=\"usage\",host=\"{id}\""),
+                pairs: [("__name__", "usage".to_string()), ("host", id.to_string())]
+                    .map(|(name, value)| (name.to_string(), value))
+                    .to_vec(),
                 values: (0..rows).map(|_| walk()).collect(),
                 timestamps: (0..rows as i64).map(|i| 1_700_000_000_000 + 10_000 * i).collect(),
             }

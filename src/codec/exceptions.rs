@@ -6,8 +6,8 @@
 //! Applied last, over the decoded rows.
 
 use super::ordered;
-use super::varint::{get_i64, get_u64, put_i64, put_u64, take_array};
 use crate::types::DecodeError;
+use crate::types::varint::{get_i64, get_u64, put_i64, put_u64, take_array};
 
 const RUN: u64 = 1;
 const SAME_BITS: u64 = 2;

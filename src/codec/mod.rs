@@ -9,8 +9,6 @@
 //! (the block and the chunk index hold them). Every decoder is safe for any bytes: it fails with a
 //! [`DecodeError`](crate::types::DecodeError), never panics, never allocates.
 
-pub mod varint;
-
 mod bitpack;
 mod decimal;
 mod divisor;
@@ -25,6 +23,7 @@ mod timestamps;
 mod values;
 mod window;
 
+pub use crate::types::varint;
 pub use residual::Form;
 pub use timestamps::{TimestampEncoder, decode_timestamps};
 pub use values::{Encoding, Mode, ValueEncoder, decode_f64, describe_f64};

@@ -6,8 +6,8 @@
 //! own, smaller under zstd.
 
 use super::bitpack::RUN;
-use super::varint::{unzigzag, zigzag};
 use crate::types::DecodeError;
+use crate::types::varint::{unzigzag, zigzag};
 
 /// The widths that planes come in, in bits.
 pub(super) const WIDTHS: [usize; 6] = [0, 4, 8, 16, 32, 64];

@@ -9,9 +9,9 @@ use super::bitpack::{self, RUN, Unpacker, WIDTH_MAX};
 use super::divisor::{common_divisor, quotients};
 use super::planes::{self, PlaneReader};
 use super::predict::{Integrator, Order, residuals};
-use super::varint::{get_i64, get_u64, put_i64, put_u64, take, take_array, zigzag};
 use super::window::{Window, WindowChooser};
 use crate::types::DecodeError;
+use crate::types::varint::{get_i64, get_u64, put_i64, put_u64, take, take_array, zigzag};
 
 /// How residuals are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

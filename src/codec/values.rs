@@ -5,9 +5,9 @@ use super::exceptions;
 use super::ordered;
 use super::predict::Order;
 use super::residual::{self, Form, Head, ResidualEncoder};
-use super::varint::{get_i64, len_u64, put_i64, take, take_array, zigzag};
 use super::{ROWS_MAX, SUB_BLOCK_ROWS};
 use crate::types::DecodeError;
+use crate::types::varint::{get_i64, len_u64, put_i64, take, take_array, zigzag};
 
 const TAG_CONSTANT_DECIMAL: u8 = 0;
 const TAG_CONSTANT_BITS: u8 = 1;

@@ -6,7 +6,7 @@
 
 use super::SUB_BLOCK_ROWS;
 use super::planes;
-use super::varint::{len_u64, zigzag};
+use crate::types::varint::{len_u64, zigzag};
 
 /// Patches are at most this fraction of the residuals (and at least one).
 const ROWS_PER_PATCH: usize = 16;
@@ -28,8 +28,13 @@ pub(super) struct Window {
 
 /// Chooses windows; owns the scratch for it.
 pub(super) struct WindowChooser {
+    /// The residuals; sorted at both ends, or throughout.
     sorted: Vec<i64>,
+    is_sorted: bool,
 }
+
+/// Residuals that lie closer together than this are sorted by counting.
+const NARROW: usize = 256;
 
 /// The few smallest and largest residuals, and what patching them costs.
 struct Tails<'a> {
@@ -43,7 +48,7 @@ struct Tails<'a> {
 
 impl WindowChooser {
     pub(super) fn new() -> Self {
-        Self { sorted: Vec::with_capacity(SUB_BLOCK_ROWS) }
+        Self { sorted: Vec::with_capacity(SUB_BLOCK_ROWS), is_sorted: false }
     }
 
     /// The cheapest window for bit-packing.
@@ -60,7 +65,10 @@ impl WindowChooser {
         let Some(tails) = self.tails(residuals) else { return Window::EMPTY };
         let Trimmed { low, high, width, .. } = tails.trim(count, planes::WIDTHS);
         let middle = self.sorted.len() / 2;
-        let median = *self.sorted.select_nth_unstable(middle).1;
+        let median = match self.is_sorted {
+            true => self.sorted[middle],
+            false => *self.sorted.select_nth_unstable(middle).1,
+        };
         let base = match width {
             0 => low,
             64 => median,
@@ -80,11 +88,17 @@ impl WindowChooser {
         let count = residuals.len();
         let most = (count / ROWS_PER_PATCH).max(1).min(count.checked_sub(1)?);
         debug_assert!(most <= PATCHES_MAX, "a sub-block has at most {SUB_BLOCK_ROWS} rows");
-        self.sorted.clear();
-        self.sorted.extend_from_slice(residuals);
-        if count <= 4 * (most + 1) {
+        self.is_sorted = self.sort_narrow(residuals);
+        if self.is_sorted {
+            // Nothing is left to do.
+        } else if count <= 4 * (most + 1) {
+            self.sorted.clear();
+            self.sorted.extend_from_slice(residuals);
             self.sorted.sort_unstable();
+            self.is_sorted = true;
         } else {
+            self.sorted.clear();
+            self.sorted.extend_from_slice(residuals);
             self.sorted.select_nth_unstable(most);
             self.sorted[most + 1..].select_nth_unstable(count - 2 - 2 * most);
             self.sorted[..=most].sort_unstable();
@@ -92,6 +106,32 @@ impl WindowChooser {
         }
         let centre = self.sorted[count / 2];
         Some(Tails { low: &self.sorted[..=most], high: &self.sorted[count - 1 - most..], centre })
+    }
+}
+
+impl WindowChooser {
+    /// Sorts a copy of `residuals`, which are at least one, if they are close together.
+    fn sort_narrow(&mut self, residuals: &[i64]) -> bool {
+        let (low, high) = residuals
+            .iter()
+            .fold((i64::MAX, i64::MIN), |(low, high), &r| (low.min(r), high.max(r)));
+        if range(low, high) >= NARROW as u64 {
+            return false;
+        }
+        // Two tables: equal residuals in a row do not wait for each other.
+        let mut counts = [[0u32; NARROW]; 2];
+        for pair in residuals.chunks(2) {
+            for (table, residual) in counts.iter_mut().zip(pair) {
+                table[residual.wrapping_sub(low) as usize] += 1;
+            }
+        }
+        self.sorted.clear();
+        let [even, odd] = &counts;
+        for (place, (even, odd)) in even.iter().zip(odd).enumerate() {
+            let end = self.sorted.len() + (even + odd) as usize;
+            self.sorted.resize(end, low.wrapping_add(place as i64));
+        }
+        true
     }
 }
 

@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::picker::{Pick, PickerOptions, Reason, View, pick};
+use super::range::pick_range;
 use super::windows::Survey;
-use crate::types::{SegmentMeta, Timestamp};
+use crate::types::{SegmentMeta, TimeRange, Timestamp};
 
 /// Bytes of a dense segment for 100 bytes of level-0 segments, about (`benches/README.md`).
 const DENSE_PERCENT: u64 = 82;
@@ -59,6 +60,12 @@ pub struct PlannedInput {
 #[must_use]
 pub fn plan(view: &View<'_>, merges_max: usize) -> CompactionPlan {
     plan_with(view, merges_max, pick)
+}
+
+/// The first `merges_max` merges that an explicit compaction of `range` would make.
+#[must_use]
+pub fn plan_range(view: &View<'_>, range: TimeRange, merges_max: usize) -> CompactionPlan {
+    plan_with(view, merges_max, |view| pick_range(view, range))
 }
 
 /// As [`plan`], for another way of picking, such as that of a range.

@@ -85,6 +85,20 @@ impl Grid {
         i128::from(now) > self.ends(window).1 + i128::from(grace_ticks)
     }
 
+    /// Ticks of a base window.
+    #[must_use]
+    pub fn window_ticks(&self) -> i64 {
+        self.window_ticks
+    }
+
+    /// The ticks that the chunks of a segment of `window` are cut from: its length, as far as that
+    /// can be said.
+    #[must_use]
+    pub fn chunk_ticks(&self, window: Window) -> i64 {
+        let (first, last) = self.ends(window);
+        i64::try_from(last - first + 1).unwrap_or(i64::MAX)
+    }
+
     /// `window` as a segment's footer states it; `None` if it reaches beyond either end of time.
     #[must_use]
     pub fn in_footer(&self, window: Window) -> Option<segment::Window> {

@@ -93,6 +93,12 @@ impl Columns {
         self.values.f64_mut().extend_from_slice(&from.values.f64()[rows]);
     }
 
+    /// Removes the samples `rows`; those behind move up.
+    pub(crate) fn remove_rows(&mut self, rows: Range<usize>) {
+        self.timestamps.drain(rows.clone());
+        self.values.f64_mut().drain(rows);
+    }
+
     /// Removes the samples outside `range` from row `base` on. The rows before stay.
     pub(crate) fn clip(&mut self, base: usize, range: TimeRange) {
         let added = &self.timestamps[base..];

@@ -5,17 +5,20 @@
 //! straight to the output; within the others runs are copied: as many rows as one input leads by,
 //! or as several agree in their timestamps. No sample is handled by a virtual call of its own.
 
-use super::{BATCH_ROWS_MAX, Columns, Extent, SeriesCursor};
+use super::{BATCH_ROWS_MAX, Columns, Extent, HiddenRanges, SeriesCursor};
 use crate::error::Result;
-use crate::types::TimeRange;
+use crate::types::{TimeRange, Timestamp};
 
 /// Merges the samples of one series after the other; used by one thread at a time. Cursors and
 /// buffers are kept from series to series.
 ///
 /// For each series: [`Merge::start`], [`Merge::add`] for each stratum that lists the series, then
 /// [`Merge::append`] until it returns 0.
-pub struct Merge {
+///
+/// Rows that a later write replaced are told to `R`; queries, which do not ask, pay nothing for it.
+pub struct Merge<R = ()> {
     range: TimeRange,
+    replaced: R,
     /// One per rank; empty until the rank is first used.
     inputs: Vec<Option<Box<Input>>>,
     /// The ranks that have samples of the present series and are not read yet.
@@ -27,9 +30,22 @@ pub struct Merge {
     summaries: bool,
 }
 
+/// Is told of the rows that a merge leaves out because a later write has the same timestamp.
+pub trait Replaced {
+    /// Rows of the present series, as they were before they were replaced.
+    fn rows(&mut self, timestamps: &[Timestamp], values: &[f64]);
+}
+
+impl Replaced for () {
+    #[inline]
+    fn rows(&mut self, _timestamps: &[Timestamp], _values: &[f64]) {}
+}
+
 struct Input {
     cursor: Box<dyn SeriesCursor>,
     extent: Extent,
+    /// What deletes hide of the present series.
+    hidden: HiddenRanges,
     /// Rows read ahead, in use only where inputs overlap.
     buffer: Columns,
     /// The first row of `buffer` that is not yet merged.
@@ -47,6 +63,14 @@ impl Input {
         self.at += rows;
     }
 
+    /// Leaves out the next `rows` rows.
+    fn leave_out(&mut self, rows: usize, replaced: &mut impl Replaced) {
+        let rows = self.at..self.at + rows;
+        self.at = rows.end;
+        let Columns { timestamps, values } = &self.buffer;
+        replaced.rows(&timestamps[rows.clone()], &values.f64()[rows]);
+    }
+
     /// Reads until there is a pending row in `range`; false at the end.
     fn fill(&mut self, range: TimeRange) -> Result<bool> {
         if self.at < self.buffer.len() {
@@ -54,7 +78,26 @@ impl Input {
         }
         self.buffer.clear();
         self.at = 0;
-        Ok(append_clipped(self.cursor.as_mut(), range, &mut self.buffer)? > 0)
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = self.append_visible(range, &mut buffer);
+        self.buffer = buffer;
+        Ok(read? > 0)
+    }
+
+    /// Appends the next batch with a row that is in `range` and not hidden; returns how many such
+    /// rows it has, 0 at the end.
+    fn append_visible(&mut self, range: TimeRange, out: &mut Columns) -> Result<usize> {
+        let base = out.len();
+        loop {
+            let rows = append_clipped(self.cursor.as_mut(), range, out)?;
+            if rows == 0 || self.hidden.is_empty() {
+                return Ok(rows);
+            }
+            let removed = self.hidden.remove_from(out, base);
+            if removed < rows {
+                return Ok(rows - removed);
+            }
+        }
     }
 }
 
@@ -83,10 +126,19 @@ impl Merge {
     /// A merge of up to `ranks` strata that yields the samples within `range`.
     #[must_use]
     pub fn new(range: TimeRange, ranks: usize) -> Self {
+        Self::telling(range, ranks, ())
+    }
+}
+
+impl<R: Replaced> Merge<R> {
+    /// As [`Merge::new`], telling `replaced` of every row that is left out.
+    #[must_use]
+    pub fn telling(range: TimeRange, ranks: usize, replaced: R) -> Self {
         let mut inputs = Vec::new();
         inputs.resize_with(ranks, || None);
         Self {
             range,
+            replaced,
             inputs,
             waiting: Vec::new(),
             live: Vec::new(),
@@ -102,32 +154,55 @@ impl Merge {
         self.planned = false;
     }
 
-    /// Opens the series `key` in the stratum `rank`, whose cursor is made by `cursor` when the rank
-    /// is first used.
+    /// As [`add_hidden`](Self::add_hidden), with nothing hidden.
     ///
     /// # Errors
     /// Those of [`SeriesCursor::open`].
     ///
     /// # Panics
-    /// If `rank` is not below the number of ranks, or samples were already read.
+    /// As [`add_hidden`](Self::add_hidden).
     pub fn add(
         &mut self,
         rank: usize,
         key: u32,
         cursor: impl FnOnce() -> Box<dyn SeriesCursor>,
     ) -> Result<()> {
+        self.add_hidden(rank, key, &HiddenRanges::default(), cursor)
+    }
+
+    /// Opens the series `key` in the stratum `rank`, whose cursor is made by `cursor` when the rank
+    /// is first used; its samples in `hidden` are left out.
+    ///
+    /// # Errors
+    /// Those of [`SeriesCursor::open`].
+    ///
+    /// # Panics
+    /// If `rank` is not below the number of ranks, or samples were already read.
+    pub fn add_hidden(
+        &mut self,
+        rank: usize,
+        key: u32,
+        hidden: &HiddenRanges,
+        cursor: impl FnOnce() -> Box<dyn SeriesCursor>,
+    ) -> Result<()> {
         assert!(!self.planned, "a series is opened before it is read");
         debug_assert!(!self.waiting.contains(&rank), "a series is in a stratum once");
         let extent = Extent { first: 0, last: 0, rows: 0 };
         let input = self.inputs[rank].get_or_insert_with(|| {
-            Box::new(Input { cursor: cursor(), extent, buffer: Columns::default(), at: 0 })
+            let hidden = HiddenRanges::default();
+            Box::new(Input { cursor: cursor(), extent, hidden, buffer: Columns::default(), at: 0 })
         });
         input.buffer.clear();
         input.at = 0;
         if let Some(extent) = input.cursor.open(key)?
             && self.range.overlaps(extent.first, extent.last)
+            && !hidden.hides_all(extent.first, extent.last)
         {
             input.extent = extent;
+            input.hidden.clone_from(hidden);
+            if !hidden.is_empty() {
+                input.cursor.skip_hidden(hidden);
+            }
             self.waiting.push(rank);
         }
         Ok(())
@@ -145,8 +220,9 @@ impl Merge {
     #[must_use]
     pub fn surely_has_samples(&self) -> bool {
         self.waiting.iter().any(|&rank| {
-            let extent = self.input(rank).extent;
-            self.range.contains(extent.first) || self.range.contains(extent.last)
+            let Input { extent, hidden, .. } = self.input(rank);
+            let seen = |t| self.range.contains(t) && !hidden.hides(t);
+            seen(extent.first) || seen(extent.last)
         })
     }
 
@@ -207,7 +283,7 @@ impl Merge {
             input.give(left, out);
             return Ok(left);
         }
-        let rows = append_clipped(input.cursor.as_mut(), range, out)?;
+        let rows = input.append_visible(range, out)?;
         if rows == 0 {
             self.live.clear();
         }
@@ -260,11 +336,11 @@ impl Merge {
         }
         let time = lead[0];
         for at in 0..self.live.len() {
-            let input = self.input_mut(self.live[at]);
+            let input = self.inputs[self.live[at]].as_mut().expect("ranks in use have an input");
             if at == heads.lead {
                 input.give(rows, out);
             } else if heads.tied > 1 && input.pending()[0] == time {
-                input.at += rows;
+                input.leave_out(rows, &mut self.replaced);
             }
         }
         rows

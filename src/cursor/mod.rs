@@ -9,17 +9,22 @@
 //! - A batch is a [`Columns`] with strictly increasing timestamps, at most [`BATCH_ROWS_MAX`] rows.
 //! - At equal timestamps the source with the higher rank wins. Ranks follow the seq ranges of the
 //!   sources, so this is the rule "the later write wins". It is applied here and nowhere else.
+//! - What deletes hide in a stratum is taken out here too, before strata are compared, and nowhere
+//!   else.
 //! - Sources and merge only *append* to the columns that they are given: a series that lies in one
 //!   source is decoded straight into its reader's memory.
 
 mod columns;
+mod hidden;
 mod merge;
 mod source;
 
 pub use columns::{Column, Columns};
-pub use merge::Merge;
+pub use hidden::HiddenRanges;
+pub use merge::{Merge, Replaced};
 pub use source::{
-    Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource, Summary, ValueSummary,
+    Extent, Footprint, ListedSeries, SeriesCursor, SeriesList, SeriesSource, Stratum, Summary,
+    ValueSummary,
 };
 
 /// Most rows in a batch.

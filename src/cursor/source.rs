@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Columns;
+use super::{Columns, HiddenRanges};
 use crate::error::Result;
 use crate::types::{Labels, Matcher, TimeRange, Timestamp};
 
@@ -58,11 +58,29 @@ pub struct ValueSummary {
     pub sum: i64,
 }
 
+/// One level of a source in the order of writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stratum {
+    /// The lowest seq of its samples: the order of recency among all strata of a query.
+    pub min_seq: u64,
+    /// The seq up to which deletes are carried out in it, 0 if none are.
+    pub tombstone_seq: u64,
+}
+
+/// What a series takes up in one stratum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Samples.
+    pub rows: u64,
+    /// About how many bytes of a file hold their values.
+    pub bytes: u64,
+}
+
 /// A source of samples whose series are listed together. It has one or more *strata*, each with its
 /// own place in the order of writes: a segment has one, the memtables of one registry have one each.
 pub trait SeriesSource: Send + Sync {
-    /// The lowest seq of each stratum: the order of recency among all strata of a query.
-    fn strata(&self) -> Vec<u64>;
+    /// The strata, in the order of their numbers.
+    fn strata(&self) -> Vec<Stratum>;
 
     /// The earliest and the latest time of a sample, over all strata; `None` without samples.
     fn extent(&self) -> Option<(Timestamp, Timestamp)>;
@@ -120,6 +138,17 @@ pub trait SeriesCursor: Send {
     /// Those of reading the source.
     fn open(&mut self, key: u32) -> Result<Option<Extent>>;
 
+    /// Says which samples of the opened series will be left out: batches that hold nothing else need
+    /// not be yielded. Called before the first batch, if something is hidden.
+    fn skip_hidden(&mut self, hidden: &HiddenRanges);
+
+    /// What the samples of the opened series take up that are in the cursor's range and not in
+    /// `hidden`. Decodes no value; in place of [`append`](Self::append).
+    ///
+    /// # Errors
+    /// Those of reading the source.
+    fn footprint(&mut self, hidden: &HiddenRanges) -> Result<Footprint>;
+
     /// Appends the next batch of the opened series, at most [`BATCH_ROWS_MAX`] rows with strictly
     /// increasing timestamps, all above those of the batches before; returns how many, 0 at the end.
     ///
@@ -133,10 +162,8 @@ pub trait SeriesCursor: Send {
     fn append(&mut self, columns: &mut Columns) -> Result<usize>;
 
     /// What the next batch of the opened series will hold, if the source knows without reading it.
-    fn summary(&self) -> Option<Summary> {
-        None
-    }
+    fn summary(&self) -> Option<Summary>;
 
     /// Passes over the next batch, of which there is a summary.
-    fn skip(&mut self) {}
+    fn skip(&mut self);
 }

@@ -1,7 +1,7 @@
-//! What happens without being asked: syncs, SYNC frames, seals by age, flushes.
+//! What happens without being asked: syncs, SYNC frames, seals by age, flushes, merges.
 //!
-//! With [`Background::Threads`](super::Background) two threads run: the *timer*, so that a sync never
-//! waits behind a flush, and the *flusher*. With `Manual`, [`Db::tick`](super::Db::tick) does the same
+//! With [`Background::Threads`](super::Background) three threads run: the *timer*, so that a sync never
+//! waits behind a flush, the *flusher*, and the *compactor*. With `Manual`, [`Db::tick`](super::Db::tick) does the same
 //! work on the caller's thread.
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::commit::Commit;
+use super::compaction;
 use super::core::Core;
 use super::options::Durability;
 use crate::error::{Error, Result};
@@ -21,7 +22,7 @@ const TIMER_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the flusher waits after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts the timer and the flusher.
+/// Starts the timer, the flusher and, if it is wanted, the compactor.
 pub(super) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
     let start = |name: &str, run: fn(&Core)| {
         let shared = Arc::clone(core);
@@ -31,7 +32,11 @@ pub(super) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
         });
         started.map_err(|e| Error::io("start a thread for", &core.dir, e))
     };
-    Ok(vec![start("silt-timer", run_timer)?, start("silt-flush", run_flusher)?])
+    let mut threads = vec![start("silt-timer", run_timer)?, start("silt-flush", run_flusher)?];
+    if core.options.compaction_threads > 0 {
+        threads.push(start("silt-compact", run_compactor)?);
+    }
+    Ok(threads)
 }
 
 fn run_timer(core: &Core) {
@@ -48,7 +53,17 @@ fn run_timer(core: &Core) {
 fn run_flusher(core: &Core) {
     while core.wake.flush_request(RETRY_INTERVAL).is_some() {
         core.make_room_if_wanted();
-        while matches!(core.flush_oldest(), Ok(true)) {}
+        let flush = || while matches!(core.flush_oldest(), Ok(true)) {};
+        flush();
+        while matches!(core.settle_deletes(), Ok(true)) {
+            flush();
+        }
+    }
+}
+
+fn run_compactor(core: &Core) {
+    while core.compactor.control.wait(compaction::INTERVAL) {
+        while core.compactor.control.may_run() && matches!(core.compaction_step(), Ok(true)) {}
     }
 }
 
@@ -65,7 +80,9 @@ impl Core {
         let synced = if doubtful() { Ok(()) } else { self.sync_due(&mut commit, now) };
         let active = Arc::clone(&self.live().active);
         let old = now.saturating_sub(active.created) >= self.options.flush_interval;
-        let due = (old || doubtful()) && active.memtable.published() > 0;
+        // On a full disk: the next round looks again.
+        let _ = self.check_disk();
+        let due = (old || doubtful()) && self.live().has_unflushed();
         if due && self.check_writable().is_ok() {
             self.rotate(&mut commit)?;
         }

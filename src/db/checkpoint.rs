@@ -6,15 +6,17 @@
 //! store later reaches the checkpoint.
 //!
 //! Invariants: what is linked is pinned, so that no merge removes it meanwhile; no lock is held while
-//! files are linked; `CURRENT` comes last, so that a checkpoint which a crash cut short is no store;
+//! segments are linked; `CURRENT` comes last, so that a checkpoint which a crash cut short is no store;
 //! what is on disk when the call returns survives a power cut, as does its name.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::core::{Core, Live};
 use super::generation::{CreateWal, create_wal};
+use crate::deletes;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, StoreOptions, Version, VersionEdit, WalCovered};
 use crate::segment::Segment;
@@ -37,7 +39,7 @@ pub struct CheckpointReport {
 /// One moment of the store, with what keeps its files where they are.
 struct Moment {
     version: Arc<Version>,
-    /// While it is held, nobody removes the files.
+    /// While they are held, nobody removes the files of the segments.
     _pinned: Vec<Arc<Segment>>,
 }
 
@@ -51,8 +53,14 @@ impl Moment {
         Ok(Self { version: Arc::clone(&live.version), _pinned: live.segments.clone() })
     }
 
-    /// Every file that the version lists.
-    fn files(&self) -> impl Iterator<Item = FileName> + '_ {
+    /// The files of the tombstones that the version lists; one may hold several.
+    fn tombstones(&self) -> impl Iterator<Item = FileName> + use<> {
+        let files = self.version.tombstone_files().iter();
+        let numbers: BTreeSet<u64> = files.map(|(number, _)| *number).collect();
+        numbers.into_iter().map(FileName::Tombstones)
+    }
+
+    fn segments(&self) -> impl Iterator<Item = FileName> + '_ {
         self.version.segments().iter().map(|meta| FileName::Segment(meta.file_number))
     }
 }
@@ -87,12 +95,21 @@ impl Core {
     }
 
     fn fill(&self, dir: &Path) -> Result<CheckpointReport> {
+        let vfs = &**self.vfs();
         self.flush_all()?;
-        let moment = Moment::of(&self.live())?;
-        for file in moment.files() {
-            self.link(file, dir)?;
-        }
+        let moment = {
+            // Until the lock is given back no edit removes a tombstone, and nothing else pins them.
+            let _manifest = self.lock_flush();
+            let moment = Moment::of(&self.live())?;
+            moment.tombstones().try_for_each(|file| self.link(file, dir))?;
+            moment
+        };
+        moment.segments().try_for_each(|file| self.link(file, dir))?;
         let version = &moment.version;
+        // Written anew: they are small, and nothing pins the store's own.
+        for (number, tombstones) in version.tombstones_by_file() {
+            deletes::write(vfs, dir, (self.uuid, number), &tombstones)?;
+        }
         let copy = self.start_log(version, dir)?;
         let options = StoreOptions { ticks_per_second: self.ticks_per_second };
         Manifest::create_copy(self.vfs(), dir, self.uuid, options, copy)?;

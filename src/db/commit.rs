@@ -5,6 +5,9 @@
 //! with one call, applies them to the memtable, publishes them to readers and syncs as the policy says.
 //! Then it wakes the others. While it syncs, the next group gathers.
 //!
+//! Deletes wait in the same queue. A leader commits the batches that it took, then the deletes, which
+//! share one seal (`delete`).
+//!
 //! Invariants: a batch is applied only after its frame is written; seqs are given in the order of the
 //! log; a batch whose handles went stale is refused before anything of it is written.
 
@@ -14,11 +17,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::core::{Core, Generation};
+use super::delete::DeleteRequest;
 use super::options::Durability;
 use super::write_batch::{Ack, WriteBatch};
 use crate::error::{Error, Result};
 use crate::series::SeriesHandle;
-use crate::wal::{BatchColumns, Definitions, EncodedBatch, PAYLOAD_BYTES_MAX, WalWriter};
+use crate::wal::{
+    BatchColumns, Definitions, EncodedBatch, PAYLOAD_BYTES_MAX, RecordKind, WalWriter,
+};
 
 /// Most bytes of payload that one leader takes.
 const GROUP_BYTES_MAX: usize = 64 << 20;
@@ -38,7 +44,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct QueueState {
-    waiting: VecDeque<Pending>,
+    waiting: VecDeque<Waiting>,
     leading: bool,
     /// Bytes of the batches that wait or are being committed.
     bytes: u64,
@@ -46,6 +52,13 @@ struct QueueState {
     blocked: u32,
     /// Buffers of finished batches.
     spare: Vec<Vec<u8>>,
+}
+
+/// What is in the queue.
+#[derive(Debug)]
+enum Waiting {
+    Batch(Box<Pending>),
+    Delete(DeleteRequest),
 }
 
 /// A batch in the queue.
@@ -59,9 +72,20 @@ pub(super) struct Pending {
     bytes: u64,
 }
 
-/// What became of a batch, for its ticket.
+/// What became of a batch or a delete, for its ticket.
 #[derive(Debug, Default)]
-struct Outcome(OnceLock<Result<Ack, CommitError>>);
+pub(super) struct Outcome(OnceLock<Result<Ack, CommitError>>);
+
+impl Outcome {
+    pub(super) fn acknowledge(&self, ack: Ack) {
+        let _ = self.0.set(Ok(ack));
+    }
+
+    /// The answer, unless there is one.
+    fn refuse(&self, error: &Arc<Error>) {
+        let _ = self.0.set(Err(CommitError::Group(Arc::clone(error))));
+    }
+}
 
 /// Why a batch was not acknowledged; every batch of a group gets its own copy.
 #[derive(Debug, Clone)]
@@ -86,7 +110,7 @@ impl CommitError {
 /// A batch that was [submitted](super::Db::submit).
 #[derive(Debug)]
 pub struct Ticket {
-    outcome: Arc<Outcome>,
+    pub(super) outcome: Arc<Outcome>,
 }
 
 impl Ticket {
@@ -152,6 +176,9 @@ impl Core {
     fn enqueue(&self, batch: &WriteBatch, when_full: WhenFull) -> Result<Ticket> {
         self.check_writable()?;
         self.check_times(&batch.timestamps)?;
+        if self.options.retention.is_some() {
+            self.compactor.retention.note(&batch.timestamps);
+        }
         let outcome = Arc::new(Outcome::default());
         if batch.is_empty() {
             let _ = outcome.0.set(Ok(Ack { seq: 0, durable: true }));
@@ -173,11 +200,22 @@ impl Core {
             bytes,
         };
         let mut state = self.queue.lock();
-        state.waiting.push_back(pending);
+        state.waiting.push_back(Waiting::Batch(Box::new(pending)));
         if state.blocked > 0 {
             self.queue.changed.notify_all();
         }
         Ok(Ticket { outcome })
+    }
+
+    /// Puts a delete into the queue.
+    pub(super) fn submit_delete(&self, request: DeleteRequest) -> Ticket {
+        let outcome = Arc::clone(&request.outcome);
+        let mut state = self.queue.lock();
+        state.waiting.push_back(Waiting::Delete(request));
+        if state.blocked > 0 {
+            self.queue.changed.notify_all();
+        }
+        Ticket { outcome }
     }
 
     /// Takes `bytes` of the queue's room. A batch larger than all of it has it alone.
@@ -218,6 +256,7 @@ impl Core {
         state.leading = true;
         drop(state);
         let leadership = Leadership(&self.queue);
+        self.throttle();
         self.commit_step();
         drop(leadership);
         self.queue.lock()
@@ -238,13 +277,22 @@ impl Core {
     pub(super) fn commit_step(&self) -> bool {
         // Locked first: of two steps at once, the one that takes the older batches commits first.
         let mut commit = self.lock_commit();
-        let mut group = Group { core: self, batches: self.queue.take_group(), answered: false };
-        if group.batches.is_empty() {
+        let (batches, deletes) = self.queue.take_group();
+        let mut group = Group { core: self, batches, deletes, answered: false };
+        if group.batches.is_empty() && group.deletes.is_empty() {
             group.answered = true;
             return false;
         }
-        if let Err(error) = self.commit_group(&mut commit, &mut group.batches) {
-            group.answer_the_rest(error);
+        if !group.batches.is_empty()
+            && let Err(error) = self.commit_group(&mut commit, &mut group.batches)
+        {
+            group.answer_batches(error);
+        }
+        if !group.deletes.is_empty()
+            && let Err(error) =
+                self.with_reserve(|| self.commit_deletes(&mut commit, &group.deletes))
+        {
+            group.answer_deletes(error);
         }
         group.answered = true;
         self.queue.recycle(std::mem::take(&mut group.batches));
@@ -253,8 +301,9 @@ impl Core {
 
     /// Writes, applies, publishes and syncs a group. An error is the answer of every batch that has
     /// none yet.
-    fn commit_group(&self, commit: &mut Commit, group: &mut [Pending]) -> Result<()> {
+    fn commit_group(&self, commit: &mut Commit, group: &mut [Box<Pending>]) -> Result<()> {
         self.check_writable()?;
+        self.check_disk()?;
         let generation = self.writable_generation(commit)?;
         let accepted = self.complete_batches(commit, &generation, group);
         if accepted.is_empty() {
@@ -263,7 +312,7 @@ impl Core {
         let frames: Vec<(u64, &[u8])> =
             accepted.iter().map(|&(i, seq)| (seq, group[i].encoded.payload())).collect();
         let wal = commit.wal.as_mut().expect("a writable generation has a log file");
-        wal.append(&frames)?;
+        wal.append(RecordKind::Batch, &frames)?;
         let now = self.clock().monotonic();
         self.registry.set_time(now);
         commit.last_seq = wal.last_seq();
@@ -294,7 +343,7 @@ impl Core {
         &self,
         commit: &mut Commit,
         generation: &Generation,
-        group: &mut [Pending],
+        group: &mut [Box<Pending>],
     ) -> Vec<(usize, u64)> {
         let number = generation.memtable.generation();
         let mut accepted = Vec::with_capacity(group.len());
@@ -443,22 +492,29 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The batches for one leader, in order.
-    fn take_group(&self) -> Vec<Pending> {
+    /// The batches and deletes for one leader, each in order.
+    fn take_group(&self) -> (Vec<Box<Pending>>, Vec<DeleteRequest>) {
         let mut state = self.lock();
         let mut bytes = 0;
-        let mut group = Vec::new();
-        while let Some(pending) = state.waiting.front() {
-            bytes += pending.encoded.payload().len();
-            if bytes > GROUP_BYTES_MAX && !group.is_empty() {
+        let (mut batches, mut deletes) = (Vec::new(), Vec::new());
+        while let Some(waiting) = state.waiting.front() {
+            bytes += match waiting {
+                Waiting::Batch(pending) => pending.encoded.payload().len(),
+                Waiting::Delete(request) => request.encoded_bytes(),
+            };
+            if bytes > GROUP_BYTES_MAX && !(batches.is_empty() && deletes.is_empty()) {
                 break;
             }
-            group.extend(state.waiting.pop_front());
+            match state.waiting.pop_front() {
+                Some(Waiting::Batch(pending)) => batches.push(pending),
+                Some(Waiting::Delete(request)) => deletes.push(request),
+                None => {}
+            }
         }
-        group
+        (batches, deletes)
     }
 
-    fn recycle(&self, group: Vec<Pending>) {
+    fn recycle(&self, group: Vec<Box<Pending>>) {
         let mut state = self.lock();
         for pending in group {
             state.bytes -= pending.bytes;
@@ -478,16 +534,20 @@ impl Queue {
 /// every batch of the group is answered.
 struct Group<'a> {
     core: &'a Core,
-    batches: Vec<Pending>,
+    batches: Vec<Box<Pending>>,
+    deletes: Vec<DeleteRequest>,
     answered: bool,
 }
 
 impl Group<'_> {
-    fn answer_the_rest(&self, error: Error) {
+    fn answer_batches(&self, error: Error) {
         let error = Arc::new(error);
-        for pending in &self.batches {
-            let _ = pending.outcome.0.set(Err(CommitError::Group(Arc::clone(&error))));
-        }
+        self.batches.iter().for_each(|pending| pending.outcome.refuse(&error));
+    }
+
+    fn answer_deletes(&self, error: Error) {
+        let error = Arc::new(error);
+        self.deletes.iter().for_each(|request| request.outcome.refuse(&error));
     }
 }
 
@@ -496,7 +556,8 @@ impl Drop for Group<'_> {
         if !self.answered {
             let error = Error::Failed("a commit panicked".into());
             self.core.fail(&error);
-            self.answer_the_rest(error);
+            self.answer_batches(error.duplicate());
+            self.answer_deletes(error);
             self.core.queue.recycle(std::mem::take(&mut self.batches));
         }
     }

@@ -1,6 +1,6 @@
 //! The shared state of an open store, and which lock guards what.
 //!
-//! Lock order: `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
+//! Lock order: the runner of merges, then `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
 //! taken. Holders of `live` only swap or clone an `Arc`.
 
 use std::path::PathBuf;
@@ -9,17 +9,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, 
 use std::time::Duration;
 
 use super::commit::{Commit, Queue};
+use super::compaction::{Compactor, level0};
 use super::options::Options;
 use super::report::OpenReport;
+use super::reserve::Reserve;
 use super::room::Room;
+use super::settle::Settling;
 use super::stats::Counters;
+use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Version};
 use crate::memtable::Memtable;
-use crate::segment::{BlockCache, Segment};
+use crate::segment::{BlockCache, Segment, SegmentPin};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor, LockGuard, Vfs};
-use crate::types::SegmentMeta;
+use crate::types::{SegmentMeta, Tombstone};
 
 /// Everything that the handles and threads of one open store share.
 #[derive(Debug)]
@@ -41,8 +45,16 @@ pub(super) struct Core {
     pub(super) pinned: Mutex<Vec<Weak<Memtable>>>,
     live: RwLock<Arc<Live>>,
     pub(super) durable: DurableSeq,
-    next_file_number: AtomicU64,
+    /// Merges take numbers from it as well.
+    pub(super) next_file_number: Arc<AtomicU64>,
+    pub(super) compactor: Compactor,
+    /// Files that snapshots read on after the store was closed.
+    kept_open: Mutex<Vec<SegmentPin>>,
+    /// Monotonic time of the last flush, in nanoseconds.
+    pub(super) last_flush_ns: AtomicU64,
+    pub(super) reserve: Reserve,
     pub(super) counters: Counters,
+    pub(super) settling: Settling,
     pub(super) report: OpenReport,
     /// The fault after which writes are refused.
     fault: OnceLock<String>,
@@ -75,11 +87,40 @@ pub(super) struct Live {
     pub(super) active: Arc<Generation>,
     /// Oldest first.
     pub(super) sealed: Vec<Arc<Generation>>,
+    /// Those that no flush has made part of `version` yet, by seq.
+    pub(super) deletes: Vec<PendingDelete>,
     pub(super) version: Arc<Version>,
     /// Those of `version` that could be opened, the oldest first.
     pub(super) segments: Vec<Arc<Segment>>,
     /// Those that could not: what overlaps them in time answers with their error.
     pub(super) broken: Vec<Arc<Broken>>,
+}
+
+/// A delete that lies in the log of a generation, before that generation's rows.
+#[derive(Debug, Clone)]
+pub(super) struct PendingDelete {
+    pub(super) generation: u32,
+    pub(super) tombstone: Arc<Tombstone>,
+}
+
+impl Live {
+    /// Every delete that may hide something.
+    pub(super) fn tombstones(&self) -> Tombstones {
+        let pending = self.deletes.iter().map(|delete| &delete.tombstone);
+        Tombstones::new(self.version.tombstones().chain(pending).cloned())
+    }
+
+    /// The deletes of a generation that is not flushed.
+    pub(super) fn deletes_of(&self, generation: &Generation) -> Vec<Arc<Tombstone>> {
+        let number = generation.memtable.generation();
+        let own = self.deletes.iter().filter(|delete| delete.generation == number);
+        own.map(|delete| Arc::clone(&delete.tombstone)).collect()
+    }
+
+    /// Whether the log of the active generation holds anything that a flush must make durable.
+    pub(super) fn has_unflushed(&self) -> bool {
+        self.active.memtable.published() > 0 || !self.deletes_of(&self.active).is_empty()
+    }
 }
 
 /// A segment that is listed and cannot be opened.
@@ -119,9 +160,14 @@ pub(super) struct FlushState {
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         let pinned = vec![Arc::downgrade(&parts.live.active.memtable)];
+        let opened = parts.options.clock.monotonic().as_nanos() as u64;
         Self {
             uuid: parts.manifest.uuid(),
             ticks_per_second: parts.manifest.ticks_per_second(),
+            compactor: Compactor::new(&parts.options, &parts.manifest),
+            last_flush_ns: AtomicU64::new(opened),
+            kept_open: Mutex::new(Vec::new()),
+            reserve: Reserve::new(&parts.dir, parts.options.reserve_bytes),
             dir: parts.dir,
             options: parts.options,
             registry: parts.registry,
@@ -133,8 +179,9 @@ impl Core {
             pinned: Mutex::new(pinned),
             live: RwLock::new(Arc::new(parts.live)),
             durable: DurableSeq::new(parts.durable_seq),
-            next_file_number: AtomicU64::new(parts.next_file_number),
+            next_file_number: Arc::new(AtomicU64::new(parts.next_file_number)),
             counters: Counters::default(),
+            settling: Settling::default(),
             report: parts.report,
             fault: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -162,6 +209,9 @@ impl Core {
         let mut guard = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Live::clone(&guard);
         change(&mut next);
+        if !Arc::ptr_eq(&guard.version, &next.version) {
+            self.compactor.control.note_level0(level0(&next.version));
+        }
         *guard = Arc::new(next);
     }
 
@@ -194,9 +244,26 @@ impl Core {
 
     /// Lets another process open the store, when nobody here is at its files.
     pub(super) fn unlock(&self) {
+        let mut runner = self.compactor.lock_runner();
+        self.abandon_merge(&mut runner);
+        self.sweep();
+        self.pin_what_is_read();
         let _commit = self.lock_commit();
         let _flush = self.lock_flush();
+        self.reserve.let_go();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Opens the files of segments that snapshots hold: the next owner may merge them away.
+    fn pin_what_is_read(&self) {
+        let live = self.live();
+        let held = live.segments.iter().filter(|segment| Arc::strong_count(segment) > 1).cloned();
+        for segment in held.chain(self.compactor.graveyard.held()) {
+            match segment.pin() {
+                Ok(pin) => self.kept_open.lock().unwrap_or_else(PoisonError::into_inner).push(pin),
+                Err(error) => tracing::warn!(%error, "a snapshot may lose a segment"),
+            }
+        }
     }
 
     /// Refuses writes from here on; the first fault is kept.

@@ -1,6 +1,6 @@
 //! Generations: when a memtable is sealed, what replaces it, and how it becomes a segment.
 //!
-//! A generation is a memtable and the log files of its batches. Rotation (under the commit lock) ends
+//! A generation is first deletes, then a memtable, and the log files of both. Rotation (under the commit lock) ends
 //! the log file, starts the next and publishes an empty memtable; the flush (under the flush lock)
 //! turns the oldest sealed memtable into a segment, makes that durable in the manifest, shows readers
 //! the segment in place of the memtable, and only then removes the log files.
@@ -10,14 +10,16 @@ use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::commit::Commit;
 use super::core::{Core, FlushState, Generation};
+use super::observer::Event;
 use super::options::Durability;
+use crate::deletes;
 use crate::error::{Error, Result};
 use crate::flush::{FlushJob, Flushed};
-use crate::manifest::{VersionEdit, WalCovered};
+use crate::manifest::{Version, VersionEdit, WalCovered};
 use crate::memtable::Memtable;
 use crate::segment::Segment;
 use crate::sys::{SyncPoint, random_bytes};
-use crate::types::FileName;
+use crate::types::{FileName, SegmentMeta, Tombstone};
 use crate::wal::{WalHeader, WalWriter};
 
 /// Rows after which a memtable is sealed whatever it weighs; its own limit is twice as high.
@@ -60,15 +62,15 @@ impl Core {
             || active.memtable.published() >= ROWS_MAX
     }
 
-    /// Seals the active memtable, if it has rows, and starts the next generation.
+    /// Seals the active generation, if anything is in it, and starts the next generation.
     ///
     /// # Errors
     /// As [`Core::writable_generation`]; the state is then as before, and the next commit tries again.
     pub(super) fn rotate(&self, commit: &mut Commit) -> Result<Arc<Generation>> {
         self.check_owned()?;
         let live = self.live();
-        let has_rows = live.active.memtable.published() > 0;
-        if has_rows && live.sealed.len() >= SEALED_MAX {
+        let seals = live.has_unflushed();
+        if seals && live.sealed.len() >= SEALED_MAX {
             self.counters.stalls.add(1);
             // The timer cannot sync while this waits for a flush.
             if matches!(self.options.durability, Durability::Interval(_)) {
@@ -82,11 +84,11 @@ impl Core {
         let number = live.active.memtable.generation() + 1;
         let next = Arc::new(self.new_generation(number));
         self.registry.set_generation(number);
-        self.pinned().push(Arc::downgrade(&next.memtable));
+        self.pin(&next);
         let _ = live.active.wal_end.set(file_number);
         self.publish(|live| {
             let old = std::mem::replace(&mut live.active, Arc::clone(&next));
-            if has_rows {
+            if seals {
                 live.sealed.push(old);
             }
         });
@@ -100,8 +102,8 @@ impl Core {
     /// Turns everything in memory into segments.
     pub(super) fn flush_all(&self) -> Result<()> {
         let mut commit = self.lock_commit();
-        if self.live().active.memtable.published() > 0 {
-            self.rotate(&mut commit)?;
+        if self.live().has_unflushed() {
+            self.with_reserve(|| self.rotate(&mut commit))?;
         }
         drop(commit);
         while self.flush_oldest()? {}
@@ -157,11 +159,20 @@ impl Core {
         self.check_owned()?;
         let Some(generation) = self.live().sealed.first().cloned() else { return Ok(false) };
         let start = self.clock().monotonic();
-        let result = self.flush_generation(&mut state, &generation);
+        let result = self.with_reserve(|| self.flush_generation(&mut state, &generation));
+        drop(state);
+        let now = self.clock().monotonic();
+        let elapsed = now.saturating_sub(start);
         match &result {
-            Ok(()) => {
+            Ok(flushed) => {
                 self.counters.flushes.add(1);
-                self.counters.flush.record(self.clock().monotonic().saturating_sub(start));
+                self.counters.flush.record(elapsed);
+                self.last_flush_ns.store(now.as_nanos() as u64, Ordering::Relaxed);
+                self.compactor.control.request();
+                if let Some(Flushed { meta: segment, superseded }) = flushed {
+                    self.counters.flush_bytes_written.add(segment.file_bytes);
+                    self.tell(Event::Flushed { segment, superseded: *superseded, elapsed });
+                }
             }
             Err(error) => {
                 self.counters.flush_failures.add(1);
@@ -174,44 +185,65 @@ impl Core {
                 }
             }
         }
-        result.map(|()| true)
+        result.map(|_| true)
     }
 
-    fn flush_generation(&self, state: &mut FlushState, generation: &Arc<Generation>) -> Result<()> {
+    fn flush_generation(
+        &self,
+        state: &mut FlushState,
+        generation: &Arc<Generation>,
+    ) -> Result<Option<Flushed>> {
         if state.manifest.is_poisoned() {
             state.manifest.roll()?;
         }
-        let memtable = &generation.memtable;
-        let flushed = self.write_segment(generation)?;
+        let mut edit = VersionEdit::default();
+        let has_rows = generation.memtable.published() > 0;
+        let flushed = if has_rows { Some(self.write_segment(generation)?) } else { None };
+        edit.added.extend(flushed.as_ref().map(|flushed| flushed.meta));
+        let own = self.live().deletes_of(generation);
+        edit.tombstones_added = self.write_tombstones(state.manifest.version(), &own)?;
+        let of_rows = generation.memtable.last_seq();
+        let last_seq = of_rows.or(own.last().map(|tombstone| tombstone.seq));
+        let last_seq = last_seq.expect("a sealed generation has rows or deletes");
         let wal_end = *generation.wal_end.get().expect("a sealed generation knows its log files");
-        let last_seq = memtable.last_seq().expect("a sealed memtable has rows");
-        let edit = VersionEdit {
-            added: vec![flushed.meta],
-            wal_covered: Some(WalCovered { file_number: wal_end, seq: last_seq }),
-            next_file_number: Some(self.next_file_number()),
-            last_seq: Some(last_seq.max(state.manifest.version().last_seq())),
-            ..VersionEdit::default()
-        };
+        edit.wal_covered = Some(WalCovered { file_number: wal_end, seq: last_seq });
+        edit.next_file_number = Some(self.next_file_number());
+        edit.last_seq = Some(last_seq.max(state.manifest.version().last_seq()));
         // Opened first: once the edit is durable, nothing may keep the memtable from being replaced.
-        let opened = Segment::open(
-            self.vfs(),
-            &self.dir,
-            self.uuid,
-            &flushed.meta,
-            self.options.read_mode,
-            Arc::clone(&self.cache),
-        )?;
+        let opened = edit.added.first().map(|meta| self.open_segment(meta)).transpose()?;
         let version = state.manifest.append(&edit)?;
         self.durable.rise_to(last_seq);
-        self.counters.samples_superseded.add(flushed.superseded);
+        self.counters.samples_superseded.add(flushed.as_ref().map_or(0, |f| f.superseded));
+        let number = generation.memtable.generation();
         self.publish(|live| {
             live.sealed.retain(|sealed| !Arc::ptr_eq(sealed, generation));
-            live.segments.push(opened);
+            live.deletes.retain(|delete| delete.generation != number);
+            live.segments.extend(opened);
             live.version = version;
         });
         self.remove_logs_below(wal_end);
         self.evict_series();
-        Ok(())
+        Ok(flushed)
+    }
+
+    /// Writes those of `own` that may hide something to a tombstone file; what the edit adds.
+    fn write_tombstones(
+        &self,
+        version: &Version,
+        own: &[Arc<Tombstone>],
+    ) -> Result<Vec<(u64, Arc<Tombstone>)>> {
+        let unsettled = deletes::unsettled(version, own);
+        if unsettled.is_empty() {
+            return Ok(Vec::new());
+        }
+        let file_number = self.new_file_number();
+        deletes::write(&**self.vfs(), &self.dir, (self.uuid, file_number), &unsettled)?;
+        Ok(unsettled.into_iter().map(|tombstone| (file_number, tombstone)).collect())
+    }
+
+    fn open_segment(&self, meta: &SegmentMeta) -> Result<Arc<Segment>> {
+        let (mode, cache) = (self.options.read_mode, Arc::clone(&self.cache));
+        Segment::open(self.vfs(), &self.dir, self.uuid, meta, mode, cache)
     }
 
     fn write_segment(&self, generation: &Generation) -> Result<Flushed> {
@@ -249,6 +281,11 @@ impl Core {
         if removed {
             let _ = self.vfs().sync_dir(&self.dir, SyncPoint::WalRemoved);
         }
+    }
+
+    /// Notes a memtable that snapshots may keep.
+    pub(super) fn pin(&self, generation: &Generation) {
+        self.pinned().push(Arc::downgrade(&generation.memtable));
     }
 
     pub(super) fn pinned(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<Memtable>>> {

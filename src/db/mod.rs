@@ -7,10 +7,18 @@
 //! |---|---|
 //! | `core` | the shared state and its locks |
 //! | `commit` | the queue, the leader, acknowledgements |
+//! | `delete` | tombstones, receipts |
+//! | `settle` | tombstones that have nothing left to do |
 //! | `generation` | sealing, log files, flushes |
 //! | `room` | making room for new series |
 //! | `open`, `replay` | opening and recovery |
-//! | `background` | the timer and the flusher |
+//! | `background` | the timer, the flusher and the compactor |
+//! | `compaction`, `compact` | merging in the background, and on demand |
+//! | `retention` | what has expired |
+//! | `graveyard` | files that nobody lists and somebody reads |
+//! | `pressure` | steering merges, holding writers back |
+//! | `observer` | what an embedder is told |
+//! | `reserve` | disk space kept back for a full disk |
 //! | `checkpoint` | the store once more, by hard links |
 //! | `snapshot` | what readers see |
 //! | `read_only` | a second process's view |
@@ -19,20 +27,30 @@
 mod background;
 mod checkpoint;
 mod commit;
+mod compact;
+mod compaction;
 mod core;
+mod delete;
 mod generation;
+mod graveyard;
+mod observer;
 mod open;
 mod options;
+mod pressure;
 mod read_only;
 mod replay;
 mod report;
+mod reserve;
+mod retention;
 mod room;
+mod settle;
 mod snapshot;
 mod stats;
 mod verify;
 mod write_batch;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,12 +58,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::core::Core;
+use crate::compaction::CompactionPlan;
 use crate::error::{Error, Result};
 use crate::series::{EncodedLabels, SeriesHandle};
-use crate::types::Labels;
+use crate::types::{Labels, TimeRange};
 
 pub use checkpoint::CheckpointReport;
 pub use commit::Ticket;
+pub use compact::{CompactProgress, CompactReport};
+pub use delete::{DeleteReceipt, DeletedShare};
+pub use observer::{Event, LeftOut, Observer};
 pub use options::{Background, Durability, Options};
 pub use read_only::ReadOnlyDb;
 pub use report::{Finding, OpenReport};
@@ -53,6 +75,9 @@ pub use snapshot::Snapshot;
 pub use stats::{BytesByKind, Latency, Stats};
 pub use verify::{VerifyReport, verify};
 pub use write_batch::{Ack, BATCH_ROWS_MAX, WriteBatch};
+
+/// Steps of a merge that a tick takes.
+const TICK_STEPS: usize = 8;
 
 /// An open store. Clones share it; `Send + Sync`.
 ///
@@ -121,6 +146,12 @@ impl Db {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.core().options
+    }
+
+    /// The directory of the store.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.core().dir
     }
 
     /// Ticks of a timestamp per second.
@@ -263,7 +294,7 @@ impl Db {
     }
 
     /// Does the background work that is due, on this thread: for [`Background::Manual`], at least
-    /// every quarter of a second.
+    /// every quarter of a second. Of a merge it takes a few steps, some hundred thousand samples.
     ///
     /// # Errors
     /// The first fault; the work is tried again at the next tick. [`Error::Closed`].
@@ -272,7 +303,61 @@ impl Db {
         let kept = self.core().keep_time();
         self.core().make_room_if_wanted();
         while self.core().flush_oldest()? {}
+        while self.core().settle_deletes()? {}
+        for _ in 0..TICK_STEPS {
+            if !self.core().compaction_step()? {
+                break;
+            }
+        }
         kept
+    }
+
+    /// Flushes, then merges the segments that overlap `range`, on this thread, until nothing there
+    /// is gained by another merge: no level-0 segment is left, one segment a window, expired and
+    /// deleted samples are gone from every file. When this returns, the log holds no sample. Merges in
+    /// the background wait meanwhile, also if they are paused. `progress` is called often, with no
+    /// lock held; when it breaks, the merge under way is given up and what is done stays.
+    ///
+    /// ```
+    /// # use siltstone::{Db, Options, TimeRange};
+    /// # use std::ops::ControlFlow;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Db::open(dir.path(), Options::default())?;
+    /// let report = db.compact(TimeRange::ALL, &mut |now| {
+    ///     println!("{} of {} samples", now.samples_read, now.samples_total);
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert!(report.findings.is_empty());
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`], [`Error::Io`]: the merge that failed changed nothing. [`Error::Closed`].
+    /// Damage is no error: see [`CompactReport`].
+    pub fn compact(
+        &self,
+        range: TimeRange,
+        progress: &mut dyn FnMut(&CompactProgress) -> ControlFlow<()>,
+    ) -> Result<CompactReport> {
+        self.core().compact(range, progress)
+    }
+
+    /// The merges that would come next, were nothing written meanwhile.
+    #[must_use]
+    pub fn compaction_plan(&self) -> CompactionPlan {
+        self.core().compaction_plan()
+    }
+
+    /// Stops merging and dropping in the background until [`Db::resume`]; a merge under way keeps what
+    /// it has done. The debt grows meanwhile: see [`Stats::level0_segments`].
+    pub fn pause(&self) {
+        self.core().compactor.control.set_paused(true);
+    }
+
+    /// Lets merging in the background go on.
+    pub fn resume(&self) {
+        self.core().compactor.control.set_paused(false);
     }
 
     /// What the store counts about itself.
@@ -292,6 +377,8 @@ impl Db {
             return Ok(());
         }
         self.core().wake.stop();
+        self.core().compactor.control.stop();
+        self.core().room.close();
         self.shared.join();
         let flushed = self.core().flush_all();
         self.core().unlock();
@@ -318,6 +405,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.core.wake.stop();
+        self.core.compactor.control.stop();
         self.join();
         // Snapshots that are kept read on; they are no reason to keep others out.
         self.core.unlock();

@@ -1,15 +1,19 @@
 //! Opening a store: lock, manifest, leftovers, recovery, first log file.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::commit::Commit;
-use super::core::{Broken, Core, Generation, Live, Parts};
+use super::core::{Broken, Core, Generation, Live, Parts, PendingDelete};
 use super::generation::{CreateWal, create_wal};
+use super::graveyard::is_damaged;
 use super::options::Options;
-use super::replay::{Prefix, Recovered, Replay, has_log, wal_numbers};
+use super::replay::{Ended, Part, Recovered, Replay, has_log, wal_numbers};
 use super::report::{Finding, OpenReport};
+use super::reserve;
+use crate::deletes;
 use crate::error::{Error, Result};
 use crate::flush::FlushJob;
 use crate::manifest::{Manifest, StoreOptions, Version, VersionEdit, WalCovered};
@@ -46,7 +50,8 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
         prepare_directory(&*vfs, dir, &options)?;
     }
     let lock = lock(&*vfs, dir)?;
-    let manifest = open_manifest(&vfs, dir, &options)?;
+    reserve::give_back_leftover(&*vfs, dir)?;
+    let (manifest, obsolete) = open_manifest(&vfs, dir, &options)?;
     let next_file_number = first_free_number(&*vfs, dir, manifest.version().next_file_number())?;
     let mut opening = Opening {
         dir,
@@ -57,12 +62,14 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
         superseded: 0,
         logs_covered: false,
     };
-    opening.remove_leftovers()?;
+    opening.remove_leftovers(&obsolete)?;
     let recovered = opening.recover()?;
     let mut parts = opening.into_parts(recovered, lock)?;
     parts.report.elapsed = clock.monotonic().saturating_sub(start);
     parts.options = options;
-    Ok(Core::new(parts))
+    let core = Core::new(parts);
+    core.start_reserve()?;
+    Ok(core)
 }
 
 /// Makes the directory, durable with its name and the names of its parents, some of which may be as
@@ -91,12 +98,18 @@ fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn LockGuard>> {
     })
 }
 
-fn open_manifest(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Manifest> {
+/// The manifest, and the file numbers of segments that its edits removed.
+fn open_manifest(
+    vfs: &Arc<dyn Vfs>,
+    dir: &Path,
+    options: &Options,
+) -> Result<(Manifest, HashSet<u64>)> {
     let wanted = options.ticks_per_second;
     if !Manifest::exists(&**vfs, dir)? {
         let uuid = random_bytes::<16>().map_err(|e| Error::io("draw random bytes for", dir, e))?;
         let ticks_per_second = if wanted == 0 { TICKS_PER_SECOND } else { wanted };
-        return Manifest::create(vfs, dir, uuid, StoreOptions { ticks_per_second });
+        let manifest = Manifest::create(vfs, dir, uuid, StoreOptions { ticks_per_second })?;
+        return Ok((manifest, HashSet::new()));
     }
     let (manifest, report) = Manifest::open(vfs, dir)?;
     if report.torn_bytes > 0 {
@@ -108,7 +121,7 @@ fn open_manifest(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Ma
             manifest.ticks_per_second()
         )));
     }
-    Ok(manifest)
+    Ok((manifest, report.removed))
 }
 
 /// A number above that of every file, whatever the manifest knows of it.
@@ -118,7 +131,9 @@ fn first_free_number(vfs: &dyn Vfs, dir: &Path, from_manifest: u64) -> Result<u6
         for entry in vfs.list(&dir).unwrap_or_default() {
             let name = entry.name.to_string_lossy();
             let name = name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(&name);
-            if let Some(FileName::Wal(n) | FileName::Segment(n)) = FileName::parse(name) {
+            if let Some(FileName::Wal(n) | FileName::Segment(n) | FileName::Tombstones(n)) =
+                FileName::parse(name)
+            {
                 next = next.max(n.saturating_add(1));
             }
         }
@@ -131,25 +146,64 @@ impl Opening<'_> {
         &self.options.vfs
     }
 
-    /// Deletes temporary files and sets aside segments that no manifest edit lists: an interrupted
-    /// flush left them, and the log still has their samples.
-    fn remove_leftovers(&mut self) -> Result<()> {
+    /// Deletes temporary files; tombstone files of which the manifest lists nothing: the log still has
+    /// what is in them, or nothing needs it any more; and segments that no manifest lists and nobody
+    /// can need: those that an edit removed, as merges and retention do, and outputs of a merge that was
+    /// not published, whose inputs are all there. Sets aside the other unlisted segments, such as those
+    /// of an interrupted flush, whose samples the log still has, and those that a merge found damaged.
+    fn remove_leftovers(&mut self, obsolete: &HashSet<u64>) -> Result<()> {
+        let version = Arc::clone(self.manifest.version());
+        let listed: HashSet<u64> = version.segments().iter().map(|m| m.file_number).collect();
         let entries = self.vfs().list(self.dir).map_err(|e| Error::io("list", self.dir, e))?;
         for entry in entries {
             let Some(name) = entry.name.to_str() else { continue };
             let path = self.dir.join(name);
-            if name.ends_with(TEMPORARY_SUFFIX) {
-                let removed = self.vfs().remove(&path);
-                removed.map_err(|e| Error::io("remove", &path, e))?;
-            } else if let Some(FileName::Segment(number)) = FileName::parse(name) {
-                let version = self.manifest.version();
-                if !version.segments().iter().any(|meta| meta.file_number == number) {
-                    tracing::info!(path = %path.display(), "a segment of an interrupted flush");
-                    set_aside(&**self.vfs(), self.dir, &path)?;
+            let is_left = match FileName::parse(name) {
+                Some(FileName::Tombstones(number)) => {
+                    !version.tombstone_files().iter().any(|&(known, _)| known == number)
                 }
+                Some(FileName::Segment(number)) => {
+                    if !listed.contains(&number) {
+                        self.remove_unlisted(number, &path, obsolete.contains(&number))?;
+                    }
+                    false
+                }
+                _ => name.ends_with(TEMPORARY_SUFFIX),
+            };
+            if is_left {
+                self.vfs().remove(&path).map_err(|e| Error::io("remove", &path, e))?;
             }
         }
         Ok(())
+    }
+
+    fn remove_unlisted(&self, number: u64, path: &Path, is_obsolete: bool) -> Result<()> {
+        let vfs = &**self.vfs();
+        let needless = is_obsolete && !is_damaged(vfs, self.dir, number)
+            || !is_obsolete && self.is_unpublished_merge(number);
+        if needless {
+            tracing::info!(path = %path.display(), "a segment that nothing lists any more");
+            return vfs.remove(path).map_err(|e| Error::io("remove", path, e));
+        }
+        tracing::info!(path = %path.display(), "a segment that nothing lists is set aside");
+        set_aside(vfs, self.dir, path)
+    }
+
+    /// Whether a segment is the output of a merge of segments that are all listed and there.
+    fn is_unpublished_merge(&self, file_number: u64) -> bool {
+        let Ok(footer) = Segment::discover_replaced(&**self.vfs(), self.dir, file_number) else {
+            return false;
+        };
+        let is_whole = |&number: &u64| {
+            let path = self.dir.join(FileName::Segment(number).to_string());
+            let segments = self.manifest.version().segments();
+            let listed = segments.iter().find(|meta| meta.file_number == number);
+            listed.is_some_and(|meta| {
+                self.vfs().file_len(&path).is_ok_and(|bytes| bytes == meta.file_bytes)
+            })
+        };
+        let (uuid, replaced) = footer;
+        uuid == self.manifest.uuid() && !replaced.is_empty() && replaced.iter().all(is_whole)
     }
 
     /// Replays the log and writes what it held to segments, so that nothing depends any more on
@@ -165,30 +219,53 @@ impl Opening<'_> {
             covered,
             has_log: has_log(self.manifest.version()),
             memtable_bytes_max: self.options.memtable_bytes_max(),
+            registry_bytes_max: self.options.registry_bytes_max() / 2,
         };
-        let recovered = replay.run(&mut report, |prefix| self.flush(prefix));
+        // Once a part could not be flushed, those behind it stay in memory too.
+        let mut fault = None;
+        let mut kept_bytes = 0;
+        let recovered = replay.run(&mut report, &mut |part, registry| {
+            if fault.is_none() {
+                fault = self.flush_unless_full(part, registry)?;
+            }
+            let Some(error) = &fault else { return Ok(Ended::Flushed) };
+            kept_bytes += part.memtable.bytes() as u64;
+            match kept_bytes > 2 * self.options.memtable_bytes_max() {
+                true => Err(error.duplicate()),
+                false => Ok(Ended::Kept),
+            }
+        });
         self.report = report;
         let mut recovered = recovered?;
-        if recovered.memtable.published() > 0 {
-            let prefix = Prefix {
-                memtable: &recovered.memtable,
-                registry: &recovered.registry,
-                file_number: self.next_file_number,
-            };
-            match self.flush(&prefix) {
-                Ok(()) => recovered.memtable = Arc::new(Memtable::new(1)),
-                // The samples are in memory and in the log; the flusher will try again.
-                Err(error @ (Error::DiskFull { .. } | Error::Io { .. })) => {
-                    tracing::warn!(%error, "what was recovered could not be flushed yet");
-                    return Ok(recovered);
-                }
-                Err(error) => return Err(error),
-            }
-        } else if !self.cover_empty_logs(recovered.last_seq)? {
-            return Ok(recovered);
+        let last = recovered.parts.last_mut().expect("there is always a part");
+        last.file_number = self.next_file_number;
+        let done = match &recovered.parts[..] {
+            [part] if part.is_empty() => self.cover_empty_logs(recovered.last_seq)?,
+            [part] => self.flush_unless_full(part, &recovered.registry)?.is_none(),
+            _ => false,
+        };
+        if done {
+            recovered.parts.clear();
         }
-        self.logs_covered = true;
+        self.logs_covered = done;
         Ok(recovered)
+    }
+
+    /// Flushes a part. The fault that kept it from that, if it is one that may pass: the part is in
+    /// memory and in the log, and the flusher will try again.
+    fn flush_unless_full(
+        &mut self,
+        part: &Part,
+        registry: &Arc<Registry>,
+    ) -> Result<Option<Error>> {
+        match self.flush(part, registry) {
+            Ok(()) => Ok(None),
+            Err(error @ (Error::DiskFull { .. } | Error::Io { .. })) => {
+                tracing::warn!(%error, "what was recovered could not be flushed yet");
+                Ok(Some(error))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Covers log files without samples in the manifest, so that their removal, which a crash may
@@ -214,30 +291,37 @@ impl Opening<'_> {
         }
     }
 
-    /// Writes a recovered memtable to a segment and covers it in the manifest.
-    fn flush(&mut self, prefix: &Prefix<'_>) -> Result<()> {
+    /// Writes a recovered part to a segment and a tombstone file, and covers it in the manifest.
+    fn flush(&mut self, part: &Part, registry: &Arc<Registry>) -> Result<()> {
         let vfs = Arc::clone(self.vfs());
-        let file_number = self.new_file_number();
-        let job = FlushJob {
-            vfs: &vfs,
-            dir: self.dir,
-            uuid: self.manifest.uuid(),
-            file_number,
-            window_ticks: self.options.window_ticks(self.manifest.ticks_per_second()),
-            memtable: prefix.memtable,
-            registry: prefix.registry,
-        };
-        let flushed = job.run()?;
-        self.superseded += flushed.superseded;
-        let seq = prefix.memtable.last_seq().expect("a memtable with rows has seqs");
-        // All log files are older than the segment's number when the whole log was read.
-        let edit = VersionEdit {
-            added: vec![flushed.meta],
-            wal_covered: Some(WalCovered { file_number: prefix.file_number, seq }),
-            next_file_number: Some(self.next_file_number),
-            last_seq: Some(seq.max(self.manifest.version().last_seq())),
-            ..VersionEdit::default()
-        };
+        let mut edit = VersionEdit::default();
+        if part.memtable.published() > 0 {
+            let file_number = self.new_file_number();
+            let job = FlushJob {
+                vfs: &vfs,
+                dir: self.dir,
+                uuid: self.manifest.uuid(),
+                file_number,
+                window_ticks: self.options.window_ticks(self.manifest.ticks_per_second()),
+                memtable: &part.memtable,
+                registry,
+            };
+            let flushed = job.run()?;
+            self.superseded += flushed.superseded;
+            edit.added.push(flushed.meta);
+        }
+        let tombstones = deletes::unsettled(self.manifest.version(), &part.tombstones);
+        if !tombstones.is_empty() {
+            let file_number = self.new_file_number();
+            let identity = (self.manifest.uuid(), file_number);
+            deletes::write(&*vfs, self.dir, identity, &tombstones)?;
+            edit.tombstones_added.extend(tombstones.into_iter().map(|t| (file_number, t)));
+        }
+        let seq = part.last_seq().expect("a part that is flushed is not empty");
+        // All log files are older than these files' numbers when the whole log was read.
+        edit.wal_covered = Some(WalCovered { file_number: part.file_number, seq });
+        edit.next_file_number = Some(self.next_file_number);
+        edit.last_seq = Some(seq.max(self.manifest.version().last_seq()));
         if self.manifest.is_poisoned() {
             self.manifest.roll()?;
         }
@@ -267,8 +351,7 @@ impl Opening<'_> {
 
     /// Opens the segments, starts the log, and hands everything over.
     fn into_parts(mut self, recovered: Recovered, lock: Box<dyn LockGuard>) -> Result<Parts> {
-        let cache_bytes = usize::try_from(self.options.cache_bytes_max()).unwrap_or(usize::MAX);
-        let cache = Arc::new(BlockCache::new(cache_bytes));
+        let cache = Arc::new(self.options.new_cache());
         let version = Arc::clone(self.manifest.version());
         let (segments, broken) = self.open_segments(&version, &cache)?;
         let key =
@@ -277,7 +360,8 @@ impl Opening<'_> {
             .within(self.options.registry_bytes_max(), self.options.series_idle);
         let registry = Arc::new(registry);
         let last_seq = recovered.last_seq.max(version.last_seq());
-        let number = recovered.memtable.generation() + 1;
+        let newest = recovered.parts.iter().map(|part| part.memtable.generation()).max();
+        let number = newest.unwrap_or(0) + 1;
         registry.set_generation(number);
         let file_number = self.new_file_number();
         let wal = self.first_wal(file_number, last_seq, &recovered)?;
@@ -293,11 +377,15 @@ impl Opening<'_> {
             in_doubt: AtomicBool::new(false),
         };
         let active = Arc::new(generation(Arc::new(Memtable::new(number)), Arc::clone(&registry)));
-        let mut sealed = Vec::new();
-        if recovered.memtable.published() > 0 {
-            let old = generation(Arc::clone(&recovered.memtable), Arc::clone(&recovered.registry));
-            let _ = old.wal_end.set(file_number);
+        let (mut sealed, mut deletes) = (Vec::new(), Vec::new());
+        for part in recovered.parts.iter().filter(|part| !part.is_empty()) {
+            let old = generation(Arc::clone(&part.memtable), Arc::clone(&recovered.registry));
+            // The last one reaches to the end of the log.
+            let _ = old.wal_end.set(part.file_number);
             old.in_doubt.store(true, Ordering::Release);
+            let generation = part.memtable.generation();
+            let pending = |t| PendingDelete { generation, tombstone: Arc::clone(t) };
+            deletes.extend(part.tombstones.iter().map(pending));
             sealed.push(Arc::new(old));
         }
         Ok(Parts {
@@ -310,7 +398,7 @@ impl Opening<'_> {
                 .map_err(|e| Error::io("start threads for", self.dir, e))?,
             commit: Commit::new(wal, recovered.predecessor, last_seq),
             durable_seq: if sealed.is_empty() { last_seq } else { version.wal_covered().seq },
-            live: Live { active, sealed, version, segments, broken },
+            live: Live { active, sealed, deletes, version, segments, broken },
             next_file_number: self.next_file_number,
             report: self.report,
             lock,
@@ -369,7 +457,7 @@ impl Opening<'_> {
 }
 
 /// Moves a file to `quarantine/`.
-fn set_aside(vfs: &dyn Vfs, dir: &Path, path: &Path) -> Result<()> {
+pub(super) fn set_aside(vfs: &dyn Vfs, dir: &Path, path: &Path) -> Result<()> {
     let quarantine = dir.join(FileName::Quarantine.to_string());
     vfs.create_dir_all(&quarantine).map_err(|e| Error::io("create", &quarantine, e))?;
     let name = path.file_name().expect("files of a store have names");

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::observer::Observer;
+use crate::compaction::RetentionLimits;
 use crate::error::{Error, Result};
+use crate::segment::BlockCache;
 use crate::sys::{Clock, DiskFs, ReadMode, SystemClock, Vfs};
 use crate::types::LabelsLimits;
 
@@ -57,7 +60,7 @@ pub struct Options {
     /// these do; at least a second. Default: 5 minutes.
     pub series_idle: Duration,
     /// How long a new series waits for a flush that is making room for it before it is refused.
-    /// Default: 10 s.
+    /// Default: 60 s.
     pub room_wait: Duration,
     /// Bytes of batches that may wait for their commit; [`Db::write`](super::Db::write) waits for
     /// room, [`Db::submit`](super::Db::submit) refuses. Default: a sixteenth of the memory budget.
@@ -66,14 +69,43 @@ pub struct Options {
     pub wal_bytes_max: u64,
     /// The memtable is flushed at this age at the latest. Default: 2 hours.
     pub flush_interval: Duration,
+    /// What was deleted is erased from segments when the delete is this old, if nothing else has them
+    /// rewritten before; [`TimeRange`](crate::TimeRange)s that are compacted on demand are at once.
+    /// Default: 1 hour.
+    pub erase_after: Duration,
     /// Chunks never cross a multiple of this window since the epoch. Default: 1 day.
     pub window: Duration,
+    /// Samples older than this expire: segments without younger ones are dropped, the others are
+    /// trimmed when they are merged, and readers see nothing older. *Now* is at most an hour ahead of
+    /// the newest sample, and a wall clock that jumps by more than a day is not believed for a day.
+    /// Default: none expire.
+    pub retention: Option<Duration>,
+    /// Most bytes of segments and log; beyond, the segments with the oldest samples are dropped.
+    /// Default: no limit.
+    pub retention_bytes: Option<u64>,
+    /// Threads that merge, 0 or 1. Without one, only [`Db::compact`](super::Db::compact) merges, or
+    /// [`Db::tick`](super::Db::tick) under [`Background::Manual`]. Default: 1.
+    pub compaction_threads: usize,
+    /// From so many level-0 segments on writes are slowed down. Default: 64.
+    pub level0_slowdown: usize,
+    /// At so many level-0 segments writes wait for the merge that is under way; above the slowdown.
+    /// Default: 256.
+    pub level0_stall: usize,
+    /// Is told of flushes, merges and drops. Default: nobody.
+    pub observer: Option<Arc<dyn Observer>>,
     /// Limits on label sets.
     pub labels: LabelsLimits,
     /// Samples older than this are refused. Default: none.
     pub age_max: Option<Duration>,
     /// Samples further in the future than this are refused. Default: none (the server: 1 day).
     pub ahead_max: Option<Duration>,
+    /// Bytes of disk kept back: when the disk is full they are given back, so that flushes, deletes
+    /// and what they lead to go through, and writes are refused until there is room for them again.
+    /// Default: none (the server: 64 MiB, at most 1 % of the disk).
+    pub reserve_bytes: Option<u64>,
+    /// Most segments that are open at a time, at least 16; more can be stored and read, they are
+    /// opened and closed as they are used. Default: 512, half of what a process may commonly have.
+    pub open_files_max: usize,
     /// How segments are read. Default: [`ReadMode::Map`].
     pub read_mode: ReadMode,
     /// Threads that decode in parallel for queries, 0 for the caller's own. Default: the number of
@@ -96,14 +128,23 @@ impl Default for Options {
             memory_budget_bytes: 512 << 20,
             series_max: None,
             series_idle: Duration::from_secs(5 * 60),
-            room_wait: Duration::from_secs(10),
+            room_wait: Duration::from_secs(60),
             queue_bytes_max: None,
             wal_bytes_max: 256 << 20,
             flush_interval: Duration::from_secs(2 * 3600),
+            erase_after: Duration::from_secs(3600),
             window: Duration::from_secs(24 * 3600),
+            retention: None,
+            retention_bytes: None,
+            compaction_threads: 1,
+            level0_slowdown: 64,
+            level0_stall: 256,
+            observer: None,
             labels: LabelsLimits::default(),
             age_max: None,
             ahead_max: None,
+            reserve_bytes: None,
+            open_files_max: 512,
             read_mode: ReadMode::Map,
             query_threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(8)),
             create: true,
@@ -120,13 +161,19 @@ impl Options {
     }
 
     /// Bytes for cached blocks.
-    pub(super) fn cache_bytes_max(&self) -> u64 {
+    fn cache_bytes_max(&self) -> u64 {
         self.memory_budget_bytes / 100 * 15
     }
 
     /// Bytes for the registry.
     pub(super) fn registry_bytes_max(&self) -> u64 {
         self.memory_budget_bytes / 100 * 40
+    }
+
+    /// The cache of a store's segments, which bounds their open files too.
+    pub(super) fn new_cache(&self) -> BlockCache {
+        let cache_bytes = usize::try_from(self.cache_bytes_max()).unwrap_or(usize::MAX);
+        BlockCache::new(cache_bytes).with_open_files_max(self.open_files_max)
     }
 
     /// Most active series, whatever they weigh.
@@ -145,8 +192,41 @@ impl Options {
         i64::try_from(ticks).unwrap_or(i64::MAX).max(2)
     }
 
+    /// What may be kept, in ticks and bytes.
+    pub(super) fn retention_limits(&self, ticks_per_second: u64) -> RetentionLimits {
+        let ticks = |age: Duration| age.as_nanos() * u128::from(ticks_per_second) / 1_000_000_000;
+        let ticks = self.retention.map(|age| i64::try_from(ticks(age)).unwrap_or(i64::MAX));
+        RetentionLimits { age_ticks: ticks, bytes: self.retention_bytes }
+    }
+
+    /// Checks the limits of merging and retention.
+    fn check_merging(&self) -> Result<()> {
+        let refuse = |what: String| Err(Error::InvalidArgument(what));
+        if self.compaction_threads > 1 {
+            return refuse(format!(
+                "{} compaction threads are more than 1",
+                self.compaction_threads
+            ));
+        }
+        if self.level0_slowdown == 0 || self.level0_stall <= self.level0_slowdown {
+            return refuse(format!(
+                "a slowdown at {} level-0 segments and a stall at {}: the first must be at least 1 \
+                 and below the second",
+                self.level0_slowdown, self.level0_stall
+            ));
+        }
+        if let Some(age) = self.retention.filter(|age| *age < Duration::from_secs(60)) {
+            return refuse(format!("a retention of {age:?} is below a minute"));
+        }
+        if let Some(bytes) = self.retention_bytes.filter(|bytes| *bytes < 1 << 20) {
+            return refuse(format!("a retention of {bytes} bytes is below 1 MiB"));
+        }
+        Ok(())
+    }
+
     /// Checks every field against its range.
     pub(super) fn check(&self) -> Result<()> {
+        self.check_merging()?;
         let refuse = |what: String| Err(Error::InvalidArgument(what));
         if let Durability::Interval(every) = self.durability {
             let range = Duration::from_millis(10)..=Duration::from_secs(10);
@@ -176,6 +256,9 @@ impl Options {
                 "a flush interval of {:?} is below a second",
                 self.flush_interval
             ));
+        }
+        if self.open_files_max < 16 {
+            return refuse(format!("{} segments open at a time are below 16", self.open_files_max));
         }
         if self.ticks_per_second > 1_000_000_000 {
             return refuse(format!(

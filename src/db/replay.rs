@@ -1,6 +1,7 @@
-//! Recovery: from log files to a memtable, batch by batch.
+//! Recovery: from log files to memtables and tombstones, record by record.
 //!
-//! Called while a store is opened, by the owner and by read-only openers; it writes nothing itself.
+//! A delete seals what was replayed before it, as it did when it was written: what is recovered is a
+//! list of [`Part`]s, each first tombstones, then rows. Called while a store is opened, by the owner and by read-only openers; it writes nothing itself.
 //! Reading is idempotent: what the manifest covers is skipped, so a crash at any point of recovery
 //! only means that it runs again. Refs are file-local; the registry here belongs to the recovered
 //! memtable alone and has no limits, because what was accepted once must be recovered.
@@ -14,8 +15,8 @@ use crate::manifest::{Version, WalCovered};
 use crate::memtable::Memtable;
 use crate::series::Registry;
 use crate::sys::{Vfs, random_bytes};
-use crate::types::{DecodeError, FileName, LabelsLimits};
-use crate::wal::{Batch, BatchView, Damage, FileReport, Predecessor, WalReader};
+use crate::types::{DecodeError, FileName, LabelsLimits, Tombstone};
+use crate::wal::{BatchView, Damage, FileReport, Predecessor, Record, RecordKind, WalReader};
 
 /// Log files to be replayed.
 pub(super) struct Replay<'a> {
@@ -25,13 +26,16 @@ pub(super) struct Replay<'a> {
     pub(super) covered: WalCovered,
     /// Whether there must be a log file.
     pub(super) has_log: bool,
-    /// Bytes of memtable after which `full` is called.
+    /// Bytes of memtable after which a part is ended.
     pub(super) memtable_bytes_max: u64,
+    /// Bytes of registry after which one is ended too, between two files.
+    pub(super) registry_bytes_max: u64,
 }
 
-/// What was recovered and is not yet in a segment.
+/// What was recovered and is not yet in segments.
 pub(super) struct Recovered {
-    pub(super) memtable: Arc<Memtable>,
+    /// Oldest first; at least one. The last one may be empty, and reaches to the end of the log.
+    pub(super) parts: Vec<Part>,
     pub(super) registry: Arc<Registry>,
     /// The highest seq seen anywhere in the log.
     pub(super) last_seq: u64,
@@ -41,28 +45,54 @@ pub(super) struct Recovered {
     pub(super) damaged: Vec<u64>,
 }
 
-/// A memtable that is full in the middle of a file: what a flush needs to cover it.
-pub(super) struct Prefix<'a> {
-    pub(super) memtable: &'a Arc<Memtable>,
-    pub(super) registry: &'a Arc<Registry>,
-    /// Files below this one, and in it seqs up to the memtable's last, are covered by the flush.
+/// What one generation held: tombstones, then rows that are newer than these.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) tombstones: Vec<Arc<Tombstone>>,
+    pub(super) memtable: Arc<Memtable>,
+    /// Log files below this one are not needed once the part is flushed; in it, and in later ones,
+    /// seqs up to [`Part::last_seq`] are not. For the last part, the caller knows.
     pub(super) file_number: u64,
 }
 
+impl Part {
+    fn new(generation: u32) -> Self {
+        let memtable = Arc::new(Memtable::new(generation));
+        Self { tombstones: Vec::new(), memtable, file_number: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tombstones.is_empty() && self.memtable.published() == 0
+    }
+
+    /// The highest seq in it; `None` if it is empty.
+    pub(super) fn last_seq(&self) -> Option<u64> {
+        let of_tombstones = self.tombstones.last().map(|tombstone| tombstone.seq);
+        self.memtable.last_seq().or(of_tombstones)
+    }
+}
+
+/// What was done with a part that was ended before the end of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It is in a segment.
+    Flushed,
+    /// It stays in memory.
+    Kept,
+}
+
+/// What decides what becomes of a part that was ended, before the next one is begun.
+pub(super) type OnEnd<'a> = &'a mut dyn FnMut(&Part, &Arc<Registry>) -> Result<Ended>;
+
 impl Replay<'_> {
-    /// Reads every log file that the manifest does not cover, in order. `full` is called with a
-    /// memtable that has reached its size; recovery goes on with an empty one.
+    /// Reads every log file that the manifest does not cover, in order. `on_end` is called with a
+    /// part that has reached its size or is sealed by a delete.
     ///
     /// # Errors
-    /// I/O errors, a newer format, and what `full` returns. Damage is no error: it is reported.
-    pub(super) fn run(
-        &self,
-        report: &mut OpenReport,
-        mut full: impl FnMut(&Prefix<'_>) -> Result<()>,
-    ) -> Result<Recovered> {
-        let mut generation = 1;
+    /// I/O errors, a newer format, and what `on_end` returns. Damage is no error: it is reported.
+    pub(super) fn run(&self, report: &mut OpenReport, on_end: OnEnd<'_>) -> Result<Recovered> {
         let mut state = Recovered {
-            memtable: Arc::new(Memtable::new(generation)),
+            parts: vec![Part::new(1)],
             registry: Arc::new(self.new_registry()?),
             last_seq: self.covered.seq,
             predecessor: Predecessor::default(),
@@ -71,33 +101,29 @@ impl Replay<'_> {
         for (number, path, mut reader) in self.readers(report, &mut state.damaged)? {
             let mut refs = Refs::default();
             state.last_seq = state.last_seq.max(reader.header().last_seq);
-            while let Some(batch) = reader.next_batch()? {
-                if state.memtable.bytes() as u64 >= self.memtable_bytes_max {
-                    let (memtable, registry) = (&state.memtable, &state.registry);
-                    full(&Prefix { memtable, registry, file_number: number })?;
-                    generation += 1;
-                    state.memtable = Arc::new(Memtable::new(generation));
+            if state.registry.used_bytes() as u64 >= self.registry_bytes_max {
+                self.forget_series(number, &mut state, on_end)?;
+            }
+            while let Some(record) = reader.next_record()? {
+                if state.ends_before(&record, self) {
+                    state.end_part(number, on_end)?;
                 }
-                let rises = state.memtable.last_seq().is_none_or(|last| batch.seq > last);
-                let view = match refs.read(&batch, &state.registry) {
-                    Ok(_) if !rises && batch.seq > self.covered.seq => {
-                        Err(DecodeError::Invalid("seq of the batch, which an earlier file has"))
+                let taken = match record.kind {
+                    RecordKind::Batch => {
+                        self.take_batch(&record, (&mut refs, &reader), &state, report)?
                     }
-                    view => view,
+                    RecordKind::Delete => self.take_delete(&record, &mut state, report),
                 };
-                match view {
-                    Ok(view) if refs.know(&view) || !refs.lost_to_a_tear(&reader)? => {
-                        self.apply(&view, batch.seq, &refs, &state, report);
-                    }
-                    // A frame before it, unsynced like itself, did not survive: all or nothing.
-                    Ok(_) => report.torn_bytes += batch.payload.len() as u64,
-                    Err(source) => {
-                        let error = Error::decode(&path, "batch", batch.offset, source);
-                        report.findings.push(Finding::of(&path, &error));
-                        state.damaged.push(number);
-                    }
+                if let Err(source) = taken {
+                    let section = match record.kind {
+                        RecordKind::Batch => "batch",
+                        RecordKind::Delete => "delete",
+                    };
+                    let error = Error::decode(&path, section, record.offset, source);
+                    report.findings.push(Finding::of(&path, &error));
+                    state.damaged.push(number);
                 }
-                state.last_seq = state.last_seq.max(batch.seq);
+                state.last_seq = state.last_seq.max(record.seq);
             }
             let file = reader.report();
             self.note_file(report, &path, &file);
@@ -113,6 +139,71 @@ impl Replay<'_> {
             };
         }
         Ok(state)
+    }
+
+    /// Takes in a batch. The inner error is one of the batch.
+    fn take_batch(
+        &self,
+        record: &Record,
+        (refs, reader): (&mut Refs, &WalReader),
+        state: &Recovered,
+        report: &mut OpenReport,
+    ) -> Result<Result<(), DecodeError>> {
+        let view = match refs.read(record, &state.registry) {
+            Ok(view) => view,
+            Err(source) => return Ok(Err(source)),
+        };
+        if let Err(source) = self.check_seq(record, state) {
+            return Ok(Err(source));
+        }
+        if refs.know(&view) || !refs.lost_to_a_tear(reader)? {
+            self.apply(&view, record.seq, refs, state, report);
+        } else {
+            // A frame before it, unsynced like itself, did not survive: all or nothing.
+            report.torn_bytes += record.payload.len() as u64;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Takes in a delete, unless it is covered.
+    fn take_delete(
+        &self,
+        record: &Record,
+        state: &mut Recovered,
+        report: &mut OpenReport,
+    ) -> Result<(), DecodeError> {
+        let tombstone = Tombstone::decode(&record.payload)?;
+        if tombstone.seq != record.seq {
+            return Err(DecodeError::Invalid("seq of the delete"));
+        }
+        self.check_seq(record, state)?;
+        if record.seq > self.covered.seq {
+            state.part_mut().tombstones.push(Arc::new(tombstone));
+            report.recovered_deletes += 1;
+        }
+        Ok(())
+    }
+
+    /// Refuses a seq that an earlier file has too: it would be applied out of order.
+    fn check_seq(&self, record: &Record, state: &Recovered) -> Result<(), DecodeError> {
+        let newest = state.parts.iter().rev().find_map(Part::last_seq);
+        let rises = newest.is_none_or(|newest| record.seq > newest);
+        if !rises && record.seq > self.covered.seq {
+            return Err(DecodeError::Invalid("seq, which an earlier file has"));
+        }
+        Ok(())
+    }
+
+    /// Ends a part before log file `number`, whose frames use no ref of an earlier one: what is in
+    /// segments then need not be known any more.
+    fn forget_series(&self, number: u64, state: &mut Recovered, on_end: OnEnd<'_>) -> Result<()> {
+        if !state.part().is_empty() {
+            state.end_part(number, on_end)?;
+        }
+        if state.parts.len() == 1 {
+            state.registry = Arc::new(self.new_registry()?);
+        }
+        Ok(())
     }
 
     fn new_registry(&self) -> Result<Registry> {
@@ -208,8 +299,9 @@ impl Replay<'_> {
             lost += u64::from(slot.is_none());
             Some((slot?, timestamp, bits))
         });
-        state.memtable.append(rows, seq);
-        state.memtable.publish();
+        let memtable = &state.part().memtable;
+        memtable.append(rows, seq);
+        memtable.publish();
         report.recovered_batches += 1;
         report.recovered_rows += view.rows() as u64 - lost;
         report.lost_rows += lost;
@@ -252,6 +344,40 @@ pub(super) fn wal_numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
+impl Recovered {
+    /// The part that records go to.
+    pub(super) fn part(&self) -> &Part {
+        self.parts.last().expect("there is always a part")
+    }
+
+    fn part_mut(&mut self) -> &mut Part {
+        self.parts.last_mut().expect("there is always a part")
+    }
+
+    /// Whether the present part ends before this record: it is full, or the record is a delete and
+    /// the part has rows, all older than that.
+    fn ends_before(&self, record: &Record, replay: &Replay<'_>) -> bool {
+        let memtable = &self.part().memtable;
+        match record.kind {
+            RecordKind::Batch => memtable.bytes() as u64 >= replay.memtable_bytes_max,
+            RecordKind::Delete => memtable.published() > 0,
+        }
+    }
+
+    /// Begins the next part in log file `file_number`.
+    fn end_part(&mut self, file_number: u64, on_end: OnEnd<'_>) -> Result<()> {
+        let registry = Arc::clone(&self.registry);
+        let part = self.part_mut();
+        part.file_number = file_number;
+        let next = Part::new(part.memtable.generation() + 1);
+        match on_end(part, &registry)? {
+            Ended::Flushed => *part = next,
+            Ended::Kept => self.parts.push(next),
+        }
+        Ok(())
+    }
+}
+
 /// The refs of one log file.
 #[derive(Default)]
 struct Refs {
@@ -269,7 +395,7 @@ impl Refs {
     /// Decodes a batch and takes in its definitions.
     fn read<'a>(
         &mut self,
-        batch: &'a Batch,
+        batch: &'a Record,
         registry: &Registry,
     ) -> Result<BatchView<'a>, DecodeError> {
         let view = BatchView::decode(&batch.payload)?;

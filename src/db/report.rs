@@ -14,6 +14,8 @@ pub struct OpenReport {
     pub recovered_batches: u64,
     /// Their samples.
     pub recovered_rows: u64,
+    /// Deletes of the log that were recovered.
+    pub recovered_deletes: u64,
     /// Bytes of writes that a crash cut short; nothing acknowledged as durable was in them.
     pub torn_bytes: u64,
     /// Samples of readable batches whose series is unknown, because the frame that defined it is

@@ -49,6 +49,8 @@ struct RoomState {
     given_up: Option<u64>,
     /// What was known when nothing was to be gained.
     hopeless: Option<Known>,
+    /// The threads that make room have ended.
+    closed: bool,
 }
 
 /// What a judgement rests upon.
@@ -62,6 +64,15 @@ struct Known {
 impl Room {
     fn lock(&self) -> MutexGuard<'_, RoomState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all waiting: nobody makes room any more.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.done += 1;
+        drop(state);
+        self.changed.notify_all();
     }
 }
 
@@ -130,7 +141,7 @@ impl Core {
         }
         let state = self.room.lock();
         let before = state.done;
-        if !state.wanted || state.given_up == Some(before) {
+        if state.closed || !state.wanted || state.given_up == Some(before) {
             return false;
         }
         let under_way = |state: &mut RoomState| state.done == before;
@@ -178,7 +189,10 @@ impl Core {
         if let Err(error) = self.make_room() {
             tracing::warn!(%error, "no room could be made for new series");
         }
-        let made = self.counters.series_evicted.get() > before;
+        let freed = self.counters.series_evicted.get() - before;
+        let elapsed_ms = self.clock().monotonic().saturating_sub(known.at).as_millis() as u64;
+        tracing::info!(freed, elapsed_ms, "made room for new series");
+        let made = freed > 0;
         let mut state = self.room.lock();
         state.wanted = false;
         state.done += 1;

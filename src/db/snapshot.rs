@@ -7,14 +7,15 @@ use std::sync::Arc;
 use super::core::{Broken, Core, Live};
 use super::stats::LatencyCell;
 use crate::cursor::{Columns, SeriesSource};
+use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::read::{
-    Aggregation, ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources,
+    Aggregation, ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources, Steps,
 };
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentPin};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor};
-use crate::types::{Labels, Matcher, TimeRange};
+use crate::types::{Labels, Matcher, TimeRange, Timestamp};
 
 /// One moment of the store: everything that was visible when it was taken and nothing later, however
 /// long it is kept. Clones share it. What it sees stays on disk and in memory while it lives.
@@ -27,8 +28,12 @@ pub struct Snapshot {
     /// Segments that could not be opened.
     broken: Vec<Arc<Broken>>,
     clock: Arc<dyn Clock>,
+    /// Earlier samples have expired, and are not seen.
+    horizon: Timestamp,
     /// Where scans are timed; none for a read-only opener.
     core: Option<Arc<Core>>,
+    /// Segments that their owner, another process, may remove at any time.
+    foreign: Vec<Arc<Segment>>,
 }
 
 /// What a snapshot is taken of.
@@ -37,36 +42,65 @@ pub(super) struct Pinned<'a> {
     pub(super) broken: &'a [Arc<Broken>],
     /// Each registry with its memtables, those of one registry together.
     pub(super) memtables: Vec<(Arc<Registry>, Vec<MemtableView>)>,
+    pub(super) tombstones: Tombstones,
     pub(super) executor: Executor,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Pinned<'_> {
+    /// The segments, in order, then the memtables of each registry.
+    fn into_sources(self) -> Sources {
+        let segments = self.segments.iter().map(|s| Arc::clone(s) as Arc<dyn SeriesSource>);
+        let memtables = self.memtables.into_iter().map(|(registry, views)| {
+            Arc::new(Memtables::new(registry, views)) as Arc<dyn SeriesSource>
+        });
+        let sources = segments.chain(memtables).collect();
+        Sources::new(sources, self.executor, self.clock).without(self.tombstones)
+    }
+}
+
+/// Everything of one moment of an open store.
+fn pinned<'a>(live: &'a Live, core: &Core) -> Pinned<'a> {
+    Pinned {
+        segments: &live.segments,
+        broken: &live.broken,
+        memtables: views(live),
+        tombstones: live.tombstones(),
+        executor: core.executor.clone(),
+        clock: Arc::clone(&core.options.clock),
+    }
+}
+
+/// The sources of one moment of an open store: its segments, in order, then its memtables.
+pub(super) fn sources_of(live: &Live, core: &Core) -> Arc<Sources> {
+    Arc::new(pinned(live, core).into_sources())
 }
 
 impl Snapshot {
     /// The present moment of an open store.
     pub(super) fn of_live(core: &Arc<Core>) -> Self {
         let live = core.live();
-        let mut snapshot = Self::of(Pinned {
-            segments: &live.segments,
-            broken: &live.broken,
-            memtables: views(&live),
-            executor: core.executor.clone(),
-            clock: Arc::clone(&core.options.clock),
-        });
+        let mut snapshot = Self::of(pinned(&live, core));
+        snapshot.horizon = core.compactor.retention.horizon().unwrap_or(Timestamp::MIN);
         snapshot.core = Some(Arc::clone(core));
         snapshot
     }
 
-    pub(super) fn of(pinned: Pinned<'_>) -> Self {
-        let segments = pinned.segments.iter().map(|s| Arc::clone(s) as Arc<dyn SeriesSource>);
-        let memtables = pinned.memtables.into_iter().map(|(registry, views)| {
-            Arc::new(Memtables::new(registry, views)) as Arc<dyn SeriesSource>
-        });
-        let sources = segments.chain(memtables).collect();
+    /// The moment of a read-only opener: what a query touches is opened before its first row, so that
+    /// the owner cannot pull files from under it.
+    pub(super) fn of_foreign(pinned: Pinned<'_>) -> Self {
+        let foreign = pinned.segments.to_vec();
+        Self { foreign, ..Self::of(pinned) }
+    }
+
+    fn of(pinned: Pinned<'_>) -> Self {
         Self {
-            sources: Arc::new(Sources::new(sources, pinned.executor, Arc::clone(&pinned.clock))),
             broken: pinned.broken.to_vec(),
-            clock: pinned.clock,
+            horizon: Timestamp::MIN,
+            clock: Arc::clone(&pinned.clock),
+            sources: Arc::new(pinned.into_sources()),
             core: None,
+            foreign: Vec::new(),
         }
     }
 
@@ -88,16 +122,18 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// Finding the series: I/O errors, [`Error::Corrupt`], limits, [`Error::Cancelled`]. Errors of one
-    /// series are its item of the iteration.
+    /// Finding the series: I/O errors, [`Error::Corrupt`], limits, [`Error::Cancelled`], and beside
+    /// another process that owns the store [`Error::SnapshotGone`]. Errors of one series are its item
+    /// of the iteration.
     pub fn select(
         &self,
         matchers: &[Matcher],
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<Selection> {
-        self.check(range, options)?;
-        self.timed(|| self.sources.select(matchers, range, options))
+        let range = self.checked(range, options)?;
+        let pins = self.pin(range)?;
+        self.timed(|| Ok(self.sources.select(matchers, range, options)?.keeping(pins)))
     }
 
     /// Hands every batch of columns, at most 65,536 samples, to `visit`, in label and time order,
@@ -112,7 +148,8 @@ impl Snapshot {
         options: &QueryOptions,
         visit: &mut dyn FnMut(&Labels, &Columns) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
+        let _pins = self.pin(range)?;
         self.timed(|| self.sources.scan(matchers, range, options, visit))
     }
 
@@ -127,7 +164,8 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<Labels>> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.series(matchers, range, options, limit)
     }
 
@@ -141,7 +179,8 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<u64> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.count_series(matchers, range, options)
     }
 
@@ -157,7 +196,8 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<ContentDigest> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
+        let _pins = self.pin(range)?;
         self.timed(|| self.sources.digest(matchers, range, options))
     }
 
@@ -200,8 +240,14 @@ impl Snapshot {
         step: i64,
         options: &QueryOptions,
     ) -> Result<Aggregation> {
-        self.check(range, options)?;
-        self.timed(|| self.sources.aggregate(matchers, range, step, options))
+        // Buckets are counted from where they were asked for, expired or not.
+        let origin = range.start;
+        let range = self.checked(range, options)?;
+        let pins = self.pin(range)?;
+        self.timed(|| {
+            let steps = Steps::new(origin, step)?;
+            Ok(self.sources.aggregate(matchers, range, steps, options)?.keeping(pins))
+        })
     }
 
     /// At most `limit` label names of these series, sorted.
@@ -215,7 +261,8 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<String>> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.label_names(matchers, range, options, limit)
     }
 
@@ -231,12 +278,15 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<String>> {
-        self.check(range, options)?;
+        let range = self.checked(range, options)?;
+        let _pins = self.pin(range)?;
         self.sources.label_values(name, matchers, range, options, limit)
     }
 
-    /// Refuses a range in which a segment is missing: never silently an empty answer.
-    fn check(&self, range: TimeRange, options: &QueryOptions) -> Result<()> {
+    /// The part of a range that has not expired. Refuses one in which a segment is missing: never
+    /// silently an empty answer.
+    fn checked(&self, range: TimeRange, options: &QueryOptions) -> Result<TimeRange> {
+        let range = TimeRange { start: range.start.max(self.horizon), ..range };
         for broken in &self.broken {
             if range.overlaps(broken.meta.min_timestamp, broken.meta.max_timestamp) {
                 match &options.skip_damaged {
@@ -245,7 +295,25 @@ impl Snapshot {
                 }
             }
         }
-        Ok(())
+        Ok(range)
+    }
+
+    /// Opens the foreign segments that overlap `range`, as many as may be open at a time. What else is
+    /// wrong with one of them is for the query to say.
+    fn pin(&self, range: TimeRange) -> Result<Vec<SegmentPin>> {
+        let overlapping = self.foreign.iter().filter(|segment| {
+            range.overlaps(segment.meta().min_timestamp, segment.meta().max_timestamp)
+        });
+        let pins = overlapping.map(|segment| match segment.pin() {
+            Ok(pin) => Ok(Some(pin)),
+            Err(gone @ Error::SnapshotGone { .. }) => Err(gone),
+            Err(_) => Ok(None),
+        });
+        let pins = pins.filter_map(Result::transpose);
+        match self.foreign.first() {
+            Some(segment) => pins.take(segment.open_files_max()).collect(),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn timed<T>(&self, query: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -32,12 +32,29 @@ pub struct Stats {
     pub memtable_bytes: u64,
     /// Bytes of heap held by the registry.
     pub registry_bytes: u64,
+    /// Those of them in use; the rest was left by series that are gone, for the next ones.
+    pub registry_used_bytes: u64,
+    /// The registry's share of the budget: what it refuses new series for.
+    pub registry_bytes_max: u64,
     /// Bytes of heap held by cached index blocks.
     pub cache_bytes: u64,
     /// Bytes of heap held by batches that wait for their commit or are being committed.
     pub queue_bytes: u64,
+    /// The limit on the batches among them.
+    pub queue_bytes_max: u64,
     /// Bytes of heap held by memtables that are in segments already, because a snapshot reads them.
     pub snapshot_bytes: u64,
+    /// Bytes of disk that are kept back for deletes and flushes on a full disk.
+    pub reserve_bytes: u64,
+    /// How many should be.
+    pub reserve_bytes_max: u64,
+    /// Whether the reserve was given back, or could not be taken: writes are refused until there is
+    /// room for it again, which ends by itself.
+    pub disk_full: bool,
+    /// Segments that are open.
+    pub open_files: u64,
+    /// The limit on them.
+    pub open_files_max: u64,
     /// The limit on all of them.
     pub memory_budget_bytes: u64,
     /// Memtables that wait to be flushed, or are being flushed.
@@ -57,13 +74,61 @@ pub struct Stats {
     pub batches_written: u64,
     /// Samples written.
     pub samples_written: u64,
-    /// Samples that a flush dropped because a later write had the same series and timestamp.
+    /// Samples that a flush or a merge dropped because a later write had the same series and
+    /// timestamp.
     pub samples_superseded: u64,
+    /// Samples that merges read; one that is merged twice counts twice.
+    pub samples_merged: u64,
+    /// Samples that merges left out because a delete hides them.
+    pub samples_deleted: u64,
+    /// Samples that retention dropped, with whole segments or in merges.
+    pub samples_expired: u64,
+    /// Merges.
+    pub merges: u64,
+    /// Merges that failed; most are tried again.
+    pub merge_failures: u64,
+    /// Why merging does not get on, until the next merge succeeds.
+    pub merge_trouble: Option<String>,
+    /// Whether merging in the background is paused.
+    pub merges_paused: bool,
+    /// Bytes of segments that flushes wrote.
+    pub flush_bytes_written: u64,
+    /// Bytes of segments that merges read.
+    pub merge_bytes_read: u64,
+    /// Bytes of segments that merges wrote. With those of flushes, over the bytes at rest: the write
+    /// amplification.
+    pub merge_bytes_written: u64,
+    /// Level-0 segments, not merged yet: the debt. Writes slow down at `level0_slowdown`.
+    pub level0_segments: u64,
+    /// Their bytes.
+    pub level0_bytes: u64,
+    /// The debt at which writes slow down, and at which they wait.
+    pub level0_slowdown: u64,
+    /// The debt at which writes wait for the merge that is under way.
+    pub level0_stall: u64,
+    /// Groups of writes that were slowed down.
+    pub slowdowns: u64,
+    /// Segments that were dropped because retention no longer keeps them.
+    pub segments_dropped: u64,
+    /// Segments that were replaced or dropped and wait until no snapshot reads them.
+    pub segments_obsolete: u64,
+    /// Their bytes.
+    pub obsolete_bytes: u64,
+    /// Segments that are not merged any more because they are damaged.
+    pub segments_excluded: u64,
+    /// Damaged chunks that merges left out; their files are in `quarantine/`.
+    pub blocks_quarantined: u64,
+    /// Earlier samples have expired, in ticks.
+    pub retention_horizon: Option<i64>,
+    /// Deletes acknowledged.
+    pub deletes: u64,
+    /// Deletes that compaction has not carried out everywhere yet.
+    pub tombstones: u64,
     /// Flushes that made a segment.
     pub flushes: u64,
     /// Flushes that failed and will be tried again.
     pub flush_failures: u64,
-    /// Times that a writer had to wait for a flush.
+    /// Times that a writer had to wait for a flush or a merge.
     pub stalls: u64,
     /// New series that were refused for want of room, each time.
     pub series_refused: u64,
@@ -83,6 +148,8 @@ pub struct Stats {
     pub fsync: Latency,
     /// Time of flushes.
     pub flush: Latency,
+    /// Time of merges.
+    pub merge: Latency,
     /// Time of scans.
     pub scan: Latency,
 }
@@ -135,7 +202,7 @@ impl BytesByKind {
                     let set_aside = vfs.list(&dir.join(&*name)).unwrap_or_default();
                     bytes.quarantine += set_aside.iter().map(|entry| entry.len).sum::<u64>();
                 }
-                Some(FileName::Lock) | None => {}
+                Some(FileName::Lock | FileName::Reserve) | None => {}
             }
         }
         bytes.other_segment += u64::saturating_sub(listed, known);
@@ -201,6 +268,19 @@ pub(super) struct Counters {
     pub(super) batches_written: Counter,
     pub(super) samples_written: Counter,
     pub(super) samples_superseded: Counter,
+    pub(super) samples_merged: Counter,
+    pub(super) samples_deleted: Counter,
+    pub(super) samples_expired: Counter,
+    pub(super) merges: Counter,
+    pub(super) merge_failures: Counter,
+    pub(super) flush_bytes_written: Counter,
+    pub(super) merge_bytes_read: Counter,
+    pub(super) merge_bytes_written: Counter,
+    pub(super) slowdowns: Counter,
+    pub(super) segments_dropped: Counter,
+    pub(super) segments_excluded: Counter,
+    pub(super) blocks_quarantined: Counter,
+    pub(super) deletes: Counter,
     pub(super) flushes: Counter,
     pub(super) flush_failures: Counter,
     pub(super) stalls: Counter,
@@ -213,6 +293,7 @@ pub(super) struct Counters {
     pub(super) write: LatencyCell,
     pub(super) fsync: LatencyCell,
     pub(super) flush: LatencyCell,
+    pub(super) merge: LatencyCell,
     pub(super) scan: LatencyCell,
 }
 
@@ -243,6 +324,9 @@ impl Core {
         };
         let unsynced = unsynced_since.map(|since| self.clock().monotonic().saturating_sub(since));
         let counters = &self.counters;
+        let fresh = || live.version.segments().iter().filter(|meta| meta.level == 0);
+        let (segments_obsolete, obsolete_bytes) = self.compactor.graveyard.waiting();
+        let cache = self.cache.stats();
         Stats {
             active_series: self.registry.len() as u64,
             samples: in_memory + in_segments,
@@ -250,9 +334,17 @@ impl Core {
             bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir, &live.segments),
             memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
             registry_bytes: self.registry.memory_bytes() as u64,
-            cache_bytes: self.cache.stats().bytes,
+            registry_used_bytes: self.registry.used_bytes() as u64,
+            registry_bytes_max: self.options.registry_bytes_max(),
+            cache_bytes: cache.bytes,
             queue_bytes: self.queue.bytes(),
+            queue_bytes_max: self.options.queue_bytes_max(),
             snapshot_bytes: self.snapshot_bytes(),
+            reserve_bytes: self.reserve.bytes(),
+            reserve_bytes_max: self.reserve.bytes_max(),
+            disk_full: self.reserve.is_given_back(),
+            open_files: cache.open_files,
+            open_files_max: self.cache.open_files_max() as u64,
             memory_budget_bytes: self.options.memory_budget_bytes,
             memtables_sealed: live.sealed.len() as u64,
             memtables_in_doubt: generations().filter(|g| g.is_in_doubt()).count() as u64,
@@ -263,6 +355,29 @@ impl Core {
             batches_written: counters.batches_written.get(),
             samples_written: counters.samples_written.get(),
             samples_superseded: counters.samples_superseded.get(),
+            samples_merged: counters.samples_merged.get(),
+            samples_deleted: counters.samples_deleted.get(),
+            samples_expired: counters.samples_expired.get(),
+            merges: counters.merges.get(),
+            merge_failures: counters.merge_failures.get(),
+            merge_trouble: self.compactor.trouble(),
+            merges_paused: self.compactor.control.is_paused(),
+            flush_bytes_written: counters.flush_bytes_written.get(),
+            merge_bytes_read: counters.merge_bytes_read.get(),
+            merge_bytes_written: counters.merge_bytes_written.get(),
+            level0_segments: fresh().count() as u64,
+            level0_bytes: fresh().map(|meta| meta.file_bytes).sum(),
+            level0_slowdown: self.options.level0_slowdown as u64,
+            level0_stall: self.options.level0_stall as u64,
+            slowdowns: counters.slowdowns.get(),
+            segments_dropped: counters.segments_dropped.get(),
+            segments_obsolete,
+            obsolete_bytes,
+            segments_excluded: counters.segments_excluded.get(),
+            blocks_quarantined: counters.blocks_quarantined.get(),
+            retention_horizon: self.compactor.retention.horizon(),
+            deletes: counters.deletes.get(),
+            tombstones: (live.version.tombstones().count() + live.deletes.len()) as u64,
             flushes: counters.flushes.get(),
             flush_failures: counters.flush_failures.get(),
             stalls: counters.stalls.get(),
@@ -275,6 +390,7 @@ impl Core {
             write: counters.write.read(),
             fsync: counters.fsync.read(),
             flush: counters.flush.read(),
+            merge: counters.merge.read(),
             scan: counters.scan.read(),
         }
     }

@@ -1,4 +1,4 @@
-//! Every byte of a store, for the `verify` command: manifest, segments, log.
+//! Every byte of a store, for the `verify` command: manifest, segments, tombstones, log.
 //!
 //! Writes nothing and takes no lock. It goes on behind damage; what it cannot look at at all is an
 //! error.
@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::options::Options;
-use super::replay::{Replay, has_log, wal_numbers};
+use super::replay::{Ended, Replay, has_log, wal_numbers};
 use super::report::{Finding, OpenReport};
+use crate::deletes;
 use crate::error::{Error, Result};
 use crate::manifest;
 use crate::segment::{self, BlockCache, Segment};
@@ -29,8 +30,12 @@ pub struct VerifyReport {
     pub segments: u64,
     /// Samples decoded in them.
     pub samples: u64,
+    /// Tombstone files checked.
+    pub tombstone_files: u64,
     /// Batches of the log.
     pub batches: u64,
+    /// Deletes of the log.
+    pub deletes: u64,
     /// Damaged places reported.
     pub findings: u64,
 }
@@ -68,6 +73,7 @@ pub fn verify(
         run.segment(loaded.uuid, meta)?;
     }
     progress(run.report.bytes, total);
+    run.tombstones(&loaded)?;
     run.log(&loaded)?;
     run.report.bytes += wal;
     progress(total, total);
@@ -114,6 +120,38 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Checks that each tombstone file holds what the manifest lists of it. It may hold more: those
+    /// are carried out.
+    fn tombstones(&mut self, loaded: &manifest::Loaded) -> Result<()> {
+        for (number, listed) in loaded.version.tombstones_by_file() {
+            let path = self.dir.join(FileName::Tombstones(number).to_string());
+            self.report.bytes += self.options.vfs.file_len(&path).unwrap_or(0);
+            match deletes::read(&*self.options.vfs, self.dir, (loaded.uuid, number)) {
+                Ok(found) => {
+                    let lacking = listed.iter().find(|tombstone| !found.contains(tombstone));
+                    if let Some(lacking) = lacking {
+                        let seq = lacking.seq;
+                        let message =
+                            format!("the delete {seq} of the manifest is not in the file");
+                        self.found(&Finding::new(&path, message));
+                    }
+                }
+                Err(error @ Error::UnsupportedVersion { .. }) => return Err(error),
+                // The owner may be through with it meanwhile.
+                Err(error) if !self.lists_tombstones(number)? => drop(error),
+                Err(error) => self.found(&Finding::of(&path, &error)),
+            }
+            self.report.tombstone_files += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether the manifest lists the tombstone file `number` now.
+    fn lists_tombstones(&self, number: u64) -> Result<bool> {
+        let now = manifest::load(&*self.options.vfs, self.dir)?;
+        Ok(now.version.tombstone_files().iter().any(|&(listed, _)| listed == number))
+    }
+
     fn log(&mut self, loaded: &manifest::Loaded) -> Result<()> {
         let mut report = OpenReport::default();
         let replay = Replay {
@@ -123,14 +161,16 @@ impl Run<'_> {
             covered: loaded.version.wal_covered(),
             has_log: has_log(&loaded.version),
             memtable_bytes_max: self.options.memtable_bytes_max(),
+            registry_bytes_max: u64::MAX,
         };
-        match replay.run(&mut report, |_| Ok(())) {
+        match replay.run(&mut report, &mut |_, _| Ok(Ended::Flushed)) {
             Ok(_) => {}
             // The owner flushed meanwhile: what the file held is in a segment.
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
         self.report.batches = report.recovered_batches;
+        self.report.deletes = report.recovered_deletes;
         for found in &report.findings {
             self.found(found);
         }

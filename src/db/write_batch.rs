@@ -102,6 +102,14 @@ impl WriteBatch {
         self.timestamps.len()
     }
 
+    /// Bytes of heap held, also by a batch that was cleared.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.handles.capacity() * size_of::<SeriesHandle>()
+            + self.run_rows.capacity() * size_of::<u32>()
+            + (self.timestamps.capacity() + self.values.capacity()) * size_of::<u64>()
+    }
+
     /// Whether the batch has no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {

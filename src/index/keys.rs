@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::block::{self, BlockKind};
 use super::postings::{Encoding, PostingsRef};
-use super::varint::{get_u32, get_u64, put_u64};
 use crate::types::DecodeError;
+use crate::types::varint::{get_u32, get_u64, put_u64};
 
 /// Ends the name in a key, and names and values in the canonical encoding of labels.
 pub(super) const SEPARATOR: u8 = 0xFF;
@@ -27,10 +27,11 @@ pub(super) struct KeyBlockEntry {
     pub(super) len: u32,
 }
 
-/// Writes sorted keys into blocks.
+/// Writes sorted keys into blocks, which it hands to the `put` of each call.
 #[derive(Debug, Default)]
 pub(super) struct KeyWriter {
-    blocks: Vec<u8>,
+    /// The block being sealed; kept for its memory.
+    sealed: Vec<u8>,
     entries: Vec<KeyBlockEntry>,
     payload: Vec<u8>,
     restarts: Vec<u32>,
@@ -42,10 +43,15 @@ pub(super) struct KeyWriter {
 impl KeyWriter {
     /// Appends a key, greater than all before, and the place of its postings, which follow those of
     /// the key before.
-    pub(super) fn push(&mut self, key: &[u8], postings: PostingsRef) {
+    pub(super) fn push<E>(
+        &mut self,
+        key: &[u8],
+        postings: PostingsRef,
+        put: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let worst = key.len() + 32 + 4 * (self.restarts.len() + 1);
         if self.count > 0 && self.payload.len() + worst > PAYLOAD_BYTES_MAX {
-            self.end_block();
+            self.end_block(put)?;
         }
         if self.count == 0 {
             self.first_key = key.to_vec();
@@ -66,25 +72,31 @@ impl KeyWriter {
         self.last_key.truncate(shared);
         self.last_key.extend_from_slice(&key[shared..]);
         self.count += 1;
+        Ok(())
     }
 
-    /// The blocks and what the top level says about each.
-    pub(super) fn finish(mut self) -> (Vec<u8>, Vec<KeyBlockEntry>) {
+    /// Hands on the last block and returns what the top level says about each.
+    pub(super) fn finish<E>(
+        mut self,
+        put: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Vec<KeyBlockEntry>, E> {
         if self.count > 0 {
-            self.end_block();
+            self.end_block(put)?;
         }
-        (self.blocks, self.entries)
+        Ok(self.entries)
     }
 
-    fn end_block(&mut self) {
+    fn end_block<E>(&mut self, put: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         for restart in self.restarts.drain(..) {
             self.payload.extend_from_slice(&restart.to_le_bytes());
         }
-        let len = block::seal(BlockKind::Keys, self.count, &self.payload, &mut self.blocks);
+        self.sealed.clear();
+        let len = block::seal(BlockKind::Keys, self.count, &self.payload, &mut self.sealed);
         let first_key = std::mem::take(&mut self.first_key);
         self.entries.push(KeyBlockEntry { first_key, count: self.count as u32, len });
         self.payload.clear();
         self.count = 0;
+        put(&self.sealed)
     }
 }
 

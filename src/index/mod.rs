@@ -2,41 +2,43 @@
 //!
 //! # In code
 //!
-//! [`IndexBuilder`] makes the two parts; [`Index`] is the resident top level, which answers questions
-//! by fetching blocks through a [`BlockSource`]. Pure bytes, no I/O. Called by `segment` to write and
-//! by `read` to select. Bytes are decoded defensively even after their CRC was checked: no input
-//! makes a reader panic, or allocate more than a small multiple of what it was given.
+//! [`IndexBuilder`] makes the two parts, in bounded memory: what exceeds that goes to a [`Spill`] of
+//! its caller. [`Index`] is the resident top level, which answers questions by fetching blocks
+//! through a [`BlockSource`]. Pure bytes, no I/O. Called by `segment` to write and by `read` to
+//! select. Bytes are decoded defensively even after their CRC was checked: no input makes a reader
+//! panic, or allocate more than a small multiple of what it was given.
 
 mod block;
 mod builder;
 mod cursor;
+mod key_table;
 mod keys;
+mod list;
+mod merge;
 mod ordinal_set;
+mod output;
 mod postings;
+mod rank_map;
 mod reader;
+mod run;
 mod select;
 mod series;
+mod spill;
+#[cfg(test)]
+mod spill_tests;
 #[cfg(test)]
 mod tests;
 mod top;
-mod varint;
 
 use std::sync::Arc;
 
 pub use block::verify_block;
 pub use builder::IndexBuilder;
+pub use output::BuiltIndex;
 pub use reader::Index;
+pub use spill::Spill;
 
 use crate::types::DecodeError;
-
-/// An encoded index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexParts {
-    /// The blocks, back to back; read piecewise.
-    pub blocks: Vec<u8>,
-    /// The top level, read whole by [`Index::from_top`].
-    pub top: Vec<u8>,
-}
 
 /// Where a block lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -8,9 +8,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::block::{self, BlockKind};
-use super::varint::{get_u32, len_u64, put_u64};
+use super::list::{ListWriter, Measure};
 use super::{BlockRef, BlockSource};
 use crate::types::DecodeError;
+use crate::types::varint::get_u32;
 
 /// Bytes of the stream in each block but the last.
 pub(super) const STREAM_BLOCK_BYTES: usize = 32 * 1024;
@@ -54,38 +55,17 @@ pub(super) struct PostingsRef {
 
 /// Appends the sorted, not empty list `ordinals` in its smallest encoding.
 pub(super) fn encode(ordinals: &[u32], out: &mut Vec<u8>) -> Encoding {
-    let (first, last) = (ordinals[0], ordinals[ordinals.len() - 1]);
-    let first_bytes = len_u64(u64::from(first));
-    let gap = |pair: &[u32]| u64::from(pair[1] - pair[0] - 1);
-    let deltas: usize = first_bytes + ordinals.windows(2).map(|p| len_u64(gap(p))).sum::<usize>();
-    let bitmap = first_bytes + ((last - first) as usize + 1).div_ceil(8);
-    let runs: usize = run_varints(ordinals).map(len_u64).sum();
-    let smallest = deltas.min(bitmap).min(runs);
-    if runs == smallest {
-        run_varints(ordinals).for_each(|v| put_u64(out, v));
-        return Encoding::Runs;
-    }
-    put_u64(out, u64::from(first));
-    if deltas == smallest {
-        ordinals.windows(2).for_each(|p| put_u64(out, gap(p)));
-        return Encoding::Deltas;
-    }
-    let bits_start = out.len();
-    out.resize(bits_start + bitmap - first_bytes, 0);
-    for &ordinal in ordinals {
-        let bit = (ordinal - first) as usize;
-        out[bits_start + bit / 8] |= 1 << (bit % 8);
-    }
-    Encoding::Bitmap
+    let mut measure = Measure::default();
+    runs_of(ordinals).for_each(|(start, len)| measure.run(start, len));
+    let encoding = measure.smallest();
+    let mut writer = ListWriter::new(encoding);
+    runs_of(ordinals).for_each(|(start, len)| writer.run(start, len, out));
+    writer.finish(out);
+    encoding
 }
 
-fn run_varints(ordinals: &[u32]) -> impl Iterator<Item = u64> + '_ {
-    let mut end: Option<u32> = None;
-    ordinals.chunk_by(|a, b| *b == *a + 1).flat_map(move |run| {
-        let skipped = end.map_or(run[0], |end| run[0] - end - 1);
-        end = Some(run[0] + run.len() as u32);
-        [u64::from(skipped), run.len() as u64 - 1]
-    })
+fn runs_of(ordinals: &[u32]) -> impl Iterator<Item = (u32, u32)> + '_ {
+    ordinals.chunk_by(|a, b| *b == *a + 1).map(|run| (run[0], run.len() as u32))
 }
 
 /// Hands the list to `visit` as increasing, disjoint runs (first ordinal, length), until it breaks.
@@ -194,40 +174,105 @@ fn bitmap<F: FnMut(u32, u32) -> ControlFlow<()>>(
     Ok(ControlFlow::Continue(()))
 }
 
-/// Cuts a stream of lists into blocks.
+/// Cuts a stream of lists into blocks, which it hands to the `put` of each call.
 #[derive(Debug, Default)]
 pub(super) struct StreamWriter {
     pending: Vec<u8>,
-    blocks: Vec<u8>,
+    /// The block being sealed; kept for its memory.
+    sealed: Vec<u8>,
     /// Bytes of the stream so far.
     bytes: u64,
+    /// The list begun last.
+    open: Option<(ListWriter, PostingsRef)>,
 }
 
 impl StreamWriter {
     /// Appends the sorted, not empty list `ordinals`.
-    pub(super) fn push(&mut self, ordinals: &[u32]) -> PostingsRef {
+    pub(super) fn push<E>(
+        &mut self,
+        ordinals: &[u32],
+        put: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<PostingsRef, E> {
         let before = self.pending.len();
         let encoding = encode(ordinals, &mut self.pending);
-        let len = self.pending.len() - before;
-        let start = self.bytes;
-        self.bytes += len as u64;
-        let whole = self.pending.len() / STREAM_BLOCK_BYTES * STREAM_BLOCK_BYTES;
-        for payload in self.pending[..whole].chunks(STREAM_BLOCK_BYTES) {
-            block::seal(BlockKind::Postings, payload.len(), payload, &mut self.blocks);
-        }
-        self.pending.drain(..whole);
-        let len = u32::try_from(len).expect("a bitmap of all ordinals has 2^29 bytes");
-        PostingsRef { start, len, count: ordinals.len() as u32, encoding }
+        let len = list_len((self.pending.len() - before) as u64);
+        let place = PostingsRef { start: self.bytes, len, count: ordinals.len() as u32, encoding };
+        self.bytes += u64::from(len);
+        self.cut(put)?;
+        Ok(place)
     }
 
-    /// The blocks and the length of the stream in bytes.
-    pub(super) fn finish(mut self) -> (Vec<u8>, u64) {
-        if !self.pending.is_empty() {
-            let payload = &self.pending;
-            block::seal(BlockKind::Postings, payload.len(), payload, &mut self.blocks);
-        }
-        (self.blocks, self.bytes)
+    /// Begins a list that was measured; its runs follow, then its [`end`](Self::end).
+    pub(super) fn begin(&mut self, measure: &Measure) {
+        let encoding = measure.smallest();
+        let place = PostingsRef { start: self.bytes, len: 0, count: measure.count(), encoding };
+        self.open = Some((ListWriter::new(encoding), place));
     }
+
+    /// Appends `len` ordinals from `start` on to the list begun.
+    pub(super) fn run<E>(
+        &mut self,
+        start: u32,
+        len: u32,
+        put: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (mut list, place) = self.open.take().expect("a list was begun");
+        loop {
+            let before = self.pending.len();
+            let gap = list.gap_bytes(start).min(STREAM_BLOCK_BYTES);
+            if gap > 0 {
+                list.skip(gap, &mut self.pending);
+            } else {
+                list.run(start, len, &mut self.pending);
+            }
+            self.bytes += (self.pending.len() - before) as u64;
+            self.cut(put)?;
+            if gap == 0 {
+                break;
+            }
+        }
+        self.open = Some((list, place));
+        Ok(())
+    }
+
+    /// Ends the list begun.
+    pub(super) fn end<E>(
+        &mut self,
+        put: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<PostingsRef, E> {
+        let (list, place) = self.open.take().expect("a list was begun");
+        let before = self.pending.len();
+        list.finish(&mut self.pending);
+        self.bytes += (self.pending.len() - before) as u64;
+        self.cut(put)?;
+        Ok(PostingsRef { len: list_len(self.bytes - place.start), ..place })
+    }
+
+    /// Hands on what fills blocks.
+    fn cut<E>(&mut self, put: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let whole = self.pending.len() / STREAM_BLOCK_BYTES * STREAM_BLOCK_BYTES;
+        for payload in self.pending[..whole].chunks(STREAM_BLOCK_BYTES) {
+            self.sealed.clear();
+            block::seal(BlockKind::Postings, payload.len(), payload, &mut self.sealed);
+            put(&self.sealed)?;
+        }
+        self.pending.drain(..whole);
+        Ok(())
+    }
+
+    /// Hands on the last block and returns the length of the stream in bytes.
+    pub(super) fn finish<E>(self, put: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<u64, E> {
+        if !self.pending.is_empty() {
+            let mut sealed = Vec::new();
+            block::seal(BlockKind::Postings, self.pending.len(), &self.pending, &mut sealed);
+            put(&sealed)?;
+        }
+        Ok(self.bytes)
+    }
+}
+
+fn list_len(bytes: u64) -> u32 {
+    u32::try_from(bytes).expect("a bitmap of all ordinals has 2^29 bytes")
 }
 
 /// Length in bytes of all blocks of a stream of `stream_bytes`.
@@ -308,6 +353,8 @@ fn place(at: u64) -> (u64, usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -328,8 +375,14 @@ mod tests {
     /// Writes the lists, reads each back and compares.
     fn round_trip(lists: &[Vec<u32>]) -> Vec<Encoding> {
         let mut writer = StreamWriter::default();
-        let refs: Vec<PostingsRef> = lists.iter().map(|list| writer.push(list)).collect();
-        let (blocks, bytes) = writer.finish();
+        let mut blocks = Vec::new();
+        let mut put = |block: &[u8]| {
+            blocks.extend_from_slice(block);
+            Ok::<(), Infallible>(())
+        };
+        let refs: Vec<PostingsRef> =
+            lists.iter().map(|list| writer.push(list, &mut put).unwrap()).collect();
+        let bytes = writer.finish(&mut put).unwrap();
         assert_eq!(blocks_bytes(bytes), Some(blocks.len() as u64));
         let source = Memory(blocks);
         let mut reader = StreamReader::new(&source, bytes, u32::MAX);

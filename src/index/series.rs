@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::block::{self, BlockKind};
-use super::varint::{get_u32, put_u64};
 use crate::types::DecodeError;
+use crate::types::varint::{get_u32, put_u64};
 
 /// Most series in a block.
 pub(super) const BLOCK_SERIES_MAX: usize = 1024;
@@ -25,62 +25,81 @@ pub(super) struct SeriesBlockEntry {
     pub(super) len: u32,
 }
 
-/// Writes series into blocks.
+/// Writes series into blocks, which it hands to the `put` of each call.
 #[derive(Debug, Default)]
 pub(super) struct SeriesWriter {
-    blocks: Vec<u8>,
+    /// The block being sealed; kept for its memory.
+    sealed: Vec<u8>,
     entries: Vec<SeriesBlockEntry>,
     /// Key ordinals of the pending series, flat.
     keys: Vec<u32>,
+    /// For each of `keys` a number that is the same for keys of equal names.
+    names: Vec<u32>,
     /// Where in `keys` each pending series ends.
     ends: Vec<usize>,
 }
 
 impl SeriesWriter {
-    /// Appends a series; `name_of` maps a key ordinal to a number that is the same for keys of equal
+    /// Appends a series: its key ordinals, each with a number that is the same for keys of equal
     /// names.
-    pub(super) fn push(&mut self, keys: impl Iterator<Item = u32>, name_of: impl Fn(u32) -> u32) {
-        self.keys.extend(keys);
+    pub(super) fn push<E>(
+        &mut self,
+        labels: impl Iterator<Item = (u32, u32)>,
+        put: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (key, name) in labels {
+            self.keys.push(key);
+            self.names.push(name);
+        }
         self.ends.push(self.keys.len());
         if self.ends.len() == BLOCK_SERIES_MAX || self.keys.len() >= BLOCK_LABELS {
-            self.end_block(name_of);
+            self.end_block(put)?;
         }
+        Ok(())
     }
 
-    /// The blocks and what the top level says about each.
-    pub(super) fn finish(
+    /// Hands on the last block and returns what the top level says about each.
+    pub(super) fn finish<E>(
         mut self,
-        name_of: impl Fn(u32) -> u32,
-    ) -> (Vec<u8>, Vec<SeriesBlockEntry>) {
+        put: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Vec<SeriesBlockEntry>, E> {
         if !self.ends.is_empty() {
-            self.end_block(name_of);
+            self.end_block(put)?;
         }
-        (self.blocks, self.entries)
+        Ok(self.entries)
     }
 
-    fn end_block(&mut self, name_of: impl Fn(u32) -> u32) {
-        let payload = encode(&self.keys, &self.ends, name_of);
+    fn end_block<E>(&mut self, put: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let payload = encode(&self.keys, &self.names, &self.ends);
         let count = self.ends.len();
-        let len = block::seal(BlockKind::Series, count, &payload, &mut self.blocks);
+        self.sealed.clear();
+        let len = block::seal(BlockKind::Series, count, &payload, &mut self.sealed);
         self.entries.push(SeriesBlockEntry { count: count as u32, len });
         self.keys.clear();
+        self.names.clear();
         self.ends.clear();
+        put(&self.sealed)
     }
 }
 
-fn encode(keys: &[u32], ends: &[usize], name_of: impl Fn(u32) -> u32) -> Vec<u8> {
+fn encode(keys: &[u32], names: &[u32], ends: &[usize]) -> Vec<u8> {
     let mut shapes: Vec<Vec<&[u32]>> = Vec::new();
-    let mut shape_by_names: HashMap<Vec<u32>, u32> = HashMap::new();
+    let mut shape_by_names: HashMap<&[u32], u32> = HashMap::new();
     let mut shape_of: Vec<u32> = Vec::with_capacity(ends.len());
+    let mut last: Option<(&[u32], u32)> = None;
     let mut start = 0;
     for &end in ends {
-        let series = &keys[start..end];
+        let (series, names) = (&keys[start..end], &names[start..end]);
         start = end;
-        let names = series.iter().map(|&key| name_of(key)).collect();
-        let shape = *shape_by_names.entry(names).or_insert_with(|| {
-            shapes.push(Vec::new());
-            shapes.len() as u32 - 1
-        });
+        // Most series have the shape of the one before.
+        let shape = match last {
+            Some((of_last, shape)) if of_last == names => shape,
+            _ => *shape_by_names.entry(names).or_insert_with(|| {
+                shapes.push(Vec::new());
+                shapes.len() as u32 - 1
+            }),
+        };
+        last = Some((names, shape));
         shapes[shape as usize].push(series);
         shape_of.push(shape);
     }

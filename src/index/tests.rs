@@ -1,13 +1,57 @@
 //! The index as a whole, against a plain filter over the label sets, and against hostile bytes.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::sys::Bytes;
 use crate::types::{Labels, MatchOp, Matcher};
+
+/// An encoded index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct IndexParts {
+    pub(super) blocks: Vec<u8>,
+    pub(super) top: Vec<u8>,
+}
+
+/// What a builder must not need.
+struct NoSpill;
+
+impl Spill for NoSpill {
+    type Error = Infallible;
+
+    fn append(&mut self, _: &[u8]) -> Result<(), Infallible> {
+        panic!("nothing is spilled below the budget");
+    }
+
+    fn read(&self, _: u64, _: usize) -> Result<Bytes, Infallible> {
+        panic!("nothing was spilled");
+    }
+
+    fn damaged(&self, _: u64, e: DecodeError) -> Infallible {
+        panic!("{e}");
+    }
+}
+
+/// Builds in memory.
+pub(super) fn parts_of(series: &[Labels]) -> IndexParts {
+    let mut builder = IndexBuilder::new(usize::MAX, NoSpill);
+    for (i, labels) in series.iter().enumerate() {
+        assert_eq!(builder.push(labels), Ok(i as u32));
+    }
+    let Ok(built) = builder.finish();
+    let mut blocks = Vec::new();
+    let Ok(()) = built.write_blocks(|bytes| {
+        blocks.extend_from_slice(bytes);
+        Ok(())
+    });
+    assert_eq!(built.blocks_len(), blocks.len() as u64);
+    IndexParts { blocks, top: built.top().to_vec() }
+}
 
 /// Blocks in memory.
 struct Memory {
@@ -31,17 +75,13 @@ impl BlockSource for Memory {
 }
 
 fn build(series: &[Labels]) -> (Index, Memory, IndexParts) {
-    let mut builder = IndexBuilder::new();
-    for (i, labels) in series.iter().enumerate() {
-        assert_eq!(builder.push(labels), i as u32);
-    }
-    let parts = builder.finish();
+    let parts = parts_of(series);
     let index = Index::from_top(&parts.top).unwrap();
     assert_eq!(index.series_count() as usize, series.len());
     (index, Memory { blocks: parts.blocks.clone(), verify: true }, parts)
 }
 
-fn labels(pairs: &[(&str, &str)]) -> Labels {
+pub(super) fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels::from_pairs(pairs.iter().copied()).unwrap()
 }
 
@@ -200,7 +240,7 @@ fn the_example_of_the_format_is_what_the_builder_writes() {
 }
 
 /// A small index with several shapes, encodings and restarts.
-fn varied() -> Vec<Labels> {
+pub(super) fn varied() -> Vec<Labels> {
     let mut series = BTreeSet::new();
     for i in 0..40u32 {
         let id = format!("v{i}");
@@ -331,7 +371,7 @@ fn long_labels_stay_in_bounded_blocks() {
 }
 
 /// More bytes of distinct values in one block of series than are assembled at once.
-fn labels_of_long_values(long: &dyn Fn(usize) -> String) -> Vec<Labels> {
+pub(super) fn labels_of_long_values(long: &dyn Fn(usize) -> String) -> Vec<Labels> {
     let of = |i: usize| labels(&[("a", &long(i)), ("b", &long(999 - i)), ("c", &long(i))]);
     (0..400).map(of).collect()
 }
@@ -339,13 +379,11 @@ fn labels_of_long_values(long: &dyn Fn(usize) -> String) -> Vec<Labels> {
 #[test]
 #[should_panic(expected = "label order")]
 fn series_out_of_order_are_a_programmer_error() {
-    let mut builder = IndexBuilder::new();
-    builder.push(&labels(&[("a", "1")]));
-    builder.push(&labels(&[("a", "1")]));
+    parts_of(&[labels(&[("a", "1")]), labels(&[("a", "1")])]);
 }
 
 /// Labels like those of the TSBS "cpu" workload: ten labels of each host, shared by its metrics.
-fn tsbs_like(hosts: u32, metrics: u32) -> Vec<Labels> {
+pub(super) fn tsbs_like(hosts: u32, metrics: u32) -> Vec<Labels> {
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
     let mut pick = |n: u64| {
         random ^= random << 13;

@@ -5,8 +5,8 @@ use super::block;
 use super::keys::KeyBlockEntry;
 use super::postings;
 use super::series::{BLOCK_SERIES_MAX, SeriesBlockEntry};
-use super::varint::{get_u32, get_u64, put_u64};
 use crate::types::DecodeError;
+use crate::types::varint::{get_u32, get_u64, put_u64};
 
 const MAGIC: [u8; 4] = *b"SIDX";
 /// The newest version of the format that this build reads, and the one it writes.

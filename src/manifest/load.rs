@@ -1,6 +1,7 @@
 //! Reading a store's manifest: `CURRENT`, then the frames of the file that it names. Writes
 //! nothing, so that a second process may do it while the owner works.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::current::{self, CURRENT_BYTES_MAX};
@@ -28,7 +29,7 @@ pub struct Loaded {
 }
 
 /// What reading a manifest left out. Nothing of it is an error, all of it is worth a log line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// The number of the manifest that was read.
     pub manifest_number: u64,
@@ -38,6 +39,8 @@ pub struct LoadReport {
     pub torn_at: u64,
     /// The length of the torn tail, in bytes; 0 if the file ended as it should.
     pub torn_bytes: u64,
+    /// File numbers of segments that an edit removed: where such a file is left, nobody needs it.
+    pub removed: HashSet<u64>,
     /// Entries of kinds that this build does not know and need not understand.
     pub skipped_entries: usize,
 }
@@ -110,6 +113,7 @@ impl Loaded {
         let (edit, skipped) = VersionEdit::decode(frame.payload)?;
         self.version = self.version.apply(&edit)?;
         self.edit_number = frame.edit_number;
+        self.report.removed.extend(&edit.removed);
         self.report.edits += 1;
         self.report.skipped_entries += skipped;
         Ok(())

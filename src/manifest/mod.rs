@@ -138,7 +138,7 @@ impl Manifest {
     /// As [`load`], and [`Error::Io`] or [`Error::DiskFull`] if the new file cannot be written.
     pub fn open(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<(Self, LoadReport)> {
         let loaded = load(vfs.as_ref(), dir)?;
-        let report = loaded.report;
+        let report = loaded.report.clone();
         Ok((Self::start(vfs, dir, loaded)?, report))
     }
 

@@ -55,6 +55,16 @@ impl Version {
         &self.tombstones
     }
 
+    /// The tombstones of each `.tomb` file, by its number.
+    #[must_use]
+    pub fn tombstones_by_file(&self) -> BTreeMap<u64, Vec<Arc<Tombstone>>> {
+        let mut files: BTreeMap<u64, Vec<_>> = BTreeMap::new();
+        for (number, tombstone) in &self.tombstones {
+            files.entry(*number).or_default().push(Arc::clone(tombstone));
+        }
+        files
+    }
+
     /// The seq of the newest tombstone, 0 without one: what a segment may claim as its
     /// `tombstone_seq` that is written without the samples which these tombstones hide.
     #[must_use]

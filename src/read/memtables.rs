@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::cursor::{
-    BATCH_ROWS_MAX, Columns, Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource,
+    BATCH_ROWS_MAX, Columns, Extent, Footprint, HiddenRanges, ListedSeries, SeriesCursor,
+    SeriesList, SeriesSource, Stratum, Summary,
 };
 use crate::error::Result;
 use crate::memtable::Memtable;
@@ -56,8 +57,9 @@ impl Memtables {
 }
 
 impl SeriesSource for Memtables {
-    fn strata(&self) -> Vec<u64> {
-        self.views.iter().map(|view| view.first_seq).collect()
+    fn strata(&self) -> Vec<Stratum> {
+        let stratum = |view: &MemtableView| Stratum { min_seq: view.first_seq, tombstone_seq: 0 };
+        self.views.iter().map(stratum).collect()
     }
 
     fn extent(&self) -> Option<(Timestamp, Timestamp)> {
@@ -146,10 +148,28 @@ impl SeriesCursor for MemtableCursor {
         }))
     }
 
+    /// The samples were collected when the series was opened: there is nothing to save.
+    fn skip_hidden(&mut self, _hidden: &HiddenRanges) {}
+
+    fn footprint(&mut self, hidden: &HiddenRanges) -> Result<Footprint> {
+        let times = &self.columns.timestamps[self.at..];
+        let rows = times.iter().filter(|&&t| !hidden.hides(t)).count() as u64;
+        Ok(Footprint { rows, bytes: 0 })
+    }
+
     fn append(&mut self, columns: &mut Columns) -> Result<usize> {
         let rows = (self.columns.len() - self.at).min(BATCH_ROWS_MAX);
         columns.append_rows(&self.columns, self.at..self.at + rows);
         self.at += rows;
         Ok(rows)
+    }
+
+    /// Nothing is known of samples that were not collected.
+    fn summary(&self) -> Option<Summary> {
+        None
+    }
+
+    fn skip(&mut self) {
+        unreachable!("there is no summary")
     }
 }

@@ -16,6 +16,7 @@
 
 mod aggregate;
 mod digest;
+mod footprint;
 mod lists;
 mod memtables;
 mod meter;
@@ -30,8 +31,9 @@ mod sources;
 mod tests;
 mod waves;
 
-pub use aggregate::{Aggregation, Bucket, BucketValues, SeriesBuckets};
+pub use aggregate::{Aggregation, Bucket, BucketValues, SeriesBuckets, Steps};
 pub use digest::ContentDigest;
+pub use footprint::Footprints;
 pub use memtables::{MemtableView, Memtables};
 pub use options::{Cancel, Damage, QueryOptions};
 pub use selection::{Selection, SeriesColumns};

@@ -1,7 +1,7 @@
 //! Series, label names and label values, without their samples.
 //!
 //! Exact: what is listed belongs to a series with a sample in the range. Indexes answer for segments
-//! that lie within the range. Elsewhere they only propose, and series are looked at until every
+//! that lie within the range and of which nothing is deleted. Elsewhere they only propose, and series are looked at until every
 //! proposal is confirmed: by their extents, and by decoding one batch where the range lies between
 //! two samples of an extent.
 
@@ -160,7 +160,10 @@ impl Query<'_> {
                 }
             };
             self.meter.hold(proposed.iter().map(|text| text.len() as u64 + 32).sum())?;
-            if source.lists_are_exact() && self.contains_all_of(source.as_ref()) {
+            if source.lists_are_exact()
+                && self.contains_all_of(source.as_ref())
+                && !self.sources.may_hide(at, self.range)
+            {
                 confirmed.extend(proposed);
             } else {
                 doubtful.push((at, proposed));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Sources;
 use super::lists::FoundSeries;
 use super::meter::Meter;
-use crate::cursor::{Columns, Merge, Summary};
+use crate::cursor::{Columns, HiddenRanges, Merge, Summary};
+use crate::deletes::Filter;
 use crate::error::Result;
 use crate::types::TimeRange;
 
@@ -15,12 +16,17 @@ pub(super) struct SeriesReader {
     range: TimeRange,
     meter: Arc<Meter>,
     merge: Merge,
+    /// What deletes hide; `None` if they hide nothing in the range.
+    filter: Option<Filter>,
+    /// What is hidden of one stratum; kept for its memory.
+    hidden: HiddenRanges,
 }
 
 impl SeriesReader {
     pub(super) fn new(sources: Arc<Sources>, range: TimeRange, meter: Arc<Meter>) -> Self {
         let merge = Merge::new(range, sources.ranks());
-        Self { sources, range, meter, merge }
+        let filter = sources.filter(range);
+        Self { sources, range, meter, merge, filter, hidden: HiddenRanges::default() }
     }
 
     /// The same, but its batches end where a summary may be next.
@@ -33,10 +39,16 @@ impl SeriesReader {
     pub(super) fn open(&mut self, series: &FoundSeries) -> Result<()> {
         self.meter.check()?;
         self.merge.start();
+        self.hidden.clear();
+        let filter = self.filter.as_mut();
+        let filter = filter.and_then(|f| f.start(&series.labels).then_some(&*f));
         for &(source, key) in &series.parts {
-            for (stratum, &rank) in self.sources.ranks_of(source).iter().enumerate() {
-                let cursor = || self.sources.cursor(source, stratum, self.range);
-                if let Err(e) = self.merge.add(rank, key, cursor) {
+            for (number, (stratum, rank)) in self.sources.ranks_of(source).enumerate() {
+                if let Some(filter) = filter {
+                    filter.hidden(stratum, &mut self.hidden);
+                }
+                let cursor = || self.sources.cursor(source, number, self.range);
+                if let Err(e) = self.merge.add_hidden(rank, key, &self.hidden, cursor) {
                     self.meter.skip(e)?;
                 }
             }

@@ -4,7 +4,8 @@ use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::sync::Arc;
 
 use crate::cursor::{
-    Columns, Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource, Summary, ValueSummary,
+    Columns, Extent, Footprint, HiddenRanges, ListedSeries, SeriesCursor, SeriesList, SeriesSource,
+    Stratum, Summary, ValueSummary,
 };
 use crate::error::{Error, Result};
 use crate::segment::{ChunkEntry, ChunkReader, Segment};
@@ -17,8 +18,9 @@ const ENTRIES_AHEAD: usize = 64;
 
 /// One stratum. A segment holds each timestamp of a series once.
 impl SeriesSource for Segment {
-    fn strata(&self) -> Vec<u64> {
-        vec![self.meta().min_seq]
+    fn strata(&self) -> Vec<Stratum> {
+        let meta = self.meta();
+        vec![Stratum { min_seq: meta.min_seq, tombstone_seq: meta.tombstone_seq }]
     }
 
     fn extent(&self) -> Option<(Timestamp, Timestamp)> {
@@ -30,8 +32,18 @@ impl SeriesSource for Segment {
         matchers: &[Matcher],
         _range: TimeRange,
     ) -> Result<Box<dyn SeriesList>> {
-        let ordinals = self.select(matchers)?;
-        Ok(Box::new(OrdinalList { segment: self, ordinals, at: 0 }))
+        let (ordinals, count) = match among(&self, matchers)? {
+            Some(ordinals) => {
+                let count = ordinals.len();
+                (Some(ordinals), count)
+            }
+            None => {
+                // Of no series: opens the index, so that a damaged one is said here.
+                self.labels(&[], |_, _| ControlFlow::Continue(()))?;
+                (None, self.meta().series as usize)
+            }
+        };
+        Ok(Box::new(OrdinalList { segment: self, ordinals, count, at: 0, block: Vec::new() }))
     }
 
     fn cursor(self: Arc<Self>, _stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
@@ -43,6 +55,7 @@ impl SeriesSource for Segment {
             covered: 0..0,
             wanted: Vec::new(),
             left: 0..0,
+            hidden: HiddenRanges::default(),
             damage: None,
         })
     }
@@ -68,20 +81,32 @@ fn among(segment: &Segment, matchers: &[Matcher]) -> Result<Option<Vec<u32>>> {
 
 struct OrdinalList {
     segment: Arc<Segment>,
-    ordinals: Vec<u32>,
-    /// The first one that was not listed.
+    /// Those to be listed; `None` for all.
+    ordinals: Option<Vec<u32>>,
+    /// Their number.
+    count: usize,
+    /// How many were listed.
     at: usize,
+    /// The ordinals of the block being listed, where all are; kept for its memory.
+    block: Vec<u32>,
 }
 
 impl SeriesList for OrdinalList {
     fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool> {
-        let until = (self.at + LIST_BLOCK_SERIES).min(self.ordinals.len());
-        let ordinals = &self.ordinals[self.at..until];
+        let range = self.at..(self.at + LIST_BLOCK_SERIES).min(self.count);
         // Also if it fails: the next call goes on behind what cannot be read.
-        self.at = until;
-        if ordinals.is_empty() {
+        self.at = range.end;
+        if range.is_empty() {
             return Ok(false);
         }
+        let ordinals = match &self.ordinals {
+            Some(ordinals) => &ordinals[range],
+            None => {
+                self.block.clear();
+                self.block.extend(range.start as u32..range.end as u32);
+                &self.block[..]
+            }
+        };
         self.segment.labels(ordinals, |key, labels| {
             block.push(ListedSeries { labels, key });
             ControlFlow::Continue(())
@@ -90,7 +115,8 @@ impl SeriesList for OrdinalList {
     }
 
     fn held_bytes(&self) -> u64 {
-        (self.ordinals.capacity() * size_of::<u32>()) as u64
+        let held = self.ordinals.as_ref().map_or(0, Vec::capacity) + self.block.capacity();
+        (held * size_of::<u32>()) as u64
     }
 }
 
@@ -107,6 +133,8 @@ struct SegmentCursor {
     wanted: Vec<u32>,
     /// The entries of the opened series that are still to be read.
     left: Range<usize>,
+    /// What need not be read of it.
+    hidden: HiddenRanges,
     /// Part of the opened series' index is damaged; not reported yet.
     damage: Option<Error>,
 }
@@ -156,6 +184,7 @@ impl SegmentCursor {
 impl SeriesCursor for SegmentCursor {
     fn open(&mut self, key: u32) -> Result<Option<Extent>> {
         self.left = 0..0;
+        self.hidden.clear();
         self.damage = None;
         if !self.covered.contains(&key) {
             self.damage = self.find(key).err();
@@ -174,11 +203,43 @@ impl SeriesCursor for SegmentCursor {
         }))
     }
 
+    fn skip_hidden(&mut self, hidden: &HiddenRanges) {
+        self.hidden.clone_from(hidden);
+    }
+
+    fn footprint(&mut self, hidden: &HiddenRanges) -> Result<Footprint> {
+        let mut found = Footprint::default();
+        if let Some(e) = self.damage.take() {
+            return Err(e);
+        }
+        let mut times = Vec::new();
+        for at in std::mem::take(&mut self.left) {
+            let chunk = &self.entries[at];
+            let (first, last) = (chunk.first_timestamp(), chunk.last_timestamp());
+            let (all, value_bytes) = (u64::from(chunk.rows()), u64::from(chunk.value_bytes()));
+            let inside = self.range.contains(&first) && self.range.contains(&last);
+            let rows = if inside && !hidden.touches(first, last) {
+                all
+            } else {
+                times.clear();
+                self.reader.timestamps(chunk, &mut times)?;
+                let counts = |t: &&Timestamp| self.range.contains(t) && !hidden.hides(**t);
+                times.iter().filter(counts).count() as u64
+            };
+            found.rows += rows;
+            found.bytes += (value_bytes * rows).div_ceil(all.max(1));
+        }
+        Ok(found)
+    }
+
     fn append(&mut self, columns: &mut Columns) -> Result<usize> {
         if let Some(e) = self.damage.take() {
             return Err(e);
         }
-        let Some(at) = self.left.next() else { return Ok(0) };
+        let is_hidden = |chunk: &ChunkEntry| {
+            self.hidden.hides_all(chunk.first_timestamp(), chunk.last_timestamp())
+        };
+        let Some(at) = self.left.find(|&at| !is_hidden(&self.entries[at])) else { return Ok(0) };
         let chunk = &self.entries[at];
         let Columns { timestamps, values } = columns;
         self.reader.append(chunk, timestamps, values.f64_mut())?;

@@ -5,6 +5,7 @@ use std::fmt;
 use super::waves::{Decoded, Waves, ends_query};
 use crate::cursor::Columns;
 use crate::error::Result;
+use crate::segment::SegmentPin;
 use crate::types::Labels;
 
 /// One series with its samples.
@@ -26,11 +27,20 @@ pub struct SeriesColumns {
 pub struct Selection {
     /// `None` when the query is over.
     waves: Option<Waves>,
+    /// What keeps the files of the query open until it is over.
+    pins: Vec<SegmentPin>,
 }
 
 impl Selection {
     pub(super) fn new(waves: Waves) -> Self {
-        Self { waves: Some(waves) }
+        Self { waves: Some(waves), pins: Vec::new() }
+    }
+
+    /// Keeps these segments open until the query is over.
+    #[must_use]
+    pub fn keeping(mut self, pins: Vec<SegmentPin>) -> Self {
+        self.pins = pins;
+        self
     }
 }
 
@@ -52,6 +62,7 @@ impl Iterator for Selection {
         };
         if over {
             self.waves = None;
+            self.pins.clear();
         }
         next.transpose()
     }

@@ -8,23 +8,26 @@ use super::meter::Meter;
 use super::reader::SeriesReader;
 use super::waves::Waves;
 use super::{QueryOptions, Selection};
-use crate::cursor::{SeriesCursor, SeriesSource};
+use crate::cursor::{Footprint, SeriesCursor, SeriesSource, Stratum};
+use crate::deletes::{Filter, Tombstones};
 use crate::error::Result;
 use crate::sys::{Clock, Executor};
-use crate::types::{Matcher, TimeRange};
+use crate::types::{Matcher, TimeRange, Timestamp};
 
 /// What a snapshot reads from: segments and memtables, immutable as far as it sees them.
 pub struct Sources {
     sources: Vec<Source>,
     /// The number of strata of all sources.
     ranks: usize,
+    tombstones: Tombstones,
     executor: Executor,
     clock: Arc<dyn Clock>,
 }
 
 struct Source {
     source: Arc<dyn SeriesSource>,
-    /// The rank of each of its strata.
+    strata: Vec<Stratum>,
+    /// The rank of each of them.
     ranks: Vec<usize>,
 }
 
@@ -37,7 +40,10 @@ impl Sources {
         executor: Executor,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let mut seqs: Vec<u64> = sources.iter().flat_map(|source| source.strata()).collect();
+        let strata = |source: Arc<dyn SeriesSource>| (source.strata(), source);
+        let sources: Vec<_> = sources.into_iter().map(strata).collect();
+        let all = sources.iter().flat_map(|(strata, _)| strata);
+        let mut seqs: Vec<u64> = all.map(|stratum| stratum.min_seq).collect();
         seqs.sort_unstable();
         let rank_of = |seq: u64| seqs.partition_point(|&other| other < seq);
         let mut taken = vec![false; seqs.len()];
@@ -52,12 +58,35 @@ impl Sources {
         };
         let sources = sources
             .into_iter()
-            .map(|source| Source {
-                ranks: source.strata().into_iter().map(&mut next_rank).collect(),
+            .map(|(strata, source)| Source {
+                ranks: strata.iter().map(|stratum| next_rank(stratum.min_seq)).collect(),
+                strata,
                 source,
             })
             .collect();
-        Self { sources, ranks: seqs.len(), executor, clock }
+        Self { sources, ranks: seqs.len(), tombstones: Tombstones::default(), executor, clock }
+    }
+
+    /// The same sources without what `tombstones` hide.
+    #[must_use]
+    pub fn without(self, tombstones: Tombstones) -> Self {
+        Self { tombstones, ..self }
+    }
+
+    /// What is hidden in `range`; `None` if nothing can be.
+    pub(super) fn filter(&self, range: TimeRange) -> Option<Filter> {
+        if self.tombstones.is_empty() {
+            return None;
+        }
+        let sources = self.overlapping(range).map(|at| &self.sources[at]);
+        let strata = sources.flat_map(Source::strata).collect::<Vec<_>>();
+        Filter::new(&self.tombstones, &strata, range)
+    }
+
+    /// Whether something of source number `at` may be hidden in `range`.
+    pub(super) fn may_hide(&self, at: usize, range: TimeRange) -> bool {
+        let strata: Vec<_> = self.sources[at].strata().collect();
+        Filter::new(&self.tombstones, &strata, range).is_some()
     }
 
     /// The series that satisfy every matcher and have samples in `range`, whole, in label order.
@@ -124,14 +153,20 @@ impl Sources {
         Arc::clone(&self.sources[at].source)
     }
 
+    /// Nothing for each source.
+    pub(super) fn no_footprints(&self) -> Vec<Footprint> {
+        vec![Footprint::default(); self.sources.len()]
+    }
+
     /// The number of strata.
     pub(super) fn ranks(&self) -> usize {
         self.ranks
     }
 
-    /// The ranks of a source's strata, in order of its strata.
-    pub(super) fn ranks_of(&self, at: usize) -> &[usize] {
-        &self.sources[at].ranks
+    /// A source's strata with their ranks, in order of their numbers.
+    pub(super) fn ranks_of(&self, at: usize) -> impl Iterator<Item = (Stratum, usize)> {
+        let Source { strata, ranks, .. } = &self.sources[at];
+        strata.iter().copied().zip(ranks.iter().copied())
     }
 
     pub(super) fn cursor(
@@ -145,6 +180,14 @@ impl Sources {
 
     pub(super) fn executor(&self) -> &Executor {
         &self.executor
+    }
+}
+
+impl Source {
+    /// The strata, each with the times of the earliest and the latest sample of any.
+    fn strata(&self) -> impl Iterator<Item = (Stratum, (Timestamp, Timestamp))> {
+        let extent = self.source.extent();
+        self.strata.iter().filter_map(move |&stratum| Some((stratum, extent?)))
     }
 }
 

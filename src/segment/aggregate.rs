@@ -1,11 +1,13 @@
 //! Pre-aggregates of a chunk: what a query may use instead of decoding it. Computes them from
 //! values, and encodes and decodes them.
 
-use crate::codec::varint::{get_i64, get_u64, put_i64, put_u64, unzigzag, zigzag};
+use crate::types::varint::{get_i64, get_u64, put_i64, put_u64, unzigzag, zigzag};
 use crate::types::{DecodeError, STALE_MARKER_BITS};
 
 /// Magnitudes below this are exact as `f64` and may be summed as integers.
 pub(super) const INTEGER_MAX: i64 = 1 << 53;
+/// A value times a power of ten is off by less than a half below this: two roundings of 2^-53 each.
+const ROUNDS_EXACTLY_BELOW: f64 = (1i64 << 50) as f64;
 /// The largest decimal exponent that is tried.
 pub(super) const EXPONENT_MAX: u8 = 18;
 pub(super) const POWERS: [f64; EXPONENT_MAX as usize + 1] = [
@@ -71,26 +73,31 @@ pub struct Sums {
 impl Aggregates {
     /// The aggregates of `values`.
     pub(super) fn of(values: &[f64]) -> Self {
-        let is_stale = |v: &&f64| v.to_bits() == STALE_MARKER_BITS;
-        let stale_markers = values.iter().filter(is_stale).count() as u32;
-        let live = || values.iter().copied().filter(|v| v.to_bits() != STALE_MARKER_BITS);
-        let mut found = Self { stale_markers, extent: None, sums: None };
-        let Some(first) = live().next() else { return found };
-        let mut extent = Extent { first, last: first, min: first, max: first };
-        for value in live() {
-            if value.is_nan() {
-                return found;
-            }
-            extent.last = value;
-            if value.total_cmp(&extent.min).is_lt() {
-                extent.min = value;
-            }
-            if value.total_cmp(&extent.max).is_gt() {
-                extent.max = value;
-            }
+        let is_stale = |v: &f64| v.to_bits() == STALE_MARKER_BITS;
+        let stale_markers = values.iter().filter(|v| is_stale(v)).count() as u32;
+        if stale_markers == 0 {
+            return Self::of_live(values);
         }
-        found.extent = Some(extent);
-        found.sums = common_exponent(live()).map(|exponent| sum_up(live(), exponent));
+        let live: Vec<f64> = values.iter().copied().filter(|v| !is_stale(v)).collect();
+        Self { stale_markers, ..Self::of_live(&live) }
+    }
+
+    /// The aggregates of values of which none is a stale marker.
+    fn of_live(values: &[f64]) -> Self {
+        let mut found = Self { stale_markers: 0, extent: None, sums: None };
+        let (Some(&first), Some(&last)) = (values.first(), values.last()) else { return found };
+        if values.iter().fold(false, |any, v| any | v.is_nan()) {
+            return found;
+        }
+        let (mut min, mut max) = (i64::MAX, i64::MIN);
+        for value in values {
+            let key = order_key(*value);
+            min = min.min(key);
+            max = max.max(key);
+        }
+        let [min, max] = [min, max].map(from_order_key);
+        found.extent = Some(Extent { first, last, min, max });
+        found.sums = common_exponent(values).map(|exponent| sum_up(values, exponent));
         found
     }
 
@@ -173,6 +180,11 @@ fn take_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], DecodeError>
 
 /// `value` as an integer at `exponent`, if that gives the same bits back.
 pub(super) fn integer_at(value: f64, exponent: u8) -> Option<i64> {
+    if exponent == 0 {
+        let integer = value as i64; // saturates
+        let is_exact = (integer as f64).to_bits() == value.to_bits();
+        return (is_exact && integer.unsigned_abs() < INTEGER_MAX as u64).then_some(integer);
+    }
     let power = POWERS[usize::from(exponent)];
     let scaled = value * power;
     let integer = (scaled + 0.5f64.copysign(scaled)) as i64; // saturates; rounding may be off by one
@@ -182,12 +194,32 @@ pub(super) fn integer_at(value: f64, exponent: u8) -> Option<i64> {
     [integer, integer.saturating_sub(1), integer.saturating_add(1)].into_iter().find(|&i| exact(i))
 }
 
+/// The same for a value that is known to be such an integer.
+fn known_integer_at(value: f64, exponent: u8) -> i64 {
+    let scaled = value * POWERS[usize::from(exponent)];
+    if scaled.abs() < ROUNDS_EXACTLY_BELOW {
+        (scaled + 0.5f64.copysign(scaled)) as i64
+    } else {
+        integer_at(value, exponent).expect("callers know that the value is an integer")
+    }
+}
+
+/// The place of a value in the total order of values; its own inverse on the bits.
+fn order_key(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ ((bits >> 63) as u64 >> 1) as i64
+}
+
+fn from_order_key(key: i64) -> f64 {
+    f64::from_bits((key ^ ((key >> 63) as u64 >> 1) as i64) as u64)
+}
+
 /// The smallest exponent at which every value is an integer.
-fn common_exponent(values: impl Iterator<Item = f64> + Clone) -> Option<u8> {
+fn common_exponent(values: &[f64]) -> Option<u8> {
     let mut exponent = 0;
     let mut largest = 0i64;
     let mut previous = None;
-    for value in values {
+    for &value in values {
         if previous.replace(value.to_bits()) == Some(value.to_bits()) {
             continue;
         }
@@ -207,12 +239,12 @@ fn common_exponent(values: impl Iterator<Item = f64> + Clone) -> Option<u8> {
     Some(exponent)
 }
 
-fn sum_up(values: impl Iterator<Item = f64>, exponent: u8) -> Sums {
+fn sum_up(values: &[f64], exponent: u8) -> Sums {
     let (mut sum, mut resets) = (0i128, 0i128);
     let (mut count, mut falls) = (0usize, 0usize);
     let mut previous = i64::MIN;
-    for value in values {
-        let integer = integer_at(value, exponent).expect("common_exponent checked every value");
+    for &value in values {
+        let integer = known_integer_at(value, exponent);
         sum += i128::from(integer);
         if integer < previous {
             falls += 1;

@@ -5,11 +5,13 @@
 //! already, and checked on each load, since a mapped page may be dropped and read again from a disk
 //! that has gone bad.
 //!
-//! One per `Db`, shared by its segments: keys are file numbers, unique within a store only.
+//! One per `Db`, shared by its segments, whose open files it bounds as well (`handles.rs`): keys are file numbers, unique within a store only.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use super::handles::Handles;
 
 const SHARDS: usize = 16;
 /// What an entry takes beside its bytes, about.
@@ -23,6 +25,7 @@ type Key = (u64, u64);
 #[derive(Debug)]
 pub struct BlockCache {
     shards: Vec<Mutex<Shard>>,
+    pub(super) handles: Handles,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -36,6 +39,8 @@ pub struct CacheStats {
     pub misses: u64,
     /// What the cached blocks take, in bytes.
     pub bytes: u64,
+    /// Segments that are kept open.
+    pub open_files: u64,
 }
 
 #[derive(Debug)]
@@ -69,9 +74,31 @@ impl BlockCache {
         };
         Self {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            handles: Handles::default(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
+    }
+
+    /// Keeps at most `open_max` segments open (512 if it is not said), at least one.
+    #[must_use]
+    pub fn with_open_files_max(mut self, open_max: usize) -> Self {
+        self.handles.set_open_max(open_max);
+        self
+    }
+
+    /// Says that the files belong to another process, which may remove them: that one is missing is
+    /// then [`Error::SnapshotGone`](crate::Error::SnapshotGone).
+    #[must_use]
+    pub fn of_foreign_files(mut self) -> Self {
+        self.handles.foreign = true;
+        self
+    }
+
+    /// How many segments are kept open at most.
+    #[must_use]
+    pub fn open_files_max(&self) -> usize {
+        self.handles.open_max()
     }
 
     /// How the cache has fared since it was made.
@@ -82,6 +109,7 @@ impl BlockCache {
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
             bytes,
+            open_files: self.handles.open() as u64,
         }
     }
 

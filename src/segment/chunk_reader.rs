@@ -15,7 +15,7 @@ use crate::sys::Bytes;
 use crate::sys::checksum::crc32c;
 use crate::types::{DecodeError, Timestamp};
 
-/// Timestamps kept in decoded columns: 4 MiB.
+/// Timestamps that a query keeps in decoded columns: 4 MiB.
 const COLUMN_ROWS_KEPT: usize = 512 << 10;
 
 /// The samples of a chunk. Use one for many chunks: its buffers are kept.
@@ -36,14 +36,22 @@ pub struct ChunkReader {
     frame: FrameUnpacker,
     columns: HashMap<u32, Arc<[Timestamp]>>,
     column_rows: usize,
+    column_rows_kept: usize,
 }
 
 impl ChunkReader {
     /// A reader of `segment`.
     #[must_use]
     pub fn new(segment: Arc<Segment>) -> Self {
+        Self::keeping(segment, COLUMN_ROWS_KEPT)
+    }
+
+    /// A reader of `segment` that keeps at most about `column_rows_kept` decoded timestamps.
+    #[must_use]
+    pub fn keeping(segment: Arc<Segment>, column_rows_kept: usize) -> Self {
         let frame = FrameUnpacker::default();
-        Self { segment, block: None, frame, columns: HashMap::new(), column_rows: 0 }
+        let columns = HashMap::new();
+        Self { segment, block: None, frame, columns, column_rows: 0, column_rows_kept }
     }
 
     /// Replaces `out` by the samples of `chunk`, which comes from [`Segment::chunks`] of the same
@@ -101,13 +109,34 @@ impl ChunkReader {
         decoded.map_err(|e| self.segment.damaged("value block", chunk.block.offset, e))
     }
 
+    /// Appends the timestamps of `chunk` alone; reads no value.
+    ///
+    /// # Errors
+    /// As [`ChunkReader::append`], of the timestamp block; nothing is appended then.
+    pub fn timestamps(
+        &mut self,
+        chunk: &ChunkEntry,
+        timestamps: &mut Vec<Timestamp>,
+    ) -> Result<()> {
+        let base = timestamps.len();
+        let column = self.column(chunk.span.column)?;
+        chunk.span.append_rows(&column, timestamps).map_err(|e| {
+            timestamps.truncate(base);
+            self.segment.damaged("span of a chunk", chunk.block.offset, e)
+        })
+    }
+
     /// The checked and unpacked bytes of a value block.
     fn block(&mut self, place: &ValueBlock) -> Result<&[u8]> {
         if self.block.as_ref().is_none_or(|(kept, _)| kept != place) {
             self.block = None;
-            let file = &self.segment.loaded()?.file;
-            let bytes =
-                self.segment.read(file, place.offset, u64::from(place.len), "value block")?;
+            let loaded = self.segment.loaded()?;
+            let bytes = self.segment.read(
+                &loaded.file,
+                place.offset,
+                u64::from(place.len),
+                "value block",
+            )?;
             if crc32c(0, &bytes) != place.crc {
                 let source = DecodeError::Checksum("value block");
                 return Err(self.segment.damaged("value block", place.offset, source));
@@ -130,8 +159,8 @@ impl ChunkReader {
         if let Some(column) = self.columns.get(&number) {
             return Ok(Arc::clone(column));
         }
-        let column = self.segment.column(self.segment.loaded()?, number)?;
-        if self.column_rows + column.len() > COLUMN_ROWS_KEPT {
+        let column = self.segment.column(&*self.segment.loaded()?, number)?;
+        if self.column_rows + column.len() > self.column_rows_kept {
             self.columns.clear();
             self.column_rows = 0;
         }

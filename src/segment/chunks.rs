@@ -41,7 +41,7 @@ impl Segment {
 #[derive(Debug)]
 pub struct Chunks<'a> {
     segment: &'a Segment,
-    loaded: &'a Loaded,
+    loaded: Arc<Loaded>,
     /// The series still to come, the current one first.
     wanted: &'a [u32],
     range: RangeInclusive<Timestamp>,
@@ -109,7 +109,7 @@ impl Chunks<'_> {
             };
             self.next_block = place + 1;
             self.next_group = 0;
-            self.block = Some(self.segment.chunk_block(self.loaded, &top[place])?);
+            self.block = Some(self.segment.chunk_block(&self.loaded, &top[place])?);
         }
     }
 

@@ -14,6 +14,8 @@ use crate::types::Timestamp;
 
 /// Rows that a chunk of a flush should have at most.
 pub const FAST_ROWS: usize = 1024;
+/// Rows that a chunk of a merge should have at most: longer ones gain next to nothing.
+pub const DENSE_ROWS: usize = 1536;
 /// Cuts of a window into halves, at most.
 const HALVINGS_MAX: u32 = 40;
 

@@ -32,7 +32,6 @@ pub(super) struct DenseEncoder {
 }
 
 /// The streams of a group in one choice of forms, and their frame.
-#[derive(Default)]
 struct Candidate {
     streams: Vec<u8>,
     lens: Vec<u32>,
@@ -68,58 +67,63 @@ impl DenseEncoder {
     pub(super) fn pack(&mut self, group: &mut GroupBuilder) -> io::Result<()> {
         let packed = group.streams();
         assert_eq!(packed.len(), self.ends.len(), "every chunk of the group was pushed");
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let planes: Vec<&[u8]> =
-            starts.zip(&self.ends).map(|(start, &end)| &self.planes[start..end]).collect();
-        let mut in_planes = Vec::with_capacity(packed.len());
-        for (packed, planes) in packed.iter().zip(&planes) {
-            let [fast, _] = &mut self.compressors;
-            in_planes.push(
-                packed != planes && fast.compress(planes)?.len() <= fast.compress(packed)?.len(),
-            );
-        }
-        // What is best for a chunk alone, and all alike: chunks of one sort then share statistics.
-        let mut best = Candidate::default();
-        for all in [false, true] {
-            if all && in_planes.iter().all(|&planes| planes) {
-                continue;
-            }
-            let choice = packed.iter().zip(&planes).zip(&in_planes);
-            let choice = choice.map(|((&packed, &planes), &better)| match all || better {
-                true => planes,
-                false => packed,
-            });
-            let (mut streams, mut lens) = (Vec::new(), Vec::new());
-            for stream in choice {
-                streams.extend_from_slice(stream);
-                lens.push(stream.len() as u32);
-            }
-            let mut frame = Vec::new();
-            for compressor in &mut self.compressors {
-                let found = compressor.compress(&streams)?;
-                if frame.is_empty() || found.len() < frame.len() {
-                    frame = found;
-                }
-            }
-            if best.frame.is_empty() || frame.len() < best.frame.len() {
-                best = Candidate { streams, lens, frame };
-            }
-        }
+        let planes = std::mem::take(&mut self.planes);
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let in_planes = starts.zip(&self.ends).map(|(&start, &end)| &planes[start..end]);
+        let forms: Vec<[&[u8]; 2]> =
+            packed.into_iter().zip(in_planes).map(|(packed, planes)| [packed, planes]).collect();
+        let best = self.shortest(&forms)?;
+        self.planes = planes;
         self.planes.clear();
         self.ends.clear();
+
         let plain_bytes = group.values.len();
-        if best.frame.len() + plain_bytes.div_ceil(BYTES_PER_SAVED) > plain_bytes
-            || best.frame.len() >= best.streams.len()
-        {
+        let saves = best.frame.len() + plain_bytes.div_ceil(BYTES_PER_SAVED) <= plain_bytes;
+        if !saves || best.frame.len() >= best.streams.len() {
             return Ok(());
         }
-        let mut unpacker = FrameUnpacker::default();
-        match unpacker.unpack(&best.frame, best.streams.len()) {
+        match FrameUnpacker::default().unpack(&best.frame, best.streams.len()) {
             Ok(unpacked) if unpacked == best.streams => {}
             _ => return Err(io::Error::other("a zstd frame does not give back what was packed")),
         }
         group.replace(best.streams, &best.lens, best.frame);
         Ok(())
+    }
+
+    /// The shortest frame over the chunks, of each of which there is a packed stream and one in
+    /// planes. Two choices are tried: what is best for each chunk alone, and planes for all, since
+    /// chunks of one sort share their statistics.
+    fn shortest(&mut self, forms: &[[&[u8]; 2]]) -> io::Result<Candidate> {
+        let mut own = Vec::with_capacity(forms.len());
+        for &[packed, planes] in forms {
+            let is_packed = packed == planes || self.is_shorter(packed, planes)?;
+            own.push(if is_packed { packed } else { planes });
+        }
+        let mut best = self.candidate(&own)?;
+        let planes: Vec<&[u8]> = forms.iter().map(|&[_, planes]| planes).collect();
+        if planes != own {
+            let other = self.candidate(&planes)?;
+            if other.frame.len() < best.frame.len() {
+                best = other;
+            }
+        }
+        Ok(best)
+    }
+
+    /// Whether `a` compressed is shorter than `b` compressed.
+    fn is_shorter(&mut self, a: &[u8], b: &[u8]) -> io::Result<bool> {
+        let [fast, _] = &mut self.compressors;
+        Ok(fast.compress(a)?.len() < fast.compress(b)?.len())
+    }
+
+    /// The shortest frame over `streams` at any of the levels.
+    fn candidate(&mut self, streams: &[&[u8]]) -> io::Result<Candidate> {
+        let lens = streams.iter().map(|stream| stream.len() as u32).collect();
+        let streams = streams.concat();
+        let [fast, thorough] = &mut self.compressors;
+        let (first, second) = (fast.compress(&streams)?, thorough.compress(&streams)?);
+        let frame = if second.len() < first.len() { second } else { first };
+        Ok(Candidate { streams, lens, frame })
     }
 }
 
@@ -154,7 +158,7 @@ impl FrameUnpacker {
         }
         let context = match &mut self.context {
             Some(context) => context,
-            empty => empty.insert(Decompressor::new().map_err(|_| damaged)?),
+            none => none.insert(Decompressor::new().map_err(|_| damaged)?),
         };
         self.unpacked.reserve(unpacked_bytes);
         let len = context.decompress_to_buffer(frame, &mut self.unpacked).map_err(|_| damaged)?;
@@ -221,7 +225,7 @@ mod tests {
         let mut writer = SegmentWriter::create(vfs, dir, number, info).unwrap();
         for series in 0..series {
             let name = format!("{series:05}");
-            writer.begin_series(&Labels::from_pairs([("series", name.as_str())]).unwrap());
+            writer.begin_series(&Labels::from_pairs([("series", name.as_str())]).unwrap()).unwrap();
             for chunk in 0..2 {
                 let at = |row: usize| ((chunk * ROWS + row) * 1000) as i64;
                 let timestamps: Vec<i64> = (0..ROWS).map(at).collect();
@@ -309,7 +313,7 @@ mod tests {
         let (vfs, dir) = disk();
         let info = SegmentInfo { encoding: Encoding::Dense, ..SegmentInfo::default() };
         let mut writer = SegmentWriter::create(&vfs, &dir, 2, info).unwrap();
-        writer.begin_series(&Labels::from_pairs([("series", "noise")]).unwrap());
+        writer.begin_series(&Labels::from_pairs([("series", "noise")]).unwrap()).unwrap();
         let timestamps: Vec<i64> = (0..ROWS as i64).collect();
         writer.chunk(&timestamps, &values(13, 0)).unwrap();
         let meta = writer.finish().unwrap();

@@ -97,7 +97,8 @@ impl Segment {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) or [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn describe(&self) -> Result<SegmentDescription> {
-        let footer = &self.loaded()?.footer;
+        let loaded = self.loaded()?;
+        let footer = &loaded.footer;
         let bytes = self.bytes_by_kind()?;
         let (encodings, value_blocks) = self.encodings()?;
         let name = |tag| SectionTag::from_number(tag).map_or("unknown", SectionTag::name);
@@ -134,6 +135,9 @@ impl Segment {
     /// # Errors
     /// As [`describe`](Self::describe).
     pub fn bytes_by_kind(&self) -> Result<BytesByKind> {
+        if let Some(bytes) = self.bytes_by_kind.get() {
+            return Ok(*bytes);
+        }
         let loaded = self.loaded()?;
         let len = |tag| loaded.footer.section(tag).len;
         let mut bytes = BytesByKind {
@@ -151,7 +155,7 @@ impl Segment {
         }
         let known = bytes.timestamps + bytes.chunk_index + bytes.labels + bytes.other;
         bytes.values = self.meta().file_bytes.saturating_sub(known);
-        Ok(bytes)
+        Ok(*self.bytes_by_kind.get_or_init(|| bytes))
     }
 
     fn encodings(&self) -> Result<(BTreeMap<&'static str, EncodingShare>, ValueBlockShare)> {

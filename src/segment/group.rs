@@ -3,8 +3,8 @@
 use super::ROWS_MAX;
 use super::aggregate::Aggregates;
 use super::span::{Span, SpanContext};
-use crate::codec::varint::{get_u64, put_u64};
 use crate::sys::checksum::crc32c;
+use crate::types::varint::{get_u64, put_u64};
 use crate::types::{DecodeError, Timestamp};
 
 /// The most chunks of a value block.
@@ -73,6 +73,12 @@ impl ChunkEntry {
     #[must_use]
     pub fn aggregates(&self) -> &Aggregates {
         &self.aggregates
+    }
+
+    /// Where the chunk's value block starts in the file.
+    #[must_use]
+    pub fn value_offset(&self) -> u64 {
+        self.block.offset
     }
 
     /// The chunk's share of its value block in the file, in bytes, without its timestamps.

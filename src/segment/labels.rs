@@ -58,8 +58,14 @@ impl Segment {
         ask: impl FnOnce(&Index, &LabelBlocks<'_>) -> Result<T, LabelFault>,
     ) -> Result<T> {
         let loaded = self.loaded()?;
-        ask(&loaded.index, &LabelBlocks { segment: self, loaded })
-            .map_err(|fault| self.label_error(loaded, fault))
+        ask(&loaded.index, &LabelBlocks { segment: self, loaded: &loaded })
+            .map_err(|fault| self.label_error(&loaded, fault))
+    }
+
+    /// An error for labels that decode to what no index holds.
+    pub(crate) fn damaged_labels(&self, e: DecodeError) -> Error {
+        let section = |loaded: Arc<Loaded>| loaded.footer.section(SectionTag::LabelBlocks).offset;
+        self.damaged("label blocks", self.loaded().map_or(0, section), e)
     }
 
     pub(super) fn label_error(&self, loaded: &Loaded, fault: LabelFault) -> Error {

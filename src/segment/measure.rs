@@ -52,7 +52,7 @@ fn measure_a_recording() {
     let info = SegmentInfo { min_seq: 1, max_seq: 1, ..SegmentInfo::default() };
     let mut writer = SegmentWriter::create(&vfs, dir, 1, info).unwrap();
     for (labels, timestamps, values) in series.values() {
-        writer.begin_series(labels);
+        writer.begin_series(labels).unwrap();
         for (timestamps, values) in timestamps.chunks(ROWS).zip(values.chunks(ROWS)) {
             writer.chunk(timestamps, values).unwrap();
         }

@@ -21,17 +21,22 @@ mod dense;
 mod describe;
 mod footer;
 mod group;
+mod handles;
 mod header;
 mod labels;
 mod open;
 mod span;
+mod spill;
 mod time_table;
 mod times;
 mod verify;
+mod walk;
 mod writer;
 
 #[cfg(test)]
 mod measure;
+#[cfg(test)]
+mod spill_tests;
 #[cfg(test)]
 mod tests;
 
@@ -44,8 +49,9 @@ pub use describe::{
 };
 pub use footer::SectionTag;
 pub use group::ChunkEntry;
-pub use open::Segment;
+pub use open::{Segment, SegmentPin};
 pub use verify::{Finding, LostRange, VerifyReport};
+pub use walk::ChunkWalk;
 pub use writer::{Encoding, SegmentInfo, SegmentWriter, Window};
 
 pub(crate) use crate::codec::ROWS_MAX;

@@ -1,14 +1,17 @@
 //! An open segment: the footer and the tops in memory, and checked reads of everything else.
 //!
 //! Called by the read path and by merges. Opening checks that the file exists with the right size;
-//! the footer is read at first use and must be the one that the manifest means.
+//! the footer is read at first use and must be the one that the manifest means. What is in use is
+//! shared, what was used lately is kept open (`handles.rs`), the rest is closed.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::cache::BlockCache;
 use super::chunk_index::{self, ChunkBlock};
+use super::describe::BytesByKind;
 use super::footer::{self, Footer, Section, SectionTag};
 use super::time_table::{self, TimeBlock};
 use crate::error::{Error, Result};
@@ -26,13 +29,21 @@ pub struct Segment {
     meta: SegmentMeta,
     mode: ReadMode,
     pub(super) cache: Arc<BlockCache>,
-    loaded: OnceLock<Loaded>,
-    /// Held while loading, so that it happens once.
-    loading: Mutex<()>,
+    /// What is in memory, if it is. Locked while loading, so that it happens once.
+    loaded: Mutex<Weak<Loaded>>,
+    /// Kept for the statistics, which ask often.
+    pub(super) bytes_by_kind: OnceLock<BytesByKind>,
     twin_reads: AtomicU64,
 }
 
-/// What is in memory after the first use.
+/// Keeps a segment open: while it lives, the segment can be read, whatever becomes of the name of its
+/// file.
+#[derive(Debug)]
+pub struct SegmentPin {
+    _loaded: Arc<Loaded>,
+}
+
+/// What is in memory while a segment is open.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) file: Arc<dyn ReadFile>,
@@ -40,6 +51,15 @@ pub(super) struct Loaded {
     pub(super) index: Index,
     pub(super) chunk_top: Vec<ChunkBlock>,
     pub(super) time_table: Vec<TimeBlock>,
+    /// Whether it was used since it was looked at last for eviction.
+    used: AtomicBool,
+}
+
+impl Loaded {
+    /// Whether it was used since the last call.
+    pub(super) fn take_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl Segment {
@@ -72,8 +92,8 @@ impl Segment {
             meta: *meta,
             mode,
             cache,
-            loaded: OnceLock::new(),
-            loading: Mutex::new(()),
+            loaded: Mutex::default(),
+            bytes_by_kind: OnceLock::new(),
             twin_reads: AtomicU64::new(0),
         }))
     }
@@ -88,6 +108,28 @@ impl Segment {
         dir: &Path,
         file_number: u64,
     ) -> Result<([u8; 16], SegmentMeta)> {
+        let (footer, meta) = Self::discover_footer(vfs, dir, file_number)?;
+        Ok((footer.uuid, meta))
+    }
+
+    /// The store of a segment file that no manifest lists, and the segments that it says it replaces.
+    ///
+    /// # Errors
+    /// As [`discover`](Self::discover).
+    pub fn discover_replaced(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        file_number: u64,
+    ) -> Result<([u8; 16], Vec<u64>)> {
+        let (footer, _) = Self::discover_footer(vfs, dir, file_number)?;
+        Ok((footer.uuid, footer.replaces))
+    }
+
+    fn discover_footer(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        file_number: u64,
+    ) -> Result<(Footer, SegmentMeta)> {
         let path = dir.join(FileName::Segment(file_number).to_string());
         let file = vfs.open_read(&path).map_err(|e| Error::io("open", &path, e))?;
         let file_bytes = file.len().map_err(|e| Error::io("read", &path, e))?;
@@ -124,7 +166,7 @@ impl Segment {
             level: footer.level,
             tombstone_seq: footer.tombstone_seq,
         };
-        Ok((footer.uuid, meta))
+        Ok((footer, meta))
     }
 
     /// What the manifest says of the segment.
@@ -139,6 +181,12 @@ impl Segment {
         &self.path
     }
 
+    /// How many segments may be open at a time, this one among them.
+    #[must_use]
+    pub fn open_files_max(&self) -> usize {
+        self.cache.open_files_max()
+    }
+
     /// How often a damaged footer, timestamp table or timestamp block was read from its twin
     /// instead: above 0, the segment should be rewritten.
     #[must_use]
@@ -147,30 +195,46 @@ impl Segment {
     }
 
     /// The same file with another cache, and nothing loaded yet.
-    pub(super) fn with_cache(&self, cache: Arc<BlockCache>) -> Result<Arc<Self>> {
+    pub(crate) fn with_cache(&self, cache: Arc<BlockCache>) -> Result<Arc<Self>> {
         let dir = self.path.parent().unwrap_or(Path::new(""));
         Self::open(&self.vfs, dir, self.uuid, &self.meta, self.mode, cache)
     }
 
-    pub(super) fn damaged(&self, section: &'static str, offset: u64, e: DecodeError) -> Error {
+    pub(crate) fn damaged(&self, section: &'static str, offset: u64, e: DecodeError) -> Error {
         Error::decode(&self.path, section, offset, e)
     }
 
-    /// Footer and tops, read at first use. A failure is not kept: the next use tries again.
-    pub(super) fn loaded(&self) -> Result<&Loaded> {
-        if let Some(loaded) = self.loaded.get() {
+    /// Opens the segment and keeps it open while the pin lives.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Corrupt`] or [`Error::UnsupportedVersion`]; [`Error::SnapshotGone`] if
+    /// the process whose file it is has removed it.
+    pub fn pin(&self) -> Result<SegmentPin> {
+        self.loaded().map(|loaded| SegmentPin { _loaded: loaded })
+    }
+
+    /// Footer and tops, read at first use and when they were closed meanwhile. A failure is not kept:
+    /// the next use tries again.
+    pub(super) fn loaded(&self) -> Result<Arc<Loaded>> {
+        let mut place = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = place.upgrade() {
+            loaded.used.store(true, Ordering::Relaxed);
             return Ok(loaded);
         }
-        let _once = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = self.loaded.get() {
-            return Ok(loaded);
-        }
-        let loaded = self.load()?;
-        Ok(self.loaded.get_or_init(|| loaded))
+        let loaded = Arc::new(self.load()?);
+        *place = Arc::downgrade(&loaded);
+        drop(place);
+        self.cache.handles.keep(Arc::clone(&loaded));
+        Ok(loaded)
     }
 
     fn load(&self) -> Result<Loaded> {
-        let file = self.vfs.open_read(&self.path).map_err(|e| Error::io("open", &self.path, e))?;
+        let file = self.vfs.open_read(&self.path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound if self.cache.handles.foreign => {
+                Error::SnapshotGone { path: self.path.clone() }
+            }
+            _ => Error::io("open", &self.path, e),
+        })?;
         let last_offset = self.meta.file_bytes.saturating_sub(u64::from(self.meta.footer_bytes));
         let footer = self.footer_at(&file, last_offset).or_else(|e| {
             self.or_twin(e, "footer", || self.footer_at(&file, self.meta.footer_twin_offset))
@@ -193,7 +257,8 @@ impl Segment {
         let chunk_top = self.section(&file, &footer, SectionTag::ChunkTop)?;
         let chunk_top = chunk_index::decode_top(&chunk_top, footer.series)
             .map_err(|e| self.damaged("chunk top", at(SectionTag::ChunkTop), e))?;
-        Ok(Loaded { file, footer, index, chunk_top, time_table })
+        let used = AtomicBool::new(false);
+        Ok(Loaded { file, footer, index, chunk_top, time_table, used })
     }
 
     /// Reads the footer at `offset` and checks that it is the one of this segment.
@@ -314,5 +379,13 @@ impl Segment {
         let bytes = self.read(&loaded.file, offset, u64::from(block.len), "timestamp block")?;
         block.verify(&bytes).map_err(|e| self.damaged("timestamp block", offset, e))?;
         Ok(bytes.to_vec().into())
+    }
+}
+
+/// A file that nobody will read again takes no place, and no space on the disk, once it is removed.
+impl Drop for Segment {
+    fn drop(&mut self) {
+        let loaded = self.loaded.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.cache.handles.forget(loaded);
     }
 }

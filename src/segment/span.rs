@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ROWS_MAX;
-use crate::codec::varint::{get_i64, get_u64, put_i64, put_u64};
+use crate::types::varint::{get_i64, get_u64, put_i64, put_u64};
 use crate::types::{DecodeError, Timestamp};
 
 /// The rows of a timestamp column that a chunk has. Chunks of one scrape target share a span.

@@ -32,7 +32,7 @@ fn write(vfs: &Arc<dyn Vfs>, dir: &Path, number: u64, model: &Model) -> Result<S
     let mut ordered: Vec<_> = model.iter().collect();
     ordered.sort_by(|a, b| a.0.encoded().cmp(b.0.encoded()));
     for (labels, chunks) in ordered {
-        writer.begin_series(labels);
+        writer.begin_series(labels)?;
         for chunk in chunks {
             let timestamps: Vec<i64> = chunk.iter().map(|sample| sample.0).collect();
             let values: Vec<f64> = chunk.iter().map(|sample| f64::from_bits(sample.1)).collect();
@@ -429,7 +429,7 @@ fn an_unreadable_timestamp_block_is_read_from_its_twin() {
 fn an_aborted_segment_leaves_nothing_and_a_full_disk_is_said() {
     let (sim, vfs, dir) = sim();
     let mut writer = SegmentWriter::create(&vfs, &dir, 1, info()).unwrap();
-    writer.begin_series(&labels(&[("a", "b")]));
+    writer.begin_series(&labels(&[("a", "b")])).unwrap();
     writer.chunk(&[1], &[1.0]).unwrap();
     writer.abort().unwrap();
     assert!(sim.files().is_empty());
@@ -591,4 +591,43 @@ fn the_name_of_a_segment_is_never_given_to_a_part_of_one() {
     };
     assert!(whole_after_every_crash(None));
     assert!(!whole_after_every_crash(Some(SyncPoint::SegmentData)));
+}
+
+/// A segment stays open until others take its place, is opened again when it is read, and is closed
+/// with its last reader.
+#[test]
+fn as_many_segments_are_open_as_may_be() {
+    const OPEN_MAX: usize = 4;
+    let (_, vfs, dir) = sim();
+    let model = Model::from([(labels(&[("a", "b")]), vec![vec![(1, 2)]])]);
+    let cache = Arc::new(BlockCache::new(1 << 20).with_open_files_max(OPEN_MAX));
+    let mut segments: Vec<_> = (1..=10)
+        .map(|number| {
+            let meta = write(&vfs, &dir, number, &model).unwrap();
+            Segment::open(&vfs, &dir, UUID, &meta, ReadMode::Map, Arc::clone(&cache)).unwrap()
+        })
+        .collect();
+    assert_eq!(cache.stats().open_files, 0, "opening a store opens no segment");
+    for round in 0..3 {
+        for (at, segment) in segments.iter().enumerate() {
+            assert_eq!(read_all(segment).unwrap(), model);
+            let open = cache.stats().open_files as usize;
+            assert!(open <= OPEN_MAX && (round > 0 || open == OPEN_MAX.min(at + 1)), "{open}");
+        }
+    }
+    // What is used between all others stays; what is pinned can be read without its file.
+    let pin = segments[0].pin().unwrap();
+    for segment in &segments[1..] {
+        let first = segments[0].loaded().unwrap();
+        read_all(segment).unwrap();
+        assert!(Arc::ptr_eq(&first, &segments[0].loaded().unwrap()));
+    }
+    vfs.remove(segments[0].path()).unwrap();
+    segments[1..].iter().for_each(|segment| drop(read_all(segment).unwrap()));
+    assert_eq!(read_all(&segments[0]).unwrap(), model);
+    drop(pin);
+    // Segments that nobody has any more are not kept open: their space is free.
+    assert_eq!(cache.stats().open_files as usize, OPEN_MAX);
+    segments.clear();
+    assert_eq!(cache.stats().open_files, 0);
 }

@@ -80,7 +80,7 @@ impl Segment {
             covered: BTreeMap::new(),
         };
         match fresh.loaded() {
-            Ok(loaded) => run.everything(loaded),
+            Ok(loaded) => run.everything(&loaded),
             Err(error) => run.found(error, false, Vec::new()),
         }
         Ok(run.totals)

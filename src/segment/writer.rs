@@ -1,8 +1,8 @@
 //! Writes a segment in one pass: series in label order, chunks in time order.
 //!
 //! Called by flush and by merges. Memory: one value block, one timestamp block, one chunk block, the
-//! timestamp columns seen last, the tops, and what the index builder holds; the rest goes to the
-//! file as it fills up. Every chunk is decoded and compared before its block is written.
+//! timestamp columns seen last, the tops, and what the index builder holds, which is bounded too;
+//! the rest goes to the file as it fills up. Every chunk is decoded and compared before its block is written.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,13 +14,17 @@ use super::dense::DenseEncoder;
 use super::footer::{FEATURE_DENSE, Footer, Section, SectionTag};
 use super::group::GroupBuilder;
 use super::header::{HEADER_BYTES, Header};
+use super::spill::SpillFile;
 use super::time_table::{self, TimeBlock};
 use super::times::TimesWriter;
 use crate::codec::{self, ValueEncoder};
 use crate::error::{Error, Result};
-use crate::index::{IndexBuilder, IndexParts};
+use crate::index::{BuiltIndex, IndexBuilder};
 use crate::sys::{ReadMode, SyncPoint, Vfs, WriteFile};
 use crate::types::{DecodeError, FileName, Labels, SegmentMeta, Timestamp};
+
+/// Memory of the label index in bytes, unless it is said otherwise.
+const INDEX_BYTES_DEFAULT: usize = 8 << 20;
 
 /// What a segment says of itself beside what its samples say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,7 +41,7 @@ pub struct SegmentInfo {
     pub replaces: Vec<u64>,
     /// The seq up to which deletes are carried out in it.
     pub tombstone_seq: u64,
-    /// The window of time that it is confined to, if it is.
+    /// The window of time that it is confined to; left out if samples turn out to lie outside.
     pub window: Option<Window>,
     /// How its values are encoded.
     pub encoding: Encoding,
@@ -62,6 +66,13 @@ pub struct Window {
     pub ticks: u64,
 }
 
+impl Window {
+    fn holds(self, at: Timestamp) -> bool {
+        let behind = i128::from(at) - i128::from(self.start);
+        (0..i128::from(self.ticks)).contains(&behind)
+    }
+}
+
 /// A segment being written, as `NNNNNN.seg.tmp`. A writer that is dropped leaves that file behind,
 /// for the next open to remove; [`abort`](Self::abort) removes it at once.
 pub struct SegmentWriter {
@@ -71,7 +82,8 @@ pub struct SegmentWriter {
     file_number: u64,
     info: SegmentInfo,
     file: Box<dyn WriteFile>,
-    index: IndexBuilder,
+    /// Until the file is completed.
+    index: Option<IndexBuilder<SpillFile>>,
     encoder: ValueEncoder,
     dense: Option<DenseEncoder>,
     group: GroupBuilder,
@@ -113,7 +125,13 @@ impl SegmentWriter {
             }
         };
         let header = Header { uuid: info.uuid, file_number }.encode();
-        file.append(&header).map_err(|e| Error::io("append to", &path, e))?;
+        if let Err(e) = file.append(&header) {
+            // What cannot be removed now is removed by the next open.
+            let _ = vfs.remove(&path);
+            return Err(Error::io("append to", &path, e));
+        }
+        let scratch = SpillFile::new(vfs, dir, file_number);
+        let index = IndexBuilder::new(INDEX_BYTES_DEFAULT, scratch);
         Ok(Self {
             vfs: Arc::clone(vfs),
             dir: dir.to_path_buf(),
@@ -122,7 +140,7 @@ impl SegmentWriter {
             dense,
             info,
             file,
-            index: IndexBuilder::new(),
+            index: Some(index),
             encoder: ValueEncoder::new(),
             group: GroupBuilder::default(),
             chunk_block: ChunkBlockBuilder::default(),
@@ -138,16 +156,34 @@ impl SegmentWriter {
         })
     }
 
+    /// Bounds the memory of the label index to about `bytes`, instead of 8 MiB: what exceeds it is
+    /// spilled to a temporary file. With less than 256 KiB the buffers of the merge take more.
+    #[must_use]
+    pub fn with_index_bytes_max(mut self, bytes: usize) -> Self {
+        self.index_mut().set_budget(bytes);
+        self
+    }
+
+    fn index_mut(&mut self) -> &mut IndexBuilder<SpillFile> {
+        self.index.as_mut().expect("the file is not completed")
+    }
+
     /// Starts the next series.
     ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::DiskFull`]: the label index outgrew its memory and could not be
+    /// spilled. The segment cannot be finished: [`abort`](Self::abort) it.
+    ///
     /// # Panics
-    /// If `labels` is not greater than the labels before, or the series before has no chunk.
-    pub fn begin_series(&mut self, labels: &Labels) {
+    /// If `labels` is not greater than the labels before, or the series before has no chunk; after
+    /// an error.
+    pub fn begin_series(&mut self, labels: &Labels) -> Result<()> {
         assert!(self.series == 0 || self.last_timestamp.is_some(), "every series has a chunk");
-        let ordinal = self.index.push(labels);
+        let ordinal = self.index_mut().push(labels)?;
         assert_eq!(ordinal, self.series, "ordinals count the series");
         self.series += 1;
         self.last_timestamp = None;
+        Ok(())
     }
 
     /// Adds a chunk to the series begun last.
@@ -186,6 +222,12 @@ impl SegmentWriter {
         self.chunks += 1;
         self.time_range = (self.time_range.0.min(first), self.time_range.1.max(last));
         Ok(())
+    }
+
+    /// The number in the file's name.
+    #[must_use]
+    pub fn file_number(&self) -> u64 {
+        self.file_number
     }
 
     /// The samples so far.
@@ -302,16 +344,17 @@ impl SegmentWriter {
         if let Some((block, bytes)) = self.times.take_block(true) {
             self.write_time_block(block, &bytes)?;
         }
-        let parts = std::mem::take(&mut self.index).finish();
+        let index = self.index.take().expect("a file is completed once").finish()?;
         let chunk_top = chunk_index::encode_top(&self.chunk_top);
-        let (footer, time_table) = self.lay_out(&parts, &chunk_top);
+        let (footer, time_table) = self.lay_out(&index, &chunk_top);
         let footer = footer.encode();
 
         self.append(&time_table)?;
         let footer_twin_offset = self.append(&footer)?;
         self.write_twins()?;
-        self.append(&parts.blocks)?;
-        self.append(&parts.top)?;
+        self.write_label_blocks(&index)?;
+        self.append(index.top())?;
+        drop(index);
         self.append(&chunk_top)?;
         self.append(&time_table)?;
         self.append(&footer)?;
@@ -321,8 +364,19 @@ impl SegmentWriter {
         Ok(self.meta(&footer, footer_twin_offset))
     }
 
+    /// Copies the blocks of the label index, and zeros up to a multiple of 8.
+    fn write_label_blocks(&mut self, index: &BuiltIndex<SpillFile>) -> Result<()> {
+        let (file, path) = (&mut self.file, &self.path);
+        index.write_blocks(|bytes| {
+            file.append(bytes).map_err(|e| Error::io("append to", path, e))
+        })?;
+        let len = self.file.len();
+        let padding = &[0u8; 8][..(aligned(len) - len) as usize];
+        self.file.append(padding).map_err(|e| Error::io("append to", &self.path, e))
+    }
+
     /// The footer and the timestamp table, with the places of what will follow the data.
-    fn lay_out(&mut self, parts: &IndexParts, chunk_top: &[u8]) -> (Footer, Vec<u8>) {
+    fn lay_out(&mut self, index: &BuiltIndex<SpillFile>, chunk_top: &[u8]) -> (Footer, Vec<u8>) {
         let data_end = self.file.len();
         let table_bytes = time_table::encode_table(&self.time_table).len() as u64;
         let footer_bytes = Footer::encoded_bytes(self.info.replaces.len(), 7) as u64;
@@ -333,8 +387,8 @@ impl SegmentWriter {
             twins_end = aligned(twins_end + u64::from(block.len));
         }
         let time_table = time_table::encode_table(&self.time_table);
-        let label_top_offset = aligned(twins_end + parts.blocks.len() as u64);
-        let chunk_top_offset = aligned(label_top_offset + parts.top.len() as u64);
+        let label_top_offset = aligned(twins_end + index.blocks_len());
+        let chunk_top_offset = aligned(label_top_offset + index.top().len() as u64);
         let table_twin_offset = aligned(chunk_top_offset + chunk_top.len() as u64);
         let header_bytes = HEADER_BYTES as u64;
         let blocks = Section::of_blocks;
@@ -343,8 +397,8 @@ impl SegmentWriter {
             blocks(SectionTag::Data, header_bytes, data_end - header_bytes),
             whole(SectionTag::TimeTable, data_end, &time_table),
             blocks(SectionTag::TimeTwins, twins_offset, twins_end - twins_offset),
-            blocks(SectionTag::LabelBlocks, twins_end, parts.blocks.len() as u64),
-            whole(SectionTag::LabelTop, label_top_offset, &parts.top),
+            blocks(SectionTag::LabelBlocks, twins_end, index.blocks_len()),
+            whole(SectionTag::LabelTop, label_top_offset, index.top()),
             whole(SectionTag::ChunkTop, chunk_top_offset, chunk_top),
             whole(SectionTag::TimeTableTwin, table_twin_offset, &time_table),
         ];
@@ -352,6 +406,9 @@ impl SegmentWriter {
     }
 
     fn footer(&self, sections: Vec<Section>) -> Footer {
+        // A row outside, where a chunk of an input crossed windows, makes it no confinement.
+        let (first, last) = self.time_range;
+        let window = self.info.window.filter(|window| window.holds(first) && window.holds(last));
         Footer {
             features: self.features(),
             uuid: self.info.uuid,
@@ -361,8 +418,8 @@ impl SegmentWriter {
             min_seq: self.info.min_seq,
             max_seq: self.info.max_seq,
             tombstone_seq: self.info.tombstone_seq,
-            window_start: self.info.window.map_or(0, |window| window.start),
-            window_ticks: self.info.window.map_or(0, |window| window.ticks),
+            window_start: window.map_or(0, |window| window.start),
+            window_ticks: window.map_or(0, |window| window.ticks),
             samples: self.samples,
             chunks: self.chunks,
             series: self.series,

@@ -28,7 +28,8 @@ impl Registry {
             let start = ids.len();
             ids.extend_from_slice(catalog.pair_ids(slot));
             if ids.len() > start {
-                keys.push(Key { slot, start, pairs: (ids.len() - start) as u32 });
+                // The registry holds fewer than 2^32 pair ids in all.
+                keys.push(Key { slot, start: start as u32, pairs: (ids.len() - start) as u32 });
             }
         }
         let rank = ranks(&catalog, &ids);
@@ -40,13 +41,13 @@ impl Registry {
 
 struct Key {
     slot: u32,
-    start: usize,
+    start: u32,
     pairs: u32,
 }
 
 impl Key {
     fn range(&self) -> std::ops::Range<usize> {
-        self.start..self.start + self.pairs as usize
+        self.start as usize..self.start as usize + self.pairs as usize
     }
 }
 

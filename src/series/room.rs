@@ -13,8 +13,8 @@ use super::rounds::{AGES, IDLE_AGE};
 
 /// [`Registry::fullness`] of a registry that takes no new series.
 pub(super) const FULL: u64 = 1024;
-/// From here on it is time to make room.
-const PRESSED: u64 = FULL / 8 * 7;
+/// From here on it is time to make room: what still fits comes in while a flush runs.
+const PRESSED: u64 = FULL / 4 * 3;
 /// Below this everything that no memtable holds may go.
 const HALF: u64 = FULL / 2;
 
@@ -64,6 +64,12 @@ impl Registry {
         if self.fullness(catalog) >= PRESSED {
             self.pressed.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Bytes of heap in use: those that admission goes by.
+    #[must_use]
+    pub fn used_bytes(&self) -> usize {
+        self.read().used_bytes()
     }
 
     /// Whether new series are refused.

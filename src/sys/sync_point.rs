@@ -27,6 +27,10 @@ pub enum SyncPoint {
     SegmentData,
     /// The directory, after a segment took its name and before the manifest lists it.
     SegmentDirectory,
+    /// A `.tomb` file's bytes, before it takes its name.
+    TombstonesData,
+    /// The directory, after a `.tomb` file took its name and before the manifest lists what is in it.
+    TombstonesDirectory,
     /// Edits appended to the manifest, before what they replace is removed.
     ManifestEdit,
     /// A new manifest file's snapshot, before `CURRENT` may name it.
@@ -50,6 +54,8 @@ impl SyncPoint {
         Self::WalRemoved,
         Self::SegmentData,
         Self::SegmentDirectory,
+        Self::TombstonesData,
+        Self::TombstonesDirectory,
         Self::ManifestEdit,
         Self::ManifestFile,
         Self::ManifestDirectory,

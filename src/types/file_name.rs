@@ -23,6 +23,8 @@ pub enum FileName {
     Segment(u64),
     /// `000001.tomb`: the tombstones that one flush made part of the manifest.
     Tombstones(u64),
+    /// `RESERVE`: no bytes, but blocks behind its end that are given back when the disk is full.
+    Reserve,
     /// `quarantine`: the directory that complete files which no manifest lists are moved to.
     Quarantine,
 }
@@ -35,6 +37,7 @@ impl FileName {
         let role = match name {
             "LOCK" => Self::Lock,
             "CURRENT" => Self::Current,
+            "RESERVE" => Self::Reserve,
             "quarantine" => Self::Quarantine,
             _ => {
                 if let Some(digits) = name.strip_prefix("MANIFEST-") {
@@ -57,6 +60,12 @@ impl FileName {
     pub fn temporary(self) -> String {
         format!("{self}{TEMPORARY_SUFFIX}")
     }
+
+    /// The name of scratch space that lives while the file is being written.
+    #[must_use]
+    pub fn scratch(self) -> String {
+        format!("{self}.index{TEMPORARY_SUFFIX}")
+    }
 }
 
 impl fmt::Display for FileName {
@@ -68,6 +77,7 @@ impl fmt::Display for FileName {
             Self::Wal(number) => write!(f, "{number:06}.wal"),
             Self::Segment(number) => write!(f, "{number:06}.seg"),
             Self::Tombstones(number) => write!(f, "{number:06}.tomb"),
+            Self::Reserve => f.write_str("RESERVE"),
             Self::Quarantine => f.write_str("quarantine"),
         }
     }
@@ -87,10 +97,13 @@ mod tests {
             FileName::Segment(1_000_000),
             FileName::Segment(u64::MAX),
             FileName::Tombstones(12),
+            FileName::Reserve,
             FileName::Quarantine,
         ] {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
             assert_eq!(FileName::parse(&name.temporary()), None);
+            assert_eq!(FileName::parse(&name.scratch()), None);
+            assert!(name.scratch().ends_with(TEMPORARY_SUFFIX), "opening removes it");
         }
         assert_eq!(FileName::Segment(7).to_string(), "000007.seg");
     }

@@ -13,6 +13,7 @@ mod segment_meta;
 mod series_id;
 mod time_range;
 mod tombstone;
+pub mod varint;
 
 pub use decode_error::DecodeError;
 pub(crate) use fields::Fields;

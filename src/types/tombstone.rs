@@ -103,7 +103,7 @@ impl Tombstone {
     }
 
     /// Whether it can be encoded.
-    fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         self.seq > 0
             && !self.range.is_empty()
             && (1..=TOMBSTONE_MATCHERS_MAX).contains(&self.matchers.len())

@@ -340,10 +340,7 @@ impl<'a> BatchView<'a> {
             let empty = self.definitions.is_empty() && self.definitions_bytes == 0;
             return if empty { Ok(Vec::new()) } else { Err(INVALID) };
         }
-        // Nothing is allocated on the header's word: the frame says the same, and can hold as much.
-        let stated = zstd::zstd_safe::get_frame_content_size(self.definitions).ok().flatten();
-        let earned = self.definitions.len().saturating_mul(ZSTD_EXPANSION_MAX);
-        if stated != Some(self.definitions_bytes as u64) || self.definitions_bytes > earned {
+        if !is_earned(self.definitions, self.definitions_bytes) {
             return Err(INVALID);
         }
         let raw = zstd::bulk::decompress(self.definitions, self.definitions_bytes)
@@ -369,6 +366,13 @@ impl<'a> BatchView<'a> {
         }
         if rest.is_empty() { Ok(found) } else { Err(INVALID) }
     }
+}
+
+/// Whether a buffer of `stated` bytes may be allocated for a zstd frame: the frame says the same, and
+/// can hold as much.
+fn is_earned(frame: &[u8], stated: usize) -> bool {
+    let said = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
+    said == Some(stated as u64) && stated <= frame.len().saturating_mul(ZSTD_EXPANSION_MAX)
 }
 
 /// Little-endian u32s.
@@ -399,6 +403,20 @@ mod tests {
         let mut batch = EncodedBatch::new(&columns, Vec::new());
         batch.complete(10..10 + run_rows.len() as u32, 100, &definitions).unwrap();
         batch.payload().to_vec()
+    }
+
+    #[test]
+    fn a_frame_earns_what_it_can_hold() {
+        for raw in [vec![7u8; 64 << 20], (0..200).collect(), vec![1]] {
+            let frame = zstd::bulk::compress(&raw, 1).unwrap();
+            assert!(is_earned(&frame, raw.len()), "{} of {}", raw.len(), frame.len());
+            assert!(!is_earned(&frame, raw.len() + 1) && !is_earned(&frame, raw.len() - 1));
+        }
+        // Magic, a descriptor with four bytes of size, and 64 MiB that the rest cannot hold.
+        let mut forged = vec![0x28, 0xB5, 0x2F, 0xFD, 0xA0];
+        forged.extend_from_slice(&(64u32 << 20).to_le_bytes());
+        assert!(!is_earned(&forged, 64 << 20));
+        assert!(!is_earned(b"no frame", 8) && !is_earned(b"", 0));
     }
 
     proptest! {

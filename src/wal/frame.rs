@@ -11,6 +11,15 @@ pub const PAYLOAD_BYTES_MAX: usize = 32 << 20;
 const MAGIC: &[u8; 4] = b"SWFr";
 const MUST_UNDERSTAND: u8 = 1;
 
+/// What a record of the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordKind {
+    /// One batch; see [`BatchView`](super::BatchView).
+    Batch,
+    /// One delete; see [`Tombstone`](crate::types::Tombstone).
+    Delete,
+}
+
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameKind {
@@ -20,6 +29,8 @@ pub(super) enum FrameKind {
     Sync,
     /// The file is complete.
     End,
+    /// One delete.
+    Delete,
     /// A kind of a later version that may be skipped.
     Skipped,
 }
@@ -32,6 +43,17 @@ pub(super) struct FrameHeader {
     pub(super) synced_seq: u64,
     pub(super) payload_bytes: u32,
     pub(super) payload_crc: u32,
+}
+
+impl FrameKind {
+    /// What the frame records; `None` for one that only says something of the file.
+    pub(super) fn record(self) -> Option<RecordKind> {
+        match self {
+            Self::Batch => Some(RecordKind::Batch),
+            Self::Delete => Some(RecordKind::Delete),
+            Self::Sync | Self::End | Self::Skipped => None,
+        }
+    }
 }
 
 impl FrameHeader {
@@ -48,6 +70,7 @@ impl FrameHeader {
             FrameKind::Batch => 1,
             FrameKind::Sync => 2,
             FrameKind::End => 3,
+            FrameKind::Delete => 4,
             FrameKind::Skipped => unreachable!("no writer makes frames of unknown kinds"),
         };
         out[9] = MUST_UNDERSTAND;
@@ -79,8 +102,9 @@ impl FrameHeader {
             1 => FrameKind::Batch,
             2 => FrameKind::Sync,
             3 => FrameKind::End,
+            4 => FrameKind::Delete,
             kind if must_understand => {
-                return Err(DecodeError::Newer { found: u32::from(kind), supported: 3 });
+                return Err(DecodeError::Newer { found: u32::from(kind), supported: 4 });
             }
             _ => FrameKind::Skipped,
         };

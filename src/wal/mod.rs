@@ -13,9 +13,9 @@ mod reader;
 mod writer;
 
 pub use batch::{BatchColumns, BatchView, Definition, Definitions, EncodedBatch};
-pub use frame::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX};
+pub use frame::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, RecordKind};
 pub use header::{HEADERS_BYTES, Predecessor, WalHeader};
-pub use reader::{Batch, Damage, FileReport, WalReader};
+pub use reader::{Damage, FileReport, Record, WalReader};
 pub use writer::WalWriter;
 
 #[cfg(test)]

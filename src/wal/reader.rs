@@ -1,4 +1,4 @@
-//! Reads one WAL file: its batches in order, and what became of the bytes that are none.
+//! Reads one WAL file: its batches and deletes in order, and what became of the bytes that are none.
 //!
 //! Reading never stops at damage: it scans for the next frame that validates, and at the end says
 //! which stretches were corruption and which a torn write (see FORMAT.md, "Reading").
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use super::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, RecordKind};
 use super::header::{HEADERS_BYTES, Predecessor, WalHeader};
 use crate::error::{Error, Result};
 use crate::sys::checksum::crc32c;
@@ -17,9 +17,11 @@ use crate::types::DecodeError;
 /// Bytes read from the file at a time.
 const WINDOW_BYTES: u64 = 4 << 20;
 
-/// One batch of the log.
+/// One batch or one delete of the log.
 #[derive(Debug)]
-pub struct Batch {
+pub struct Record {
+    /// Which of them.
+    pub kind: RecordKind,
     /// Its seq.
     pub seq: u64,
     /// Where its frame starts in the file, in bytes.
@@ -48,13 +50,15 @@ pub struct Damage {
 pub struct FileReport {
     /// Batches read.
     pub batches: u64,
+    /// Deletes read.
+    pub deletes: u64,
     /// The highest seq seen, or that of the header.
     pub last_seq: u64,
     /// Whether the file ends with END.
     pub ended: bool,
     /// Where the last valid frame ends, in bytes.
     pub valid_bytes: u64,
-    /// Where the last batch ends that a later frame proves durable, in bytes.
+    /// Where the last record ends that a later frame proves durable, in bytes.
     pub durable_bytes: u64,
     /// Acknowledged data that is damaged.
     pub corruption: Vec<Damage>,
@@ -75,11 +79,12 @@ pub struct WalReader {
     window: Bytes,
     window_offset: u64,
     batches: u64,
+    deletes: u64,
     last_seq: u64,
     ended: bool,
     valid_bytes: u64,
     durable_bytes: u64,
-    /// Seq and end of the batches behind `durable_bytes`.
+    /// Seq and end of the records behind `durable_bytes`.
     unproven: VecDeque<(u64, u64)>,
     /// The highest synced_seq seen after each damage, filled in as frames are read.
     damages: Vec<(Damage, u64)>,
@@ -124,6 +129,7 @@ impl WalReader {
             offset: HEADERS_BYTES,
             window_offset: 0,
             batches: 0,
+            deletes: 0,
             last_seq: header.last_seq,
             ended: false,
             // A creation cut short between the header and its twin is a shorter file.
@@ -156,19 +162,19 @@ impl WalReader {
         &self.header
     }
 
-    /// The next batch, or `None` at the end.
+    /// The next record, or `None` at the end.
     ///
     /// # Errors
     /// I/O errors, and a frame of a newer format that must be understood.
-    pub fn next_batch(&mut self) -> Result<Option<Batch>> {
+    pub fn next_record(&mut self) -> Result<Option<Record>> {
         while !self.ended && self.offset < self.limit {
             let offset = self.offset;
             match self.frame_at(offset)? {
                 Ok((frame, payload)) => {
                     self.offset = offset + frame.frame_bytes();
                     self.valid_bytes = self.offset;
-                    if let Some(seq) = self.note_frame(&frame) {
-                        return Ok(Some(Batch { seq, offset, payload }));
+                    if let Some(kind) = self.note_frame(&frame) {
+                        return Ok(Some(Record { kind, seq: frame.seq, offset, payload }));
                     }
                 }
                 Err(cause) => self.skip_damage(cause)?,
@@ -177,8 +183,8 @@ impl WalReader {
         Ok(None)
     }
 
-    /// Books a valid frame; the seq of a batch.
-    fn note_frame(&mut self, frame: &FrameHeader) -> Option<u64> {
+    /// Books a valid frame; what it records, if it does.
+    fn note_frame(&mut self, frame: &FrameHeader) -> Option<RecordKind> {
         for (_, proven) in &mut self.damages {
             *proven = (*proven).max(frame.synced_seq);
         }
@@ -186,17 +192,15 @@ impl WalReader {
             self.durable_bytes = end;
             self.unproven.pop_front();
         }
-        match frame.kind {
-            FrameKind::Batch => {
-                self.unproven.push_back((frame.seq, self.valid_bytes));
-                self.batches += 1;
-                self.last_seq = frame.seq;
-                return Some(frame.seq);
-            }
-            FrameKind::End => self.ended = true,
-            FrameKind::Sync | FrameKind::Skipped => {}
+        self.ended |= frame.kind == FrameKind::End;
+        let record = frame.kind.record()?;
+        match record {
+            RecordKind::Batch => self.batches += 1,
+            RecordKind::Delete => self.deletes += 1,
         }
-        None
+        self.unproven.push_back((frame.seq, self.valid_bytes));
+        self.last_seq = frame.seq;
+        Some(record)
     }
 
     /// Moves to the next frame that validates, or to the end, and books what lies between.
@@ -245,7 +249,7 @@ impl WalReader {
         if crc32c(0, payload) != frame.payload_crc {
             return Ok(Err(DecodeError::Checksum("frame payload")));
         }
-        let rises = frame.kind != FrameKind::Batch || frame.seq > self.last_seq;
+        let rises = frame.kind.record().is_none() || frame.seq > self.last_seq;
         if padding.iter().any(|&b| b != 0) || !rises {
             return Ok(Err(DecodeError::Invalid("padding or seq of the frame")));
         }
@@ -274,14 +278,14 @@ impl WalReader {
     /// Whether everything damaged so far is a torn write, which the rest of the file decides.
     ///
     /// # Errors
-    /// As [`Self::next_batch`].
+    /// As [`Self::next_record`].
     pub fn damage_is_torn(&self) -> Result<bool> {
         let mut ahead = self.clone();
-        while ahead.next_batch()?.is_some() {}
+        while ahead.next_record()?.is_some() {}
         Ok(ahead.report().corruption.is_empty())
     }
 
-    /// Tells corruption from torn writes; call when [`Self::next_batch`] has answered `None`.
+    /// Tells corruption from torn writes; call when [`Self::next_record`] has answered `None`.
     #[must_use]
     pub fn report(self) -> FileReport {
         let (mut corruption, mut torn) = (Vec::new(), Vec::new());
@@ -294,6 +298,7 @@ impl WalReader {
         }
         FileReport {
             batches: self.batches,
+            deletes: self.deletes,
             last_seq: self.last_seq,
             ended: self.ended,
             valid_bytes: self.valid_bytes,

@@ -32,7 +32,7 @@ fn payload(seq: u64) -> Vec<u8> {
 fn append(wal: &mut WalWriter, seqs: std::ops::RangeInclusive<u64>) {
     let payloads: Vec<(u64, Vec<u8>)> = seqs.map(|seq| (seq, payload(seq))).collect();
     let batches: Vec<(u64, &[u8])> = payloads.iter().map(|(seq, p)| (*seq, &p[..])).collect();
-    wal.append(&batches).unwrap();
+    wal.append(RecordKind::Batch, &batches).unwrap();
 }
 
 /// The seqs read, each payload checked, and the report.
@@ -43,7 +43,8 @@ fn read(path: &Path, successor: Option<Predecessor>) -> crate::Result<(Vec<u64>,
         panic!("the file has a header");
     };
     let mut seqs = Vec::new();
-    while let Some(batch) = reader.next_batch()? {
+    while let Some(batch) = reader.next_record()? {
+        assert_eq!(batch.kind, RecordKind::Batch);
         assert_eq!(
             &batch.payload[..],
             payload(batch.seq),
@@ -80,7 +81,7 @@ fn batches_read_back_in_order() {
     assert!(report.ended && report.torn.is_empty() && report.corruption.is_empty());
     assert_eq!((report.batches, report.last_seq, report.valid_bytes), (4, 4, wal.bytes()));
     assert!(!wal.is_open(), "END closes the file");
-    assert!(wal.append(&[(5, &payload(5))]).is_err());
+    assert!(wal.append(RecordKind::Batch, &[(5, &payload(5))]).is_err());
 }
 
 #[test]

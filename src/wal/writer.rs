@@ -7,7 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, PAYLOAD_BYTES_MAX, frame_bytes};
+use super::frame::{
+    FRAME_HEADER_BYTES, FrameHeader, FrameKind, PAYLOAD_BYTES_MAX, RecordKind, frame_bytes,
+};
 use super::header::{HEADERS_BYTES, Predecessor, WalHeader};
 use crate::error::{Error, Result};
 use crate::sys::checksum::crc32c;
@@ -75,7 +77,7 @@ impl WalWriter {
         })
     }
 
-    /// Writes BATCH frames with one call to the system; `batches` are (seq, payload) with rising
+    /// Writes frames of one kind with one call to the system; `records` are (seq, payload) with rising
     /// seqs. When this returns the frames survive the death of the process, and a sync of their
     /// durability is the caller's next step.
     ///
@@ -84,21 +86,23 @@ impl WalWriter {
     ///
     /// # Panics
     /// When seqs do not rise or a payload is too long (programmer's errors).
-    pub fn append(&mut self, batches: &[(u64, &[u8])]) -> Result<()> {
-        let mut headers = Vec::with_capacity(batches.len());
+    pub fn append(&mut self, kind: RecordKind, records: &[(u64, &[u8])]) -> Result<()> {
+        let kind = match kind {
+            RecordKind::Batch => FrameKind::Batch,
+            RecordKind::Delete => FrameKind::Delete,
+        };
+        let mut headers = Vec::with_capacity(records.len());
         let mut offset = self.valid_bytes;
         let mut last_seq = self.last_seq;
-        for &(seq, payload) in batches {
+        for &(seq, payload) in records {
             assert!(seq > last_seq, "seqs rise");
             assert!(payload.len() <= PAYLOAD_BYTES_MAX, "callers bound the payload");
             last_seq = seq;
-            headers.push(
-                self.frame_header(FrameKind::Batch, seq, payload).encode(&self.header, offset),
-            );
+            headers.push(self.frame_header(kind, seq, payload).encode(&self.header, offset));
             offset += frame_bytes(payload.len());
         }
-        let mut parts: Vec<&[u8]> = Vec::with_capacity(3 * batches.len());
-        for (header, (_, payload)) in headers.iter().zip(batches) {
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(3 * records.len());
+        for (header, (_, payload)) in headers.iter().zip(records) {
             let padding = frame_bytes(payload.len()) as usize - FRAME_HEADER_BYTES - payload.len();
             parts.extend([&header[..], payload, &PADDING[..padding]]);
         }

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone::sys::{CrashPlan, SimClock, SimFs, SyncPoint};
-use siltstone::{Db, Durability, Labels, ReadOnlyDb, WriteBatch};
+use siltstone::{Db, Durability, Finding, Labels, ReadOnlyDb, WriteBatch, verify};
 
 use crate::oracle::OracleSeries;
 use crate::record::{Fate, Record, read_all};
@@ -106,7 +107,7 @@ impl Enumeration {
     }
 }
 
-fn digest(fs: &SimFs) -> u64 {
+pub(crate) fn digest(fs: &SimFs) -> u64 {
     let mut hasher = DefaultHasher::new();
     for path in fs.files() {
         fs.read_file(&path).unwrap().hash(&mut hasher);
@@ -141,6 +142,7 @@ fn check_store(fs: &SimFs, record: &Record, floor: Fate) -> Result<(), String> {
     let (db, found) = open_clean(fs)?;
     record.explain(&found, floor)?;
     drop(db);
+    check_tombstone_files(fs)?;
     // What was recovered is durable, and recovering it again changes nothing.
     let cut = fs.crash(CrashPlan::ALL_LOST);
     let (db, again) = open_clean(&cut).map_err(|e| format!("opened again: {e}"))?;
@@ -161,6 +163,18 @@ fn check_store(fs: &SimFs, record: &Record, floor: Fate) -> Result<(), String> {
         return Err("a write after recovery changed what was there".into());
     }
     Ok(())
+}
+
+/// What is deleted according to the manifest is so according to the tombstone files.
+fn check_tombstone_files(fs: &SimFs) -> Result<(), String> {
+    if !fs.files().iter().any(|path| path.extension().is_some_and(|e| e == "tomb")) {
+        return Ok(());
+    }
+    let mut findings = Vec::new();
+    let options = options(fs, &Arc::new(SimClock::new(0)), Durability::Always);
+    let mut note = |finding: &Finding| findings.push(finding.to_string());
+    verify(Path::new(DIR), &options, &mut |_, _| {}, &mut note).map_err(|e| e.to_string())?;
+    findings.first().map_or(Ok(()), |finding| Err(format!("verify: {finding}")))
 }
 
 /// A read-only opener sees the same promises and changes nothing.

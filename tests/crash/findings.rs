@@ -239,7 +239,9 @@ fn an_interval_is_the_most_that_a_power_cut_takes() {
 /// Two log files that gave one seq twice made replay panic, at every opening.
 #[test]
 fn a_seq_given_twice_is_a_finding_and_no_panic() {
-    use siltstone::wal::{BatchColumns, Definitions, EncodedBatch, WalHeader, WalWriter};
+    use siltstone::wal::{
+        BatchColumns, Definitions, EncodedBatch, RecordKind, WalHeader, WalWriter,
+    };
     let fs = SimFs::new();
     let db = open(&fs, Durability::Always).unwrap();
     let seq = db.write(&batch(&db, &["a"], 10)).unwrap().seq;
@@ -259,7 +261,7 @@ fn a_seq_given_twice_is_a_finding_and_no_panic() {
     definitions.push(&labels("b"));
     let mut twice = EncodedBatch::new(&columns, Vec::new());
     twice.complete([0].into_iter(), 0, &definitions).unwrap();
-    wal.append(&[(seq, twice.payload())]).unwrap();
+    wal.append(RecordKind::Batch, &[(seq, twice.payload())]).unwrap();
     let db = open(&killed, Durability::Always).unwrap();
     let findings = &db.open_report().findings;
     assert!(findings.iter().any(|f| f.to_string().contains("000099.wal")), "{findings:?}");

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use siltstone::sys::{SimFs, Vfs};
-use siltstone::{Db, Durability, Error};
+use siltstone::sys::{CrashPlan, SimFs, Vfs};
+use siltstone::{Db, Durability, Error, Matcher, Options, TimeRange};
 
-use crate::findings::{batch, counts, files, open};
+use crate::findings::{batch, counts, files, open, simple_options};
 use crate::workload::DIR;
 
 const LARGE: u64 = 1 << 40;
@@ -137,4 +137,126 @@ fn opening_with_too_little_room_fails_or_works_and_harms_nothing() {
         assert_eq!(samples(&roomy(&disk)), 4000, "with {room} bytes");
     }
     assert!(refused > 0 && opened > 0 && stuck > 0, "{refused} {opened} {stuck}");
+}
+
+const RESERVE: u64 = 64 << 10;
+
+fn open_reserving(fs: &SimFs) -> Result<Db, Error> {
+    Db::open(DIR, Options { reserve_bytes: Some(RESERVE), ..simple_options(fs) })
+}
+
+fn available(fs: &SimFs) -> u64 {
+    fs.free_space(Path::new("/")).unwrap().available
+}
+
+/// Nothing at all is free: the flush goes through with the reserve, and writes, which would eat it,
+/// wait until there is room to take it again.
+#[test]
+fn a_flush_goes_through_on_a_full_disk() {
+    let fs = SimFs::new();
+    let db = open_reserving(&fs).unwrap();
+    assert_eq!((db.stats().reserve_bytes, db.stats().disk_full), (RESERVE, false));
+    db.write(&batch(&db, &["a", "b"], 500)).unwrap();
+    leave(&fs, 0);
+    db.flush().unwrap();
+    assert_eq!(db.stats().segments, 1);
+    assert_eq!((db.stats().reserve_bytes, db.stats().disk_full), (0, true));
+    // What the reserve left is not for writes, however often they are tried.
+    leave(&fs, RESERVE);
+    let free = available(&fs);
+    for _ in 0..20 {
+        assert!(is_full(db.write(&batch(&db, &["a"], 10))));
+        db.tick().unwrap();
+    }
+    assert_eq!((available(&fs), samples(&db)), (free, 1000));
+    assert!(db.stats().disk_full);
+    // The next flush of what is in memory needs no reserve that is gone: there is space.
+    leave(&fs, RESERVE + RESERVE / 2);
+    db.tick().unwrap();
+    assert_eq!((db.stats().reserve_bytes, db.stats().disk_full), (RESERVE, false), "heals itself");
+    fs.set_capacity(LARGE);
+    db.write(&batch(&db, &["c"], 10)).unwrap();
+    assert_eq!(samples(&db), 1010);
+    assert_eq!(samples(&open(&fs.fork(), Durability::Always).unwrap()), 1010);
+}
+
+/// What a full disk needs most: a delete is taken, hides at once, and survives.
+#[test]
+fn a_delete_goes_through_on_a_full_disk() {
+    let fs = SimFs::new();
+    let db = open_reserving(&fs).unwrap();
+    db.write(&batch(&db, &["old"], 500)).unwrap();
+    db.flush().unwrap();
+    db.write(&batch(&db, &["new", "old"], 200)).unwrap();
+    leave(&fs, 0);
+    let old = [Matcher::equal("__name__", "old")];
+    let bare = open(&fs.fork(), Durability::Always);
+    assert!(bare.is_ok(), "the reserve of the one that died serves the next");
+    db.delete(&old, TimeRange::ALL).unwrap();
+    assert!(db.stats().disk_full);
+    assert_eq!(samples(&db), 200);
+    assert!(is_full(db.write(&batch(&db, &["new"], 10))), "writes do not eat what is left");
+    // Another delete needs no reserve: there is some room behind the first.
+    db.delete(&old, TimeRange::ALL).unwrap();
+    for fate in [fs.fork(), fs.fork().crash(CrashPlan::ALL_LOST)] {
+        assert_eq!(samples(&open_reserving(&fate).unwrap()), 200);
+    }
+    fs.set_capacity(LARGE);
+    db.write(&batch(&db, &["old"], 10)).unwrap();
+    assert_eq!(samples(&db), 210);
+}
+
+/// A write heals it too, without the timer; and the reserve is there for the next time.
+#[test]
+fn the_reserve_serves_again_and_again() {
+    let fs = SimFs::new();
+    let db = open_reserving(&fs).unwrap();
+    for round in 1..=5 {
+        fs.set_capacity(LARGE);
+        db.write(&batch(&db, &["a", "b", "c"], 300 * round)).unwrap();
+        assert_eq!(db.stats().reserve_bytes, RESERVE);
+        leave(&fs, 0);
+        db.flush().unwrap_or_else(|e| panic!("round {round}: {e}"));
+        assert_eq!(db.stats().segments, round as u64);
+    }
+}
+
+/// A reserve without which a full disk would be met by nothing: the store opens, and recovers.
+#[test]
+fn a_store_opens_on_a_full_disk() {
+    let fs = SimFs::new();
+    let db = open_reserving(&fs).unwrap();
+    db.write(&batch(&db, &["logged"], 1000)).unwrap();
+    leave(&fs, 0);
+    drop(db);
+    let db = open_reserving(&fs.fork()).unwrap();
+    assert_eq!((samples(&db), db.stats().segments), (1000, 1));
+    assert!(db.open_report().findings.is_empty(), "{:?}", db.open_report());
+    // The log that was recovered made room: the reserve is there again, or will be.
+    let bare = SimFs::new();
+    let db = open(&bare, Durability::Always).unwrap();
+    db.write(&batch(&db, &["logged"], 1000)).unwrap();
+    leave(&bare, 0);
+    drop(db);
+    assert!(is_full(open(&bare.fork(), Durability::Always)), "the reserve made the difference");
+}
+
+/// It is no part of the store: not listed, not copied, not read.
+#[test]
+fn the_reserve_is_nobodys_file() {
+    let fs = SimFs::new();
+    let db = open_reserving(&fs).unwrap();
+    db.write(&batch(&db, &["a"], 10)).unwrap();
+    assert_eq!(fs.file_len(&Path::new(DIR).join("RESERVE")).unwrap(), 0);
+    db.checkpoint("/data/copy").unwrap();
+    assert!(fs.read_file("/data/copy/RESERVE").is_err());
+    db.close().unwrap();
+    // Whoever opens it without one gives it back.
+    let db = open(&fs.fork(), Durability::Always).unwrap();
+    assert!(db.open_report().findings.is_empty());
+    assert_eq!(db.stats().reserve_bytes_max, 0);
+    let before = available(&fs);
+    let db = open(&fs, Durability::Always).unwrap();
+    assert!(available(&fs) > before + RESERVE / 2, "its space is free");
+    assert_eq!(samples(&db), 10);
 }

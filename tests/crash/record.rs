@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use siltstone::{Labels, Matcher, QueryOptions, Result, Snapshot, TimeRange};
 
-use crate::oracle::{Oracle, OracleSeries};
+use crate::oracle::{Oracle, OracleSeries, satisfies};
 
 /// What the store promised of a batch, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,10 +27,29 @@ pub(crate) struct Batch {
     pub(crate) fate: Fate,
 }
 
-/// Every batch that was issued.
+/// One delete.
+#[derive(Debug)]
+pub(crate) struct Delete {
+    pub(crate) matchers: Vec<Matcher>,
+    pub(crate) range: TimeRange,
+    /// How many batches were issued before it.
+    pub(crate) place: usize,
+    pub(crate) seq: Option<u64>,
+    pub(crate) fate: Fate,
+}
+
+impl Delete {
+    fn hides(&self, labels: &Labels, timestamp: i64) -> bool {
+        self.range.contains(timestamp) && satisfies(labels, &self.matchers)
+    }
+}
+
+/// Every batch and delete that was issued.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     pub(crate) batches: Vec<Batch>,
+    /// In the order of issue.
+    pub(crate) deletes: Vec<Delete>,
     /// The batch of each value's bits.
     owner: HashMap<u64, usize>,
 }
@@ -53,15 +72,43 @@ impl Record {
                 batch.fate = Fate::Durable;
             }
         }
+        for delete in &mut self.deletes {
+            if delete.seq.is_some_and(|s| s <= seq) {
+                delete.fate = Fate::Durable;
+            }
+        }
     }
 
     /// How many batches were promised at least this much.
     pub(crate) fn promised(&self, floor: Fate) -> usize {
         self.batches.iter().filter(|batch| batch.fate >= floor).count()
+            + self.deletes.iter().filter(|delete| delete.fate >= floor).count()
     }
 
-    /// Whether `found` is the last-write-wins answer of whole batches, among them all that were
-    /// promised at least `floor`.
+    /// Notes a delete before it is handed to the store; answers with its place.
+    pub(crate) fn issue_delete(&mut self, matchers: Vec<Matcher>, range: TimeRange) -> usize {
+        let (place, fate) = (self.batches.len(), Fate::Unknown);
+        self.deletes.push(Delete { matchers, range, place, seq: None, fate });
+        self.deletes.len() - 1
+    }
+
+    /// The deletes that took place: those that were promised, and of the others those that nothing
+    /// found contradicts. (If such a one did not take place, nothing that it would hide is left.)
+    fn effective_deletes(&self, found: &[OracleSeries], floor: Fate) -> Vec<&Delete> {
+        let contradicts = |delete: &Delete| {
+            found.iter().any(|(labels, samples)| {
+                samples.iter().any(|(timestamp, bits)| {
+                    self.owner.get(bits).is_some_and(|&place| place < delete.place)
+                        && delete.hides(labels, *timestamp)
+                })
+            })
+        };
+        let took_place = |delete: &&Delete| delete.fate >= floor || !contradicts(delete);
+        self.deletes.iter().filter(took_place).collect()
+    }
+
+    /// Whether `found` is the last-write-wins answer of whole batches and deletes, among them all that
+    /// were promised at least `floor`.
     pub(crate) fn explain(&self, found: &[OracleSeries], floor: Fate) -> Result<(), String> {
         let mut present: Vec<bool> = self.batches.iter().map(|b| b.fate >= floor).collect();
         for (labels, samples) in found {
@@ -77,11 +124,16 @@ impl Record {
             }
         }
         let mut expected = Oracle::default();
-        for (batch, _) in self.batches.iter().zip(&present).filter(|(_, present)| **present) {
-            for (labels, timestamp, bits) in &batch.rows {
+        let mut deletes = self.effective_deletes(found, floor).into_iter().peekable();
+        for (place, batch) in self.batches.iter().enumerate() {
+            while let Some(delete) = deletes.next_if(|delete| delete.place <= place) {
+                expected.delete(&delete.matchers, delete.range);
+            }
+            for (labels, timestamp, bits) in batch.rows.iter().filter(|_| present[place]) {
                 expected.write(labels, *timestamp, *bits);
             }
         }
+        deletes.for_each(|delete| expected.delete(&delete.matchers, delete.range));
         let expected = expected.select(&[], TimeRange::ALL);
         if expected == found { Ok(()) } else { Err(self.difference(&expected, found)) }
     }
@@ -95,6 +147,11 @@ impl Record {
         };
         let (expected, found) = (flat(expected), flat(found));
         let missing: Vec<_> = expected.iter().filter(|sample| !found.contains(sample)).collect();
+        let surplus = found.iter().find(|sample| !expected.contains(sample));
+        if let Some((labels, timestamp, bits)) = surplus {
+            let place = self.owner[bits];
+            return format!("{labels} at {timestamp} of batch {place} was deleted or replaced");
+        }
         let Some((labels, timestamp, bits)) = missing.first() else {
             return format!("{} samples expected, {} found", expected.len(), found.len());
         };

@@ -3,11 +3,15 @@
 //! The script never panics on an error of the store: after a crash nothing more happens, after any
 //! other error it goes on as a stubborn program would.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone::sys::{Clock, SimClock, SimFs, Vfs};
-use siltstone::{Ack, Background, Db, Durability, Labels, Options, Result, WriteBatch};
+use siltstone::{
+    Ack, Background, CompactProgress, Db, Durability, Labels, Matcher, Options, Result, TimeRange,
+    WriteBatch,
+};
 
 use crate::record::{Fate, Record, read_all};
 
@@ -110,13 +114,25 @@ impl Run {
         self.reopen();
         self.clock.advance(Duration::from_millis(50));
         match self.random.below(100) {
-            0..55 => drop(self.write(1)),
+            0..50 => drop(self.write(1)),
+            50..55 => drop(self.delete()),
             55..70 => {
                 let batches = 2 + self.random.below(3);
                 let _ = self.write(batches);
             }
-            70..78 => self.ask(|db| db.flush()),
-            78..88 => {
+            70..77 => self.ask(|db| db.flush()),
+            77..80 => {
+                // Given up in the middle, or not.
+                let mut steps = 1 + self.random.below(12);
+                self.ask(|db| {
+                    let progress = &mut |_: &CompactProgress| {
+                        steps -= 1;
+                        if steps == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    };
+                    db.compact(TimeRange::ALL, progress).map(|_| ())
+                });
+            }
+            80..88 => {
                 let ms = [60, 600, 25_000][self.random.below(3)];
                 self.clock.advance(Duration::from_millis(ms as u64));
                 self.ask(|db| db.tick());
@@ -178,6 +194,28 @@ impl Run {
                 let _ = self.note_answer(place, answer);
             }
         }
+        Ok(())
+    }
+
+    /// Deletes some series, or a part of them.
+    fn delete(&mut self) -> Result<()> {
+        let Some(db) = self.db.clone() else { return Ok(()) };
+        let [name, (label, value)] = SERIES[self.random.below(SERIES.len())];
+        let matchers = match self.random.below(3) {
+            0 => vec![Matcher::equal(name.0, name.1)],
+            1 => vec![Matcher::equal(label, value), Matcher::not_equal("only", "")],
+            _ => vec![Matcher::not_regex(name.0, "t.*|u.*").unwrap()],
+        };
+        let from = 1_700_000_000_000 + self.random.below(20) as i64 * 15_000;
+        let range = match self.random.below(3) {
+            0 => TimeRange::ALL,
+            _ => TimeRange::new(from, from + 200_000),
+        };
+        let place = self.record.issue_delete(matchers.clone(), range);
+        let receipt = db.delete(&matchers, range)?;
+        let delete = &mut self.record.deletes[place];
+        delete.seq = Some(receipt.seq);
+        delete.fate = if receipt.durable { Fate::Durable } else { Fate::Written };
         Ok(())
     }
 

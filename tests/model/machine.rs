@@ -56,10 +56,12 @@ impl Machine {
                 let rows: Vec<Row> = (0..*rows).map(|i| (*series, time(i), value(i))).collect();
                 self.write(&rows, false);
             }
+            Op::Delete(query) => self.delete(query),
             Op::Flush => {
                 self.db.flush().unwrap();
                 assert_eq!(self.db.stats().memtables_sealed, 0);
             }
+            Op::Compact(range, steps) => self.compact(*range, *steps),
             Op::Tick(ms) => {
                 self.clock.advance(Duration::from_millis(*ms));
                 self.db.tick().unwrap();
@@ -91,6 +93,50 @@ impl Machine {
 
     pub(crate) fn check(&self, query: &Query) {
         check_query(&self.db.snapshot().unwrap(), &self.oracle, query);
+    }
+
+    /// Answers and digest are the same before and after, whatever was merged.
+    fn compact(&mut self, range: TimeRange, mut steps: usize) {
+        let digest = |db: &Db| {
+            let options = QueryOptions::default();
+            db.snapshot().unwrap().digest(&[], TimeRange::ALL, &options).unwrap()
+        };
+        let before = digest(&self.db);
+        let report = self.db.compact(range, &mut |_| {
+            steps -= 1;
+            if steps == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let report = report.unwrap();
+        assert!(report.findings.is_empty() && report.damage.is_empty(), "{report:?}");
+        assert_eq!(digest(&self.db), before, "{report:?}");
+        let stats = self.db.stats();
+        assert_eq!(stats.bytes_by_kind.quarantine, 0);
+        if range == TimeRange::ALL && !report.cancelled {
+            assert_eq!(stats.level0_segments, 0, "{report:?}");
+        }
+        assert!(self.snapshots.len() > 0 || stats.segments_obsolete == 0, "files are let go");
+    }
+
+    /// Deletes what a query selects; the receipt must tell of what the oracle loses, and be what the
+    /// preview told.
+    fn delete(&mut self, query: &Query) {
+        let Query { matchers, range, .. } = query;
+        let preview = self.db.preview_delete(matchers, *range);
+        let deleted = self.db.delete(matchers, *range);
+        if matchers.is_empty() || range.is_empty() {
+            assert!(matches!(preview, Err(Error::InvalidArgument(_))), "{preview:?}");
+            assert!(matches!(deleted, Err(Error::InvalidArgument(_))), "{deleted:?}");
+            return;
+        }
+        let (preview, receipt) = (preview.unwrap(), deleted.unwrap());
+        let gone = self.oracle.select(matchers, *range);
+        let visible: usize = gone.iter().map(|(_, samples)| samples.len()).sum();
+        assert_eq!(receipt.series, gone.len() as u64, "{query:?}");
+        assert!(receipt.samples >= visible as u64, "{query:?}: {receipt:?}");
+        assert_eq!(receipt.durable, self.db.options().durability == Durability::Always);
+        // In between the memtable may have become a segment.
+        assert_eq!((preview.series, preview.samples), (receipt.series, receipt.samples));
+        self.oracle.delete(matchers, *range);
     }
 
     fn check_snapshots(&mut self) {

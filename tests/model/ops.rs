@@ -60,7 +60,11 @@ pub(crate) enum Op {
         step: i64,
         rows: usize,
     },
+    /// Deletes what the query selects.
+    Delete(Query),
     Flush,
+    /// Merges what overlaps the range, or gives up after so many steps.
+    Compact(TimeRange, usize),
     /// Milliseconds pass, then the background work that is due.
     Tick(u64),
     /// A snapshot that is compared at the end, and when another takes its place.
@@ -81,7 +85,9 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         8 => (rows(), any::<bool>()).prop_map(|(rows, by_handles)| Op::Write { rows, by_handles }),
         3 => vec(rows(), 1..5).prop_map(Op::Group),
         1 => bulk(),
+        3 => query().prop_map(Op::Delete),
         3 => Just(Op::Flush),
+        2 => (range(), 1..40usize).prop_map(|(range, steps)| Op::Compact(range, steps)),
         2 => prop_oneof![Just(300u64), Just(600), Just(12_000)].prop_map(Op::Tick),
         2 => Just(Op::Snapshot),
         1 => Just(Op::CheckSnapshots),

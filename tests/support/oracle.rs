@@ -21,6 +21,13 @@ impl Oracle {
         self.samples.insert((labels.clone(), timestamp), bits);
     }
 
+    /// Deletes the samples in `range` of every series that satisfies every matcher.
+    pub(crate) fn delete(&mut self, matchers: &[Matcher], range: TimeRange) {
+        self.samples.retain(|(labels, timestamp), _| {
+            !(range.contains(*timestamp) && satisfies(labels, matchers))
+        });
+    }
+
     /// The series that satisfy every matcher, with their samples in `range`, at least one; in label
     /// order.
     pub(crate) fn select(&self, matchers: &[Matcher], range: TimeRange) -> Vec<OracleSeries> {
@@ -59,6 +66,7 @@ impl Oracle {
     }
 }
 
-fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
+/// Whether a series satisfies every matcher.
+pub(crate) fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
     matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or("")))
 }

@@ -10,10 +10,10 @@ use crate::config::ServerConfig;
 use crate::http_stats::HttpStats;
 use crate::refusal::Refusal;
 
-/// Buffers that are kept for later requests.
-const SCRATCH_KEPT: usize = 16;
-/// A buffer that has grown beyond this is not kept.
-const SCRATCH_BYTES_MAX: usize = 4 << 20;
+/// The part of the store's memory budget that bodies may take, unless the configuration says.
+const BODIES_PART: u64 = 8;
+/// The part of the bodies' bytes that buffers kept for later requests may take on top.
+const SCRATCH_PART: usize = 4;
 /// Unit in which the memory of bodies is counted, so that a semaphore can.
 const MEMORY_UNIT: usize = 1 << 10;
 
@@ -25,6 +25,7 @@ pub(crate) struct App {
     writes: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
+    bodies_units_max: usize,
     scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -45,13 +46,24 @@ pub(crate) struct Scratch {
     pub(crate) batch: WriteBatch,
 }
 
+impl Scratch {
+    fn bytes(&self) -> usize {
+        self.body.capacity() + self.decoded.capacity() + self.batch.bytes()
+    }
+}
+
 impl App {
     pub(crate) fn new(db: Db, config: ServerConfig, stats: HttpStats) -> Self {
         let turns = |n: usize| Arc::new(Semaphore::new(n.clamp(1, Semaphore::MAX_PERMITS)));
+        let share = db.options().memory_budget_bytes / BODIES_PART;
+        let bodies =
+            config.bodies_bytes_max.unwrap_or(usize::try_from(share).unwrap_or(usize::MAX));
+        let bodies_units_max = (bodies / MEMORY_UNIT).clamp(1, Semaphore::MAX_PERMITS);
         Self {
             writes: turns(config.writes_max),
             reads: turns(config.reads_max),
-            bodies: turns(config.bodies_bytes_max / MEMORY_UNIT),
+            bodies: turns(bodies_units_max),
+            bodies_units_max,
             scratch: Mutex::new(Vec::new()),
             db,
             config,
@@ -73,9 +85,20 @@ impl App {
 
     /// Waits until bodies may take `bytes` more.
     pub(crate) async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let most = (self.config.bodies_bytes_max / MEMORY_UNIT).max(1);
-        let units = (bytes / MEMORY_UNIT + 1).min(most);
+        let units = (bytes / MEMORY_UNIT + 1).min(self.bodies_units_max);
         self.wait_for(&self.bodies, units, "large bodies").await
+    }
+
+    /// Bytes that bodies may take at a time.
+    pub(crate) fn bodies_bytes_max(&self) -> usize {
+        self.bodies_units_max * MEMORY_UNIT
+    }
+
+    /// Bytes set apart for bodies in flight, and those of buffers kept for the next ones.
+    pub(crate) fn bodies_bytes(&self) -> usize {
+        let in_flight = self.bodies_units_max.saturating_sub(self.bodies.available_permits());
+        let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        in_flight * MEMORY_UNIT + kept.iter().map(Scratch::bytes).sum::<usize>()
     }
 
     async fn wait_for(
@@ -98,15 +121,13 @@ impl App {
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    /// Keeps the memory for a later request, unless it is too much.
+    /// Keeps the memory for a later request, unless all that is kept would be too much.
     pub(crate) fn keep_scratch(&self, mut scratch: Scratch) {
-        let largest = scratch.body.capacity().max(scratch.decoded.capacity());
-        if largest > SCRATCH_BYTES_MAX || scratch.batch.rows() * 20 > SCRATCH_BYTES_MAX {
-            return;
-        }
+        let bytes = scratch.bytes();
         scratch.batch.clear();
         let mut kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < SCRATCH_KEPT {
+        let all: usize = kept.iter().map(Scratch::bytes).sum();
+        if all + bytes <= self.bodies_bytes_max() / SCRATCH_PART {
             kept.push(scratch);
         }
     }

@@ -17,8 +17,10 @@ pub struct ServerConfig {
     pub reads_max: usize,
     /// How long a request waits for its turn or for memory before it is refused with 503. Default: 10 s.
     pub queue_timeout: Duration,
-    /// Bytes that request bodies, compressed and decoded, may hold at a time. Default: 256 MiB.
-    pub bodies_bytes_max: usize,
+    /// Bytes that request bodies, compressed and decoded, may hold at a time; a request beyond them
+    /// waits for `queue_timeout`, then it is refused with 503. Default: an eighth of the store's
+    /// memory budget.
+    pub bodies_bytes_max: Option<usize>,
     /// Longest request line and header section in bytes. Default: 64 KiB.
     pub header_bytes_max: usize,
     /// Most header lines. Default: 100.
@@ -64,7 +66,7 @@ impl Default for ServerConfig {
             writes_max: 64,
             reads_max: 20,
             queue_timeout: Duration::from_secs(10),
-            bodies_bytes_max: 256 << 20,
+            bodies_bytes_max: None,
             header_bytes_max: 64 << 10,
             headers_max: 100,
             header_timeout: Duration::from_secs(10),

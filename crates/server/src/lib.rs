@@ -35,6 +35,7 @@ pub mod protocol;
 mod reasons;
 mod refusal;
 mod reply;
+pub mod reports;
 mod request_body;
 mod router;
 pub mod selection;

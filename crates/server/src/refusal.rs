@@ -49,6 +49,7 @@ impl Refusal {
     pub(crate) fn error_type(&self) -> &'static str {
         match self.status.as_u16() {
             422 => "execution",
+            403 => "unavailable",
             404 => "not_found",
             503 => "timeout",
             400..500 => "bad_data",

@@ -179,6 +179,18 @@ impl ReplySink {
         }
     }
 
+    /// Hands over what is collected if the client takes it at once; otherwise it is collected on.
+    pub(crate) fn offer(&mut self) {
+        if self.buffer.is_empty() {
+            return;
+        }
+        // A queue that is full or closed leaves the permit, and with it the bytes, behind.
+        if let Ok(permit) = self.queue.try_reserve() {
+            permit.send(Item::Chunk(std::mem::take(&mut self.buffer).into()));
+            self.sent = true;
+        }
+    }
+
     fn finish(mut self, result: Result<(), Refusal>) {
         let last = match result {
             Ok(()) => Item::Last(std::mem::take(&mut self.buffer).into()),

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::app::{Admission, App};
-use crate::handlers::{export, health, import, metrics, remote_write, series};
+use crate::handlers::{admin, export, health, import, metrics, remote_write, series};
 use crate::http_stats::HttpStats;
 use crate::params::decode;
 use crate::refusal::Refusal;
@@ -53,6 +53,7 @@ const GET: &[&str] = &["GET"];
 const GET_HEAD: &[&str] = &["GET", "HEAD"];
 const GET_POST: &[&str] = &["GET", "POST"];
 const POST: &[&str] = &["POST"];
+const POST_PUT: &[&str] = &["POST", "PUT"];
 
 use Admission::{Free, Read, Write};
 use Errors::{Envelope, Text};
@@ -75,6 +76,18 @@ static ROUTES: &[Route] = &[
     route("/api/v1/series", GET_POST, Read, Envelope, |call| Box::pin(series::series(call))),
     route("/api/v1/labels", GET_POST, Read, Envelope, |call| Box::pin(series::names(call))),
     route("/api/v1/label/{}/values", GET, Read, Envelope, |call| Box::pin(series::values(call))),
+    route("/api/v1/admin/tsdb/delete_series", POST_PUT, Write, Envelope, |call| {
+        Box::pin(admin::delete_series(call))
+    }),
+    route("/api/v1/admin/tsdb/flush", POST_PUT, Write, Envelope, |call| {
+        Box::pin(admin::flush(call))
+    }),
+    route("/api/v1/admin/tsdb/compact", POST_PUT, Write, Envelope, |call| {
+        Box::pin(admin::compact(call))
+    }),
+    route("/api/v1/admin/tsdb/snapshot", POST_PUT, Write, Envelope, |call| {
+        Box::pin(admin::snapshot(call))
+    }),
     route("/metrics", GET, Free, Text, |call| Box::pin(metrics::metrics(call))),
     route("/-/healthy", GET_HEAD, Free, Text, |call| Box::pin(health::healthy(call))),
     route("/-/ready", GET_HEAD, Free, Text, |call| Box::pin(health::ready(call))),

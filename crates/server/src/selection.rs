@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use siltstone::{Columns, Labels, Matcher, QueryOptions, Result, Snapshot, TimeRange};
+use siltstone::{Columns, Labels, MatchOp, Matcher, QueryOptions, Result, Snapshot, TimeRange};
 use siltstone_promql::parse_selector;
 
 /// Most selectors of one selection.
@@ -34,6 +34,12 @@ impl Selection {
             parsed.push(parse_selector(text).map_err(|error| format!("{text}: {error}"))?);
         }
         Ok(Self { selectors: parsed, range })
+    }
+
+    /// The matchers of each selector, in the order given.
+    #[must_use]
+    pub fn selectors(&self) -> &[Vec<Matcher>] {
+        &self.selectors
     }
 
     /// Every series, in a range of time.
@@ -69,6 +75,37 @@ impl Selection {
         Ok(())
     }
 
+    /// The first selector, as it prints, that selects every series of the store without naming a
+    /// value of one of their labels, such as `{__name__=~".+"}`: for what is better not done to all
+    /// by a slip.
+    ///
+    /// # Errors
+    /// As [`Snapshot::series`].
+    pub fn of_everything(
+        &self,
+        snapshot: &Snapshot,
+        options: &QueryOptions,
+    ) -> Result<Option<String>> {
+        for matchers in &self.selectors {
+            let names_a_value = |m: &Matcher| m.op() == MatchOp::Equal && !m.value().is_empty();
+            if matchers.iter().any(names_a_value) {
+                continue;
+            }
+            // Some series is left out exactly if it does not satisfy one of the matchers.
+            let mut leaves_some_out = false;
+            for matcher in matchers {
+                let others = [negated(matcher)];
+                let found = snapshot.series(&others, TimeRange::ALL, options, 1)?;
+                leaves_some_out |= !found.is_empty();
+            }
+            if !leaves_some_out {
+                let texts: Vec<String> = matchers.iter().map(Matcher::to_string).collect();
+                return Ok(Some(format!("{{{}}}", texts.join(","))));
+            }
+        }
+        Ok(None)
+    }
+
     /// The label names of the selected series.
     ///
     /// # Errors
@@ -93,6 +130,18 @@ impl Selection {
     }
 }
 
+/// Satisfied by exactly the values that `matcher` is not satisfied by.
+fn negated(matcher: &Matcher) -> Matcher {
+    let op = match matcher.op() {
+        MatchOp::Equal => MatchOp::NotEqual,
+        MatchOp::NotEqual => MatchOp::Equal,
+        MatchOp::Regex => MatchOp::NotRegex,
+        MatchOp::NotRegex => MatchOp::Regex,
+    };
+    Matcher::new(op, matcher.name(), matcher.value())
+        .expect("the regular expression was compiled before")
+}
+
 /// The limits of an export, which may be as long as the store: its memory is bounded by what the
 /// visitor keeps, its time by whoever reads.
 #[must_use]
@@ -105,4 +154,42 @@ pub fn unlimited() -> QueryOptions {
         options
     };
     lift(QueryOptions::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use siltstone::{Db, Options, WriteBatch};
+
+    use super::*;
+
+    #[test]
+    fn a_selector_of_everything_is_told_from_one_that_names_a_value() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path().join("store"), Options::default()).unwrap();
+        let mut batch = WriteBatch::new();
+        for (name, job) in [("up", "a"), ("up", "b"), ("دما", "a")] {
+            let labels = Labels::from_pairs([("__name__", name), ("job", job)]).unwrap();
+            batch.push(db.series(&labels).unwrap(), 1, 1.0).unwrap();
+        }
+        db.write(&batch).unwrap();
+        let snapshot = db.snapshot().unwrap();
+        let everything = |selector: &str| {
+            let selection = Selection::parse([selector], TimeRange::ALL).unwrap();
+            selection.of_everything(&snapshot, &unlimited()).unwrap()
+        };
+        for all in [
+            "{__name__!=\"\"}",
+            "{__name__=~\".+\",job=~\"a|b\"}",
+            "{__name__!=\"\",job!~\"c.*\",none=\"\"}",
+        ] {
+            assert_eq!(everything(all).as_deref(), Some(all));
+        }
+        for some in ["{job=~\"a.*\"}", "{__name__=~\".+\",job!=\"b\"}", "up", "{job=\"c\"}"] {
+            assert_eq!(everything(some), None, "{some}");
+        }
+        // One of several is enough.
+        let both = Selection::parse(["up", "{job=~\".+\"}"], TimeRange::ALL).unwrap();
+        assert!(both.of_everything(&snapshot, &unlimited()).unwrap().is_some());
+        db.close().unwrap();
+    }
 }

@@ -1,9 +1,10 @@
 //! Passing over batches whose summaries are enough.
 //!
 //! A summary stands for the samples of its batch only if they are the answer: no other input may
-//! have a sample between its first and its last one, and the range of the merge must hold both.
+//! have a sample between its first and its last one, no delete may hide a tick between them, and the
+//! range of the merge must hold both.
 
-use super::Merge;
+use super::{Merge, Replaced};
 use crate::cursor::Summary;
 use crate::error::Result;
 
@@ -16,7 +17,7 @@ struct Next {
     summary: Option<Summary>,
 }
 
-impl Merge {
+impl<R: Replaced> Merge<R> {
     /// A merge whose [`append`](Self::append) ends its batches where a summary may be next.
     #[must_use]
     pub fn with_summaries(mut self) -> Self {
@@ -85,6 +86,7 @@ impl Merge {
         let input = self.input_mut(rank);
         if input.pending().is_empty()
             && let Some(summary) = input.cursor.summary()
+            && !input.hidden.touches(summary.first, summary.last)
         {
             return Ok(Some(Next { rank, bound: summary.first, summary: Some(summary) }));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cursor::{Footprint, Summary};
 use crate::error::Error;
 use crate::types::DecodeError;
 
@@ -37,6 +38,12 @@ impl SeriesCursor for Prepared {
         Ok(Some(Extent { first, last, rows: samples.len() as u64 }))
     }
 
+    fn skip_hidden(&mut self, _hidden: &HiddenRanges) {}
+
+    fn footprint(&mut self, _hidden: &HiddenRanges) -> Result<Footprint> {
+        unreachable!("a merge reads")
+    }
+
     fn append(&mut self, columns: &mut Columns) -> Result<usize> {
         self.appends.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if self.damaged == Some(self.batch) {
@@ -52,6 +59,14 @@ impl SeriesCursor for Prepared {
             columns.values.f64_mut().push(f64::from_bits(bits));
         }
         Ok(batch.len())
+    }
+
+    fn summary(&self) -> Option<Summary> {
+        None
+    }
+
+    fn skip(&mut self) {
+        unreachable!("there is no summary")
     }
 }
 

@@ -3,18 +3,30 @@
 use super::exact_sum::ExactSum;
 use super::{Bucket, BucketValues};
 use crate::cursor::{Columns, Summary};
+use crate::error::{Error, Result};
 use crate::segment::DecimalSum;
 use crate::types::{STALE_MARKER_BITS, Sample, TimeRange, Timestamp};
 
 /// Buckets of `step` ticks from `start`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Steps {
+pub struct Steps {
     pub(super) start: Timestamp,
     /// At least 1.
-    pub(super) step: u64,
+    step: u64,
 }
 
 impl Steps {
+    /// Buckets of `step` ticks from `start`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `step` is below 1.
+    pub fn new(start: Timestamp, step: i64) -> Result<Self> {
+        match u64::try_from(step) {
+            Ok(step) if step > 0 => Ok(Self { start, step }),
+            _ => Err(Error::InvalidArgument(format!("a step of {step} ticks is below 1"))),
+        }
+    }
+
     /// The number of the bucket of a tick at or after `start`.
     fn index(self, at: Timestamp) -> u64 {
         at.wrapping_sub(self.start) as u64 / self.step

@@ -22,9 +22,11 @@ use super::waves::ends_query;
 use super::{QueryOptions, Sources};
 use crate::cursor::Columns;
 use crate::error::{Error, Result};
+use crate::segment::SegmentPin;
 use crate::types::{Labels, Matcher, Sample, TimeRange, Timestamp};
 use exact_sum::ExactSum;
-use fold::{Fold, Steps};
+use fold::Fold;
+pub use fold::Steps;
 
 /// Series that one thread folds at a time.
 const RUN_SERIES: usize = 16;
@@ -73,30 +75,27 @@ pub struct BucketValues {
 }
 
 impl Sources {
-    /// The series that satisfy every matcher and have samples in `range`, folded into buckets of
-    /// `step` ticks from `range.start` on, in label order.
+    /// The series that satisfy every matcher and have samples in `range`, which starts at or after
+    /// `steps`, folded into its buckets, in label order.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if `step` is below 1; those of finding the series. Errors of
-    /// reading a series are its item of the iteration.
+    /// Those of finding the series. Errors of reading a series are its item of the iteration.
     pub fn aggregate(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,
-        step: i64,
+        steps: Steps,
         options: &QueryOptions,
     ) -> Result<Aggregation> {
-        let step = match u64::try_from(step) {
-            Ok(step) if step > 0 => step,
-            _ => return Err(Error::InvalidArgument(format!("a step of {step} ticks is below 1"))),
-        };
+        debug_assert!(steps.start <= range.start, "buckets are counted from the first tick");
         let meter = self.meter(options);
         let list = self.list(matchers, range, &meter)?;
         Ok(Aggregation {
             sources: Arc::clone(self),
             list,
             range,
-            steps: Steps { start: range.start, step },
+            steps,
+            pins: Vec::new(),
             meter,
             queue: VecDeque::new(),
             folders: Vec::new(),
@@ -115,6 +114,8 @@ pub struct Aggregation {
     list: MergedList,
     range: TimeRange,
     steps: Steps,
+    /// What keeps the files of a foreign store in place.
+    pins: Vec<SegmentPin>,
     meter: Arc<Meter>,
     queue: VecDeque<Item>,
     /// Folders that are not in use.
@@ -134,6 +135,13 @@ enum Item {
 }
 
 impl Aggregation {
+    /// Keeps these segments open until the query is over.
+    #[must_use]
+    pub fn keeping(mut self, pins: Vec<SegmentPin>) -> Self {
+        self.pins = pins;
+        self
+    }
+
     fn next_series(&mut self) -> Result<Option<SeriesBuckets>> {
         loop {
             match self.queue.pop_front() {
@@ -251,6 +259,9 @@ impl Iterator for Aggregation {
             Ok(series) => series.is_none(),
             Err(e) => ends_query(e),
         };
+        if self.over {
+            self.pins.clear();
+        }
         next.transpose()
     }
 }
@@ -265,7 +276,10 @@ impl Drop for Aggregation {
 
 impl fmt::Debug for Aggregation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Aggregation").field("over", &self.over).finish_non_exhaustive()
+        f.debug_struct("Aggregation")
+            .field("over", &self.over)
+            .field("pins", &self.pins.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use super::model::{matchers, range, split, spread};
 use super::prepared::Prepared;
 use super::*;
 use crate::error::Error;
-use crate::read::{Aggregation, Cancel};
+use crate::read::{Aggregation, Cancel, Steps};
 use crate::types::STALE_MARKER_BITS;
 
 /// A bucket as bits: (start, stale markers, (count, sum, min, max, first, last)).
@@ -81,6 +81,17 @@ fn fold(samples: &[(i64, u64)], start: i64, step: i64) -> Vec<Flat> {
     buckets.map(bucket).collect()
 }
 
+/// Buckets from the start of the range.
+fn aggregate(
+    sources: &Arc<Sources>,
+    matchers: &[Matcher],
+    range: TimeRange,
+    step: i64,
+    options: &QueryOptions,
+) -> Result<Aggregation> {
+    sources.aggregate(matchers, range, Steps::new(range.start, step)?, options)
+}
+
 fn check(
     sources: &Arc<Sources>,
     oracle: &Oracle,
@@ -93,7 +104,7 @@ fn check(
         .into_iter()
         .map(|(labels, samples)| (labels, fold(&samples, range.start, step)))
         .collect();
-    let found = sources.aggregate(matchers, range, step, &QueryOptions::default());
+    let found = aggregate(sources, matchers, range, step, &QueryOptions::default());
     assert_eq!(flat(found.unwrap()).unwrap(), expected, "{range:?}, step {step}");
 }
 
@@ -175,7 +186,7 @@ fn chunks_within_a_bucket_are_not_decoded() {
             check(&sources, &oracle, &[], range, step);
         }
         for (range, step) in [(TimeRange::new(0, 690), 70), (TimeRange::new(0, 700), 60)] {
-            let cut = sources.aggregate(&[], range, step, &options).unwrap();
+            let cut = aggregate(&sources, &[], range, step, &options).unwrap();
             assert!(matches!(flat(cut), Err(Error::Corrupt { .. })), "{range:?}, {step}");
         }
     }
@@ -218,13 +229,13 @@ fn waves_keep_the_order_and_the_limits() {
     for executor in [Executor::Inline, pool(3)] {
         let sources = sources(vec![Arc::new(Prepared::new(&history, 1, 8))], &executor);
         check(&sources, &oracle, &[], TimeRange::ALL, 50);
-        let aggregate = |options: &QueryOptions| {
-            flat(sources.aggregate(&[], TimeRange::new(0, 200), 50, options).unwrap())
+        let limited = |options: &QueryOptions| {
+            flat(aggregate(&sources, &[], TimeRange::new(0, 200), 50, options).unwrap())
         };
-        let all = aggregate(&QueryOptions::default()).unwrap();
+        let all = limited(&QueryOptions::default()).unwrap();
         // The list of series takes what it takes; beyond it one series at a time is enough.
         let tight = (10..24).map(|bits| 1u64 << bits).find_map(|bytes_max| {
-            aggregate(&QueryOptions { bytes_max, ..QueryOptions::default() })
+            limited(&QueryOptions { bytes_max, ..QueryOptions::default() })
                 .ok()
                 .map(|r| (bytes_max, r))
         });
@@ -237,7 +248,7 @@ fn waves_keep_the_order_and_the_limits() {
             (QueryOptions { series_max: 600, ..QueryOptions::default() }, true),
             (QueryOptions { series_max: 599, ..QueryOptions::default() }, false),
         ] {
-            match aggregate(&options) {
+            match limited(&options) {
                 Ok(found) => assert!(enough && found == all),
                 Err(Error::LimitExceeded(_)) => assert!(!enough, "{options:?}"),
                 Err(e) => panic!("{e}"),
@@ -252,17 +263,17 @@ fn an_aggregation_is_cancelled_and_its_step_is_checked() {
     let sources = sources(vec![Arc::new(Prepared::new(&history, 1, 8))], &Executor::Inline);
     let cancel = Cancel::default();
     let options = QueryOptions { cancel: Some(cancel.clone()), ..QueryOptions::default() };
-    let mut aggregation = sources.aggregate(&[], TimeRange::ALL, 50, &options).unwrap();
+    let mut aggregation = aggregate(&sources, &[], TimeRange::ALL, 50, &options).unwrap();
     assert!(aggregation.next().is_some_and(|series| series.is_ok()));
     cancel.cancel();
     let rest: Vec<_> = aggregation.by_ref().collect();
     assert!(matches!(rest.last(), Some(Err(Error::Cancelled))) && rest.len() < 599);
     assert!(aggregation.next().is_none());
     for step in [0, -1, i64::MIN] {
-        let refused = sources.aggregate(&[], TimeRange::ALL, step, &QueryOptions::default());
+        let refused = aggregate(&sources, &[], TimeRange::ALL, step, &QueryOptions::default());
         assert!(matches!(refused, Err(Error::InvalidArgument(_))));
     }
     let empty = TimeRange::new(5, 5);
-    let none = sources.aggregate(&[], empty, 1, &QueryOptions::default()).unwrap();
+    let none = aggregate(&sources, &[], empty, 1, &QueryOptions::default()).unwrap();
     assert_eq!(none.count(), 0);
 }

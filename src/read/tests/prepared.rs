@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Write;
-use crate::cursor::{Columns, Extent, ListedSeries, SeriesCursor, SeriesList, SeriesSource};
+use crate::cursor::{
+    Columns, Extent, Footprint, HiddenRanges, ListedSeries, SeriesCursor, SeriesList, SeriesSource,
+    Stratum, Summary,
+};
 use crate::error::{Error, Result};
 use crate::types::{DecodeError, Labels, Matcher, TimeRange, Timestamp};
 
@@ -45,8 +48,8 @@ impl Prepared {
 }
 
 impl SeriesSource for Prepared {
-    fn strata(&self) -> Vec<u64> {
-        vec![self.seq]
+    fn strata(&self) -> Vec<Stratum> {
+        vec![Stratum { min_seq: self.seq, tombstone_seq: 0 }]
     }
 
     fn extent(&self) -> Option<(Timestamp, Timestamp)> {
@@ -122,6 +125,12 @@ impl SeriesCursor for Cursor {
         Ok(ends.map(|(a, b)| Extent { first: a.0, last: b.0, rows: samples.len() as u64 }))
     }
 
+    fn skip_hidden(&mut self, _hidden: &HiddenRanges) {}
+
+    fn footprint(&mut self, _hidden: &HiddenRanges) -> Result<Footprint> {
+        unreachable!("prepared sources are read")
+    }
+
     fn append(&mut self, columns: &mut Columns) -> Result<usize> {
         self.source.batches.fetch_add(1, Ordering::Relaxed);
         self.source.on_batch.inspect(|call| call());
@@ -140,5 +149,13 @@ impl SeriesCursor for Cursor {
             columns.values.f64_mut().push(f64::from_bits(bits));
         }
         Ok(rows)
+    }
+
+    fn summary(&self) -> Option<Summary> {
+        None
+    }
+
+    fn skip(&mut self) {
+        unreachable!("there is no summary")
     }
 }

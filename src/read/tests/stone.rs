@@ -35,7 +35,7 @@ impl Quarry {
             series.entry(labels).or_default().insert(*time, f64::from_bits(*bits));
         }
         for (labels, samples) in series {
-            writer.begin_series(labels);
+            writer.begin_series(labels).unwrap();
             let (times, values): (Vec<i64>, Vec<f64>) = samples.into_iter().unzip();
             for (times, values) in times.chunks(CHUNK_ROWS).zip(values.chunks(CHUNK_ROWS)) {
                 writer.chunk(times, values).unwrap();

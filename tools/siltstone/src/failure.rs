@@ -10,6 +10,8 @@ use siltstone::Error;
 pub(crate) const FOUND: u8 = 1;
 /// The command was used wrongly.
 pub(crate) const USAGE: u8 = 2;
+/// As a shell says it of a process that a signal ended.
+pub(crate) const INTERRUPTED: u8 = 130;
 const LOCKED: u8 = 3;
 const IO: u8 = 4;
 
@@ -41,6 +43,32 @@ impl Failure {
         Self { message: format!("cannot {operation} {}: {error}", path.display()), code: IO }
     }
 
+    /// A server did not answer, or not as one does.
+    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: IO }
+    }
+
+    /// A server refused: what is wrong with the request is usage, the rest its own trouble.
+    pub(crate) fn refused(status: u16, message: &str) -> Self {
+        let code = if (400..500).contains(&status) && status != 429 { USAGE } else { IO };
+        Self { message: format!("the server answered {status}: {message}"), code }
+    }
+
+    /// The user stopped it.
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: INTERRUPTED }
+    }
+
+    /// The store is held by another process, which may be asked instead.
+    pub(crate) fn locked(path: &Path) -> Self {
+        let message = format!(
+            "{} is in use by another process; if that is a server, ask it with --url \
+             http://127.0.0.1:7480 (it must run with --enable-admin), or stop it",
+            path.display()
+        );
+        Self { message, code: LOCKED }
+    }
+
     /// Writing to stdout failed. A reader that has seen enough is no failure; see [`Self::report`].
     pub(crate) fn output(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -63,7 +91,7 @@ impl From<Error> for Failure {
         let (code, advice) = match &error {
             Error::Locked { .. } => (
                 LOCKED,
-                "stop the other process, or use a command that only reads: export, ls, show, verify, stats",
+                "stop the other process, or use a command that only reads: export, query, digest, ls, show, verify, stats",
             ),
             Error::NotAStore { .. } => (USAGE, "give the directory of a store with --data"),
             Error::UnsupportedVersion { .. } => (USAGE, ""),

@@ -1,25 +1,30 @@
 //! The `siltstone` command: a store served, filled, read and inspected.
 //!
 //! Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 the store is in use, 4 input, output
-//! or a full disk. An error is one line on stderr that says what to do.
+//! or a full disk, 130 stopped by a signal. An error is one line on stderr that says what to do.
 
 mod commands;
 mod csv;
 mod failure;
 mod input;
+mod interrupt;
 mod output;
 mod progress;
 mod selection_flags;
+mod server_client;
 mod server_flags;
 mod store_flags;
 mod table;
+mod target;
 mod units;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{digest, export, import, ls, query, serve, show, stats, verify};
+use commands::{
+    compact, delete, digest, export, flush, import, ls, query, serve, show, snapshot, stats, verify,
+};
 use failure::Outcome;
 
 /// A log-structured store for time series.
@@ -37,8 +42,10 @@ Examples:
   siltstone export --match 'up{job=\"node\"}'     write them as JSON lines
   siltstone query 'up{job=\"node\"}'             show them
   siltstone verify                              check every byte of the store
+  siltstone delete --match up --dry-run         say what a delete would hide
+  siltstone compact                             merge segments, free what was deleted
 
-Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 in use, 4 I/O or full disk";
+Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 in use, 4 I/O or full disk, 130 stopped";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -51,6 +58,10 @@ enum Command {
     Show(show::Args),
     Verify(verify::Args),
     Stats(stats::Args),
+    Flush(flush::Args),
+    Compact(compact::Args),
+    Delete(delete::Args),
+    Snapshot(snapshot::Args),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +82,10 @@ fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Flush(args) => flush::run(&args),
+        Command::Compact(args) => compact::run(&args),
+        Command::Delete(args) => delete::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
     };
     match result {
         Ok(Outcome::Good) => ExitCode::SUCCESS,

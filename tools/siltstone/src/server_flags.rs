@@ -26,9 +26,9 @@ pub(crate) struct ServerFlags {
     /// How long a request waits for its turn before it is refused with 503
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     queue_timeout: Duration,
-    /// Bytes that all request bodies together may hold
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes_usize)]
-    bodies_max: usize,
+    /// Bytes that all request bodies together may hold [default: an eighth of the memory budget]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes_usize)]
+    bodies_max: Option<usize>,
     /// Longest body that is held in memory, compressed and decoded
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_bytes_usize)]
     body_max: usize,

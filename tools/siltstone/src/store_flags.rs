@@ -1,9 +1,10 @@
 //! The flags by which every command finds its store, and those by which `serve` opens it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use siltstone::sys::{DiskFs, Vfs};
 use siltstone::{Durability, LabelsLimits, Options, ReadMode};
 
 use crate::units::{parse_bytes, parse_durability, parse_duration};
@@ -37,6 +38,15 @@ pub(crate) struct StoreFlags {
     /// Most active series; without it only the memory is a limit
     #[arg(long, value_name = "N")]
     series_max: Option<u32>,
+    /// A series without samples for this long makes room for new ones where there is none
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
+    series_idle: Duration,
+    /// How long a new series waits for a flush that makes room before it is refused
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    room_wait: Duration,
+    /// Bytes of batches that may wait for their commit [default: a sixteenth of the memory budget]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    queue_max: Option<u64>,
     /// Most bytes of write-ahead log before a flush, at least 1MiB
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes)]
     wal_max: u64,
@@ -46,6 +56,21 @@ pub(crate) struct StoreFlags {
     /// Chunks of samples never cross a multiple of this
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_duration)]
     window: Duration,
+    /// Samples older than this expire, such as 90d; without it none do
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    retention: Option<Duration>,
+    /// Most bytes of segments and log; beyond, the oldest segments are dropped. Without it, no limit
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    retention_bytes: Option<u64>,
+    /// Threads that merge segments, 0 or 1; without one, only POST .../admin/tsdb/compact merges
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    compaction_threads: usize,
+    /// From so many segments not merged yet on, writes are slowed down
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    level0_slowdown: usize,
+    /// At so many segments not merged yet, writes wait for the merge under way
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    level0_stall: usize,
     /// Most labels of a series
     #[arg(long, value_name = "N", default_value_t = LabelsLimits::default().labels_max)]
     labels_max: usize,
@@ -64,12 +89,24 @@ pub(crate) struct StoreFlags {
     /// Samples further in the future than this are refused; none for no limit
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_ahead)]
     ahead_max: Ahead,
+    /// Disk space kept back for deletes and flushes when the disk is full, 0 for none [default: 64MiB, at most 1 % of the disk]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    reserve: Option<u64>,
+    /// Most segments that are open at a time, at least 16
+    #[arg(long, value_name = "N", default_value_t = Options::default().open_files_max)]
+    open_files_max: usize,
     /// How segments are read
     #[arg(long, value_enum, default_value_t = ReadModeFlag::Map)]
     read_mode: ReadModeFlag,
     /// Threads that decode for queries, 0 for none but the query's own [default: processors, at most 8]
     #[arg(long, value_name = "N")]
     query_threads: Option<usize>,
+}
+
+/// The reserve of a store in `dir`, which may not exist yet: enough for deletes, little of the disk.
+fn default_reserve(dir: &Path) -> Option<u64> {
+    let space = dir.ancestors().find_map(|dir| DiskFs.free_space(dir).ok())?;
+    Some((space.total / 100).min(64 << 20))
 }
 
 /// A limit that can be switched off.
@@ -89,16 +126,25 @@ enum ReadModeFlag {
 }
 
 impl StoreFlags {
-    pub(crate) fn options(&self) -> Options {
+    /// How the store in `dir` is opened.
+    pub(crate) fn options(&self, dir: &Path) -> Options {
         let defaults = Options::default();
         Options {
             durability: self.durability,
             ticks_per_second: self.ticks_per_second,
             memory_budget_bytes: self.memory_budget,
             series_max: self.series_max,
+            series_idle: self.series_idle,
+            room_wait: self.room_wait,
+            queue_bytes_max: self.queue_max,
             wal_bytes_max: self.wal_max,
             flush_interval: self.flush_interval,
             window: self.window,
+            retention: self.retention,
+            retention_bytes: self.retention_bytes,
+            compaction_threads: self.compaction_threads,
+            level0_slowdown: self.level0_slowdown,
+            level0_stall: self.level0_stall,
             labels: LabelsLimits {
                 labels_max: self.labels_max,
                 name_bytes_max: self.label_name_max,
@@ -107,6 +153,8 @@ impl StoreFlags {
             },
             age_max: self.age_max,
             ahead_max: self.ahead_max.0,
+            reserve_bytes: self.reserve.or_else(|| default_reserve(dir)),
+            open_files_max: self.open_files_max,
             read_mode: match self.read_mode {
                 ReadModeFlag::Map => ReadMode::Map,
                 ReadModeFlag::Pread => ReadMode::Pread,

@@ -82,6 +82,11 @@ pub(crate) fn grouped(n: u64) -> String {
     out
 }
 
+/// `1 merge`, `2,000 merges`.
+pub(crate) fn counted(n: u64, one: &str) -> String {
+    format!("{} {one}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
 /// `16d`, `90m`: in the largest unit that divides it.
 pub(crate) fn duration_ms(ms: u64) -> String {
     let unit = DURATIONS.iter().rev().find(|(_, unit)| ms.is_multiple_of(*unit) && ms >= *unit);
@@ -136,6 +141,10 @@ mod tests {
     #[test]
     fn thousands() {
         let shown: Vec<String> = [0, 999, 1000, 1_658_880].map(grouped).to_vec();
+        assert_eq!(
+            (counted(1, "merge"), counted(2000, "merge")),
+            ("1 merge".into(), "2,000 merges".into())
+        );
         assert_eq!(shown, ["0", "999", "1,000", "1,658,880"]);
     }
 }

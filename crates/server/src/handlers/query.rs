@@ -3,6 +3,7 @@
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request};
+use siltstone::TimeRange;
 
 use crate::app::App;
 use crate::params::Params;
@@ -21,14 +22,8 @@ pub(crate) struct Query {
 
 impl Query {
     pub(crate) fn parse(params: &Params, scale: TimeScale) -> Result<Self, Refusal> {
-        let time = |name| {
-            params.get(name).map(|text| parse_time(text).map_err(|e| invalid(name, e))).transpose()
-        };
-        let (start, end) = (time("start")?, time("end")?);
-        if start.zip(end).is_some_and(|(start, end)| start > end) {
-            return Err(Refusal::bad_request("the end of the time range is before its start"));
-        }
-        let selection = Selection::parse(params.all("match[]"), scale.range(start, end))
+        let range = time_range(params, scale)?;
+        let selection = Selection::parse(params.all("match[]"), range)
             .map_err(|reason| invalid("match[]", reason))?;
         let limit = params.get("limit").map(|text| {
             let number = text.parse::<usize>();
@@ -39,7 +34,19 @@ impl Query {
     }
 }
 
-fn invalid(name: &str, reason: impl std::fmt::Display) -> Refusal {
+/// The ticks from `start` to `end`, both included.
+pub(crate) fn time_range(params: &Params, scale: TimeScale) -> Result<TimeRange, Refusal> {
+    let time = |name| {
+        params.get(name).map(|text| parse_time(text).map_err(|e| invalid(name, e))).transpose()
+    };
+    let (start, end) = (time("start")?, time("end")?);
+    if start.zip(end).is_some_and(|(start, end)| start > end) {
+        return Err(Refusal::bad_request("the end of the time range is before its start"));
+    }
+    Ok(scale.range(start, end))
+}
+
+pub(crate) fn invalid(name: &str, reason: impl std::fmt::Display) -> Refusal {
     Refusal::bad_request(format!("invalid parameter \"{name}\": {reason}"))
 }
 
@@ -47,7 +54,7 @@ fn invalid(name: &str, reason: impl std::fmt::Display) -> Refusal {
 pub(crate) async fn params(app: &App, request: Request<Incoming>) -> Result<Params, Refusal> {
     let (head, body) = request.into_parts();
     let mut params = Params::default();
-    if head.method == Method::POST {
+    if head.method == Method::POST || head.method == Method::PUT {
         let form = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if form.is_some_and(|form| form.starts_with("application/x-www-form-urlencoded")) {
             let limit = app.config.header_bytes_max;

@@ -29,9 +29,28 @@ fn metrics_count_what_happened() {
         "siltstone_http_requests_total{path=\"none\",status=\"404\"} 1",
         "siltstone_http_request_seconds_count{path=\"/api/v1/write\"} 1",
         "siltstone_disk_bytes{kind=\"wal\"} ",
+        "siltstone_level0_slowdown 64",
+        "siltstone_merges_total 0",
+        "siltstone_memory_bytes{kind=\"queue\"} ",
         "siltstone_operation_seconds{operation=\"fsync\",quantile=\"0.99\"} ",
     ] {
         assert!(answer.text().lines().any(|l| l.starts_with(line)), "{line}\n{}", answer.text());
+    }
+    // Each metric is described once, before its samples, and no series occurs twice.
+    let mut described = std::collections::BTreeSet::new();
+    let mut series = std::collections::BTreeSet::new();
+    for line in answer.text().lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(described.insert(name.to_owned()), "{name} has two types");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+        } else if !line.starts_with('#') {
+            let (id, _) = line.rsplit_once(' ').unwrap();
+            assert!(series.insert(id), "{id} occurs twice");
+            let name = id.split('{').next().unwrap();
+            let base = name.strip_suffix("_sum").or(name.strip_suffix("_count")).unwrap_or(name);
+            assert!(described.contains(name) || described.contains(base), "{line}");
+        }
     }
     // What is printed can be read by the reader of the same format.
     for (i, line) in answer.text().lines().enumerate() {

@@ -6,7 +6,7 @@ use siltstone::Options;
 use siltstone_server::ServerConfig;
 
 use crate::client::{connect, get, raw, read_answer, request};
-use crate::harness::{Server, server};
+use crate::harness::{Server, series, server};
 
 fn status_of(answer: &[u8]) -> u16 {
     let text = String::from_utf8_lossy(answer);
@@ -145,4 +145,77 @@ fn probes_answer_head() {
 fn request_status(server: &Server, method: &str, path: &str) -> (u16, Option<String>) {
     let answer = request(server.address, method, path, &[], b"");
     (answer.status, answer.header("allow").map(str::to_owned))
+}
+
+#[test]
+fn too_many_series_are_throttled_while_known_ones_are_written() {
+    let options = Options { series_max: Some(100), ..Options::default() };
+    let server = Server::start(options, ServerConfig::default());
+    let request = |range: std::ops::Range<u32>, time: i64| -> Vec<u8> {
+        let one = |i: u32| {
+            let name = format!("s{i}");
+            series(&[("__name__", &name), ("job", "many")], &[(time, f64::from(i))])
+        };
+        range.flat_map(one).collect()
+    };
+    assert_eq!(server.write(&request(0..100, 1)).status, 204);
+    std::thread::scope(|scope| {
+        let refused = scope.spawn(|| {
+            for time in 2..20 {
+                let answer = server.write(&request(100..150, time));
+                assert_eq!(answer.status, 429, "{}", answer.text());
+                assert!(answer.header("retry-after").is_some());
+                assert!(answer.text().contains("no room for 50 new series"), "{}", answer.text());
+                assert!(answer.text().contains("known series are still accepted"));
+            }
+        });
+        for time in 2..20 {
+            assert_eq!(server.write(&request(0..100, time)).status, 204);
+        }
+        refused.join().unwrap();
+    });
+    // A request of both: the known part is stored.
+    let answer = server.write(&request(90..110, 20));
+    assert_eq!(answer.header("x-prometheus-remote-write-samples-written"), Some("10"));
+    assert_eq!(answer.status, 429);
+    let stats = server.db.stats();
+    assert_eq!((stats.samples, stats.series_refused), (100 * 19 + 10, 18 * 50 + 10));
+    let metrics = server.get("/metrics");
+    for line in ["siltstone_series_refused_total 910", "siltstone_early_seals_total 0"] {
+        assert!(metrics.text().contains(line), "{line} in {}", metrics.text());
+    }
+    assert!(metrics.text().contains("siltstone_memory_bytes{kind=\"registry\"}"));
+}
+
+#[test]
+fn bodies_in_flight_are_bounded() {
+    let config = ServerConfig {
+        bodies_bytes_max: Some(64 << 10),
+        queue_timeout: std::time::Duration::from_millis(100),
+        ..ServerConfig::default()
+    };
+    let server = Server::start(Options::default(), config);
+    let metric = |bytes: u64| {
+        let line = format!("siltstone_memory_bytes{{kind=\"bodies\"}} {bytes}\n");
+        server.get("/metrics").text().contains(&line)
+    };
+    assert!(metric(0));
+    // Two bodies that never come whole.
+    let mut waiting: Vec<_> = (0..2).map(|_| connect(server.address)).collect();
+    for stream in &mut waiting {
+        let head = "POST /api/v1/write HTTP/1.1\r\nHost: t\r\nContent-Length: 30000\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+    }
+    while !metric(60 << 10) {
+        server.pause(std::time::Duration::from_millis(5));
+    }
+    let head = "POST /api/v1/write HTTP/1.1\r\nHost: t\r\nContent-Length: 30000\r\n\r\n";
+    let mut third = connect(server.address);
+    third.write_all(head.as_bytes()).unwrap();
+    let answer = read_answer(&mut third).unwrap();
+    assert_eq!(answer.status, 503);
+    assert!(answer.header("retry-after").is_some());
+    // What is small goes through.
+    server.assert_healthy();
+    drop(waiting);
 }

@@ -19,9 +19,10 @@ Examples:
   siltstone digest --match 'up{job=\"node\"}' --start 2026-01-01T00:00:00Z --json
   siltstone digest --data siltstone-data --compare /backup/siltstone && echo equal
 
-Equal content has an equal digest however it is laid out: in the log, flushed, compacted, exported and
-imported. It is the sum modulo 2^128 of XXH3-128 over (series id, timestamp, value bits) of each sample.
-With --compare the exit code is 1 if the two stores differ.";
+Equal content has an equal digest however it is laid out: in the log, flushed,
+compacted, exported and imported. It is the sum modulo 2^128 of XXH3-128 over
+(series id, timestamp, value bits) of each sample. With --compare the exit code
+is 1 if the two stores differ.";
 
 /// Digest the content of a store, whatever its layout
 #[derive(Debug, ClapArgs)]
@@ -81,20 +82,24 @@ pub(crate) fn run(args: &Args) -> Result {
 }
 
 fn digest(args: &Args, dir: &Path) -> Result<Digested> {
-    let db = ReadOnlyDb::open(dir, read_only())?;
+    let mut db = ReadOnlyDb::open(dir, read_only())?;
     let ticks_per_second = db.ticks_per_second();
     let selection = selection("--match", &args.selectors, args.range.ticks(ticks_per_second)?)?;
     let outcome = output::report_findings(db.open_report());
     let bar = progress::of_samples("digesting");
-    let mut content = ContentDigest::default();
-    let scanned = selection.scan(&db.snapshot(), &unlimited(), |labels, columns| {
-        content.add(labels, columns);
-        bar.inc(columns.len() as u64);
-        ControlFlow::Continue(())
+    // Starts over where a server has replaced what it reads.
+    let content = db.read(|snapshot| {
+        bar.reset();
+        let mut content = ContentDigest::default();
+        selection.scan(snapshot, &unlimited(), |labels, columns| {
+            content.add(labels, columns);
+            bar.inc(columns.len() as u64);
+            ControlFlow::Continue(())
+        })?;
+        Ok(content)
     });
     bar.finish_and_clear();
-    scanned?;
-    Ok(Digested { content, ticks_per_second, outcome })
+    Ok(Digested { content: content?, ticks_per_second, outcome })
 }
 
 impl Digested {

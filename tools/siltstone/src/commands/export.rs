@@ -39,15 +39,15 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     args.range.check()?;
-    let db = ReadOnlyDb::open(&args.data.data, read_only())?;
+    let mut db = ReadOnlyDb::open(&args.data.data, read_only())?;
     let range = args.range.ticks(db.ticks_per_second())?;
     let selection = selection("--match", &args.selectors, range)?;
     let found = output::report_findings(db.open_report());
-    write(&db, &selection)?;
+    write(&mut db, &selection)?;
     Ok(found)
 }
 
-fn write(db: &ReadOnlyDb, selection: &Selection) -> Result<()> {
+fn write(db: &mut ReadOnlyDb, selection: &Selection) -> Result<()> {
     // A bar would mix with the lines on one screen.
     let bar = if output::is_terminal() {
         indicatif::ProgressBar::hidden()
@@ -57,17 +57,21 @@ fn write(db: &ReadOnlyDb, selection: &Selection) -> Result<()> {
     let mut out = io::stdout().lock();
     let mut buffer = Vec::with_capacity(CHUNK_BYTES * 2);
     let mut written = Ok(());
-    let scanned = selection.scan(&db.snapshot(), &unlimited(), |labels, columns| {
-        write_line(labels.iter(), &columns.timestamps, columns.values.f64(), &mut buffer);
-        bar.inc(columns.timestamps.len() as u64);
-        if buffer.len() >= CHUNK_BYTES {
-            written = out.write_all(&buffer);
-            buffer.clear();
-        }
-        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    let scanned = db.read(|snapshot| {
+        let scanned = selection.scan(snapshot, &unlimited(), |labels, columns| {
+            write_line(labels.iter(), &columns.timestamps, columns.values.f64(), &mut buffer);
+            bar.inc(columns.timestamps.len() as u64);
+            if buffer.len() >= CHUNK_BYTES {
+                written = out.write_all(&buffer);
+                buffer.clear();
+            }
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        // Lines that are out cannot be taken back: only a scan without any may start over.
+        if bar.position() > 0 { Ok(scanned) } else { scanned.map(Ok) }
     });
     let written = written.and_then(|()| out.write_all(&buffer)).and_then(|()| out.flush());
     bar.finish_and_clear();
     written.map_err(|error| Failure::output(&error))?;
-    Ok(scanned?)
+    Ok(scanned??)
 }

@@ -15,8 +15,10 @@ Examples:
   siltstone ls
   siltstone ls --data /var/lib/siltstone --json | jq '.segments[].samples'
 
-LEVEL counts the merges behind a segment, WINDOW is the span of time it is confined to, OVERLAP the number
-of other segments that share a part of its time, SEQ the batches that its samples are from.";
+LEVEL counts the merges behind a segment, WINDOW is the span of time that it is
+confined to, OVERLAP the number of other segments that share a part of its
+time, DELETES those that may hide some of its samples until it is merged, SEQ
+the batches that its samples are from.";
 
 /// List the segments of a store
 #[derive(Debug, ClapArgs)]
@@ -34,6 +36,8 @@ pub(crate) struct Listed<'a> {
     meta: &'a SegmentMeta,
     window: Option<(Timestamp, u64)>,
     overlap: usize,
+    /// Deletes that apply to it.
+    deletes: usize,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
@@ -55,6 +59,7 @@ pub(crate) fn run(args: &Args) -> Result {
             ("LAST", Align::Left),
             ("WINDOW", Align::Right),
             ("OVERLAP", Align::Right),
+            ("DELETES", Align::Right),
             ("SEQ", Align::Left),
         ]);
         segments.iter().for_each(|listed| table.row(listed.cells(scale)));
@@ -72,6 +77,7 @@ fn list(db: &ReadOnlyDb) -> Vec<Listed<'_>> {
         // One that cannot be opened is among the findings.
         window: db.segment_window(meta.file_number).unwrap_or_default(),
         overlap: overlaps.of(meta),
+        deletes: db.tombstones().filter(|tombstone| tombstone.applies_to(meta)).count(),
     });
     listed.collect()
 }
@@ -100,7 +106,7 @@ impl Overlaps {
 }
 
 impl Listed<'_> {
-    fn cells(&self, scale: TimeScale) -> [String; 11] {
+    fn cells(&self, scale: TimeScale) -> [String; 12] {
         let meta = self.meta;
         let length = |(_, ticks): (Timestamp, u64)| window_length(ticks, scale);
         [
@@ -114,12 +120,13 @@ impl Listed<'_> {
             format_time(scale.to_ms(meta.max_timestamp)),
             self.window.map_or_else(|| "-".to_owned(), length),
             self.overlap.to_string(),
+            self.deletes.to_string(),
             format!("{}..{}", meta.min_seq, meta.max_seq),
         ]
     }
 
     fn as_json(&self) -> Value {
-        as_json(self.meta, self.window, self.overlap)
+        as_json(self.meta, self.window, self.overlap, self.deletes)
     }
 }
 
@@ -138,6 +145,7 @@ pub(crate) fn as_json(
     meta: &SegmentMeta,
     window: Option<(Timestamp, u64)>,
     overlap: usize,
+    deletes: usize,
 ) -> Value {
     json!({
         "file_number": meta.file_number,
@@ -153,5 +161,7 @@ pub(crate) fn as_json(
         "window_start": window.map(|(start, _)| start),
         "window_ticks": window.map(|(_, ticks)| ticks),
         "overlap": overlap,
+        "deletes": deletes,
+        "tombstone_seq": meta.tombstone_seq,
     })
 }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use siltstone::{Columns, Labels, ReadOnlyDb, Snapshot};
+use siltstone::{Columns, Error, Labels, ReadOnlyDb, Snapshot};
 use siltstone_server::protocol::json_lines::write_line;
 use siltstone_server::protocol::number;
 use siltstone_server::selection::{Selection, unlimited};
@@ -27,9 +27,10 @@ Examples:
   siltstone query '{\"دما\", \"شهر\"=\"تهران\"}' --format csv > tehran.csv
   siltstone query up --json | jq .metric
 
-Values are written so that they read back bit for bit; a NaN with a payload is NaN: and its bits.
-CSV (RFC 4180) has a column for each label, and timestamps in ticks of the store, as JSON lines do.
-It reads a store that is in use as well, and sees what was written before it started.";
+Values are written so that they read back bit for bit; a NaN with a payload is
+NaN: and its bits. CSV (RFC 4180) has a column for each label, and timestamps
+in ticks of the store, as JSON lines do. It reads a store that is in use as
+well, and sees what was written before it started.";
 
 /// Bytes collected before they are written.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -72,16 +73,22 @@ enum Format {
 
 pub(crate) fn run(args: &Args) -> Result {
     args.range.check()?;
-    let db = ReadOnlyDb::open(&args.data.data, read_only())?;
+    let mut db = ReadOnlyDb::open(&args.data.data, read_only())?;
     let range = args.range.ticks(db.ticks_per_second())?;
     let selection = selection("SELECTOR", &args.selectors, range)?;
     let found = output::report_findings(db.open_report());
     let format = if args.json { Format::Json } else { args.format };
-    let snapshot = db.snapshot();
     let scale = TimeScale::new(db.ticks_per_second());
-    let printer = Printer::new(format, scale, &snapshot, &selection)?;
     let limit = args.limit.unwrap_or(u64::MAX);
-    if show(&snapshot, &selection, printer, limit)? {
+    let mut printed = Output { out: io::stdout().lock(), begun: false, result: Ok(()) };
+    let shown = db.read(|snapshot| {
+        let printer = Printer::new(format, scale, snapshot, &selection)?;
+        let shown = show(snapshot, &selection, printer, limit, &mut printed);
+        // What is out cannot be taken back: only before that it may start over.
+        if printed.begun { Ok(shown) } else { shown.map(Ok) }
+    });
+    printed.result.map_err(|error| Failure::output(&error))?;
+    if shown?? {
         output::warning(&format!(
             "--limit leaves out what follows the first {} samples",
             units::grouped(limit)
@@ -90,35 +97,53 @@ pub(crate) fn run(args: &Args) -> Result {
     Ok(found)
 }
 
+/// Where the text goes.
+struct Output<'a> {
+    out: io::StdoutLock<'a>,
+    /// Whether anything has been written.
+    begun: bool,
+    result: io::Result<()>,
+}
+
+impl Output<'_> {
+    /// Writes `bytes`; false when nobody reads them.
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        if self.result.is_ok() && !bytes.is_empty() {
+            self.begun = true;
+            self.result = self.out.write_all(bytes);
+        }
+        self.result.is_ok()
+    }
+}
+
 /// Prints at most `limit` samples; whether there are more.
 fn show(
     snapshot: &Snapshot,
     selection: &Selection,
     mut printer: Printer,
     limit: u64,
-) -> Result<bool> {
-    let mut out = io::stdout().lock();
+    output: &mut Output<'_>,
+) -> siltstone::Result<bool> {
     let mut left = limit;
     let mut cut = false;
-    let mut written = Ok(());
     let scanned = selection.scan(snapshot, &unlimited(), |labels, columns| {
         let rows = columns.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         left -= rows as u64;
         cut = rows < columns.len();
-        printer.add(labels, columns, rows, &mut |bytes| {
-            if written.is_ok() {
-                written = out.write_all(bytes);
-            }
-            written.is_ok()
-        });
-        if cut || written.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        printer.add(labels, columns, rows, &mut |bytes| output.write(bytes));
+        let stop = cut || output.result.is_err();
+        if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    if written.is_ok() {
-        written = out.write_all(printer.finish()).and_then(|()| out.flush());
+    match scanned {
+        // It starts over, with another printer.
+        Err(Error::SnapshotGone { path }) if !output.begun => Err(Error::SnapshotGone { path }),
+        scanned => {
+            if output.write(printer.finish()) {
+                output.result = output.out.flush();
+            }
+            scanned.map(|()| cut)
+        }
     }
-    written.map_err(|error| Failure::output(&error))?;
-    scanned?;
-    Ok(cut)
 }
 
 /// Takes bytes; false when nobody reads them.
@@ -147,7 +172,7 @@ impl Printer {
         scale: TimeScale,
         snapshot: &Snapshot,
         selection: &Selection,
-    ) -> Result<Self> {
+    ) -> siltstone::Result<Self> {
         let mut buffer = Vec::new();
         let form = match format {
             Format::Json => Form::Json,

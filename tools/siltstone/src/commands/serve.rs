@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result {
         .block_on(TcpListener::bind(args.listen))
         .map_err(|e| Failure::io("listen on", Path::new(&args.listen.to_string()), &e))?;
     let address = listener.local_addr().unwrap_or(args.listen);
-    let db = Db::open(&args.data.data, args.store.options())?;
+    let db = Db::open(&args.data.data, args.store.options(&args.data.data))?;
     log_recovery(&db);
     output::print(&greeting(address, &args.data.data, &db))?;
     runtime.block_on(async {

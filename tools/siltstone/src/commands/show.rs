@@ -1,10 +1,11 @@
 //! `siltstone show`: one segment in detail.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
-use siltstone::{ReadOnlyDb, SegmentDescription};
+use siltstone::{ReadOnlyDb, SegmentDescription, Tombstone};
 use siltstone_server::time::{TimeScale, format_time};
 
 use super::ls::{self, Overlaps};
@@ -43,18 +44,33 @@ pub(crate) fn run(args: &Args) -> Result {
         let message = format!("there is no segment {}; siltstone ls lists them", args.segment);
         return Err(Failure::usage(message));
     };
-    let overlap = Overlaps::new(db.segments().iter().map(|meta| &**meta)).of(meta);
-    let segment = db.segment(args.segment)?;
+    let shown = Shown {
+        segment: db.segment(args.segment)?,
+        overlap: Overlaps::new(db.segments().iter().map(|meta| &**meta)).of(meta),
+        tombstone_seq: meta.tombstone_seq,
+        deletes: db.tombstones().filter(|tombstone| tombstone.applies_to(meta)).collect(),
+    };
     if args.json {
-        output::print_json(&as_json(&segment, overlap))?;
+        output::print_json(&as_json(&shown))?;
     } else {
-        let scale = TimeScale::new(db.ticks_per_second());
-        output::print(&as_text(&segment, overlap, scale))?;
+        output::print(&as_text(&shown, TimeScale::new(db.ticks_per_second())))?;
     }
     Ok(output::report_findings(db.open_report()))
 }
 
-fn as_text(segment: &SegmentDescription, overlap: usize, scale: TimeScale) -> String {
+/// A segment, and what the store knows of it.
+struct Shown<'a> {
+    segment: SegmentDescription,
+    /// Other segments that share a part of its time.
+    overlap: usize,
+    /// Deletes up to this seq are carried out in it, or match nothing there.
+    tombstone_seq: u64,
+    /// Those that may hide some of its samples.
+    deletes: Vec<&'a Arc<Tombstone>>,
+}
+
+fn as_text(shown: &Shown<'_>, scale: TimeScale) -> String {
+    let segment = &shown.segment;
     let meta = &segment.meta;
     let mut out = String::new();
     let mut line = |name: &str, value: String| {
@@ -76,14 +92,54 @@ fn as_text(segment: &SegmentDescription, overlap: usize, scale: TimeScale) -> St
         format!("{length} from {}", format_time(scale.to_ms(start)))
     });
     line("window", window.unwrap_or_else(|| "none".to_owned()));
-    line("overlap", format!("{overlap} other segments share a part of its time"));
+    let others = units::counted(shown.overlap as u64, "other segment");
+    line("overlap", format!("{others} in a part of its time"));
     line("seq", format!("{}..{}", meta.min_seq, meta.max_seq));
-    line("erased to", format!("seq {}", segment.tombstone_seq));
+    line("erased to", format!("seq {}", shown.tombstone_seq));
     if !segment.replaces.is_empty() {
         let replaced: Vec<String> = segment.replaces.iter().map(u64::to_string).collect();
         line("replaced", replaced.join(", "));
     }
-    out + "\n" + &encodings(segment) + "\n" + &kinds(segment) + "\n" + &sections(segment)
+    let tables =
+        [deletes(&shown.deletes, scale), encodings(segment), kinds(segment), sections(segment)];
+    for table in tables.iter().filter(|table| !table.is_empty()) {
+        out += "\n";
+        out += table;
+    }
+    out
+}
+
+/// The deletes that may hide some of its samples; nothing without any.
+fn deletes(deletes: &[&Arc<Tombstone>], scale: TimeScale) -> String {
+    if deletes.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&[
+        ("DELETE", Align::Left),
+        ("ASKED FOR", Align::Left),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+        ("SERIES", Align::Left),
+    ]);
+    for tombstone in deletes {
+        let bound = |ticks, none| {
+            if ticks == none { "-".to_owned() } else { scale.format(ticks) }
+        };
+        table.row([
+            format!("seq {}", tombstone.seq),
+            format_time(tombstone.created_ms),
+            bound(tombstone.range.start, i64::MIN),
+            bound(tombstone.range.last(), i64::MAX),
+            selector(tombstone),
+        ]);
+    }
+    table.page()
+}
+
+/// The matchers of a delete as a selector.
+fn selector(tombstone: &Tombstone) -> String {
+    let matchers: Vec<String> = tombstone.matchers.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", matchers.join(","))
 }
 
 /// What the codecs made of the values.
@@ -158,7 +214,18 @@ fn percent(part: u64, whole: u64) -> String {
     format!("{:.1} %", part as f64 * 100.0 / whole.max(1) as f64)
 }
 
-fn as_json(segment: &SegmentDescription, overlap: usize) -> Value {
+fn as_json(shown: &Shown<'_>) -> Value {
+    let segment = &shown.segment;
+    let deletes = shown.deletes.iter().map(|tombstone| {
+        json!({
+            "seq": tombstone.seq,
+            "created_ms": tombstone.created_ms,
+            "start": tombstone.range.start,
+            "last": tombstone.range.last(),
+            "selector": selector(tombstone),
+        })
+    });
+    let deletes: Vec<Value> = deletes.collect();
     let sections: Vec<Value> = segment
         .sections
         .iter()
@@ -177,10 +244,11 @@ fn as_json(segment: &SegmentDescription, overlap: usize) -> Value {
         .map(|(kind, bytes)| (kind.to_owned(), bytes.into()))
         .collect();
     json!({
-        "segment": ls::as_json(&segment.meta, segment.window, overlap),
+        "segment": ls::as_json(&segment.meta, segment.window, shown.overlap, deletes.len()),
+        "deletes": deletes,
         "chunks": segment.chunks,
         "timestamp_columns": segment.timestamp_columns,
-        "tombstone_seq": segment.tombstone_seq,
+        "tombstone_seq": shown.tombstone_seq,
         "replaces": segment.replaces,
         "encodings": encodings,
         "bytes_by_kind": kinds,

@@ -28,10 +28,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result {
-    let db = ReadOnlyDb::open(&args.data.data, read_only())?;
+    let mut db = ReadOnlyDb::open(&args.data.data, read_only())?;
     let stats = db.stats();
     let unlimited = QueryOptions { bytes_max: u64::MAX, ..QueryOptions::default() };
-    let series = db.snapshot().count_series(&[], TimeRange::ALL, &unlimited)?;
+    let series = db.read(|snapshot| snapshot.count_series(&[], TimeRange::ALL, &unlimited))?;
     if args.json {
         output::print_json(&as_json(&stats, series, db.ticks_per_second()))?;
     } else {
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result {
 }
 
 /// Bytes on disk by kind.
-fn kinds(stats: &Stats) -> [(&'static str, u64); 7] {
+fn kinds(stats: &Stats) -> [(&'static str, u64); 8] {
     let bytes = &stats.bytes_by_kind;
     [
         ("values", bytes.values),
@@ -50,6 +50,7 @@ fn kinds(stats: &Stats) -> [(&'static str, u64); 7] {
         ("other_segment", bytes.other_segment),
         ("manifest", bytes.manifest),
         ("wal", bytes.wal),
+        ("tombstones", bytes.tombstones),
         ("quarantine", bytes.quarantine),
     ]
 }

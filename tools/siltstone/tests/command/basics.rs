@@ -16,8 +16,10 @@ fn asking_for_nothing_prints_help() {
 
 #[test]
 fn every_help_has_examples() {
-    for command in ["serve", "import", "export", "query", "digest", "ls", "show", "verify", "stats"]
-    {
+    for command in [
+        "serve", "import", "export", "query", "digest", "flush", "compact", "delete", "snapshot",
+        "ls", "show", "verify", "stats",
+    ] {
         let ran = run(&[command, "--help"]);
         assert_eq!(ran.code, 0, "{command}");
         assert!(ran.out.contains("Examples:\n  siltstone "), "{command}: {}", ran.out);

@@ -69,6 +69,37 @@ pub(crate) fn filled() -> (TempDir, String) {
     (dir, data)
 }
 
+/// The digest of a store, which must be whole.
+pub(crate) fn digest(data: &str) -> String {
+    let verified = run(&["verify", "--data", data]);
+    assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
+    let ran = run(&["digest", "--data", data]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    ran.out
+}
+
+/// Imports lines: a level-0 segment of its own.
+pub(crate) fn import(data: &str, lines: &str) {
+    let ran = run_with_input(&["import", "--data", data, "-"], lines.as_bytes());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+/// What a command prints as JSON.
+pub(crate) fn json(args: &[&str]) -> serde_json::Value {
+    let ran = run(&[args, &["--json"]].concat());
+    assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+    serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{args:?}: {e}: {}", ran.out))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test looks into a store from outside")]
+pub(crate) fn names(dir: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 /// A server that is killed when dropped.
 pub(crate) struct Serving {
     child: Child,
@@ -101,6 +132,10 @@ impl Serving {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Ends it with a signal, and gives its exit code.

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod admin;
 mod basics;
+mod compact;
+mod delete;
 mod digest;
 mod harness;
 mod query;
+mod traced;

@@ -3,7 +3,7 @@
 //! Used by every format of the crate. There is exactly one encoding of each number: an overlong or
 //! overflowing one is refused, so that equal values are equal bytes.
 
-use crate::types::DecodeError;
+use super::DecodeError;
 
 /// The most bytes that one number takes.
 pub const VARINT_BYTES_MAX: usize = 10;
@@ -39,6 +39,16 @@ pub fn get_u64(input: &mut &[u8]) -> Result<u64, DecodeError> {
         }
         _ => get_long(input),
     }
+}
+
+/// Takes a number that fits 32 bits from the front of `input`.
+///
+/// # Errors
+///
+/// As [`get_u64`], and [`DecodeError::Invalid`] if it is larger; `input` is then behind it.
+#[inline]
+pub fn get_u32(input: &mut &[u8]) -> Result<u32, DecodeError> {
+    u32::try_from(get_u64(input)?).map_err(|_| DecodeError::Invalid("varint"))
 }
 
 /// Takes a zigzag number from the front of `input`.
@@ -95,7 +105,7 @@ pub fn len_u64(value: u64) -> usize {
 
 /// Takes one byte, or `N` bytes, from the front of `input`.
 #[inline]
-pub(super) fn take<'a>(
+pub(crate) fn take<'a>(
     input: &mut &'a [u8],
     len: usize,
     what: &'static str,
@@ -107,7 +117,7 @@ pub(super) fn take<'a>(
 
 /// Takes a fixed number of bytes from the front of `input`.
 #[inline]
-pub(super) fn take_array<const N: usize>(
+pub(crate) fn take_array<const N: usize>(
     input: &mut &[u8],
     what: &'static str,
 ) -> Result<[u8; N], DecodeError> {
@@ -166,6 +176,13 @@ mod tests {
         for bytes in invalid {
             assert_eq!(get_u64(&mut &*bytes), Err(DecodeError::Invalid("varint")), "{bytes:x?}");
         }
+    }
+
+    #[test]
+    fn numbers_beyond_32_bits_are_refused_where_32_are_wanted() {
+        assert_eq!(get_u32(&mut &[0xff, 0xff, 0xff, 0xff, 0x0f][..]), Ok(u32::MAX));
+        let beyond = &[0x80, 0x80, 0x80, 0x80, 0x10][..];
+        assert_eq!(get_u32(&mut &*beyond), Err(DecodeError::Invalid("varint")));
     }
 
     proptest! {

@@ -1,0 +1,114 @@
+//! What compactions and deletes answer, as JSON: the same over HTTP and from the command.
+
+use std::fmt::Write;
+
+use siltstone::{CompactProgress, CompactReport, DeleteReceipt};
+
+use crate::protocol::json_lines::write_string;
+
+/// A JSON object as it is written.
+struct Object(String);
+
+impl Object {
+    fn new() -> Self {
+        Self("{".to_owned())
+    }
+
+    /// A member whose value is JSON already.
+    fn raw(mut self, name: &'static str, value: &str) -> Self {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        // A String takes everything.
+        let _ = write!(self.0, "\"{name}\":{value}");
+        self
+    }
+
+    fn number(self, name: &'static str, value: u64) -> Self {
+        self.raw(name, &value.to_string())
+    }
+
+    fn flag(self, name: &'static str, value: bool) -> Self {
+        self.raw(name, if value { "true" } else { "false" })
+    }
+
+    fn text(self, name: &'static str, value: &str) -> Self {
+        let value = string(value);
+        self.raw(name, &value)
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+/// A JSON string.
+pub(crate) fn string(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    write_string(text, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn array(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(","))
+}
+
+/// What a compaction did; times are in seconds, damaged ranges in ticks.
+#[must_use]
+pub fn compact_report(report: &CompactReport) -> String {
+    let findings = report.findings.iter().map(|finding| string(&finding.to_string()));
+    Object::new()
+        .number("merges", report.merges)
+        .number("segments_in", report.segments_in)
+        .number("segments_out", report.segments_out)
+        .number("bytes_in", report.bytes_in)
+        .number("bytes_out", report.bytes_out)
+        .number("samples", report.samples)
+        .number("superseded", report.superseded)
+        .number("deleted", report.deleted)
+        .number("expired", report.expired)
+        .number("damaged_samples", report.damaged_rows)
+        .raw("damage", &array(report.damage.iter().map(siltstone::DamagedRange::to_json)))
+        .raw("findings", &array(findings))
+        .flag("cancelled", report.cancelled)
+        .raw("seconds", &report.elapsed.as_secs_f64().to_string())
+        .end()
+}
+
+/// How far a compaction is; the figures are those of the present merge.
+#[must_use]
+pub fn compact_progress(progress: &CompactProgress) -> String {
+    Object::new()
+        .number("merges", progress.merges)
+        .text("reason", progress.reason.as_str())
+        .number("samples_read", progress.samples_read)
+        .number("samples_total", progress.samples_total)
+        .number("bytes_written", progress.bytes_written)
+        .number("bytes_total", progress.bytes_total)
+        .raw("seconds", &progress.elapsed.as_secs_f64().to_string())
+        .end()
+}
+
+/// What a delete hides, or would hide: its `seq` is 0 then.
+#[must_use]
+pub fn delete_receipt(selector: &str, receipt: &DeleteReceipt) -> String {
+    let segments = receipt.segments.iter().map(|share| {
+        Object::new()
+            .number("file_number", share.file_number)
+            .number("samples", share.samples)
+            .number("bytes", share.bytes)
+            .end()
+    });
+    Object::new()
+        .text("selector", selector)
+        .number("seq", receipt.seq)
+        .flag("durable", receipt.durable)
+        .number("series", receipt.series)
+        .number("samples", receipt.samples)
+        .number("memtable_samples", receipt.memtable_samples)
+        .number("bytes", receipt.bytes)
+        .raw("segments", &array(segments))
+        .flag("complete", receipt.is_complete)
+        .end()
+}

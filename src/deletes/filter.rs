@@ -1,0 +1,182 @@
+//! Which ranges of time of which series in which stratum are hidden.
+//!
+//! A [`Filter`] is made for one pass over series: a query or a merge. Series by series it finds the
+//! tombstones that match, then tells for each stratum what they hide there. A tombstone with an `=`
+//! is only looked at for series that have that label pair, so that a pass over many series does not
+//! cost a comparison for each of many deletes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Tombstones;
+use crate::cursor::{HiddenRanges, Stratum};
+use crate::types::{Labels, MatchOp, TimeRange, Timestamp, Tombstone};
+
+/// The tombstones that may hide something in a pass over series.
+#[derive(Debug)]
+pub struct Filter {
+    tombstones: Vec<Arc<Tombstone>>,
+    /// By label name, then by value: the tombstones that require this pair.
+    by_pair: Vec<(String, HashMap<String, Vec<usize>>)>,
+    /// Those that require no pair.
+    others: Vec<usize>,
+    /// Those that match the present series, by seq.
+    matching: Vec<usize>,
+}
+
+impl Filter {
+    /// A filter for a pass that reads `range` of `strata`, each given with the times of its earliest
+    /// and latest sample; `None` if nothing can be hidden there.
+    #[must_use]
+    pub fn new(
+        tombstones: &Tombstones,
+        strata: &[(Stratum, (Timestamp, Timestamp))],
+        range: TimeRange,
+    ) -> Option<Self> {
+        let relevant = |tombstone: &&Arc<Tombstone>| {
+            let hides = |&(stratum, (first, last)): &(Stratum, (Timestamp, Timestamp))| {
+                is_older(stratum, tombstone) && tombstone.range.overlaps(first, last)
+            };
+            overlap(tombstone.range, range) && strata.iter().any(hides)
+        };
+        Self::of(tombstones.iter().filter(relevant).cloned().collect())
+    }
+
+    fn of(tombstones: Vec<Arc<Tombstone>>) -> Option<Self> {
+        if tombstones.is_empty() {
+            return None;
+        }
+        let mut filter = Self { tombstones, by_pair: vec![], others: vec![], matching: vec![] };
+        for (at, tombstone) in filter.tombstones.iter().enumerate() {
+            let required = |m: &&crate::types::Matcher| m.op() == MatchOp::Equal && m.value() != "";
+            let Some(pair) = tombstone.matchers.iter().find(required) else {
+                filter.others.push(at);
+                continue;
+            };
+            let known = filter.by_pair.iter().position(|(name, _)| name == pair.name());
+            let place = known.unwrap_or_else(|| {
+                filter.by_pair.push((pair.name().to_owned(), HashMap::new()));
+                filter.by_pair.len() - 1
+            });
+            let values = &mut filter.by_pair[place].1;
+            values.entry(pair.value().to_owned()).or_default().push(at);
+        }
+        Some(filter)
+    }
+
+    /// Goes to the series with these labels; whether anything may be hidden of it.
+    pub fn start(&mut self, labels: &Labels) -> bool {
+        let Self { tombstones, by_pair, others, matching } = self;
+        matching.clear();
+        matching.extend(others.iter().filter(|&&at| tombstones[at].matches(labels)));
+        for (name, values) in by_pair {
+            let at_value = labels.get(name).and_then(|value| values.get(value));
+            let candidates = at_value.into_iter().flatten();
+            matching.extend(candidates.filter(|&&at| tombstones[at].matches(labels)));
+        }
+        !matching.is_empty()
+    }
+
+    /// What is hidden of the present series in a stratum; in place of what `hidden` held.
+    pub fn hidden(&self, stratum: Stratum, hidden: &mut HiddenRanges) {
+        self.hidden_before(u64::MAX, stratum, hidden);
+    }
+
+    /// As [`hidden`](Self::hidden), by tombstones older than `seq` only.
+    pub fn hidden_before(&self, seq: u64, stratum: Stratum, hidden: &mut HiddenRanges) {
+        hidden.clear();
+        for &at in &self.matching {
+            let tombstone = &self.tombstones[at];
+            if tombstone.seq < seq && is_older(stratum, tombstone) {
+                hidden.insert(tombstone.range);
+            }
+        }
+    }
+}
+
+/// Whether a tombstone hides what it matches in a stratum. A stratum lies wholly before a tombstone
+/// or wholly behind it, unless the tombstone is carried out in it.
+fn is_older(stratum: Stratum, tombstone: &Tombstone) -> bool {
+    stratum.min_seq < tombstone.seq && stratum.tombstone_seq < tombstone.seq
+}
+
+fn overlap(a: TimeRange, b: TimeRange) -> bool {
+    !b.is_empty() && a.overlaps(b.start, b.last())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::types::Matcher;
+
+    fn tombstone(seq: u64, matchers: Vec<Matcher>, range: TimeRange) -> Arc<Tombstone> {
+        Arc::new(Tombstone { seq, range, matchers, created_ms: 0 })
+    }
+
+    fn stratum(min_seq: u64, tombstone_seq: u64) -> Stratum {
+        Stratum { min_seq, tombstone_seq }
+    }
+
+    #[test]
+    fn nothing_to_hide_is_no_filter() {
+        let all =
+            Tombstones::new([tombstone(5, vec![Matcher::equal("a", "b")], TimeRange::new(10, 20))]);
+        let filter = |stratum, extent, range| Filter::new(&all, &[(stratum, extent)], range);
+        assert!(filter(stratum(4, 0), (0, 10), TimeRange::ALL).is_some());
+        assert!(filter(stratum(6, 0), (0, 10), TimeRange::ALL).is_none(), "a newer stratum");
+        assert!(filter(stratum(4, 5), (0, 10), TimeRange::ALL).is_none(), "carried out");
+        assert!(filter(stratum(4, 0), (0, 9), TimeRange::ALL).is_none(), "another time");
+        assert!(filter(stratum(4, 0), (0, 10), TimeRange::new(0, 10)).is_none(), "not asked for");
+        assert!(filter(stratum(4, 0), (0, 10), TimeRange::new(5, 5)).is_none());
+        assert!(Filter::new(&Tombstones::default(), &[], TimeRange::ALL).is_none());
+    }
+
+    fn any_matcher() -> impl Strategy<Value = Matcher> {
+        let name = prop::sample::select(vec!["a", "b", "c"]);
+        let value = prop::sample::select(vec!["", "x", "y", "x|y", ".*"]);
+        (0..4, name, value).prop_map(|(op, name, value)| match op {
+            0 => Matcher::equal(name, value),
+            1 => Matcher::not_equal(name, value),
+            2 => Matcher::regex(name, value).unwrap(),
+            _ => Matcher::not_regex(name, value).unwrap(),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+        /// The look-up by pairs finds what asking every tombstone finds.
+        #[test]
+        fn hides_what_asking_each_tombstone_hides(
+            given in prop::collection::vec(
+                (prop::collection::vec(any_matcher(), 1..3), 0i64..20, 1i64..8), 0..8),
+            series in prop::collection::vec(prop::collection::btree_map(
+                "[abc]", prop::sample::select(vec!["x", "y", "z"]), 1..3), 1..4),
+            stratum_seq in 0u64..9, erased in 0u64..9,
+        ) {
+            let all: Vec<_> = given.into_iter().zip(1..).map(|((matchers, start, ticks), seq)| {
+                tombstone(seq, matchers, TimeRange::new(start, start + ticks))
+            }).collect();
+            let stratum = stratum(stratum_seq, erased);
+            let tombstones = Tombstones::new(all.clone());
+            let mut filter = Filter::new(&tombstones, &[(stratum, (0, 40))], TimeRange::ALL);
+            for pairs in series {
+                let labels = Labels::from_pairs(pairs.iter().map(|(n, v)| (&n[..], *v))).unwrap();
+                let mut hidden = HiddenRanges::default();
+                if let Some(filter) = filter.as_mut() {
+                    let started = filter.start(&labels);
+                    filter.hidden(stratum, &mut hidden);
+                    prop_assert!(started || hidden.is_empty());
+                }
+                for t in -1..30 {
+                    let gone = all.iter().any(|tombstone| {
+                        tombstone.seq > stratum_seq && tombstone.seq > erased
+                            && tombstone.range.contains(t) && tombstone.matches(&labels)
+                    });
+                    prop_assert_eq!(hidden.hides(t), gone, "{} at {}", labels, t);
+                }
+            }
+        }
+    }
+}

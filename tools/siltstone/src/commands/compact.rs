@@ -1,0 +1,302 @@
+//! `siltstone compact`: merges segments now, or says what would be merged.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use siltstone::{CompactProgress, CompactionPlan, Options, ReadOnlyDb};
+use siltstone_server::reports;
+use siltstone_server::time::{TimeScale, format_time, parse_time};
+
+use crate::failure::{Failure, Outcome, Result};
+use crate::interrupt::Interrupt;
+use crate::selection_flags::RangeFlags;
+use crate::server_client::ServerUrl;
+use crate::store_flags::read_only;
+use crate::table::{Align, Table};
+use crate::target::{self, TargetFlags};
+use crate::units::parse_duration;
+use crate::{output, progress, units};
+
+const EXAMPLES: &str = "\
+Examples:
+  siltstone compact --plan
+  siltstone compact
+  siltstone compact --range 2026-01-01T00:00:00Z..2026-01-31T23:59:59Z
+  siltstone compact --url http://127.0.0.1:7480
+
+It flushes first. Afterwards each window of time is one dense segment, and
+what was deleted or has expired is gone from every file. Ctrl-C stops it: what
+is merged stays, the merge under way is given up. A server stops when its
+client goes. --plan changes nothing and works on a store in use; it leaves out
+what is in the log alone.";
+
+/// Merge segments, and free what was deleted
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Print what would be merged, why, and the bytes
+    #[arg(long, conflicts_with = "url")]
+    plan: bool,
+    /// Segments with samples from START to END, both included; either may be left out
+    #[arg(long, value_name = "START..END", value_parser = parse_range,
+        conflicts_with_all = ["start", "end"], allow_hyphen_values = true)]
+    range: Option<RangeFlags>,
+    #[command(flatten)]
+    bounds: RangeFlags,
+    /// The window of time of one segment, at the least
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_duration,
+        conflicts_with = "url")]
+    window: Duration,
+    #[command(flatten)]
+    target: TargetFlags,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_range(text: &str) -> std::result::Result<RangeFlags, String> {
+    let wrong = || format!("{text:?} is not a range such as 2026-01-01T00:00:00Z..1767312000");
+    let (start, end) = text.split_once("..").ok_or_else(wrong)?;
+    let time = |text: &str| {
+        if text.is_empty() { Ok(None) } else { parse_time(text).map(Some) }
+    };
+    Ok(RangeFlags { start: time(start)?, end: time(end)? })
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let range = args.range.unwrap_or(args.bounds);
+    range.check()?;
+    if args.plan {
+        return plan(args, range);
+    }
+    let report = match &args.target.url {
+        Some(url) => ask(url, range)?,
+        None => compact(args, range)?,
+    };
+    print(&report, args.json)?;
+    if report["cancelled"] == true {
+        return Err(Failure::interrupted("stopped; what was merged stays"));
+    }
+    let is_whole = report["damaged_samples"] == 0 && is_empty(&report["findings"]);
+    Ok(if is_whole { Outcome::Good } else { Outcome::Found })
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_none_or(Vec::is_empty)
+}
+
+/// Compacts the directory.
+fn compact(args: &Args, range: RangeFlags) -> Result<Value> {
+    let interrupt = Interrupt::watch()?;
+    let options = Options { window: args.window, ..Options::default() };
+    let db = target::open_with(&args.target.data.data, options)?;
+    let range = range.ticks(db.ticks_per_second())?;
+    let mut bar = Bar::default();
+    let report = target::with(&db, |db| {
+        let report = db.compact(range, &mut |now| {
+            bar.show(now);
+            if interrupt.is_requested() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        bar.end();
+        Ok(report?)
+    })?;
+    parsed(&reports::compact_report(&report))
+}
+
+/// Asks a server, and shows how far it is.
+fn ask(url: &ServerUrl, range: RangeFlags) -> Result<Value> {
+    let mut form = vec![("progress", "true".to_owned())];
+    let mut bound = |name, ms: Option<i64>| form.extend(ms.map(|ms| (name, ms_text(ms))));
+    bound("start", range.start);
+    bound("end", range.end);
+    let mut bar = Bar::default();
+    let answer = url.admin("compact", &form)?.last_of_lines(|line| {
+        let figure = |name: &str| line["progress"][name].as_u64().unwrap_or(0);
+        let reason = line["progress"]["reason"].as_str().unwrap_or_default();
+        let [merges, read, total] = ["merges", "samples_read", "samples_total"].map(figure);
+        bar.set(merges, reason, read, total);
+    });
+    bar.end();
+    answer
+}
+
+/// Milliseconds as seconds, which every time parameter takes.
+pub(crate) fn ms_text(ms: i64) -> String {
+    let (sign, ms) = (if ms < 0 { "-" } else { "" }, ms.unsigned_abs());
+    format!("{sign}{}.{:03}", ms / 1000, ms % 1000)
+}
+
+fn parsed(json: &str) -> Result<Value> {
+    serde_json::from_str(json)
+        .map_err(|error| Failure::unreachable(format!("the report cannot be read: {error}")))
+}
+
+/// The progress of one merge after the other.
+#[derive(Default)]
+struct Bar {
+    merge: Option<(u64, ProgressBar)>,
+}
+
+impl Bar {
+    fn show(&mut self, now: &CompactProgress) {
+        self.set(now.merges, now.reason.as_str(), now.samples_read, now.samples_total);
+    }
+
+    fn set(&mut self, merges: u64, reason: &str, read: u64, total: u64) {
+        if self.merge.as_ref().is_none_or(|(number, _)| *number != merges) {
+            self.end();
+            let what = format!("merge {} ({reason})", merges + 1);
+            self.merge = Some((merges, progress::of_samples_until(&what, total)));
+        }
+        if let Some((_, bar)) = &self.merge {
+            bar.set_length(total);
+            bar.set_position(read);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some((_, bar)) = self.merge.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn print(report: &Value, json: bool) -> Result<()> {
+    let texts = |name: &str| report[name].as_array().cloned().unwrap_or_default();
+    for finding in texts("findings") {
+        output::warning(finding.as_str().unwrap_or_default());
+    }
+    for damage in texts("damage") {
+        output::warning(&format!("left out as damaged, kept in quarantine: {damage}"));
+    }
+    if json {
+        return output::print_json(report);
+    }
+    let figure = |name: &str| report[name].as_u64().unwrap_or(0);
+    let mut text = format!(
+        "{}: {} of {} became {} of {} in {:.1} s\n",
+        units::counted(figure("merges"), "merge"),
+        units::counted(figure("segments_in"), "segment"),
+        units::bytes(figure("bytes_in")),
+        units::grouped(figure("segments_out")),
+        units::bytes(figure("bytes_out")),
+        report["seconds"].as_f64().unwrap_or(0.0),
+    );
+    let left_out = [
+        ("superseded", "replaced by later writes"),
+        ("deleted", "deleted"),
+        ("expired", "expired"),
+        ("damaged_samples", "damaged, kept in quarantine"),
+    ];
+    for (name, why) in left_out {
+        if figure(name) > 0 {
+            text += &format!("{} left out: {why}\n", units::counted(figure(name), "sample"));
+        }
+    }
+    output::print(&text)
+}
+
+fn plan(args: &Args, range: RangeFlags) -> Result {
+    let options = Options { window: args.window, ..read_only() };
+    let db = ReadOnlyDb::open(&args.target.data.data, options)?;
+    let plan = db.compaction_plan(range.ticks(db.ticks_per_second())?);
+    if args.json {
+        output::print_json(&plan_json(&plan))?;
+    } else {
+        output::print(&plan_text(&plan, TimeScale::new(db.ticks_per_second())))?;
+    }
+    Ok(output::report_findings(db.open_report()))
+}
+
+fn plan_text(plan: &CompactionPlan, scale: TimeScale) -> String {
+    if plan.merges.is_empty() {
+        return "nothing to merge\n".to_owned();
+    }
+    let mut table = Table::new(&[
+        ("MERGE", Align::Right),
+        ("SEGMENTS", Align::Right),
+        ("SIZE", Align::Right),
+        ("BECOME", Align::Right),
+        ("OF ABOUT", Align::Right),
+        ("FIRST", Align::Left),
+        ("LAST", Align::Left),
+        ("WHY", Align::Left),
+    ]);
+    for (number, merge) in (1..).zip(&plan.merges) {
+        let first = merge.inputs.iter().map(|input| input.min_timestamp).min().unwrap_or(0);
+        let last = merge.inputs.iter().map(|input| input.max_timestamp).max().unwrap_or(0);
+        table.row([
+            number.to_string(),
+            merge.inputs.len().to_string(),
+            units::bytes(merge.bytes_in),
+            merge.outputs.to_string(),
+            units::bytes(merge.bytes_out),
+            format_time(scale.to_ms(first)),
+            format_time(scale.to_ms(last)),
+            merge.why.clone(),
+        ]);
+    }
+    let total = |bytes: fn(&siltstone::PlannedMerge) -> u64| {
+        units::bytes(plan.merges.iter().map(bytes).sum())
+    };
+    let (read, written) = (total(|merge| merge.bytes_in), total(|merge| merge.bytes_out));
+    let more = if plan.truncated { "; more merges would follow" } else { "" };
+    format!("{}\nreads {read}, writes about {written}{more}\n", table.page())
+}
+
+fn plan_json(plan: &CompactionPlan) -> Value {
+    let input = |input: &siltstone::PlannedInput| {
+        json!({
+            "file_number": input.file_number,
+            "level": input.level,
+            "bytes": input.bytes,
+            "min_timestamp": input.min_timestamp,
+            "max_timestamp": input.max_timestamp,
+        })
+    };
+    let merge = |merge: &siltstone::PlannedMerge| {
+        json!({
+            "reason": merge.reason.as_str(),
+            "why": merge.why,
+            "bytes_in": merge.bytes_in,
+            "bytes_out": merge.bytes_out,
+            "outputs": merge.outputs,
+            "inputs": merge.inputs.iter().map(input).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "merges": plan.merges.iter().map(merge).collect::<Vec<_>>(),
+        "truncated": plan.truncated,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        let of = |text: &str| parse_range(text).map(|range| (range.start, range.end));
+        assert_eq!(of("1..2.5"), Ok((Some(1000), Some(2500))));
+        assert_eq!(of("..1970-01-01T00:00:05Z"), Ok((None, Some(5000))));
+        assert_eq!(of("-5.."), Ok((Some(-5000), None)));
+        assert_eq!(of(".."), Ok((None, None)));
+        for bad in ["", "5", "1-2", "a..b", "1..2..3"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn milliseconds_are_sent_so_that_they_are_read_back() {
+        for ms in [0, -1, -1500, 1_700_000_000_123, 253_402_300_799_999, -62_135_596_800_001] {
+            assert_eq!(parse_time(&ms_text(ms)), Ok(ms), "{}", ms_text(ms));
+        }
+    }
+}
