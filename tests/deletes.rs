@@ -277,3 +277,76 @@ fn deletes_that_match_nothing_leave_the_manifest_and_others_stay() {
         check_verifies(&fs);
     }
 }
+
+#[test]
+fn deletes_and_writes_at_once_each_hold_wholly() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { query_threads: 0, ..Options::default() };
+    let db = Db::open(dir.path(), options.clone()).unwrap();
+    // A writer for each job: a delete of its own job hides what it wrote before and nothing after.
+    let work = &|name: &str| {
+        let series = series(name, 1);
+        for round in 0..20_i64 {
+            write(&db, &series, &[(2 * round, 1), (2 * round + 1, 1)]);
+            let receipt = db.delete(&job(name), TimeRange::ALL).unwrap();
+            assert_eq!((receipt.series, receipt.samples), (1, 2 + u64::from(round > 0)), "{name}");
+            write(&db, &series, &[(1_000, round as u64)]);
+            assert_eq!(
+                select(&db.snapshot().unwrap(), &job(name), TimeRange::ALL),
+                [(series.clone(), vec![(1_000, round as u64)])]
+            );
+        }
+    };
+    let names = ["a", "b", "c"];
+    std::thread::scope(|scope| {
+        for name in names {
+            scope.spawn(move || work(name));
+        }
+    });
+    let expected: Vec<_> = names.iter().map(|n| (series(n, 1), vec![(1_000, 19)])).collect();
+    assert_eq!(everything(&db.snapshot().unwrap()), expected);
+    drop(db);
+    let db = Db::open(dir.path(), options).unwrap();
+    assert_eq!(everything(&db.snapshot().unwrap()), expected);
+    db.close().unwrap();
+}
+
+#[test]
+fn compacting_erases_what_was_deleted_from_every_file() {
+    let fs = disk();
+    let db = open_sim(&fs).unwrap();
+    let secret = labels(&[("__name__", "m"), ("job", "secret-name")]);
+    write(&db, &secret, &[(10, 0x4141_4141_4141_4141), (20, 2)]);
+    write(&db, &series("a", 1), &[(10, 1), (20, 1)]);
+    db.flush().unwrap();
+    write(&db, &secret, &[(20, 3), (30, 3)]);
+    db.delete(&job("secret-name"), TimeRange::ALL).unwrap();
+    write(&db, &secret, &[(20, 9)]);
+    write(&db, &series("a", 1), &[(30, 1)]);
+    let expected =
+        [(series("a", 1), vec![(10, 1), (20, 1), (30, 1)]), (secret.clone(), vec![(20, 9)])];
+    db.flush().unwrap();
+    assert_eq!(everything(&db.snapshot().unwrap()), expected);
+    let mut go_on = |_: &siltstone::CompactProgress| std::ops::ControlFlow::Continue(());
+    db.compact(TimeRange::ALL, &mut go_on).unwrap();
+    assert_eq!(everything(&db.snapshot().unwrap()), expected, "what was written later stays");
+    db.delete(&job("secret-name"), TimeRange::ALL).unwrap();
+    db.compact(TimeRange::ALL, &mut go_on).unwrap();
+    assert_eq!(everything(&db.snapshot().unwrap()), expected[..1]);
+    assert_eq!(db.stats().tombstones, 0);
+    db.close().unwrap();
+    check_verifies(&fs);
+    // The manifest's history has the matchers still: the next opening begins it anew.
+    assert_eq!(holders(&fs, b"secret-name"), ["/store/MANIFEST-000001"]);
+    let db = open_sim(&fs).unwrap();
+    assert_eq!(holders(&fs, b"secret-name"), [""; 0]);
+    assert_eq!(everything(&db.snapshot().unwrap()), expected[..1]);
+}
+
+/// The files that hold these bytes.
+fn holders(fs: &SimFs, bytes: &[u8]) -> Vec<String> {
+    let holds = |path: &std::path::PathBuf| {
+        fs.read_file(path).unwrap().windows(bytes.len()).any(|window| window == bytes)
+    };
+    fs.files().into_iter().filter(holds).map(|path| path.display().to_string()).collect()
+}

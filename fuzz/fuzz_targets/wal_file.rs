@@ -6,10 +6,12 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use siltstone::Labels;
+use siltstone::{Labels, Tombstone};
 use siltstone::sys::SimFs;
 use siltstone::sys::checksum::crc32c;
-use siltstone::wal::{BatchView, FRAME_HEADER_BYTES, Predecessor, WalHeader, WalReader};
+use siltstone::wal::{
+    BatchView, FRAME_HEADER_BYTES, Predecessor, RecordKind, WalHeader, WalReader,
+};
 
 const SEAL_HEADER: u8 = 1;
 const SEAL_FRAMES: u8 = 2;
@@ -69,29 +71,45 @@ fn read(file: &[u8], successor: Option<Predecessor>) {
     let (disk, path) = (SimFs::new(), Path::new("/000001.wal"));
     disk.write_file(path, file).expect("the root is there");
     let Ok(Some(mut reader)) = WalReader::open(&disk, path, identity, successor) else { return };
-    let (mut seq, mut batches) = (reader.header().last_seq, 0);
+    let (mut seq, mut batches, mut deletes) = (reader.header().last_seq, 0, 0);
     let mut end = 256.min(file.len() as u64);
     loop {
-        let batch = match reader.next_batch() {
-            Ok(Some(batch)) => batch,
+        let record = match reader.next_record() {
+            Ok(Some(record)) => record,
             Ok(None) => break,
             // A frame of a newer format.
             Err(_) => return,
         };
-        assert!(batch.seq > seq && batch.offset >= end);
-        (seq, end) = (batch.seq, batch.offset + (FRAME_HEADER_BYTES + batch.payload.len()) as u64);
+        assert!(record.seq > seq && record.offset >= end);
+        seq = record.seq;
+        end = record.offset + (FRAME_HEADER_BYTES + record.payload.len()) as u64;
         assert!(end <= file.len() as u64);
-        batches += 1;
-        payload(&batch.payload);
+        match record.kind {
+            RecordKind::Batch => {
+                batches += 1;
+                payload(&record.payload);
+            }
+            RecordKind::Delete => {
+                deletes += 1;
+                tombstone(&record.payload);
+            }
+        }
     }
     let torn = reader.damage_is_torn().expect("read to its end before");
     let report = reader.report();
-    assert_eq!((report.batches, report.last_seq), (batches, seq));
+    assert_eq!((report.batches, report.deletes, report.last_seq), (batches, deletes, seq));
     assert_eq!(torn, report.corruption.is_empty());
     assert!(report.valid_bytes >= end && report.valid_bytes <= file.len() as u64);
     for damage in report.corruption.iter().chain(&report.torn) {
         assert!(damage.bytes > 0 && damage.first_seq <= damage.last_seq);
     }
+}
+
+fn tombstone(bytes: &[u8]) {
+    let Ok(tombstone) = Tombstone::decode(bytes) else { return };
+    let mut again = Vec::new();
+    tombstone.encode(&mut again);
+    assert_eq!(again, bytes);
 }
 
 fn payload(bytes: &[u8]) {

@@ -10,7 +10,8 @@ use crate::types::{Labels, Timestamp};
 /// Ranges listed at most; those beyond are counted.
 const RANGES_MAX: usize = 10_000;
 
-/// Samples of one series that a merge left out because their block did not verify.
+/// Samples of one series that a merge left out because their block did not verify. Where an older
+/// write had some of the same timestamps, its values show again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DamagedRange {

@@ -57,7 +57,7 @@ struct QueueState {
 /// What is in the queue.
 #[derive(Debug)]
 enum Waiting {
-    Batch(Box<Pending>),
+    Batch(Pending),
     Delete(DeleteRequest),
 }
 
@@ -200,7 +200,7 @@ impl Core {
             bytes,
         };
         let mut state = self.queue.lock();
-        state.waiting.push_back(Waiting::Batch(Box::new(pending)));
+        state.waiting.push_back(Waiting::Batch(pending));
         if state.blocked > 0 {
             self.queue.changed.notify_all();
         }
@@ -301,7 +301,7 @@ impl Core {
 
     /// Writes, applies, publishes and syncs a group. An error is the answer of every batch that has
     /// none yet.
-    fn commit_group(&self, commit: &mut Commit, group: &mut [Box<Pending>]) -> Result<()> {
+    fn commit_group(&self, commit: &mut Commit, group: &mut [Pending]) -> Result<()> {
         self.check_writable()?;
         self.check_disk()?;
         let generation = self.writable_generation(commit)?;
@@ -343,7 +343,7 @@ impl Core {
         &self,
         commit: &mut Commit,
         generation: &Generation,
-        group: &mut [Box<Pending>],
+        group: &mut [Pending],
     ) -> Vec<(usize, u64)> {
         let number = generation.memtable.generation();
         let mut accepted = Vec::with_capacity(group.len());
@@ -493,7 +493,7 @@ impl Queue {
     }
 
     /// The batches and deletes for one leader, each in order.
-    fn take_group(&self) -> (Vec<Box<Pending>>, Vec<DeleteRequest>) {
+    fn take_group(&self) -> (Vec<Pending>, Vec<DeleteRequest>) {
         let mut state = self.lock();
         let mut bytes = 0;
         let (mut batches, mut deletes) = (Vec::new(), Vec::new());
@@ -514,7 +514,7 @@ impl Queue {
         (batches, deletes)
     }
 
-    fn recycle(&self, group: Vec<Box<Pending>>) {
+    fn recycle(&self, group: Vec<Pending>) {
         let mut state = self.lock();
         for pending in group {
             state.bytes -= pending.bytes;
@@ -534,7 +534,7 @@ impl Queue {
 /// every batch of the group is answered.
 struct Group<'a> {
     core: &'a Core,
-    batches: Vec<Box<Pending>>,
+    batches: Vec<Pending>,
     deletes: Vec<DeleteRequest>,
     answered: bool,
 }

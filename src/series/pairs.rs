@@ -205,10 +205,12 @@ impl Pairs {
         }
         for id in 0..self.names.len() {
             let name = &mut self.names[id];
-            let before = name.pairs.len();
+            if name.pairs.is_empty() {
+                continue; // free already, and not counted
+            }
             self.names_bytes -= name.bytes();
             name.pairs.retain(|&pair| !unused.contains(pair));
-            if name.pairs.is_empty() && before > 0 {
+            if name.pairs.is_empty() {
                 self.name_ids.remove(&name.text);
                 *name = Name { text: "".into(), pairs: Vec::new() };
                 self.free_names.push(id as u32);

@@ -183,7 +183,7 @@ impl Store {
         let length = u32::from_le_bytes(bytes[frame + 4..frame + 8].try_into().unwrap()) as usize;
         let payload = frame + 24..frame + 24 + length;
         assert_eq!(bytes[payload.start], 1, "the edit starts with an added segment");
-        bytes[payload.start + 8 + 76] |= 1;
+        bytes[payload.start + 8 + 79] |= 0x80; // the last of the 32 features
         let sum = crc32c(seed, &bytes[payload]);
         bytes[frame + 16..frame + 20].copy_from_slice(&sum.to_le_bytes());
         let sum = crc32c(seed, &bytes[frame..frame + 20]);

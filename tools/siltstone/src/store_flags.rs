@@ -53,6 +53,9 @@ pub(crate) struct StoreFlags {
     /// Samples in memory are flushed at this age at the latest
     #[arg(long, value_name = "TIME", default_value = "2h", value_parser = parse_duration)]
     flush_interval: Duration,
+    /// What was deleted is erased from segments when the delete is this old
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    erase_after: Duration,
     /// Chunks of samples never cross a multiple of this
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_duration)]
     window: Duration,
@@ -139,6 +142,7 @@ impl StoreFlags {
             queue_bytes_max: self.queue_max,
             wal_bytes_max: self.wal_max,
             flush_interval: self.flush_interval,
+            erase_after: self.erase_after,
             window: self.window,
             retention: self.retention,
             retention_bytes: self.retention_bytes,
@@ -162,5 +166,35 @@ impl StoreFlags {
             query_threads: self.query_threads.unwrap_or(defaults.query_threads),
             ..defaults
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Alone {
+        #[command(flatten)]
+        flags: StoreFlags,
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_library() {
+        let served = Alone::parse_from(["serve"]).flags.options(Path::new("."));
+        let defaults = Options::default();
+        // A clock that is wrong by more than a day is likelier than a sample from the future.
+        assert_eq!(served.ahead_max, Some(Duration::from_secs(24 * 3600)));
+        // A server keeps some room on its disk, and how much depends on that.
+        assert!(served.reserve_bytes.is_some_and(|bytes| bytes > 0));
+        let served = Options {
+            ahead_max: None,
+            reserve_bytes: None,
+            clock: defaults.clock.clone(),
+            ..served
+        };
+        assert_eq!(format!("{served:?}"), format!("{defaults:?}"));
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use siltstone::{Background, Db, Error, Options};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Outcome, Result};
 use crate::output;
 use crate::server_client::{ServerUrl, parse_url};
 use crate::store_flags::DataFlag;
@@ -20,27 +20,22 @@ pub(crate) struct TargetFlags {
     pub(crate) url: Option<ServerUrl>,
 }
 
-/// Opens a store that exists, to change it: nothing happens in the background meanwhile.
-pub(crate) fn open(dir: &Path) -> Result<Db> {
-    open_with(dir, Options::default())
-}
-
-/// As [`open`], with other choices.
-pub(crate) fn open_with(dir: &Path, options: Options) -> Result<Db> {
+/// Opens a store that exists, does `work` on it and closes it, whatever becomes of the work; nothing
+/// happens in the background meanwhile. What opening found wrong is reported, and the outcome.
+pub(crate) fn with<T>(
+    dir: &Path,
+    options: Options,
+    work: impl FnOnce(&Db) -> Result<T>,
+) -> Result<(T, Outcome)> {
     let options = Options { create: false, background: Background::Manual, ..options };
     let db = Db::open(dir, options).map_err(|error| match error {
         Error::Locked { path } => Failure::locked(&path),
         error => error.into(),
     })?;
-    output::report_findings(db.open_report());
-    Ok(db)
-}
-
-/// Does `work` on the store and closes it, whatever becomes of it.
-pub(crate) fn with<T>(db: &Db, work: impl FnOnce(&Db) -> Result<T>) -> Result<T> {
-    let done = work(db);
+    let found = output::report_findings(db.open_report());
+    let done = work(&db);
     let closed = db.close();
     let done = done?;
     closed?;
-    Ok(done)
+    Ok((done, found))
 }

@@ -72,8 +72,8 @@ pub(crate) fn run(args: &Args) -> Result {
     if args.plan {
         return plan(args, range);
     }
-    let report = match &args.target.url {
-        Some(url) => ask(url, range)?,
+    let (report, found) = match &args.target.url {
+        Some(url) => (ask(url, range)?, Outcome::Good),
         None => compact(args, range)?,
     };
     print(&report, args.json)?;
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result {
         return Err(Failure::interrupted("stopped; what was merged stays"));
     }
     let is_whole = report["damaged_samples"] == 0 && is_empty(&report["findings"]);
-    Ok(if is_whole { Outcome::Good } else { Outcome::Found })
+    Ok(if is_whole { found } else { Outcome::Found })
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -89,13 +89,12 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// Compacts the directory.
-fn compact(args: &Args, range: RangeFlags) -> Result<Value> {
+fn compact(args: &Args, range: RangeFlags) -> Result<(Value, Outcome)> {
     let interrupt = Interrupt::watch()?;
     let options = Options { window: args.window, ..Options::default() };
-    let db = target::open_with(&args.target.data.data, options)?;
-    let range = range.ticks(db.ticks_per_second())?;
     let mut bar = Bar::default();
-    let report = target::with(&db, |db| {
+    let (report, found) = target::with(&args.target.data.data, options, |db| {
+        let range = range.ticks(db.ticks_per_second())?;
         let report = db.compact(range, &mut |now| {
             bar.show(now);
             if interrupt.is_requested() {
@@ -107,7 +106,7 @@ fn compact(args: &Args, range: RangeFlags) -> Result<Value> {
         bar.end();
         Ok(report?)
     })?;
-    parsed(&reports::compact_report(&report))
+    Ok((parsed(&reports::compact_report(&report))?, found))
 }
 
 /// Asks a server, and shows how far it is.

@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
-use siltstone::Db;
+use siltstone::{Db, Options};
 use siltstone_server::reports;
 use siltstone_server::selection::unlimited;
 
@@ -55,11 +55,12 @@ pub(crate) fn run(args: &Args) -> Result {
         return Err(Failure::usage(message));
     }
     args.range.check()?;
-    let receipts = match &args.target.url {
-        Some(url) => ask(args, url)?,
-        None => target::with(&target::open(&args.target.data.data)?, |db| delete(args, db))?,
+    let (receipts, found) = match &args.target.url {
+        Some(url) => (ask(args, url)?, Outcome::Good),
+        None => target::with(&args.target.data.data, Options::default(), |db| delete(args, db))?,
     };
-    print(args, &receipts)
+    let counted = print(args, &receipts)?;
+    Ok(if counted == Outcome::Good { found } else { counted })
 }
 
 /// Deletes from an open store.

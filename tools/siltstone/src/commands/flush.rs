@@ -1,6 +1,7 @@
 //! `siltstone flush`: everything in memory and in the log, as segments.
 
 use clap::Args as ClapArgs;
+use siltstone::Options;
 
 use crate::failure::{Outcome, Result};
 use crate::output;
@@ -23,11 +24,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result {
-    if let Some(url) = &args.target.url {
+    let found = if let Some(url) = &args.target.url {
         url.admin("flush", &[])?.data()?;
+        Outcome::Good
     } else {
-        target::with(&target::open(&args.target.data.data)?, |db| Ok(db.flush()?))?;
-    }
+        target::with(&args.target.data.data, Options::default(), |db| Ok(db.flush()?))?.1
+    };
     output::print("flushed\n")?;
-    Ok(Outcome::Good)
+    Ok(found)
 }

@@ -55,12 +55,13 @@ pub(crate) fn run(args: &Args) -> Result {
     let address = listener.local_addr().unwrap_or(args.listen);
     let db = Db::open(&args.data.data, args.store.options(&args.data.data))?;
     log_recovery(&db);
+    // Before the greeting: who has read that may end the server in order.
+    let stop = {
+        let _within = runtime.enter();
+        shutdown_signal().map_err(|e| Failure::io("wait for", Path::new("signals"), &e))?
+    };
     output::print(&greeting(address, &args.data.data, &db))?;
-    runtime.block_on(async {
-        let stop =
-            shutdown_signal().map_err(|e| Failure::io("wait for", Path::new("signals"), &e))?;
-        serve(db, listener, args.server.config(), stop).await.map_err(Failure::from)
-    })?;
+    runtime.block_on(serve(db, listener, args.server.config(), stop))?;
     tracing::info!("closed");
     Ok(Outcome::Good)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
+use siltstone::Options;
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::target::{self, TargetFlags};
@@ -46,8 +47,8 @@ pub(crate) fn run(args: &Args) -> Result {
         return Ok(Outcome::Good);
     }
     let dir = args.dir.as_ref().ok_or_else(|| Failure::usage("give the new directory"))?;
-    let db = target::open(&args.target.data.data)?;
-    let report = target::with(&db, |db| Ok(db.checkpoint(dir)?))?;
+    let data = &args.target.data.data;
+    let (report, found) = target::with(data, Options::default(), |db| Ok(db.checkpoint(dir)?))?;
     if args.json {
         output::print_json(&json!({
             "directory": dir.display().to_string(),
@@ -64,5 +65,5 @@ pub(crate) fn run(args: &Args) -> Result {
             report.seq
         ))?;
     }
-    Ok(Outcome::Good)
+    Ok(found)
 }

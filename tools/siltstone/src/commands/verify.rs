@@ -50,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result {
     } else {
         let verdict = match count {
             0 => "no damage found".to_owned(),
+            1 => "1 place is damaged".to_owned(),
             n => format!("{} places are damaged", units::grouped(n)),
         };
         output::print(&format!("{} checked: {verdict}\n", units::bytes(bytes)))?;

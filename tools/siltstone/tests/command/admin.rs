@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use siltstone::sys::checksum::crc32c;
+
 use crate::harness::{Serving, digest, filled, line, names, place, run, run_with_input};
 
 #[test]
@@ -111,4 +113,36 @@ fn what_is_no_store_is_not_made_one() {
         assert!(matches!(ran.code, 2 | 4), "{args:?}: {} {}", ran.code, ran.err);
         assert!(!Path::new(&data).exists());
     }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test changes a store from outside")]
+fn a_store_of_a_newer_version_is_left_alone() {
+    let (_dir, data) = filled();
+    let manifest = names(&data).into_iter().find(|name| name.starts_with("MANIFEST")).unwrap();
+    let path = format!("{data}/{manifest}");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[8] = 99;
+    let crc = crc32c(0, &bytes[..52]);
+    bytes[52..56].copy_from_slice(&crc.to_le_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    let before = names(&data);
+    let copy = format!("{data}-copy");
+    for args in [
+        &["ls"][..],
+        &["digest"],
+        &["query", "a"],
+        &["verify"],
+        &["flush"],
+        &["compact"],
+        &["compact", "--plan"],
+        &["delete", "--match", "a"],
+        &["snapshot", &copy],
+    ] {
+        let ran = run(&[args, &["--data", &data]].concat());
+        assert_eq!(ran.code, 2, "{args:?}: {}{}", ran.out, ran.err);
+        let said = ran.err.contains("format version 99") && ran.err.contains("newer siltstone");
+        assert!(said, "{args:?}: {}", ran.err);
+    }
+    assert_eq!((names(&data), std::fs::read(&path).unwrap()), (before, bytes));
 }

@@ -59,8 +59,6 @@ fn a_dry_run_says_what_a_delete_then_does() {
         let text = run(&["show", &number, "--data", &data]);
         assert!(text.out.contains("1970-01-01T00:00:06.000Z"), "{}", text.out);
     }
-    let plan = json(&["compact", "--plan", "--data", &data]);
-    assert!(!plan["merges"].as_array().unwrap().is_empty(), "{plan}");
     // Again: nothing is left to hide.
     assert_eq!(json(&delete)["receipts"][0]["samples"], 0);
     // A compaction erases it, and no answer changes.
@@ -71,6 +69,33 @@ fn a_dry_run_says_what_a_delete_then_does() {
     // What is written later stays.
     import(&data, &line("\"__name__\":\"up\",\"job\":\"old\"", "2", 1000));
     assert_eq!(samples(&data, "{job=\"old\"}"), 4);
+}
+
+#[test]
+fn what_is_deleted_is_planned_and_erased() {
+    let (_dir, data) = store();
+    assert_eq!(run(&["compact", "--data", &data]).code, 0);
+    assert_eq!(run(&["compact", "--plan", "--data", &data]).out, "nothing to merge\n");
+    // Of something else, at another time: nothing is to be erased.
+    for miss in [&["--match", "down"][..], &["--match", "up", "--start", "1e6"]] {
+        assert_eq!(run(&[&["delete", "--data", &data][..], miss].concat()).code, 0);
+        assert_eq!(run(&["compact", "--plan", "--data", &data]).out, "nothing to merge\n");
+    }
+    assert_eq!(run(&["delete", "--match", "up{job=\"old\"}", "--data", &data]).code, 0);
+    let plan = json(&["compact", "--plan", "--data", &data]);
+    assert_eq!(plan["merges"].as_array().unwrap().len(), 1, "{plan}");
+    assert_eq!(json(&["compact", "--data", &data])["deleted"], 10);
+    let left = json(&["ls", "--data", &data]);
+    assert_eq!(
+        (&left["segments"][0]["samples"], &left["segments"][0]["series"]),
+        (&20.into(), &2.into())
+    );
+    assert_eq!(run(&["compact", "--plan", "--data", &data]).out, "nothing to merge\n");
+    // Whole segments go.
+    assert_eq!(run(&["delete", "--match", ALL, "--all", "--data", &data]).code, 0);
+    assert_eq!(run(&["compact", "--data", &data]).code, 0);
+    assert_eq!(json(&["ls", "--data", &data])["segments"].as_array().unwrap().len(), 0);
+    assert!(!names(&data).iter().any(|name| name.ends_with(".seg") || name.ends_with(".tomb")));
 }
 
 #[test]
