@@ -57,7 +57,7 @@ struct QueueState {
 /// What is in the queue.
 #[derive(Debug)]
 enum Waiting {
-    Batch(Box<Pending>),
+    Batch(Pending),
     Delete(DeleteRequest),
 }
 
@@ -200,7 +200,7 @@ impl Core {
             bytes,
         };
         let mut state = self.queue.lock();
-        state.waiting.push_back(Waiting::Batch(Box::new(pending)));
+        state.waiting.push_back(Waiting::Batch(pending));
         if state.blocked > 0 {
             self.queue.changed.notify_all();
         }
@@ -506,7 +506,7 @@ impl Queue {
                 break;
             }
             match state.waiting.pop_front() {
-                Some(Waiting::Batch(pending)) => batches.push(*pending),
+                Some(Waiting::Batch(pending)) => batches.push(pending),
                 Some(Waiting::Delete(request)) => deletes.push(request),
                 None => {}
             }

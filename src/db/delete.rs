@@ -82,6 +82,8 @@ impl Db {
     /// next process finds, as durably as [`Options::durability`](super::Options::durability) says;
     /// their bytes are freed by compaction. What is written later is not touched, whatever its time.
     ///
+    /// The matchers themselves stay readable in the manifest's history until the store is opened next.
+    ///
     /// To delete whole series give [`TimeRange::ALL`]; to delete everything give a matcher that
     /// says so, such as `__name__=~".*"`.
     ///

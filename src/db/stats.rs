@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::core::Core;
+use super::core::{Core, Live};
 use crate::segment::Segment;
 use crate::sys::Vfs;
 use crate::types::{FileName, TEMPORARY_SUFFIX};
@@ -312,6 +312,38 @@ impl Counter {
 }
 
 impl Core {
+    /// Those of merging and retention; the rest is empty.
+    fn merge_stats(&self, live: &Live) -> Stats {
+        let counters = &self.counters;
+        let fresh = || live.version.segments().iter().filter(|meta| meta.level == 0);
+        let (segments_obsolete, obsolete_bytes) = self.compactor.graveyard.waiting();
+        Stats {
+            samples_merged: counters.samples_merged.get(),
+            samples_deleted: counters.samples_deleted.get(),
+            samples_expired: counters.samples_expired.get(),
+            merges: counters.merges.get(),
+            merge_failures: counters.merge_failures.get(),
+            merge_trouble: self.compactor.trouble(),
+            merges_paused: self.compactor.control.is_paused(),
+            flush_bytes_written: counters.flush_bytes_written.get(),
+            merge_bytes_read: counters.merge_bytes_read.get(),
+            merge_bytes_written: counters.merge_bytes_written.get(),
+            level0_segments: fresh().count() as u64,
+            level0_bytes: fresh().map(|meta| meta.file_bytes).sum(),
+            level0_slowdown: self.options.level0_slowdown as u64,
+            level0_stall: self.options.level0_stall as u64,
+            slowdowns: counters.slowdowns.get(),
+            segments_dropped: counters.segments_dropped.get(),
+            segments_obsolete,
+            obsolete_bytes,
+            segments_excluded: counters.segments_excluded.get(),
+            blocks_quarantined: counters.blocks_quarantined.get(),
+            retention_horizon: self.compactor.retention.horizon(),
+            merge: counters.merge.read(),
+            ..Stats::default()
+        }
+    }
+
     /// Reads every counter and gauge.
     pub(super) fn stats(&self) -> Stats {
         let live = self.live();
@@ -324,8 +356,6 @@ impl Core {
         };
         let unsynced = unsynced_since.map(|since| self.clock().monotonic().saturating_sub(since));
         let counters = &self.counters;
-        let fresh = || live.version.segments().iter().filter(|meta| meta.level == 0);
-        let (segments_obsolete, obsolete_bytes) = self.compactor.graveyard.waiting();
         let cache = self.cache.stats();
         Stats {
             active_series: self.registry.len() as u64,
@@ -355,27 +385,6 @@ impl Core {
             batches_written: counters.batches_written.get(),
             samples_written: counters.samples_written.get(),
             samples_superseded: counters.samples_superseded.get(),
-            samples_merged: counters.samples_merged.get(),
-            samples_deleted: counters.samples_deleted.get(),
-            samples_expired: counters.samples_expired.get(),
-            merges: counters.merges.get(),
-            merge_failures: counters.merge_failures.get(),
-            merge_trouble: self.compactor.trouble(),
-            merges_paused: self.compactor.control.is_paused(),
-            flush_bytes_written: counters.flush_bytes_written.get(),
-            merge_bytes_read: counters.merge_bytes_read.get(),
-            merge_bytes_written: counters.merge_bytes_written.get(),
-            level0_segments: fresh().count() as u64,
-            level0_bytes: fresh().map(|meta| meta.file_bytes).sum(),
-            level0_slowdown: self.options.level0_slowdown as u64,
-            level0_stall: self.options.level0_stall as u64,
-            slowdowns: counters.slowdowns.get(),
-            segments_dropped: counters.segments_dropped.get(),
-            segments_obsolete,
-            obsolete_bytes,
-            segments_excluded: counters.segments_excluded.get(),
-            blocks_quarantined: counters.blocks_quarantined.get(),
-            retention_horizon: self.compactor.retention.horizon(),
             deletes: counters.deletes.get(),
             tombstones: (live.version.tombstones().count() + live.deletes.len()) as u64,
             flushes: counters.flushes.get(),
@@ -390,8 +399,8 @@ impl Core {
             write: counters.write.read(),
             fsync: counters.fsync.read(),
             flush: counters.flush.read(),
-            merge: counters.merge.read(),
             scan: counters.scan.read(),
+            ..self.merge_stats(&live)
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct SeriesReader {
     meter: Arc<Meter>,
     merge: Merge,
     /// What deletes hide; `None` if they hide nothing in the range.
-    filter: Option<Filter>,
+    filter: Option<Box<Filter>>,
     /// What is hidden of one stratum; kept for its memory.
     hidden: HiddenRanges,
 }
@@ -25,7 +25,7 @@ pub(super) struct SeriesReader {
 impl SeriesReader {
     pub(super) fn new(sources: Arc<Sources>, range: TimeRange, meter: Arc<Meter>) -> Self {
         let merge = Merge::new(range, sources.ranks());
-        let filter = sources.filter(range);
+        let filter = sources.filter(range).map(Box::new);
         Self { sources, range, meter, merge, filter, hidden: HiddenRanges::default() }
     }
 

@@ -1,5 +1,6 @@
 //! The read path against the oracle, over every kind of source.
 
+#[expect(dead_code, reason = "shared with tests of the whole engine, which delete")]
 #[path = "../../../tests/support/oracle.rs"]
 mod oracle;
 
