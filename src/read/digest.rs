@@ -171,10 +171,13 @@ mod tests {
         assert_eq!(ContentDigest::default().to_string(), "0".repeat(32));
     }
 
+    /// Series and their samples.
+    type Content<'a> = &'a [(&'a str, &'a [(i64, u64)])];
+
     #[test]
     fn every_part_of_a_sample_counts() {
         let one = digest(&[("a", &[(1, 5)])]);
-        let others: [&[(&str, &[(i64, u64)])]; 7] = [
+        let others: [Content<'_>; 7] = [
             &[("b", &[(1, 5)])],
             &[("a", &[(2, 5)])],
             &[("a", &[(5, 1)])],
