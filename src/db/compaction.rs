@@ -112,7 +112,10 @@ impl Compactor {
             control: Control::default(),
             graveyard: Graveyard::default(),
             retention: Retention::new(options, manifest.version()),
-            options: PickerOptions::new(window_ticks),
+            options: PickerOptions {
+                level0_trigger: options.level0_merge,
+                ..PickerOptions::new(window_ticks)
+            },
             trouble: Mutex::new(None),
         };
         compactor.control.note_level0(level0(manifest.version()));
