@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use siltstone::sys::{SimClock, SimFs};
+use siltstone::sys::{Clock, SimClock, SimFs};
 use siltstone::{
     CompactReport, Db, Error, Event, Labels, Matcher, Observer, Options, QueryOptions, ReadOnlyDb,
     TimeRange, WriteBatch,
@@ -231,6 +231,29 @@ fn retention_drops_hides_and_trims() {
     // Without a limit nothing is hidden: what has expired is gone.
     let db = Db::open(STORE, sim_options(&fs, &clock)).unwrap();
     assert_eq!(everything(&db.snapshot().unwrap()), found);
+}
+
+#[test]
+fn a_clock_that_jumps_while_the_store_is_closed_drops_nothing_for_a_day() {
+    let keep = |options| Options { retention: Some(Duration::from_secs(86_400)), ..options };
+    let (fs, clock, db) = store(2, keep);
+    db.close().unwrap();
+    // Set to a wrong year, by which samples come too.
+    let year = Duration::from_secs(365 * 86_400);
+    clock.set_wall_ms(clock.wall_ms() + year.as_millis() as i64);
+    let db = Db::open(STORE, keep(sim_options(&fs, &clock))).unwrap();
+    let before = everything(&db.snapshot().unwrap());
+    write(&db, &series(9), &[(clock.wall_ms(), 1)]);
+    for _ in 0..23 {
+        db.tick().unwrap();
+        assert_eq!(db.stats().segments_dropped, 0, "the clock is not believed yet");
+        clock.advance(Duration::from_secs(3600));
+    }
+    let found = everything(&db.snapshot().unwrap());
+    assert!(before.iter().all(|series| found.contains(series)));
+    clock.advance(Duration::from_secs(2 * 3600));
+    db.tick().unwrap();
+    assert!(db.stats().segments_dropped > 0, "after a day it is");
 }
 
 /// Notes the kinds of events.

@@ -119,7 +119,10 @@ impl Compactor {
             graveyard: Graveyard::default(),
             retention: Retention::new(options, manifest.version()),
             attach_turn: Mutex::new(()),
-            options: PickerOptions::new(window_ticks),
+            options: PickerOptions {
+                level0_trigger: options.level0_merge,
+                ..PickerOptions::new(window_ticks)
+            },
             trouble: Mutex::new(None),
         };
         compactor.control.note_level0(level0(manifest.version()));

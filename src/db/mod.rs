@@ -201,7 +201,7 @@ impl Db {
     }
 
     /// Puts a batch into the queue without waiting. Something has to lead: a [`Db::write`] on any
-    /// thread, or [`Db::commit_step`]. The queue takes [`Options::queue_bytes_max`] bytes of batches,
+    /// thread, or [`Db::commit_step`]. The queue takes [`Options::queue_bytes_max`](field@Options::queue_bytes_max) bytes of batches,
     /// or one larger batch alone; where `write` waits for room, this refuses.
     ///
     /// # Errors

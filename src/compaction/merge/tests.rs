@@ -200,7 +200,7 @@ fn expected(inputs: &[Rows], how: &How) -> (Rows, [u64; 3]) {
     for (i, rows) in inputs.iter().enumerate() {
         for (&(series, time), &bits) in rows {
             let hides = |(number, file, range): &(u8, u64, TimeRange)| {
-                *number == series && *file >= i as u64 + 1 && range.contains(time)
+                *number == series && *file > i as u64 && range.contains(time)
             };
             if time < how.expired_before {
                 counts[0] += 1;

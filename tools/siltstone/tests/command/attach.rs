@@ -17,6 +17,13 @@ fn segments(data: &str) -> Vec<String> {
     names
 }
 
+#[expect(clippy::disallowed_methods, reason = "an input of the test, not a store in use")]
+fn flip(path: &Path, offset: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[offset] ^= 1;
+    write_file(path, &bytes);
+}
+
 #[test]
 fn what_another_store_holds_is_added_and_wins() {
     let (_dir, data) = filled();
@@ -67,9 +74,7 @@ fn what_cannot_be_attached_is_refused_by_one_line() {
     std::fs::create_dir(at("empty")).unwrap();
     let (_other_dir, other) = filled();
     let damaged = format!("{other}/{}", segments(&other)[0]);
-    let mut bytes = std::fs::read(&damaged).unwrap();
-    bytes[80] ^= 1;
-    write_file(Path::new(&damaged), &bytes);
+    flip(Path::new(&damaged), 80);
     for (path, code, says) in [
         (data.clone(), 2, "belongs to this store"),
         (own, 2, "belongs to this store"),
