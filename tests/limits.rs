@@ -291,6 +291,11 @@ fn many_days_do_not_explode() {
     println!("{days} days: {files} bytes, {each:.1} a day, flushed in {} us", stats.flush.max_us);
     assert!(each < 60.0, "{each:.1} bytes a day");
     assert_eq!(everything(&db.snapshot().unwrap()), [(series.clone(), samples.clone())]);
+    db.compact(TimeRange::ALL, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    let segments = db.stats().segments;
+    println!("{segments} segments after compaction");
+    assert!((1..100).contains(&segments), "{segments} segments");
+    assert_eq!(everything(&db.snapshot().unwrap()), [(series.clone(), samples.clone())]);
     let range = TimeRange::new(0, 10 * DAY);
     let expected: Vec<(i64, u64)> =
         samples.into_iter().filter(|(t, _)| range.contains(*t)).collect();
