@@ -12,8 +12,8 @@ use std::ops::ControlFlow;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use siltstone::{
-    Background, Db, Durability, Labels, Matcher, Options, QueryOptions, Snapshot, TimeRange,
-    WriteBatch,
+    Background, Bucket, Db, Durability, Labels, Matcher, Options, QueryOptions, Snapshot,
+    TimeRange, WriteBatch,
 };
 use support::Series;
 
@@ -76,6 +76,57 @@ fn scan(snapshot: &Snapshot, options: &QueryOptions) -> u64 {
     samples
 }
 
+/// The sum of every bucket's values, folded from whole series: what an aggregation saves.
+fn select_and_fold(snapshot: &Snapshot, step: i64, options: &QueryOptions) -> u64 {
+    let mut samples = 0;
+    for series in snapshot.select(&[], TimeRange::ALL, options).unwrap() {
+        let columns = series.unwrap().columns;
+        let rows = columns.timestamps.iter().zip(columns.values.f64());
+        let rows: Vec<(i64, f64)> = rows.map(|(&t, &v)| (t.div_euclid(step), v)).collect();
+        for bucket in rows.chunk_by(|a, b| a.0 == b.0) {
+            let (mut sum, mut min, mut max) = (0.0, f64::INFINITY, f64::NEG_INFINITY);
+            for &(_, value) in bucket {
+                sum += value;
+                min = value.min(min);
+                max = value.max(max);
+            }
+            black_box((sum, min, max, bucket[0], bucket[bucket.len() - 1]));
+            samples += bucket.len() as u64;
+        }
+    }
+    samples
+}
+
+fn aggregate(snapshot: &Snapshot, step: i64, options: &QueryOptions) -> u64 {
+    // Starts on a multiple of every step, so that chunks lie within buckets.
+    let range = TimeRange::new(0, i64::MAX);
+    let series = snapshot.aggregate(&[], range, step, options).unwrap();
+    let samples = |bucket: &Bucket| bucket.values.map_or(0, |v| v.count) + bucket.stale_markers;
+    series.map(|s| black_box(s.unwrap()).buckets.iter().map(samples).sum::<u64>()).sum()
+}
+
+fn steps(c: &mut Criterion) {
+    let Some(series) = support::recording("node-1s") else { return };
+    let samples: u64 = series.iter().map(|s| s.timestamps.len() as u64).sum();
+    let dir = tempfile::tempdir().unwrap();
+    let db = store(dir.path(), &series, Place::Segment, 0);
+    let (snapshot, options) = (db.snapshot().unwrap(), QueryOptions::default());
+    let mut group = c.benchmark_group("steps");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(samples));
+    for (name, step) in [("1 h", 3_600_000), ("1 min", 60_000)] {
+        assert_eq!(aggregate(&snapshot, step, &options), samples);
+        let case = format!("node-1s, {name}");
+        group.bench_function(BenchmarkId::new("select and fold", &case), |b| {
+            b.iter(|| select_and_fold(&snapshot, step, &options));
+        });
+        group.bench_function(BenchmarkId::new("aggregate", &case), |b| {
+            b.iter(|| aggregate(&snapshot, step, &options));
+        });
+    }
+    group.finish();
+}
+
 fn read(c: &mut Criterion) {
     let recording = support::recording("node-1s").map(|series| ("node-1s", series));
     let generated = ("tsbs", support::tsbs_like(2000, 1000));
@@ -112,5 +163,5 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, read);
+criterion_group!(benches, read, steps);
 criterion_main!(benches);

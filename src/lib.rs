@@ -33,7 +33,10 @@ pub use db::{
     OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch, verify,
 };
 pub use error::{Error, Result};
-pub use read::{Cancel, ContentDigest, Damage, QueryOptions, Selection, SeriesColumns};
+pub use read::{
+    Aggregation, Bucket, BucketValues, Cancel, ContentDigest, Damage, QueryOptions, Selection,
+    SeriesBuckets, SeriesColumns,
+};
 pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{EncodedLabels, SeriesHandle};
 pub use sys::{Clock, ReadMode, SystemClock};

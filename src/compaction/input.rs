@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::damage::DamageList;
 use super::proof::{Account, SeriesHash};
-use crate::cursor::{Columns, Extent, Footprint, HiddenRanges, Replaced, SeriesCursor};
+use crate::cursor::{Columns, Extent, Footprint, HiddenRanges, Replaced, SeriesCursor, Summary};
 use crate::error::{Error, Result};
 use crate::segment::{ChunkReader, ChunkWalk, Segment};
 use crate::types::{DecodeError, Labels, TimeRange, Timestamp};
@@ -200,6 +200,15 @@ impl SeriesCursor for InputCursor {
                 return Ok(columns.len() - base);
             }
         }
+    }
+
+    /// A merge reads everything.
+    fn summary(&self) -> Option<Summary> {
+        None
+    }
+
+    fn skip(&mut self) {
+        unreachable!("there is no summary")
     }
 }
 

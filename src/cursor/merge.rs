@@ -26,6 +26,8 @@ pub struct Merge<R = ()> {
     /// The ranks of the present span that still have rows, ascending.
     live: Vec<usize>,
     planned: bool,
+    /// Whether batches end where a summary may be next.
+    summaries: bool,
 }
 
 /// Is told of the rows that a merge leaves out because a later write has the same timestamp.
@@ -134,7 +136,15 @@ impl<R: Replaced> Merge<R> {
     pub fn telling(range: TimeRange, ranks: usize, replaced: R) -> Self {
         let mut inputs = Vec::new();
         inputs.resize_with(ranks, || None);
-        Self { range, replaced, inputs, waiting: Vec::new(), live: Vec::new(), planned: false }
+        Self {
+            range,
+            replaced,
+            inputs,
+            waiting: Vec::new(),
+            live: Vec::new(),
+            planned: false,
+            summaries: false,
+        }
     }
 
     /// Forgets the present series.
@@ -284,6 +294,9 @@ impl<R: Replaced> Merge<R> {
     fn append_merged(&mut self, out: &mut Columns) -> Result<usize> {
         let mut appended = 0;
         while appended < BATCH_ROWS_MAX {
+            if self.summaries && appended > 0 && self.has_read_out() {
+                break;
+            }
             self.fill_live()?;
             if self.live.len() < 2 {
                 break;
@@ -394,5 +407,6 @@ fn equal_rows(a: &[i64], b: &[i64]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
+mod summaries;
 #[cfg(test)]
 mod tests;

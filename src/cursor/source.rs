@@ -26,6 +26,38 @@ pub struct Extent {
     pub rows: u64,
 }
 
+/// What is known of the next batch of a cursor without decoding it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summary {
+    /// The time of the first sample.
+    pub first: Timestamp,
+    /// The time of the last sample, inclusive.
+    pub last: Timestamp,
+    /// The number of samples, stale markers included.
+    pub rows: u32,
+    /// The number of stale markers.
+    pub stale_markers: u32,
+    /// The other values, if there are any, none is a NaN, and their exact sum is known.
+    pub values: Option<ValueSummary>,
+}
+
+/// Values that are decimal numbers, stale markers left out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ValueSummary {
+    /// The first.
+    pub first: f64,
+    /// The last.
+    pub last: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+    /// The smallest decimal exponent at which all values are integers below 2^53.
+    pub exponent: u8,
+    /// Their sum at that exponent.
+    pub sum: i64,
+}
+
 /// One level of a source in the order of writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stratum {
@@ -128,4 +160,10 @@ pub trait SeriesCursor: Send {
     ///
     /// [`Error::Corrupt`]: crate::error::Error::Corrupt
     fn append(&mut self, columns: &mut Columns) -> Result<usize>;
+
+    /// What the next batch of the opened series will hold, if the source knows without reading it.
+    fn summary(&self) -> Option<Summary>;
+
+    /// Passes over the next batch, of which there is a summary.
+    fn skip(&mut self);
 }

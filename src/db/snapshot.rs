@@ -9,7 +9,9 @@ use super::stats::LatencyCell;
 use crate::cursor::{Columns, SeriesSource};
 use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
-use crate::read::{ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources};
+use crate::read::{
+    Aggregation, ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources, Steps,
+};
 use crate::segment::{Segment, SegmentPin};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor};
@@ -197,6 +199,55 @@ impl Snapshot {
         let range = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.timed(|| self.sources.digest(matchers, range, options))
+    }
+
+    /// Count, sum, smallest, largest, first and last value of each series in each *bucket*: `step`
+    /// ticks from `range.start`, the next `step` ticks, and so on. Series come in label order, those
+    /// without a sample in `range` and empty buckets are left out; see
+    /// [`BucketValues`](crate::BucketValues) for what
+    /// counts.
+    ///
+    /// What the index knows of whole chunks is used instead of decoding them, where a chunk lies
+    /// within one bucket and nothing else was written between its ends. The answer is the same, bit
+    /// for bit, however the samples are laid out. Damage of samples that need not be decoded is not
+    /// noticed.
+    ///
+    /// ```
+    /// # use siltstone::{Db, Matcher, Options, QueryOptions, TimeRange};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Db::open(dir.path(), Options::default())?;
+    /// let day = TimeRange::new(1_700_000_000_000, 1_700_086_400_000);
+    /// let matchers = [Matcher::equal("__name__", "temperature")];
+    /// let hourly = db.snapshot()?.aggregate(&matchers, day, 3_600_000, &QueryOptions::default())?;
+    /// for series in hourly {
+    ///     let series = series?;
+    ///     for bucket in &series.buckets {
+    ///         let Some(values) = &bucket.values else { continue };
+    ///         println!("{} from {}: at most {}", series.labels, bucket.start, values.max);
+    ///     }
+    /// }
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `step` is below 1; otherwise as [`Snapshot::select`], where
+    /// `samples_max` counts buckets.
+    pub fn aggregate(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        step: i64,
+        options: &QueryOptions,
+    ) -> Result<Aggregation> {
+        // Buckets are counted from where they were asked for, expired or not.
+        let origin = range.start;
+        let range = self.checked(range, options)?;
+        let pins = self.pin(range)?;
+        self.timed(|| {
+            let steps = Steps::new(origin, step)?;
+            Ok(self.sources.aggregate(matchers, range, steps, options)?.keeping(pins))
+        })
     }
 
     /// At most `limit` label names of these series, sorted.

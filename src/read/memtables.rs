@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::cursor::{
     BATCH_ROWS_MAX, Columns, Extent, Footprint, HiddenRanges, ListedSeries, SeriesCursor,
-    SeriesList, SeriesSource, Stratum,
+    SeriesList, SeriesSource, Stratum, Summary,
 };
 use crate::error::Result;
 use crate::memtable::Memtable;
@@ -162,5 +162,14 @@ impl SeriesCursor for MemtableCursor {
         columns.append_rows(&self.columns, self.at..self.at + rows);
         self.at += rows;
         Ok(rows)
+    }
+
+    /// Nothing is known of samples that were not collected.
+    fn summary(&self) -> Option<Summary> {
+        None
+    }
+
+    fn skip(&mut self) {
+        unreachable!("there is no summary")
     }
 }

@@ -14,6 +14,7 @@
 //! - Each batch of at most 8,192 samples and each block of series is preceded by a look at the
 //!   deadline and the cancellation.
 
+mod aggregate;
 mod digest;
 mod footprint;
 mod lists;
@@ -30,6 +31,7 @@ mod sources;
 mod tests;
 mod waves;
 
+pub use aggregate::{Aggregation, Bucket, BucketValues, SeriesBuckets, Steps};
 pub use digest::ContentDigest;
 pub use footprint::Footprints;
 pub use memtables::{MemtableView, Memtables};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Sources;
 use super::lists::FoundSeries;
 use super::meter::Meter;
-use crate::cursor::{Columns, HiddenRanges, Merge};
+use crate::cursor::{Columns, HiddenRanges, Merge, Summary};
 use crate::deletes::Filter;
 use crate::error::Result;
 use crate::types::TimeRange;
@@ -27,6 +27,12 @@ impl SeriesReader {
         let merge = Merge::new(range, sources.ranks());
         let filter = sources.filter(range).map(Box::new);
         Self { sources, range, meter, merge, filter, hidden: HiddenRanges::default() }
+    }
+
+    /// The same, but its batches end where a summary may be next.
+    pub(super) fn with_summaries(mut self) -> Self {
+        self.merge = self.merge.with_summaries();
+        self
     }
 
     /// Goes to the start of a series.
@@ -62,6 +68,21 @@ impl SeriesReader {
             self.meter.check()?;
             match self.merge.append(out) {
                 Ok(_) => return Ok(out.len() - base),
+                Err(e) => self.meter.skip(e)?,
+            }
+        }
+    }
+
+    /// Passes over the next samples of the opened series if `wanted` takes their summary; see
+    /// [`Merge::pass_over`].
+    pub(super) fn pass_over(
+        &mut self,
+        wanted: impl Fn(&Summary) -> bool,
+    ) -> Result<Option<Summary>> {
+        loop {
+            self.meter.check()?;
+            match self.merge.pass_over(&wanted) {
+                Ok(passed) => return Ok(passed),
                 Err(e) => self.meter.skip(e)?,
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cursor::{
     Columns, Extent, Footprint, HiddenRanges, ListedSeries, SeriesCursor, SeriesList, SeriesSource,
-    Stratum,
+    Stratum, Summary, ValueSummary,
 };
 use crate::error::{Error, Result};
 use crate::segment::{ChunkEntry, ChunkReader, Segment};
@@ -244,5 +244,32 @@ impl SeriesCursor for SegmentCursor {
         let Columns { timestamps, values } = columns;
         self.reader.append(chunk, timestamps, values.f64_mut())?;
         Ok(chunk.rows() as usize)
+    }
+
+    fn summary(&self) -> Option<Summary> {
+        if self.damage.is_some() || self.left.is_empty() {
+            return None;
+        }
+        let chunk = &self.entries[self.left.start];
+        let aggregates = chunk.aggregates();
+        let sums = aggregates.sums.and_then(|sums| Some((sums.exponent, sums.sum?)));
+        Some(Summary {
+            first: chunk.first_timestamp(),
+            last: chunk.last_timestamp(),
+            rows: chunk.rows(),
+            stale_markers: aggregates.stale_markers,
+            values: aggregates.extent.zip(sums).map(|(extent, (exponent, sum))| ValueSummary {
+                first: extent.first,
+                last: extent.last,
+                min: extent.min,
+                max: extent.max,
+                exponent,
+                sum,
+            }),
+        })
+    }
+
+    fn skip(&mut self) {
+        self.left.next();
     }
 }

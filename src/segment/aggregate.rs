@@ -5,12 +5,12 @@ use crate::types::varint::{get_i64, get_u64, put_i64, put_u64, unzigzag, zigzag}
 use crate::types::{DecodeError, STALE_MARKER_BITS};
 
 /// Magnitudes below this are exact as `f64` and may be summed as integers.
-const INTEGER_MAX: i64 = 1 << 53;
+pub(super) const INTEGER_MAX: i64 = 1 << 53;
 /// A value times a power of ten is off by less than a half below this: two roundings of 2^-53 each.
 const ROUNDS_EXACTLY_BELOW: f64 = (1i64 << 50) as f64;
 /// The largest decimal exponent that is tried.
-const EXPONENT_MAX: u8 = 18;
-const POWERS: [f64; EXPONENT_MAX as usize + 1] = [
+pub(super) const EXPONENT_MAX: u8 = 18;
+pub(super) const POWERS: [f64; EXPONENT_MAX as usize + 1] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18,
 ];
@@ -179,7 +179,7 @@ fn take_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], DecodeError>
 }
 
 /// `value` as an integer at `exponent`, if that gives the same bits back.
-fn integer_at(value: f64, exponent: u8) -> Option<i64> {
+pub(super) fn integer_at(value: f64, exponent: u8) -> Option<i64> {
     if exponent == 0 {
         let integer = value as i64; // saturates
         let is_exact = (integer as f64).to_bits() == value.to_bits();

@@ -63,6 +63,12 @@ impl ChunkEntry {
         self.span.last
     }
 
+    /// Where the value block that holds the chunk starts in the file.
+    #[must_use]
+    pub fn block_offset(&self) -> u64 {
+        self.block.offset
+    }
+
     /// What is known of the values without reading them.
     #[must_use]
     pub fn aggregates(&self) -> &Aggregates {

@@ -16,6 +16,7 @@ mod chunk_index;
 mod chunk_reader;
 mod chunks;
 pub mod cut;
+mod decimal_sum;
 mod dense;
 mod describe;
 mod footer;
@@ -54,3 +55,4 @@ pub use walk::ChunkWalk;
 pub use writer::{Encoding, SegmentInfo, SegmentWriter, Window};
 
 pub(crate) use crate::codec::ROWS_MAX;
+pub(crate) use decimal_sum::DecimalSum;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::cursor::Footprint;
+use crate::cursor::{Footprint, Summary};
 use crate::error::Error;
 use crate::types::DecodeError;
 
@@ -59,6 +59,14 @@ impl SeriesCursor for Prepared {
             columns.values.f64_mut().push(f64::from_bits(bits));
         }
         Ok(batch.len())
+    }
+
+    fn summary(&self) -> Option<Summary> {
+        None
+    }
+
+    fn skip(&mut self) {
+        unreachable!("there is no summary")
     }
 }
 

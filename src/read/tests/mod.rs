@@ -4,6 +4,7 @@
 #[path = "../../../tests/support/oracle.rs"]
 mod oracle;
 
+mod aggregate;
 mod limits;
 mod model;
 mod prepared;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::prepared::Prepared;
 use super::*;
 
-fn series() -> impl Strategy<Value = Labels> {
+pub(super) fn series() -> impl Strategy<Value = Labels> {
     (0usize..5, 0usize..3).prop_map(|(n, shape)| match shape {
         0 => numbered(n),
         1 => labels(&[("__name__", "s"), ("n", &n.to_string()), ("شهر", "تهران")]),
@@ -13,7 +13,7 @@ fn series() -> impl Strategy<Value = Labels> {
     })
 }
 
-fn time() -> impl Strategy<Value = i64> {
+pub(super) fn time() -> impl Strategy<Value = i64> {
     prop_oneof![
         12 => 0i64..50,
         1 => prop::sample::select(vec![i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX]),

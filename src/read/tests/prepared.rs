@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::Write;
 use crate::cursor::{
     Columns, Extent, Footprint, HiddenRanges, ListedSeries, SeriesCursor, SeriesList, SeriesSource,
-    Stratum,
+    Stratum, Summary,
 };
 use crate::error::{Error, Result};
 use crate::types::{DecodeError, Labels, Matcher, TimeRange, Timestamp};
@@ -149,5 +149,13 @@ impl SeriesCursor for Cursor {
             columns.values.f64_mut().push(f64::from_bits(bits));
         }
         Ok(rows)
+    }
+
+    fn summary(&self) -> Option<Summary> {
+        None
+    }
+
+    fn skip(&mut self) {
+        unreachable!("there is no summary")
     }
 }

@@ -45,6 +45,22 @@ impl Quarry {
         self.open(&meta)
     }
 
+    /// Damages every value block of a segment.
+    pub(super) fn damage_values(&self, segment: &Segment) {
+        let path = self.disk.files()[segment.meta().file_number as usize - 1].clone();
+        let all: Vec<u32> = (0..segment.meta().series).collect();
+        let chunks = segment.chunks(&all, i64::MIN..=i64::MAX).unwrap();
+        let mut blocks: Vec<u64> = chunks.map(|chunk| chunk.unwrap().block_offset()).collect();
+        blocks.dedup();
+        blocks.iter().for_each(|&offset| self.disk.flip(&path, offset, 0x10).unwrap());
+    }
+
+    /// The same segment with nothing cached.
+    pub(super) fn reopen(&mut self, segment: &Segment) -> Arc<Segment> {
+        self.cache = Arc::new(BlockCache::new(1 << 20));
+        self.open(segment.meta())
+    }
+
     fn open(&self, meta: &crate::types::SegmentMeta) -> Arc<Segment> {
         let vfs: Arc<dyn Vfs> = Arc::new(self.disk.clone());
         let mode = if meta.file_number.is_multiple_of(2) { ReadMode::Pread } else { ReadMode::Map };

@@ -170,8 +170,6 @@ fn memory(page: &mut Page, stats: &Stats, app: &App) -> fmt::Result {
     for (name, help, value) in [
         ("memtables_sealed", "Memtables that wait for their flush.", stats.memtables_sealed),
         ("memtables_in_doubt", "Memtables whose log was not synced.", stats.memtables_in_doubt),
-        ("open_files", "Segments that are open.", stats.open_files),
-        ("open_files_max", "Most segments open at a time.", stats.open_files_max),
     ] {
         page.gauge(&format!("siltstone_{name}"), help, value)?;
     }

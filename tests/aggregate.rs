@@ -1,0 +1,132 @@
+//! Aggregation through the public API: the same buckets as folding what `select` returns, however
+//! writes, deletes, flushes and merges follow each other.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[allow(dead_code, reason = "shared with other test programs")]
+#[path = "support/answers.rs"]
+mod answers;
+
+use std::ops::ControlFlow;
+
+use proptest::prelude::*;
+use siltstone::sys::SimFs;
+use siltstone::{BucketValues, Db, Labels, Matcher, QueryOptions, Snapshot, TimeRange};
+
+use answers::{labels, open_sim, select, write};
+
+const STALE: u64 = 0x7ff0_0000_0000_0002;
+
+#[derive(Debug, Clone)]
+enum Op {
+    /// Rows 0, 1, .. of a series from a time on, a tick of 1,000 apart, each of the value plus its
+    /// number.
+    Write(usize, i64, usize, u64),
+    Delete(usize, i64, i64),
+    Flush,
+    Compact,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let value = prop_oneof![
+        8 => (-40i32..40).prop_map(|i| f64::from(i).to_bits()),
+        4 => (-400i32..400).prop_map(|i| (f64::from(i) / 4.0).to_bits()),
+        1 => Just(STALE),
+    ];
+    let write = (0usize..3, 0i64..4000, 1usize..1500, value);
+    let op = prop_oneof![
+        6 => write.prop_map(|(s, t, n, v)| Op::Write(s, t * 1000, n, v)),
+        2 => (0usize..3, 0i64..4000, 1i64..900).prop_map(|(s, t, n)| Op::Delete(s, t * 1000, n * 1000)),
+        3 => Just(Op::Flush),
+        1 => Just(Op::Compact),
+    ];
+    prop::collection::vec(op, 1..14)
+}
+
+fn series(number: usize) -> Labels {
+    labels(&[("__name__", "m"), ("n", &number.to_string())])
+}
+
+fn run(db: &Db, op: &Op) {
+    match *op {
+        Op::Write(number, start, rows, bits) => {
+            let value = |row: usize| match bits {
+                STALE => STALE,
+                _ => (f64::from_bits(bits) + row as f64).to_bits(),
+            };
+            let rows = (0..rows).map(|row| (start + row as i64 * 1000, value(row)));
+            write(db, &series(number), &rows.collect::<Vec<_>>());
+        }
+        Op::Delete(number, start, ticks) => {
+            let matchers = [Matcher::equal("n", number.to_string())];
+            db.delete(&matchers, TimeRange::new(start, start + ticks)).unwrap();
+        }
+        Op::Flush => db.flush().unwrap(),
+        Op::Compact => {
+            db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+        }
+    }
+}
+
+/// (start, stale markers, [count, sum, min, max, first, last]) as numbers: none is a NaN.
+type Flat = (i64, u64, Option<[f64; 6]>);
+
+fn flat(values: &BucketValues) -> [f64; 6] {
+    [values.count as f64, values.sum, values.min, values.max, values.first.value, values.last.value]
+}
+
+fn aggregated(snapshot: &Snapshot, range: TimeRange, step: i64) -> Vec<(Labels, Vec<Flat>)> {
+    let found = snapshot.aggregate(&[], range, step, &QueryOptions::default()).unwrap();
+    let series = found.map(|series| {
+        let series = series.unwrap();
+        let bucket =
+            |b: &siltstone::Bucket| (b.start, b.stale_markers, b.values.as_ref().map(flat));
+        (series.labels, series.buckets.iter().map(bucket).collect())
+    });
+    series.collect()
+}
+
+fn folded(snapshot: &Snapshot, range: TimeRange, step: i64) -> Vec<(Labels, Vec<Flat>)> {
+    let number = |t: i64| (t - range.start) / step;
+    let bucket = |bucket: &[(i64, u64)]| {
+        let live: Vec<f64> =
+            bucket.iter().filter(|s| s.1 != STALE).map(|s| f64::from_bits(s.1)).collect();
+        let values = live.first().zip(live.last()).map(|(&first, &last)| {
+            let (min, max) = live.iter().fold((first, first), |(a, b), &v| (v.min(a), v.max(b)));
+            // Quarters: the sum is exact in any order.
+            [live.len() as f64, live.iter().sum(), min, max, first, last]
+        });
+        let start = range.start + number(bucket[0].0) * step;
+        (start, (bucket.len() - live.len()) as u64, values)
+    };
+    let series = select(snapshot, &[], range).into_iter();
+    series
+        .map(|(labels, samples)| {
+            let buckets = samples.chunk_by(|a, b| number(a.0) == number(b.0));
+            (labels, buckets.map(bucket).collect())
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn buckets_are_those_of_the_samples(ops in ops(), from in -3_000i64..4_000_000) {
+        let fs = SimFs::new();
+        let db = open_sim(&fs).unwrap();
+        for op in &ops {
+            run(&db, op);
+        }
+        let snapshot = db.snapshot().unwrap();
+        for (range, step) in [
+            (TimeRange::new(0, 6_000_000), 6_000_000),
+            (TimeRange::new(0, 6_000_000), 675_000),
+            (TimeRange::new(from, 5_000_000), 1_000_000),
+            (TimeRange::new(from, from + 500_000), 7_001),
+        ] {
+            let expected = folded(&snapshot, range, step);
+            prop_assert!(aggregated(&snapshot, range, step) == expected, "{range:?} by {step}");
+        }
+    }
+}
