@@ -18,6 +18,7 @@ use siltstone::{
     ReadOnlyDb, Result, Snapshot, TimeRange, WriteBatch, verify,
 };
 
+use crate::answers::{self, assert_same};
 use crate::input::Input;
 use crate::oracle::{Oracle, OracleSeries};
 use crate::record::{Fate, Record, read_all};
@@ -42,9 +43,8 @@ enum Trouble {
 pub(crate) struct Machine {
     fs: SimFs,
     clock: Arc<SimClock>,
-    durability: Durability,
-    read_mode: ReadMode,
-    reserve_bytes: Option<u64>,
+    /// How every store is opened.
+    options: Options,
     series: Vec<Labels>,
     db: Db,
     trouble: Trouble,
@@ -65,16 +65,18 @@ impl Machine {
         let durability = input.one_of(&[Durability::Always, interval, Durability::Never]);
         let config = input.byte();
         let read_mode = if config & 1 == 0 { ReadMode::Pread } else { ReadMode::Map };
-        let reserve_bytes = (config & 2 != 0).then_some(16 << 10);
-        let options = options(&fs, &clock, durability, read_mode, reserve_bytes);
-        let db = Db::open(DIR, options).expect("an empty disk");
+        let options = Options {
+            durability,
+            read_mode,
+            reserve_bytes: (config & 2 != 0).then_some(16 << 10),
+            ..small_options(&fs, &clock)
+        };
+        let db = Db::open(DIR, options.clone()).expect("an empty disk");
         let labels = |pairs: &&[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
         Self {
             fs,
             clock,
-            durability,
-            read_mode,
-            reserve_bytes,
+            options,
             series: SERIES.iter().map(labels).collect::<Result<_, _>>().expect("valid labels"),
             db,
             trouble: Trouble::None,
@@ -111,7 +113,10 @@ impl Machine {
             }
             Step::Snapshot => self.keep_snapshot(),
             Step::CheckSnapshots => self.check_kept(),
-            Step::Query(matchers, range) => self.query(matchers, *range),
+            Step::Query(matchers, range, step) => {
+                let snapshot = self.db.snapshot().expect("the store is open");
+                answers::check(&snapshot, &self.expected, matchers, *range, *step);
+            }
             Step::Checkpoint => self.checkpoint(),
             Step::Reader { keep } => self.read_beside(*keep),
             Step::Pause(true) => self.db.pause(),
@@ -121,10 +126,7 @@ impl Machine {
                 self.trouble = Trouble::Faults;
                 self.fs.fail_op(self.fs.ops() + after, *kind);
             }
-            Step::CutDuring { after } => {
-                self.trouble = Trouble::Faults;
-                self.fs.crash_at(self.fs.ops() + after);
-            }
+            Step::CutDuring { after } => self.fs.crash_at(self.fs.ops() + after),
             Step::Fill(bytes) => {
                 self.trouble = self.trouble.max(Trouble::Full);
                 leave(&self.fs, *bytes);
@@ -224,8 +226,7 @@ impl Machine {
         }
         while self.db.commit_step() {}
         for (place, submitted) in answers {
-            let answer = submitted
-                .and_then(|ticket| ticket.poll().expect("every step was taken"));
+            let answer = submitted.and_then(|ticket| ticket.poll().expect("every step was taken"));
             self.note(place, answer);
         }
     }
@@ -240,21 +241,19 @@ impl Machine {
 
     /// Takes in what became of a batch.
     fn note(&mut self, place: usize, answer: Result<Ack>) {
+        let is_sound = self.is_sound();
         let batch = &mut self.record.batches[place];
         match answer {
             Ok(ack) => {
-                assert!(self.durability != Durability::Always || ack.durable);
+                assert!(self.options.durability != Durability::Always || ack.durable);
                 batch.seq = Some(ack.seq);
                 batch.fate = if ack.durable { Fate::Durable } else { Fate::Written };
             }
             // It is visible, and may or may not survive.
-            Err(Error::DurabilityUnknown { .. }) if self.trouble == Trouble::Faults => {}
+            Err(Error::DurabilityUnknown { .. }) if !is_sound => {}
             Err(Error::StaleHandle) => return,
             Err(error) => {
-                assert!(
-                    self.trouble != Trouble::None,
-                    "write to a sound store: {error}"
-                );
+                assert!(!is_sound, "write to a sound store: {error}");
                 return;
             }
         }
@@ -296,9 +295,9 @@ impl Machine {
                 delete.seq = Some(receipt.seq);
                 delete.fate = if receipt.durable { Fate::Durable } else { Fate::Written };
             }
-            Err(Error::DurabilityUnknown { .. }) if self.trouble == Trouble::Faults => {}
+            Err(Error::DurabilityUnknown { .. }) if !self.is_sound() => {}
             Err(error) => {
-                assert!(self.trouble != Trouble::None, "delete from a sound store: {error}");
+                assert!(!self.is_sound(), "delete from a sound store: {error}");
                 return;
             }
         }
@@ -319,27 +318,6 @@ impl Machine {
         }
     }
 
-    fn query(&self, matchers: &[Matcher], range: TimeRange) {
-        let snapshot = self.db.snapshot().expect("the store is open");
-        let options = QueryOptions::default();
-        let expected = self.expected.select(matchers, range);
-        let found = snapshot.select(matchers, range, &options).expect("undamaged");
-        let found: Vec<OracleSeries> = found
-            .map(|series| {
-                let series = series.expect("undamaged");
-                let samples = series.columns.iter().map(|(t, v)| (t, v.to_bits())).collect();
-                (series.labels, samples)
-            })
-            .collect();
-        assert_same(&found, &expected, "a query");
-        let series = snapshot.series(matchers, range, &options, usize::MAX).expect("undamaged");
-        assert!(series.iter().eq(expected.iter().map(|(labels, _)| labels)));
-        let names = snapshot.label_names(matchers, range, &options, usize::MAX);
-        assert_eq!(names.expect("undamaged"), self.expected.label_names(matchers, range));
-        let values = snapshot.label_values("job", matchers, range, &options, usize::MAX);
-        assert_eq!(values.expect("undamaged"), self.expected.label_values("job", matchers, range));
-    }
-
     /// Makes a copy, which is a store of its own.
     fn checkpoint(&mut self) {
         if self.copies_made == COPIES_MAX {
@@ -349,8 +327,8 @@ impl Machine {
         let dir = PathBuf::from(format!("/data/metrics/copy-{}", self.copies_made));
         let made = self.db.checkpoint(&dir);
         let Some(_) = self.excuse("checkpoint", made) else {
-            let left = self.fs.list(&dir).is_ok();
-            assert!(!left || self.trouble == Trouble::Faults, "a part of a checkpoint is left");
+            let may_be_left = self.fs.has_crashed() || self.trouble == Trouble::Faults;
+            assert!(may_be_left || self.fs.list(&dir).is_err(), "a part of a checkpoint is left");
             return;
         };
         let expected = self.all_expected();
@@ -423,23 +401,20 @@ impl Machine {
             // While it was closed.
             return self.reopen(Ending::PowerCut(CrashPlan::torn(self.values)));
         }
-        let db = match Db::open(DIR, self.options(&self.fs)) {
-            Ok(db) => db,
-            Err(error) => {
-                assert!(!self.is_sound(), "open: {error}");
-                if self.fs.has_crashed() {
+        self.db = loop {
+            match Db::open(DIR, self.options(&self.fs)) {
+                _ if self.fs.has_crashed() => {
                     return self.reopen(Ending::PowerCut(CrashPlan::torn(self.values)));
                 }
-                self.fs.heal();
-                self.fs.set_capacity(CAPACITY);
-                self.trouble = Trouble::None;
-                Db::open(DIR, self.options(&self.fs)).expect("the disk is healthy again")
+                Ok(db) => break db,
+                Err(error) => {
+                    assert!(!self.is_sound(), "open: {error}");
+                    self.fs.heal();
+                    self.fs.set_capacity(CAPACITY);
+                    self.trouble = Trouble::None;
+                }
             }
         };
-        self.db = db;
-        if self.fs.has_crashed() {
-            return self.reopen(Ending::PowerCut(CrashPlan::torn(self.values)));
-        }
         self.judge(ending, floor);
     }
 
@@ -470,7 +445,9 @@ impl Machine {
     fn adopt(&mut self, found: &[OracleSeries], floor: Fate) {
         let rows: Vec<_> = found
             .iter()
-            .flat_map(|(labels, samples)| samples.iter().map(|&(t, bits)| (labels.clone(), t, bits)))
+            .flat_map(|(labels, samples)| {
+                samples.iter().map(|&(t, bits)| (labels.clone(), t, bits))
+            })
             .collect();
         self.expected = Oracle::default();
         rows.iter().for_each(|(labels, t, bits)| self.expected.write(labels, *t, *bits));
@@ -492,19 +469,13 @@ impl Machine {
     }
 
     fn options(&self, fs: &SimFs) -> Options {
-        options(fs, &self.clock, self.durability, self.read_mode, self.reserve_bytes)
+        Options { vfs: Arc::new(fs.clone()), ..self.options.clone() }
     }
 }
 
-fn options(
-    fs: &SimFs,
-    clock: &Arc<SimClock>,
-    durability: Durability,
-    read_mode: ReadMode,
-    reserve_bytes: Option<u64>,
-) -> Options {
+/// Limits that are met soon.
+fn small_options(fs: &SimFs, clock: &Arc<SimClock>) -> Options {
     Options {
-        durability,
         background: Background::Manual,
         query_threads: 0,
         memory_budget_bytes: 16 << 20,
@@ -513,8 +484,6 @@ fn options(
         erase_after: Duration::from_secs(30),
         window: Duration::from_millis(WINDOW_MS as u64),
         open_files_max: 16,
-        read_mode,
-        reserve_bytes,
         vfs: Arc::new(fs.clone()),
         clock: Arc::clone(clock) as _,
         ..Options::default()
@@ -526,19 +495,4 @@ fn leave(fs: &SimFs, bytes: u64) {
     if let Ok(space) = fs.free_space(Path::new("/")) {
         fs.set_capacity(space.total - space.available + bytes);
     }
-}
-
-/// Fails with the first difference.
-fn assert_same(found: &[OracleSeries], expected: &[OracleSeries], what: &str) {
-    if found == expected {
-        return;
-    }
-    let flat = |all: &[OracleSeries]| -> Vec<(Labels, i64, u64)> {
-        let rows = all.iter().flat_map(|(l, s)| s.iter().map(|&(t, b)| (l.clone(), t, b)));
-        rows.collect()
-    };
-    let (found, expected) = (flat(found), flat(expected));
-    let surplus: Vec<_> = found.iter().filter(|row| !expected.contains(row)).collect();
-    let missing: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
-    panic!("{what}: surplus {surplus:?}, missing {missing:?}");
 }

@@ -31,7 +31,12 @@ pub(crate) enum Step {
     /// Batches of (series, timestamp), committed together.
     Write(Vec<Vec<(usize, i64)>>),
     /// Regular samples of one series.
-    Bulk { series: usize, start: i64, interval: i64, rows: usize },
+    Bulk {
+        series: usize,
+        start: i64,
+        interval: i64,
+        rows: usize,
+    },
     Delete(Vec<Matcher>, TimeRange),
     Flush,
     /// Milliseconds pass, then the background work that is due is done.
@@ -43,18 +48,26 @@ pub(crate) enum Step {
     /// A snapshot that is compared again at every later check.
     Snapshot,
     CheckSnapshots,
-    Query(Vec<Matcher>, TimeRange),
+    /// With the ticks of a bucket.
+    Query(Vec<Matcher>, TimeRange, i64),
     /// A copy of the store, which is opened and kept.
     Checkpoint,
     /// A reader beside the writer; one that is kept is refreshed.
-    Reader { keep: bool },
+    Reader {
+        keep: bool,
+    },
     /// Merging in the background is stopped, or goes on.
     Pause(bool),
     Reopen(Ending),
     /// One of the next operations fails, for once.
-    Fault { after: u64, kind: std::io::ErrorKind },
+    Fault {
+        after: u64,
+        kind: std::io::ErrorKind,
+    },
     /// Power is cut at one of the next operations; later it comes back.
-    CutDuring { after: u64 },
+    CutDuring {
+        after: u64,
+    },
     /// Bytes that are left on the disk.
     Fill(u64),
     /// The disk has room, and no fault is to come.
@@ -86,7 +99,11 @@ impl Step {
             18 => Self::WaitDurable,
             19 => Self::Snapshot,
             20 => Self::CheckSnapshots,
-            21 => Self::Query(matchers(input), range(input)),
+            21 => Self::Query(
+                matchers(input),
+                range(input),
+                input.one_of(&[1, 7, 15_000, WINDOW_MS, i64::MAX]),
+            ),
             22 => Self::Checkpoint,
             23 => Self::Reader { keep: input.below(2) == 1 },
             24 => Self::Pause(input.below(2) == 1),
