@@ -19,8 +19,8 @@ mod input;
 
 use input::Input;
 
-const QUESTIONS_MAX: usize = 12;
-const SERIES_MAX: usize = 4000;
+const QUESTIONS_MAX: usize = 6;
+const SERIES_MAX: usize = 600;
 
 /// Names of which some are prefixes of others.
 const NAMES: &[&str] = &["__name__", "a", "ab", "a\u{0}", "b", "город", "شهر"];
@@ -76,7 +76,8 @@ fn label_sets(input: &mut Input<'_>) -> Vec<Labels> {
         if input.is_empty() || sets.len() > SERIES_MAX {
             break;
         }
-        let members = if input.byte() & 3 == 0 { usize::from(input.byte()) * 4 } else { 1 };
+        let is_family = input.byte() & 3 == 0;
+        let members = if is_family { usize::from(input.byte()) } else { 1 };
         let pairs: Vec<(String, String)> =
             (0..1 + input.below(4)).map(|_| (name(input), value(input))).collect();
         for member in 0..members {
