@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use siltstone::sys::{SimClock, SimFs};
+use siltstone::sys::{
+    Clock, CrashPlan, DataSurvival, DirectorySurvival, SimClock, SimFs, SyncPoint,
+};
 use siltstone::{
     CompactReport, Db, Error, Event, Labels, Matcher, Observer, Options, QueryOptions, ReadOnlyDb,
     TimeRange, WriteBatch,
@@ -231,6 +233,55 @@ fn retention_drops_hides_and_trims() {
     // Without a limit nothing is hidden: what has expired is gone.
     let db = Db::open(STORE, sim_options(&fs, &clock)).unwrap();
     assert_eq!(everything(&db.snapshot().unwrap()), found);
+}
+
+#[test]
+fn a_clock_that_jumps_while_the_store_is_closed_drops_nothing_for_a_day() {
+    let keep = |options| Options { retention: Some(Duration::from_secs(86_400)), ..options };
+    let (fs, clock, db) = store(2, keep);
+    db.close().unwrap();
+    // Set to a wrong year, by which samples come too.
+    let year = Duration::from_secs(365 * 86_400);
+    clock.set_wall_ms(clock.wall_ms() + year.as_millis() as i64);
+    let db = Db::open(STORE, keep(sim_options(&fs, &clock))).unwrap();
+    let before = everything(&db.snapshot().unwrap());
+    write(&db, &series(9), &[(clock.wall_ms(), 1)]);
+    for _ in 0..23 {
+        db.tick().unwrap();
+        assert_eq!(db.stats().segments_dropped, 0, "the clock is not believed yet");
+        clock.advance(Duration::from_secs(3600));
+    }
+    let found = everything(&db.snapshot().unwrap());
+    assert!(before.iter().all(|series| found.contains(series)));
+    clock.advance(Duration::from_secs(2 * 3600));
+    db.tick().unwrap();
+    assert!(db.stats().segments_dropped > 0, "after a day it is");
+}
+
+/// A damaged input stays under its name while a snapshot reads it. Whether it is evidence or garbage
+/// is known from the report alone.
+#[test]
+fn damage_is_remembered_through_a_power_cut() {
+    let survives = |ignored: Option<SyncPoint>| {
+        let (fs, clock, db) = store(3, |options| options);
+        let victim = files(&fs, "seg")[0].clone();
+        fs.flip(&victim, 64, 1).unwrap();
+        let snapshot = db.snapshot().unwrap();
+        ignored.into_iter().for_each(|point| fs.ignore_sync(point));
+        compact(&db);
+        let plan = CrashPlan { data: DataSurvival::Lost, directories: DirectorySurvival::Lost };
+        let after = fs.crash(plan);
+        drop((snapshot, db));
+        let _db = Db::open(STORE, sim_options(&after, &clock)).unwrap();
+        let name = victim.file_name().unwrap().to_str().unwrap();
+        let quarantine = Path::new(STORE).join("quarantine");
+        let report = after.read_file(quarantine.join(format!("{name}.damage.jsonl")));
+        let told = report.is_ok_and(|text| !text.is_empty());
+        told && after.read_file(quarantine.join(name)).is_ok()
+    };
+    assert!(survives(None));
+    assert!(!survives(Some(SyncPoint::DamageReport)));
+    assert!(!survives(Some(SyncPoint::DamageDirectory)));
 }
 
 /// Notes the kinds of events.

@@ -107,7 +107,10 @@ fn a_whole_series_and_its_names_are_gone_and_what_comes_back_is_new() {
             assert_eq!(names, ["__name__", "only"]);
             let values = snapshot.label_values("job", &[], TimeRange::ALL, &options, 99).unwrap();
             assert_eq!(values, [""; 0]);
-            assert_eq!(snapshot.series(&[], TimeRange::ALL, &options, 99).unwrap(), [b.clone()]);
+            assert_eq!(
+                snapshot.series(&[], TimeRange::ALL, &options, 99).unwrap(),
+                std::slice::from_ref(&b)
+            );
             let mut visited = 0;
             let mut visit = |_: &Labels, columns: &siltstone::Columns| {
                 visited += columns.len();
@@ -221,7 +224,7 @@ fn a_log_that_is_full_of_deletes_is_flushed_without_a_segment() {
     let db = Db::open(Path::new(STORE), options).unwrap();
     let long = Matcher::not_equal("job", "x".repeat(60_000));
     for _ in 0..40 {
-        db.delete(&[long.clone()], TimeRange::ALL).unwrap();
+        db.delete(std::slice::from_ref(&long), TimeRange::ALL).unwrap();
         db.tick().unwrap();
     }
     assert!(db.stats().bytes_by_kind.wal < 1 << 20, "{:?}", db.stats().bytes_by_kind);

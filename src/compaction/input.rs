@@ -1,8 +1,8 @@
 //! One input of a merge: decodes, counts every row that it decodes, and leaves out what no longer
 //! counts, before the rows of all inputs are merged.
 //!
-//! A chunk whose values or timestamps do not verify is left out and noted. Damage of the index ends
-//! the merge: what is unknown cannot be noted.
+//! A chunk whose values or timestamps do not verify is left out and noted, unless the rows come from
+//! another store. Damage of the index ends the merge: what is unknown cannot be noted.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +25,8 @@ pub(super) struct Ledger {
     hidden: Vec<Vec<TimeRange>>,
     /// Earlier rows are expired.
     expired_before: Timestamp,
+    /// Whether damage is left out and noted; otherwise it ends the merge.
+    leaves_out_damage: bool,
 }
 
 /// Shared by a job and its cursors. One thread works on a merge at a time: it never waits.
@@ -32,7 +34,7 @@ pub(super) struct Ledger {
 pub(super) struct SharedLedger(Arc<Mutex<Ledger>>);
 
 impl SharedLedger {
-    pub(super) fn new(inputs: usize, expired_before: Timestamp) -> Self {
+    pub(super) fn new(inputs: usize, expired_before: Timestamp, leaves_out_damage: bool) -> Self {
         Self(Arc::new(Mutex::new(Ledger {
             account: Account::default(),
             damage: DamageList::default(),
@@ -40,6 +42,7 @@ impl SharedLedger {
             labels: None,
             hidden: vec![Vec::new(); inputs],
             expired_before,
+            leaves_out_damage,
         })))
     }
 
@@ -190,7 +193,7 @@ impl SeriesCursor for InputCursor {
             let ledger = &mut *self.ledger.lock();
             match read {
                 Ok(()) => ledger.take(self.input, base, columns),
-                Err(error @ Error::Corrupt { .. }) => {
+                Err(error @ Error::Corrupt { .. }) if ledger.leaves_out_damage => {
                     let labels = ledger.labels.as_ref().expect("a series was started");
                     ledger.damage.note(&self.segment, &error, labels, (first, last), rows);
                 }
@@ -238,7 +241,7 @@ mod tests {
 
     #[test]
     fn expired_and_hidden_rows_are_counted_apart_and_earlier_columns_stay() {
-        let shared = SharedLedger::new(2, 4);
+        let shared = SharedLedger::new(2, 4, true);
         let ledger = &mut *shared.lock();
         let labels = Labels::from_pairs([("__name__", "up")]).unwrap();
         ledger.start(&labels, |input, out| {

@@ -36,13 +36,28 @@ const CACHE_BYTES: usize = 8 << 20;
 /// Timestamps that all inputs together keep in decoded columns: 8 MiB.
 const COLUMN_ROWS_KEPT: usize = 1 << 20;
 
+/// What becomes of the outputs of a merge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// They take the place of the inputs. What is damaged is left out and noted.
+    Replace,
+    /// The inputs belong to another store and stay there; the outputs join this one as a single write
+    /// with this seq. Damage ends the merge: nobody would ask the source again.
+    Adopt {
+        /// What every output says is its seq range.
+        seq: u64,
+    },
+}
+
 /// What a merge works on.
 pub struct MergeInputs {
+    /// What becomes of the outputs.
+    pub purpose: Purpose,
     /// Where the outputs go.
     pub vfs: Arc<dyn Vfs>,
     /// The directory of the store.
     pub dir: PathBuf,
-    /// The identity of the store.
+    /// The identity of the store that the outputs belong to.
     pub uuid: [u8; 16],
     /// The segments to merge.
     pub set: ClosedSet,
@@ -56,7 +71,8 @@ pub struct MergeInputs {
     pub outputs_max: usize,
     /// Numbers for new files.
     pub new_file_number: Box<dyn FnMut() -> u64 + Send>,
-    /// The deletes of the version that lists the set, by seq: what they hide is left out.
+    /// The deletes of the version that lists the set, by seq: what they hide is left out. Of the
+    /// store that the set belongs to, as are its seqs.
     pub tombstones: Vec<Arc<Tombstone>>,
     /// Earlier samples are left out.
     pub expired_before: Timestamp,
@@ -165,37 +181,25 @@ impl MergeJob {
         let cache = Arc::new(BlockCache::new(CACHE_BYTES).with_open_files_max(open_max));
         let own = |segment: &Arc<Segment>| segment.with_cache(Arc::clone(&cache));
         let segments: Vec<Arc<Segment>> = inputs.segments.iter().map(own).collect::<Result<_>>()?;
-        let (min_seq, max_seq) = inputs.set.seq_hull();
         // The manifest's word: it may say more than the segments' footers.
         let metas = inputs.set.segments();
         let tombstones = metas
             .iter()
             .map(|meta| inputs.tombstones.iter().filter(|t| t.applies_to(meta)).cloned().collect());
         let tombstones = tombstones.collect();
-        let erased = metas.iter().map(|meta| meta.tombstone_seq);
+        let info = info(&inputs);
         let place = Place {
             vfs: inputs.vfs,
             dir: inputs.dir,
-            info: SegmentInfo {
-                uuid: inputs.uuid,
-                level: inputs.set.output_level(),
-                min_seq,
-                max_seq,
-                replaces: segments.iter().map(|segment| segment.meta().file_number).collect(),
-                tombstone_seq: inputs
-                    .tombstones
-                    .iter()
-                    .map(|t| t.seq)
-                    .chain(erased)
-                    .max()
-                    .unwrap_or(0),
-                encoding: Encoding::Dense,
-                ..SegmentInfo::default()
-            },
+            info,
             new_file_number: inputs.new_file_number,
         };
         Ok(Self {
-            ledger: SharedLedger::new(segments.len(), inputs.expired_before),
+            ledger: SharedLedger::new(
+                segments.len(),
+                inputs.expired_before,
+                inputs.purpose == Purpose::Replace,
+            ),
             samples_total: segments.iter().map(|segment| segment.meta().samples).sum(),
             bytes_total: segments.iter().map(|segment| segment.meta().file_bytes).sum(),
             stage: Stage::Survey {
@@ -375,6 +379,33 @@ impl MergeJob {
             damaged_chunks: damage.chunks,
             damaged_files: damage.files,
         }
+    }
+}
+
+/// What the outputs say of themselves.
+fn info(inputs: &MergeInputs) -> SegmentInfo {
+    let common = SegmentInfo {
+        uuid: inputs.uuid,
+        level: inputs.set.output_level(),
+        encoding: Encoding::Dense,
+        ..SegmentInfo::default()
+    };
+    match inputs.purpose {
+        Purpose::Replace => {
+            let metas = inputs.set.segments();
+            let (min_seq, max_seq) = inputs.set.seq_hull();
+            let erased = metas.iter().map(|meta| meta.tombstone_seq);
+            let tombstone_seq = inputs.tombstones.iter().map(|t| t.seq).chain(erased).max();
+            SegmentInfo {
+                min_seq,
+                max_seq,
+                replaces: metas.iter().map(|meta| meta.file_number).collect(),
+                tombstone_seq: tombstone_seq.unwrap_or(0),
+                ..common
+            }
+        }
+        // Numbers and deletes of the other store mean nothing here.
+        Purpose::Adopt { seq } => SegmentInfo { min_seq: seq, max_seq: seq, ..common },
     }
 }
 

@@ -28,7 +28,7 @@ mod tests;
 
 pub use closed_set::{ClosedSet, NotClosed};
 pub use damage::DamagedRange;
-pub use merge::{MergeInputs, MergeJob, Merged, Progress, Step};
+pub use merge::{MergeInputs, MergeJob, Merged, Progress, Purpose, Step};
 pub use picker::{Pick, PickerOptions, Reason, View, pick};
 pub use plan::{CompactionPlan, PlannedInput, PlannedMerge, plan, plan_range};
 pub use proof::{Account, Digest};

@@ -9,13 +9,10 @@ use std::sync::Arc;
 use super::proof::{Digest, SeriesHash};
 use super::windows::{Cuts, Grid};
 use crate::error::Result;
-use crate::segment::cut::ChunkCutter;
+use crate::segment::cut::{ChunkCutter, DENSE_ROWS};
 use crate::segment::{SegmentInfo, SegmentWriter};
 use crate::sys::Vfs;
 use crate::types::{FileName, Labels, SegmentMeta, Timestamp};
-
-/// Rows that a chunk of a merge should have at most.
-const CHUNK_ROWS: usize = 1024;
 
 /// What the label index of an output holds before it spills, in bytes: 16 outputs take 16 MiB.
 const INDEX_BYTES: usize = 1 << 20;
@@ -64,7 +61,7 @@ impl Outputs {
             cuts,
             writers,
             current: 0,
-            cutter: ChunkCutter::new(ticks, CHUNK_ROWS),
+            cutter: ChunkCutter::new(ticks, DENSE_ROWS),
             cutter_ticks: ticks,
             labels: None,
             series: SeriesHash::default(),
@@ -138,7 +135,7 @@ impl Outputs {
         let (window, _) = self.cuts.windows()[output];
         let ticks = self.grid.chunk_ticks(window);
         if ticks != self.cutter_ticks {
-            self.cutter = ChunkCutter::new(ticks, CHUNK_ROWS);
+            self.cutter = ChunkCutter::new(ticks, DENSE_ROWS);
             self.cutter_ticks = ticks;
         }
     }

@@ -432,7 +432,7 @@ impl Core {
     }
 
     /// Refuses samples outside the age limits.
-    fn check_times(&self, timestamps: &[i64]) -> Result<()> {
+    pub(super) fn check_times(&self, timestamps: &[i64]) -> Result<()> {
         let (age, ahead) = (self.options.age_max, self.options.ahead_max);
         if age.is_none() && ahead.is_none() {
             return Ok(());

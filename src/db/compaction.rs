@@ -10,12 +10,14 @@
 //! Invariants: an input is removed only after the edit that replaces it is durable; an output is
 //! removed only if no manifest can list it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::attach::Attaching;
 use super::core::{Core, Live};
 use super::graveyard::{Graveyard, weak};
 use super::observer::{Event, LeftOut};
@@ -24,8 +26,8 @@ use super::pressure::Control;
 use super::retention::Retention;
 use super::settle::Deletes;
 use crate::compaction::{
-    MergeInputs, MergeJob, Merged, Pick, PickerOptions, Progress, Reason, Step, View, pick,
-    pick_range,
+    MergeInputs, MergeJob, Merged, Pick, PickerOptions, Progress, Purpose, Reason, Step, View,
+    pick, pick_range,
 };
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Version, VersionEdit};
@@ -47,7 +49,9 @@ pub(super) struct Compactor {
     pub(super) control: Control,
     pub(super) graveyard: Graveyard,
     pub(super) retention: Retention,
-    options: PickerOptions,
+    /// Held by the one attach that is under way, before the runner.
+    pub(super) attach_turn: Mutex<()>,
+    pub(super) options: PickerOptions,
     /// Why merging does not get on, until it does.
     trouble: Mutex<Option<String>>,
 }
@@ -56,6 +60,7 @@ pub(super) struct Compactor {
 #[derive(Debug)]
 pub(super) struct Runner {
     running: Option<Running>,
+    pub(super) attaching: Option<Attaching>,
     /// File numbers that are not picked any more: their index is damaged, or merging them failed to
     /// add up.
     excluded: HashSet<u64>,
@@ -63,7 +68,7 @@ pub(super) struct Runner {
     /// Monotonic time before which nothing is picked.
     retry_at: Duration,
     /// Outputs of which a poisoned manifest may or may not know.
-    in_doubt: Vec<u64>,
+    pub(super) in_doubt: Vec<u64>,
     /// The version in which nothing was left to do, and when that was found.
     idle: Option<(Arc<Version>, Duration)>,
 }
@@ -103,6 +108,7 @@ impl Compactor {
         let compactor = Self {
             runner: Mutex::new(Runner {
                 running: None,
+                attaching: None,
                 excluded: HashSet::new(),
                 failures: 0,
                 retry_at: Duration::ZERO,
@@ -112,7 +118,11 @@ impl Compactor {
             control: Control::default(),
             graveyard: Graveyard::default(),
             retention: Retention::new(options, manifest.version()),
-            options: PickerOptions::new(window_ticks),
+            attach_turn: Mutex::new(()),
+            options: PickerOptions {
+                level0_trigger: options.level0_merge,
+                ..PickerOptions::new(window_ticks)
+            },
             trouble: Mutex::new(None),
         };
         compactor.control.note_level0(level0(manifest.version()));
@@ -293,11 +303,18 @@ impl Core {
     ) -> T {
         let mut excluded = runner.excluded.clone();
         excluded.extend(live.broken.iter().map(|broken| broken.meta.file_number));
+        let mut segments = Cow::Borrowed(live.version.segments());
+        if let Some(attaching) = &runner.attaching {
+            excluded.insert(attaching.placeholder().file_number);
+            let listed = segments.to_mut();
+            listed.push(Arc::clone(attaching.placeholder()));
+            listed.sort_unstable_by_key(|meta| (meta.min_timestamp, meta.file_number));
+        }
         let erase_due = |meta: &SegmentMeta| self.is_erasure_due(live, meta, deletes);
         let wall = i128::from(self.clock().wall_ms()) * i128::from(self.ticks_per_second);
         let now = wall.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         look(&View {
-            segments: live.version.segments(),
+            segments: &segments,
             excluded: &excluded,
             erase_due: &erase_due,
             now,
@@ -336,6 +353,7 @@ impl Core {
         let numbers = Arc::clone(&self.next_file_number);
         let options = &self.compactor.options;
         let job = MergeJob::new(MergeInputs {
+            purpose: Purpose::Replace,
             vfs: Arc::clone(self.vfs()),
             dir: self.dir.clone(),
             uuid: self.uuid,
@@ -354,7 +372,7 @@ impl Core {
     }
 
     /// Refuses a merge that the disk may have no room for.
-    fn check_merge_room(&self, bytes: u64) -> Result<()> {
+    pub(super) fn check_merge_room(&self, bytes: u64) -> Result<()> {
         let space = self.vfs().free_space(&self.dir);
         let space = space.map_err(|e| Error::io("ask for the free space of", &self.dir, e))?;
         if space.available / ROOM_FIFTHS < bytes / 5 {
@@ -373,11 +391,7 @@ impl Core {
             for &number in &merged.damaged_files {
                 self.report_damage(number, &merged.damage)?;
             }
-            let open = |meta: &SegmentMeta| {
-                let (mode, cache) = (self.options.read_mode, Arc::clone(&self.cache));
-                Segment::open(self.vfs(), &self.dir, self.uuid, meta, mode, cache)
-            };
-            merged.outputs.iter().map(open).collect::<Result<Vec<_>>>()
+            merged.outputs.iter().map(|meta| self.open_segment(meta)).collect::<Result<Vec<_>>>()
         };
         let opened = prepare().inspect_err(|_| self.remove_outputs(&outputs))?;
         if let Err(error) = self.replace_segments(opened, inputs, &merged.damaged_files) {
@@ -408,7 +422,11 @@ impl Core {
         if state.manifest.is_poisoned() {
             state.manifest.roll()?;
         }
+        // What is attached brings a seq that no flush has covered.
+        let newest = added.iter().map(|segment| segment.meta().max_seq).max();
+        let last_seq = state.manifest.version().last_seq();
         let edit = VersionEdit {
+            last_seq: newest.filter(|&seq| seq > last_seq),
             added: added.iter().map(|segment| *segment.meta()).collect(),
             removed: removed.to_vec(),
             next_file_number: Some(self.next_file_number()),
@@ -435,7 +453,7 @@ impl Core {
     }
 
     /// Removes the outputs of edits that failed, once a manifest without them is the live one.
-    fn settle_doubts(&self, runner: &mut Runner) -> Result<()> {
+    pub(super) fn settle_doubts(&self, runner: &mut Runner) -> Result<()> {
         if runner.in_doubt.is_empty() {
             return Ok(());
         }
@@ -449,7 +467,7 @@ impl Core {
         Ok(())
     }
 
-    fn remove_outputs(&self, file_numbers: &[u64]) {
+    pub(super) fn remove_outputs(&self, file_numbers: &[u64]) {
         for &number in file_numbers {
             // The next opening does it where this fails.
             let _ = self.vfs().remove(&self.dir.join(FileName::Segment(number).to_string()));

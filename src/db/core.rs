@@ -1,6 +1,6 @@
 //! The shared state of an open store, and which lock guards what.
 //!
-//! Lock order: the runner of merges, then `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
+//! Lock order: the turn to attach, the runner of merges, then `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
 //! taken. Holders of `live` only swap or clone an `Arc`.
 
 use std::path::PathBuf;
@@ -246,6 +246,7 @@ impl Core {
     pub(super) fn unlock(&self) {
         let mut runner = self.compactor.lock_runner();
         self.abandon_merge(&mut runner);
+        self.end_attach(&mut runner);
         self.sweep();
         self.pin_what_is_read();
         let _commit = self.lock_commit();

@@ -210,6 +210,7 @@ impl Core {
         edit.wal_covered = Some(WalCovered { file_number: wal_end, seq: last_seq });
         edit.next_file_number = Some(self.next_file_number());
         edit.last_seq = Some(last_seq.max(state.manifest.version().last_seq()));
+        edit.clock_ms = self.compactor.retention.clock_for_edit(self.clock());
         // Opened first: once the edit is durable, nothing may keep the memtable from being replaced.
         let opened = edit.added.first().map(|meta| self.open_segment(meta)).transpose()?;
         let version = state.manifest.append(&edit)?;
@@ -233,7 +234,7 @@ impl Core {
         version: &Version,
         own: &[Arc<Tombstone>],
     ) -> Result<Vec<(u64, Arc<Tombstone>)>> {
-        let unsettled = deletes::unsettled(version, own);
+        let unsettled = self.unsettled(version, own);
         if unsettled.is_empty() {
             return Ok(Vec::new());
         }
@@ -242,7 +243,7 @@ impl Core {
         Ok(unsettled.into_iter().map(|tombstone| (file_number, tombstone)).collect())
     }
 
-    fn open_segment(&self, meta: &SegmentMeta) -> Result<Arc<Segment>> {
+    pub(super) fn open_segment(&self, meta: &SegmentMeta) -> Result<Arc<Segment>> {
         let (mode, cache) = (self.options.read_mode, Arc::clone(&self.cache));
         Segment::open(self.vfs(), &self.dir, self.uuid, meta, mode, cache)
     }

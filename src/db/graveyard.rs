@@ -13,7 +13,7 @@ use super::open::set_aside;
 use crate::compaction::DamagedRange;
 use crate::error::{Error, Result};
 use crate::segment::Segment;
-use crate::sys::Vfs;
+use crate::sys::{SyncPoint, Vfs};
 use crate::types::{FileName, SegmentMeta};
 
 #[derive(Debug, Default)]
@@ -90,7 +90,14 @@ impl Core {
         // That of an attempt which failed says the same.
         let _ = vfs.remove(&path);
         let mut file = vfs.create_new(&path).map_err(|e| Error::io("create", &path, e))?;
-        file.append(text.as_bytes()).map_err(|e| Error::io("write", &path, e))
+        file.append(text.as_bytes())
+            .and_then(|()| file.sync_data(SyncPoint::DamageReport))
+            .map_err(|e| Error::io("write", &path, e))?;
+        for dir in [&quarantine, &self.dir] {
+            vfs.sync_dir(dir, SyncPoint::DamageDirectory)
+                .map_err(|e| Error::io("sync directory", dir, e))?;
+        }
+        Ok(())
     }
 }
 

@@ -20,10 +20,12 @@
 //! | `observer` | what an embedder is told |
 //! | `reserve` | disk space kept back for a full disk |
 //! | `checkpoint` | the store once more, by hard links |
+//! | `attach` | segments of another store, as one late write |
 //! | `snapshot` | what readers see |
 //! | `read_only` | a second process's view |
 //! | `verify` | every byte of a store |
 
+mod attach;
 mod background;
 mod checkpoint;
 mod commit;
@@ -63,6 +65,7 @@ use crate::error::{Error, Result};
 use crate::series::{EncodedLabels, SeriesHandle};
 use crate::types::{Labels, TimeRange};
 
+pub use attach::AttachReport;
 pub use checkpoint::CheckpointReport;
 pub use commit::Ticket;
 pub use compact::{CompactProgress, CompactReport};
@@ -198,7 +201,7 @@ impl Db {
     }
 
     /// Puts a batch into the queue without waiting. Something has to lead: a [`Db::write`] on any
-    /// thread, or [`Db::commit_step`]. The queue takes [`Options::queue_bytes_max`] bytes of batches,
+    /// thread, or [`Db::commit_step`]. The queue takes [`Options::queue_bytes_max`](field@Options::queue_bytes_max) bytes of batches,
     /// or one larger batch alone; where `write` waits for room, this refuses.
     ///
     /// # Errors

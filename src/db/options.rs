@@ -86,6 +86,9 @@ pub struct Options {
     /// Threads that merge, 0 or 1. Without one, only [`Db::compact`](super::Db::compact) merges, or
     /// [`Db::tick`](super::Db::tick) under [`Background::Manual`]. Default: 1.
     pub compaction_threads: usize,
+    /// So many level-0 segments are merged, in a window that is still being written: 2 to 64, and
+    /// below the slowdown. Fewer mean fewer files to read and more bytes written. Default: 32.
+    pub level0_merge: usize,
     /// From so many level-0 segments on writes are slowed down. Default: 64.
     pub level0_slowdown: usize,
     /// At so many level-0 segments writes wait for the merge that is under way; above the slowdown.
@@ -137,6 +140,7 @@ impl Default for Options {
             retention: None,
             retention_bytes: None,
             compaction_threads: 1,
+            level0_merge: 32,
             level0_slowdown: 64,
             level0_stall: 256,
             observer: None,
@@ -208,13 +212,7 @@ impl Options {
                 self.compaction_threads
             ));
         }
-        if self.level0_slowdown == 0 || self.level0_stall <= self.level0_slowdown {
-            return refuse(format!(
-                "a slowdown at {} level-0 segments and a stall at {}: the first must be at least 1 \
-                 and below the second",
-                self.level0_slowdown, self.level0_stall
-            ));
-        }
+        self.check_level0()?;
         if let Some(age) = self.retention.filter(|age| *age < Duration::from_secs(60)) {
             return refuse(format!("a retention of {age:?} is below a minute"));
         }
@@ -222,6 +220,18 @@ impl Options {
             return refuse(format!("a retention of {bytes} bytes is below 1 MiB"));
         }
         Ok(())
+    }
+
+    /// Checks the numbers of level-0 segments at which something happens.
+    fn check_level0(&self) -> Result<()> {
+        let (merge, slowdown, stall) = (self.level0_merge, self.level0_slowdown, self.level0_stall);
+        if (2..=64).contains(&merge) && merge < slowdown && slowdown < stall {
+            return Ok(());
+        }
+        Err(Error::InvalidArgument(format!(
+            "a merge of {merge} level-0 segments, a slowdown at {slowdown} and a stall at {stall}: the \
+             first must be 2 to 64, and each below the next"
+        )))
     }
 
     /// Checks every field against its range.

@@ -217,6 +217,22 @@ impl ReadOnlyDb {
         segments.map(|segment| segment.meta().file_number).collect()
     }
 
+    /// The segments, open: all that the manifest lists.
+    ///
+    /// # Errors
+    /// That of the first one that cannot be opened.
+    pub(super) fn opened_segments(&self) -> Result<&[Arc<Segment>]> {
+        match self.view.broken.first() {
+            Some(broken) => Err(broken.error.duplicate()),
+            None => Ok(&self.view.segments),
+        }
+    }
+
+    /// Samples that are in the log alone.
+    pub(super) fn unflushed(&self) -> u64 {
+        self.view.memtables.iter().map(|memtable| u64::from(memtable.published())).sum()
+    }
+
     fn opened(&self, file_number: u64) -> Result<&Arc<Segment>> {
         let broken = self.view.broken.iter().find(|b| b.meta.file_number == file_number);
         if let Some(broken) = broken {
@@ -307,6 +323,7 @@ impl View {
         };
         let recovered = replay.run(report, &mut |_, _| Ok(Ended::Kept))?;
         let of_log = recovered.parts.iter().flat_map(|part| &part.tombstones);
+        let last_seq = recovered.last_seq.max(loaded.version.last_seq());
         let tombstones = Tombstones::new(loaded.version.tombstones().chain(of_log).cloned());
         let memtables = recovered.parts.into_iter().map(|part| part.memtable).collect();
         let known: HashMap<u64, &Arc<Segment>> =
@@ -340,7 +357,7 @@ impl View {
             registry: recovered.registry,
             memtables,
             tombstones,
-            last_seq: recovered.last_seq,
+            last_seq,
         }))
     }
 }

@@ -16,6 +16,7 @@ use super::options::Options;
 use crate::compaction::{RetentionClock, RetentionLimits, expired};
 use crate::error::Result;
 use crate::manifest::Version;
+use crate::sys::Clock;
 use crate::types::{FileName, SegmentMeta, Timestamp};
 
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Retention {
         let (wall_ms, monotonic) = (options.clock.wall_ms(), options.clock.monotonic());
         let newest = version.segments().iter().map(|meta| meta.max_timestamp).max();
         Self {
-            clock: Mutex::new(RetentionClock::open(None, wall_ms, monotonic)),
+            clock: Mutex::new(RetentionClock::open(version.clock_ms(), wall_ms, monotonic)),
             horizon: AtomicI64::new(i64::MIN),
             newest: AtomicI64::new(newest.unwrap_or(i64::MIN)),
         }
@@ -41,6 +42,12 @@ impl Retention {
     /// The time before which samples have expired, once one is known.
     pub(super) fn horizon(&self) -> Option<Timestamp> {
         Some(self.horizon.load(Ordering::Relaxed)).filter(|&horizon| horizon > i64::MIN)
+    }
+
+    /// The wall clock to record with an edit made now; `None` while it is not trusted.
+    pub(super) fn clock_for_edit(&self, clock: &dyn Clock) -> Option<i64> {
+        let mut guard = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.for_edit(clock.wall_ms(), clock.monotonic())
     }
 
     /// Notes samples that are accepted.

@@ -5,13 +5,17 @@
 //! byte is rewritten. What does match is remembered for the picker, which has it erased. When a
 //! tombstone applies to no segment any more, it is taken out of the manifest, and then its file goes.
 //!
+//! While another store's segments are being attached, deletes newer than their seq stay, since what
+//! they apply to is not listed yet.
+//!
 //! Indexes are asked without any lock; the edit looks again at what is live by then.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::core::{Core, Live};
-use crate::deletes::{first_match, is_due, settled};
+use crate::deletes::{self, first_match, is_due, settled};
 use crate::error::{Error, Result};
 use crate::manifest::{Version, VersionEdit};
 use crate::segment::Segment;
@@ -24,6 +28,8 @@ const STEP_SEGMENTS: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Settling {
     state: Mutex<State>,
+    /// The seq of the attach under way, 0 without one.
+    attaching: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +41,25 @@ struct State {
 }
 
 impl Settling {
+    /// From here on deletes newer than `seq` stay, also while they apply to nothing: what is being
+    /// attached with that seq is not listed yet.
+    pub(super) fn begin_attach(&self, seq: u64) {
+        self.attaching.store(seq, Ordering::Release);
+    }
+
+    /// What was attached is listed, or never will be.
+    pub(super) fn end_attach(&self) {
+        self.attaching.store(0, Ordering::Release);
+        // What was held back is looked at again.
+        self.lock().done = Weak::new();
+    }
+
+    /// Whether an attach under way may bring samples that the delete with this seq hides.
+    fn is_held(&self, seq: u64) -> bool {
+        let attaching = self.attaching.load(Ordering::Acquire);
+        attaching != 0 && seq > attaching
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,6 +137,20 @@ impl Core {
         unknown.filter_map(|meta| Some((**meta, *open.get(&meta.file_number)?))).collect()
     }
 
+    /// Those of `own` that may hide something in `version`, or in what an attach under way brings. The
+    /// caller holds the flush lock, under which that becomes part of the version.
+    pub(super) fn unsettled(
+        &self,
+        version: &Version,
+        own: &[Arc<Tombstone>],
+    ) -> Vec<Arc<Tombstone>> {
+        let is_held = |tombstone: &Arc<Tombstone>| self.settling.is_held(tombstone.seq);
+        let (held, others): (Vec<_>, Vec<_>) = own.iter().cloned().partition(is_held);
+        let mut unsettled = deletes::unsettled(version, &others);
+        unsettled.extend(held);
+        unsettled
+    }
+
     /// Raises the tombstone seqs of segments that are still live, and takes out every tombstone that
     /// applies to nothing then; whether that was anything.
     fn publish_settled(&self, erased: &[(u64, u64)]) -> Result<bool> {
@@ -129,6 +168,7 @@ impl Core {
         let mut edit = VersionEdit { erased, ..VersionEdit::default() };
         let raised = before.apply(&edit).map_err(|e| Error::Failed(format!("{e}")))?;
         edit.tombstones_removed = settled(&raised);
+        edit.tombstones_removed.retain(|&seq| !self.settling.is_held(seq));
         if edit == VersionEdit::default() {
             return Ok(false);
         }

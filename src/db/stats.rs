@@ -102,7 +102,9 @@ pub struct Stats {
     pub level0_segments: u64,
     /// Their bytes.
     pub level0_bytes: u64,
-    /// The debt at which writes slow down, and at which they wait.
+    /// So many are merged.
+    pub level0_merge: u64,
+    /// The debt at which writes slow down.
     pub level0_slowdown: u64,
     /// The debt at which writes wait for the merge that is under way.
     pub level0_stall: u64,
@@ -330,6 +332,7 @@ impl Core {
             merge_bytes_written: counters.merge_bytes_written.get(),
             level0_segments: fresh().count() as u64,
             level0_bytes: fresh().map(|meta| meta.file_bytes).sum(),
+            level0_merge: self.options.level0_merge as u64,
             level0_slowdown: self.options.level0_slowdown as u64,
             level0_stall: self.options.level0_stall as u64,
             slowdowns: counters.slowdowns.get(),

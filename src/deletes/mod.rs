@@ -3,7 +3,7 @@
 //! # The module
 //!
 //! Owns what a delete means once it has a seq: [`Tombstones`] of a moment, the [`Filter`] that says
-//! what they hide, the `.tomb` file ([`write`], [`read`]) and when a tombstone is settled
+//! what they hide, the `.tomb` file ([`write()`], [`read()`]) and when a tombstone is settled
 //! ([`first_match`], [`settled`]). Called by `db` (commit, flush, replay, publish), `read` (hiding)
 //! and `compaction` (erasing). Pure but for the file and for the indexes that `first_match` asks.
 //!

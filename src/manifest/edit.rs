@@ -12,6 +12,7 @@ const LAST_SEQ: u8 = 5;
 const ERASED: u8 = 6;
 const ADD_TOMBSTONE: u8 = 7;
 const REMOVE_TOMBSTONE: u8 = 8;
+const CLOCK: u8 = 9;
 
 const MUST_UNDERSTAND: u8 = 1;
 const SEGMENT_BYTES: usize = 88;
@@ -45,6 +46,8 @@ pub struct VersionEdit {
     pub next_file_number: Option<u64>,
     /// The highest seq given out; never falls.
     pub last_seq: Option<u64>,
+    /// The wall clock, in milliseconds since the epoch, when it was trusted.
+    pub clock_ms: Option<i64>,
 }
 
 impl VersionEdit {
@@ -78,6 +81,9 @@ impl VersionEdit {
         }
         if let Some(seq) = self.last_seq {
             entry(LAST_SEQ, &seq.to_le_bytes(), out);
+        }
+        if let Some(clock_ms) = self.clock_ms {
+            entry(CLOCK, &clock_ms.to_le_bytes(), out);
         }
     }
 
@@ -132,6 +138,7 @@ impl VersionEdit {
             }
             NEXT_FILE_NUMBER => once(&mut self.next_file_number, fields.u64("next file number")?)?,
             LAST_SEQ => once(&mut self.last_seq, fields.u64("last seq")?)?,
+            CLOCK => once(&mut self.clock_ms, fields.i64("clock")?)?,
             _ => return Ok(false),
         }
         fields.finish("length of an edit's body")?;
@@ -270,11 +277,12 @@ mod tests {
             wal in any::<Option<(u64, u64)>>(),
             next_file_number: Option<u64>,
             last_seq: Option<u64>,
+            clock_ms: Option<i64>,
         ) -> VersionEdit {
             let wal_covered = wal.map(|(file_number, seq)| WalCovered { file_number, seq });
             VersionEdit {
                 erased, added, removed, tombstones_added, tombstones_removed,
-                wal_covered, next_file_number, last_seq,
+                wal_covered, next_file_number, last_seq, clock_ms,
             }
         }
     }

@@ -22,6 +22,7 @@ pub struct Version {
     wal_covered: WalCovered,
     next_file_number: u64,
     last_seq: u64,
+    clock_ms: Option<i64>,
 }
 
 impl Default for Version {
@@ -33,6 +34,7 @@ impl Default for Version {
             wal_covered: WalCovered { file_number: 0, seq: 0 },
             next_file_number: 1,
             last_seq: 0,
+            clock_ms: None,
         }
     }
 }
@@ -91,6 +93,12 @@ impl Version {
         self.last_seq
     }
 
+    /// The wall clock of the last edit that recorded it, in milliseconds since the epoch.
+    #[must_use]
+    pub fn clock_ms(&self) -> Option<i64> {
+        self.clock_ms
+    }
+
     /// The edit that makes this version from nothing.
     #[must_use]
     pub fn snapshot(&self) -> VersionEdit {
@@ -103,6 +111,7 @@ impl Version {
             wal_covered: Some(self.wal_covered),
             next_file_number: Some(self.next_file_number),
             last_seq: Some(self.last_seq),
+            clock_ms: self.clock_ms,
         }
     }
 
@@ -121,6 +130,7 @@ impl Version {
             wal_covered: edit.wal_covered.unwrap_or(self.wal_covered),
             next_file_number: edit.next_file_number.unwrap_or(self.next_file_number),
             last_seq: edit.last_seq.unwrap_or(self.last_seq),
+            clock_ms: edit.clock_ms.or(self.clock_ms),
         };
         if next.wal_covered.file_number < self.wal_covered.file_number
             || next.wal_covered.seq < self.wal_covered.seq

@@ -37,7 +37,7 @@ const SAMPLE_BYTES: usize = 32;
 /// columns.timestamps.push(1_700_000_000_000);
 /// columns.values.f64_mut().push(1.0);
 /// digest.add(&labels, &columns);
-/// assert_eq!(digest.to_string(), "bbb8fd0c02c2ee5a0a4ff3c4e2b3ea42");
+/// assert_eq!(digest.to_string(), "8bb9fa9728d89c9a52559620318ff2ba");
 /// # Ok::<(), siltstone::LabelError>(())
 /// ```
 #[derive(Clone, Copy, Default)]
@@ -171,10 +171,13 @@ mod tests {
         assert_eq!(ContentDigest::default().to_string(), "0".repeat(32));
     }
 
+    /// Series and their samples.
+    type Content<'a> = &'a [(&'a str, &'a [(i64, u64)])];
+
     #[test]
     fn every_part_of_a_sample_counts() {
         let one = digest(&[("a", &[(1, 5)])]);
-        let others: [&[(&str, &[(i64, u64)])]; 7] = [
+        let others: [Content<'_>; 7] = [
             &[("b", &[(1, 5)])],
             &[("a", &[(2, 5)])],
             &[("a", &[(5, 1)])],

@@ -31,6 +31,11 @@ pub enum SyncPoint {
     TombstonesData,
     /// The directory, after a `.tomb` file took its name and before the manifest lists what is in it.
     TombstonesDirectory,
+    /// What a merge could not read, before the manifest lets go of the damaged segment.
+    DamageReport,
+    /// The directories that name such a report: without it the segment is taken for a sound one that
+    /// nobody needs.
+    DamageDirectory,
     /// Edits appended to the manifest, before what they replace is removed.
     ManifestEdit,
     /// A new manifest file's snapshot, before `CURRENT` may name it.
@@ -56,6 +61,8 @@ impl SyncPoint {
         Self::SegmentDirectory,
         Self::TombstonesData,
         Self::TombstonesDirectory,
+        Self::DamageReport,
+        Self::DamageDirectory,
         Self::ManifestEdit,
         Self::ManifestFile,
         Self::ManifestDirectory,

@@ -17,7 +17,7 @@ use crate::workload::{DIR, options};
 const COPY: &str = "/data/metrics/copy";
 
 /// A store with two segments, a delete, and rows that are in memory alone.
-fn filled(fs: &SimFs) -> Db {
+pub(crate) fn filled(fs: &SimFs) -> Db {
     let db = open(fs, Durability::Always).unwrap();
     for (name, rows) in [("flushed", 50), ("twice", 70)] {
         db.write(&batch(&db, &[name], rows)).unwrap();
@@ -28,12 +28,12 @@ fn filled(fs: &SimFs) -> Db {
     db
 }
 
-fn seen(db: &Db) -> Vec<OracleSeries> {
+pub(crate) fn seen(db: &Db) -> Vec<OracleSeries> {
     read_all(&db.snapshot().unwrap()).unwrap()
 }
 
 /// What the store in `dir` holds, if there is one; it must be sound.
-fn held(fs: &SimFs, dir: &str) -> Result<Option<Vec<OracleSeries>>, String> {
+pub(crate) fn held(fs: &SimFs, dir: &str) -> Result<Option<Vec<OracleSeries>>, String> {
     if fs.read_file(Path::new(dir).join("CURRENT")).is_err() {
         return Ok(None);
     }

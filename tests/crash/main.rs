@@ -9,6 +9,7 @@
 //! | `faults` | errors of single operations |
 //! | `full_disk` | no room |
 //! | `missing` | files that are gone |
+//! | `attach` | attaches cut short: all of it or nothing, and the other store as it was |
 //! | `checkpoint` | checkpoints cut short, refused, and held against what they were made of |
 //! | `findings` | what the others found, each as a small test |
 //! | `reader` | a read-only opener beside the writer |
@@ -18,6 +19,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stdout, reason = "the tests say how much they checked")]
 
+mod attach;
 mod checkpoint;
 mod enumerate;
 mod faults;

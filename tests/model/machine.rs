@@ -114,7 +114,7 @@ impl Machine {
         if range == TimeRange::ALL && !report.cancelled {
             assert_eq!(stats.level0_segments, 0, "{report:?}");
         }
-        assert!(self.snapshots.len() > 0 || stats.segments_obsolete == 0, "files are let go");
+        assert!(!self.snapshots.is_empty() || stats.segments_obsolete == 0, "files are let go");
     }
 
     /// Deletes what a query selects; the receipt must tell of what the oracle loses, and be what the

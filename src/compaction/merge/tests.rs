@@ -30,6 +30,7 @@ struct Store {
 /// How a test merges.
 #[derive(Debug, Clone)]
 struct How {
+    purpose: Purpose,
     window_ticks: i64,
     join_bytes: u64,
     outputs_max: usize,
@@ -41,7 +42,9 @@ struct How {
 impl Default for How {
     fn default() -> Self {
         let (hidden, outputs_max) = (Vec::new(), 16);
-        Self { window_ticks: 1000, join_bytes: 0, outputs_max, expired_before: i64::MIN, hidden }
+        let purpose = Purpose::Replace;
+        let (window_ticks, join_bytes, expired_before) = (1000, 0, i64::MIN);
+        Self { purpose, window_ticks, join_bytes, outputs_max, expired_before, hidden }
     }
 }
 
@@ -121,6 +124,7 @@ impl Store {
         let numbers: Vec<u64> = live.iter().map(|meta| meta.file_number).collect();
         let mut next = 100;
         MergeJob::new(MergeInputs {
+            purpose: how.purpose,
             vfs: Arc::clone(&self.vfs),
             dir: DIR.into(),
             uuid: UUID,
@@ -196,7 +200,7 @@ fn expected(inputs: &[Rows], how: &How) -> (Rows, [u64; 3]) {
     for (i, rows) in inputs.iter().enumerate() {
         for (&(series, time), &bits) in rows {
             let hides = |(number, file, range): &(u8, u64, TimeRange)| {
-                *number == series && *file >= i as u64 + 1 && range.contains(time)
+                *number == series && *file > i as u64 && range.contains(time)
             };
             if time < how.expired_before {
                 counts[0] += 1;
@@ -282,6 +286,7 @@ fn how() -> impl Strategy<Value = How> {
             outputs_max,
             expired_before,
             hidden,
+            ..How::default()
         })
 }
 

@@ -23,7 +23,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    compact, delete, digest, export, flush, import, ls, query, serve, show, snapshot, stats, verify,
+    attach, compact, delete, digest, export, flush, import, ls, query, serve, show, snapshot,
+    stats, verify,
 };
 use failure::Outcome;
 
@@ -62,6 +63,7 @@ enum Command {
     Compact(compact::Args),
     Delete(delete::Args),
     Snapshot(snapshot::Args),
+    Attach(attach::Args),
 }
 
 fn main() -> ExitCode {
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         Command::Compact(args) => compact::run(&args),
         Command::Delete(args) => delete::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),
+        Command::Attach(args) => attach::run(&args),
     };
     match result {
         Ok(Outcome::Good) => ExitCode::SUCCESS,

@@ -68,6 +68,9 @@ pub(crate) struct StoreFlags {
     /// Threads that merge segments, 0 or 1; without one, only POST .../admin/tsdb/compact merges
     #[arg(long, value_name = "N", default_value_t = 1)]
     compaction_threads: usize,
+    /// So many new segments are merged, 2 to 64
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    level0_merge: usize,
     /// From so many segments not merged yet on, writes are slowed down
     #[arg(long, value_name = "N", default_value_t = 64)]
     level0_slowdown: usize,
@@ -147,6 +150,7 @@ impl StoreFlags {
             retention: self.retention,
             retention_bytes: self.retention_bytes,
             compaction_threads: self.compaction_threads,
+            level0_merge: self.level0_merge,
             level0_slowdown: self.level0_slowdown,
             level0_stall: self.level0_stall,
             labels: LabelsLimits {

@@ -27,13 +27,29 @@ pub(crate) fn with<T>(
     options: Options,
     work: impl FnOnce(&Db) -> Result<T>,
 ) -> Result<(T, Outcome)> {
-    let options = Options { create: false, background: Background::Manual, ..options };
-    let db = Db::open(dir, options).map_err(|error| match error {
+    let db = open(dir, options).map_err(|error| match error {
         Error::Locked { path } => Failure::locked(&path),
         error => error.into(),
     })?;
+    finish(&db, work)
+}
+
+/// As [`with`], for work that no server can be asked to do.
+pub(crate) fn with_own<T>(
+    dir: &Path,
+    options: Options,
+    work: impl FnOnce(&Db) -> Result<T>,
+) -> Result<(T, Outcome)> {
+    finish(&open(dir, options)?, work)
+}
+
+fn open(dir: &Path, options: Options) -> siltstone::Result<Db> {
+    Db::open(dir, Options { create: false, background: Background::Manual, ..options })
+}
+
+fn finish<T>(db: &Db, work: impl FnOnce(&Db) -> Result<T>) -> Result<(T, Outcome)> {
     let found = output::report_findings(db.open_report());
-    let done = work(&db);
+    let done = work(db);
     let closed = db.close();
     let done = done?;
     closed?;

@@ -95,6 +95,7 @@ fn merging(page: &mut Page, stats: &Stats) -> fmt::Result {
     for (name, help, value) in [
         ("level0_segments", "Segments not merged yet: the debt.", stats.level0_segments),
         ("level0_bytes", "Bytes of segments not merged yet.", stats.level0_bytes),
+        ("level0_merge", "So many segments are merged.", stats.level0_merge),
         ("level0_slowdown", "Debt at which writes are slowed down.", stats.level0_slowdown),
         ("level0_stall", "Debt at which writes wait.", stats.level0_stall),
         ("tombstones", "Deletes not erased everywhere yet.", stats.tombstones),

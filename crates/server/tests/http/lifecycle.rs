@@ -29,6 +29,7 @@ fn metrics_count_what_happened() {
         "siltstone_http_requests_total{path=\"none\",status=\"404\"} 1",
         "siltstone_http_request_seconds_count{path=\"/api/v1/write\"} 1",
         "siltstone_disk_bytes{kind=\"wal\"} ",
+        "siltstone_level0_merge 32",
         "siltstone_level0_slowdown 64",
         "siltstone_merges_total 0",
         "siltstone_memory_bytes{kind=\"queue\"} ",

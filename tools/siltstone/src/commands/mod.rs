@@ -1,5 +1,6 @@
 //! One file per subcommand: its flags, its help, its work.
 
+pub(crate) mod attach;
 pub(crate) mod compact;
 pub(crate) mod delete;
 pub(crate) mod digest;

@@ -18,7 +18,7 @@ fn asking_for_nothing_prints_help() {
 fn every_help_has_examples() {
     for command in [
         "serve", "import", "export", "query", "digest", "flush", "compact", "delete", "snapshot",
-        "ls", "show", "verify", "stats",
+        "attach", "ls", "show", "verify", "stats",
     ] {
         let ran = run(&[command, "--help"]);
         assert_eq!(ran.code, 0, "{command}");

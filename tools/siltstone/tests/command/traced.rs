@@ -60,6 +60,7 @@ fn changes(line: &str, dir: &str) -> bool {
 }
 
 /// The system calls of a command; `None` where nothing can be traced.
+#[expect(clippy::print_stdout, reason = "what was skipped is said")]
 fn trace(args: &[&str], into: &Path) -> Option<String> {
     let mut command = Command::new("strace");
     // All calls, not chosen ones: what is not known to change something is looked at as well.
