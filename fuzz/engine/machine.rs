@@ -482,6 +482,7 @@ fn small_options(fs: &SimFs, clock: &Arc<SimClock>) -> Options {
         wal_bytes_max: 1 << 20,
         flush_interval: Duration::from_secs(20),
         erase_after: Duration::from_secs(30),
+        level0_merge: 2,
         window: Duration::from_millis(WINDOW_MS as u64),
         open_files_max: 16,
         vfs: Arc::new(fs.clone()),
