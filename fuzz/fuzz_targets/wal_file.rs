@@ -6,12 +6,12 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use siltstone::{Labels, Tombstone};
 use siltstone::sys::SimFs;
 use siltstone::sys::checksum::crc32c;
 use siltstone::wal::{
     BatchView, FRAME_HEADER_BYTES, Predecessor, RecordKind, WalHeader, WalReader,
 };
+use siltstone::{Labels, Tombstone};
 
 const SEAL_HEADER: u8 = 1;
 const SEAL_FRAMES: u8 = 2;

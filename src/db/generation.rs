@@ -12,6 +12,7 @@ use super::commit::Commit;
 use super::core::{Core, FlushState, Generation};
 use super::observer::Event;
 use super::options::Durability;
+use super::replay::wal_numbers;
 use crate::deletes;
 use crate::error::{Error, Result};
 use crate::flush::{FlushJob, Flushed};
@@ -260,23 +261,18 @@ impl Core {
         job.run()
     }
 
-    /// Removes log files that the manifest covers. A failure is harmless: replay skips them, and the
-    /// next flush tries again.
+    /// Removes log files that the manifest covers, but not the last one of all: a store that has
+    /// samples is never without a log, also if it was opened on a disk without room for a new one.
+    /// A failure is harmless: replay skips them, and the next flush tries again.
     fn remove_logs_below(&self, wal_end: u64) {
-        let entries = self.vfs().list(&self.dir).unwrap_or_default();
+        let numbers = wal_numbers(&**self.vfs(), &self.dir).unwrap_or_default();
+        let covered = numbers.partition_point(|&number| number < wal_end);
         let mut removed = false;
-        for entry in entries {
-            let Some(FileName::Wal(number)) = entry.name.to_str().and_then(FileName::parse) else {
-                continue;
-            };
-            if number < wal_end {
-                let path = self.dir.join(&entry.name);
-                match self.vfs().remove(&path) {
-                    Ok(()) => removed = true,
-                    Err(error) => {
-                        tracing::warn!(path = %path.display(), %error, "a log file stays")
-                    }
-                }
+        for &number in &numbers[..covered.min(numbers.len().saturating_sub(1))] {
+            let path = self.dir.join(FileName::Wal(number).to_string());
+            match self.vfs().remove(&path) {
+                Ok(()) => removed = true,
+                Err(error) => tracing::warn!(path = %path.display(), %error, "a log file stays"),
             }
         }
         if removed {

@@ -1,7 +1,7 @@
 //! What the enumeration once found in the engine, each as a test of its own.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -266,4 +266,31 @@ fn a_seq_given_twice_is_a_finding_and_no_panic() {
     let findings = &db.open_report().findings;
     assert!(findings.iter().any(|f| f.to_string().contains("000099.wal")), "{findings:?}");
     assert_eq!(counts(&db), [("a".to_owned(), 10)]);
+}
+
+/// A store that was opened on a disk without room for a new log removed its last one with the first
+/// flush that worked; after a crash the next opening reported a loss.
+#[test]
+fn a_store_is_never_without_a_log() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
+    db.write(&batch(&db, &["a"], 3)).unwrap();
+    drop(db);
+    let mut opened = 0;
+    for room in (0..1000).step_by(20) {
+        let disk = fs.fork();
+        let space = disk.free_space(Path::new("/")).unwrap();
+        disk.set_capacity(space.total - space.available + room);
+        let Ok(db) = open(&disk, Durability::Always) else { continue };
+        opened += 1;
+        disk.set_capacity(1 << 40);
+        db.tick().unwrap();
+        for plan in CrashPlan::spread(7, 2) {
+            let db = open(&disk.fork().crash(plan), Durability::Always).unwrap();
+            let findings = &db.open_report().findings;
+            assert!(findings.is_empty(), "{room} bytes, {plan:?}: {findings:?}");
+            assert_eq!(counts(&db), [("a".to_owned(), 3)]);
+        }
+    }
+    assert!(opened > 0);
 }
