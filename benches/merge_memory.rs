@@ -60,8 +60,14 @@ fn fill(dir: &std::path::Path, samples: i64) {
 fn main() {
     let megabytes: i64 =
         std::env::var("SILTSTONE_MB").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let samples = megabytes * 1_000_000 / SAMPLE_BYTES;
+    if let Ok(dir) = std::env::var("SILTSTONE_FILL") {
+        return fill(dir.as_ref(), samples);
+    }
+    // In a process of its own, so that memory which writing has freed is not there to be used again.
     let dir = tempfile::tempdir().unwrap();
-    fill(dir.path(), megabytes * 1_000_000 / SAMPLE_BYTES);
+    let mut filling = std::process::Command::new(std::env::current_exe().unwrap());
+    assert!(filling.env("SILTSTONE_FILL", dir.path()).status().unwrap().success());
 
     let db = Db::open(dir.path(), options()).unwrap();
     let before = db.stats();
