@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use super::commit::{Commit, Queue};
+use super::commit::Commit;
 use super::compaction::{Compactor, level0};
 use super::options::Options;
+use super::queue::Queue;
 use super::report::OpenReport;
 use super::reserve::Reserve;
 use super::room::Room;

@@ -11,9 +11,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use super::Db;
-use super::commit::{Commit, Outcome};
+use super::commit::Commit;
 use super::core::{Core, Generation, Live, PendingDelete};
 use super::options::Durability;
+use super::queue::Outcome;
 use super::snapshot::sources_of;
 use super::write_batch::Ack;
 use crate::error::{Error, Result};

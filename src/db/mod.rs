@@ -6,7 +6,8 @@
 //! | file | owns |
 //! |---|---|
 //! | `core` | the shared state and its locks |
-//! | `commit` | the queue, the leader, acknowledgements |
+//! | `queue` | what waits for a commit, tickets |
+//! | `commit` | the leader: from a group of batches to acknowledgements |
 //! | `delete` | tombstones, receipts |
 //! | `settle` | tombstones that have nothing left to do |
 //! | `generation` | sealing, log files, flushes |
@@ -39,6 +40,7 @@ mod observer;
 mod open;
 mod options;
 mod pressure;
+mod queue;
 mod read_only;
 mod replay;
 mod report;
@@ -67,11 +69,11 @@ use crate::types::{Labels, TimeRange};
 
 pub use attach::AttachReport;
 pub use checkpoint::CheckpointReport;
-pub use commit::Ticket;
 pub use compact::{CompactProgress, CompactReport};
 pub use delete::{DeleteReceipt, DeletedShare};
 pub use observer::{Event, LeftOut, Observer};
 pub use options::{Background, Durability, Options};
+pub use queue::Ticket;
 pub use read_only::ReadOnlyDb;
 pub use report::{Finding, OpenReport};
 pub use snapshot::Snapshot;
