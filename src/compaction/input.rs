@@ -171,8 +171,16 @@ impl SeriesCursor for InputCursor {
     /// Merges count what is hidden: every row is read.
     fn skip_hidden(&mut self, _hidden: &HiddenRanges) {}
 
-    fn footprint(&mut self, _hidden: &HiddenRanges) -> Result<Footprint> {
-        Ok(Footprint::default())
+    fn footprint(&mut self, hidden: &HiddenRanges) -> Result<Footprint> {
+        let mut found = Footprint::default();
+        while let Some(chunk) = self.walk.peek()?.filter(|chunk| chunk.ordinal() == self.key) {
+            if !hidden.hides_all(chunk.first_timestamp(), chunk.last_timestamp()) {
+                found.rows += u64::from(chunk.rows());
+                found.bytes += u64::from(chunk.value_bytes());
+            }
+            self.walk.advance();
+        }
+        Ok(found)
     }
 
     fn append(&mut self, columns: &mut Columns) -> Result<usize> {
