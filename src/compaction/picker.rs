@@ -6,10 +6,10 @@
 //! 1. *split*: level-0 segments, oldest seq first, once the windows of enough of them have closed,
 //!    or when there are many. Their outputs lie in one window each.
 //! 2. *tier*: segments of one window from the newest to older ones while the next is not much
-//!    larger than those before it together. Merged when so many overlap at one instant; two are
-//!    enough where the window is closed and the run reaches its oldest segment, so that a closed
-//!    window ends as one segment. Data that comes late is merged among itself until it is a quarter
-//!    of what the window holds.
+//!    larger than those before it together. Merged when so many overlap at one instant, or are small
+//!    pieces of one base window; two are enough where the window is closed and the run reaches its
+//!    oldest segment, so that a closed window ends as one segment. Data that comes late is merged
+//!    among itself until it is a quarter of what the window holds.
 //! 3. *join*: all segments of four neighbouring closed windows that together are small. Four at a
 //!    time, so that a trickle is rewritten log4, not log2 times.
 //! 4. *erase*: a segment that tombstones apply to.
@@ -43,7 +43,8 @@ pub struct PickerOptions {
     /// The next segment joins a run if it is at most so many times as large as the run.
     /// Default: 4.
     pub size_ratio: u64,
-    /// Neighbouring windows are joined while they hold less than so many bytes. Default: 1 MiB.
+    /// Neighbouring windows are joined while they hold less than so many bytes, and smaller pieces of
+    /// an open window merged as if they overlapped. Default: 1 MiB.
     pub join_bytes: u64,
     /// Most outputs of a merge. Default: 16.
     pub windows_max: usize,
@@ -288,8 +289,7 @@ impl View<'_> {
                 }
                 let taken = self.worthwhile(&members, start..end);
                 let finishes = start + taken.len() == members.len() || self.quiet;
-                // While a window fills, pieces of it that follow each other cost readers nothing.
-                let depth = if closed && window.level() == 0 { taken.len() } else { depth(taken) };
+                let depth = depth(taken).max(self.pieces_of(window, closed, taken));
                 if depth >= enough && depth > most && (finishes || kind == Kind::Tier) {
                     let bytes =
                         taken.iter().fold(0, |sum: u64, m| sum.saturating_add(m.file_bytes));
@@ -299,6 +299,14 @@ impl View<'_> {
                 start += 1;
             }
         }
+    }
+
+    /// How many of the run `taken`, which lies in `window`, count as if they overlapped. In a base
+    /// window, which a merge makes one segment of, that is all of them once it has closed. While it
+    /// fills, pieces that follow each other cost readers little, unless they are small and many.
+    fn pieces_of(&self, window: Window, closed: bool, taken: &[Arc<SegmentMeta>]) -> usize {
+        let counts = |meta: &&Arc<SegmentMeta>| closed || meta.file_bytes < self.options.join_bytes;
+        if window.level() == 0 { taken.iter().filter(counts).count() } else { 0 }
     }
 
     /// The end of the run of `members` (newest first) that starts at `start`.

@@ -59,6 +59,22 @@ fn a_trickle_takes_few_files_and_few_rewrites() {
 }
 
 #[test]
+fn an_open_window_of_many_small_flushes_is_few_segments() {
+    // Every five seconds for most of a day, merged in fours.
+    let mut store = Store::new(PickerOptions { level0_trigger: 4, ..PickerOptions::new(DAY) });
+    for at in (0..DAY * 3 / 4).step_by(5000) {
+        store.flush(&[Piece { first: at, last: at + 4999, bytes: 10 << 10 }]);
+        store.now = at + 5000;
+        store.settle(20, pick).unwrap();
+    }
+    assert_eq!(store.options.grid().window_of(0, store.now), store.options.grid().window_of(0, 0));
+    // 100 MiB in segments of a MiB and more, and the small ones that wait for others.
+    assert!(store.most_segments < 120, "{} segments", store.most_segments);
+    // Flush, split, and a merge for each eightfold up to a MiB.
+    assert!(store.amplification() < 4.7, "written {:.2} times", store.amplification());
+}
+
+#[test]
 fn a_million_days_in_one_segment_are_few_segments() {
     let mut store = Store::new(PickerOptions::new(DAY));
     let piece = |day: i64| Piece { first: day * DAY, last: day * DAY + 9, bytes: 41 };
