@@ -33,5 +33,5 @@ pub use picker::{Pick, PickerOptions, Reason, View, pick};
 pub use plan::{CompactionPlan, PlannedInput, PlannedMerge, plan, plan_range};
 pub use proof::{Account, Digest};
 pub use range::pick_range;
-pub use retention::{ClockVerdict, RetentionClock, RetentionLimits, expired};
+pub use retention::{ClockVerdict, RetentionClock, RetentionLimits, expired, trimmed_before};
 pub use windows::{Cuts, Grid, Survey, Window};

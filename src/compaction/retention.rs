@@ -4,10 +4,11 @@
 //! and hides from readers what is older than the retention. A clock that is wrong must not wipe a
 //! store: [`RetentionClock`] distrusts the wall clock when it jumps.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::types::{SegmentMeta, Timestamp};
+use crate::types::{ClockRecord, SegmentMeta, SuspectClock, Timestamp};
 
 /// How far the wall clock may move against the time that has run, and how long it is distrusted
 /// after it moved further.
@@ -25,43 +26,44 @@ pub struct RetentionLimits {
     pub bytes: Option<u64>,
 }
 
-/// The file numbers of the segments to drop at `now`, in the order in which to drop them.
+/// The file numbers of the segments to drop, in the order in which to drop them: `horizon` is the
+/// time before which samples have expired, where that is known.
 ///
 /// By age: those whose latest sample has expired. By bytes: those with the oldest latest sample
-/// until segments and log fit, with two exceptions. A segment is not dropped before the older ones
-/// (by seq) that overlap it, since values that it replaced would show again. And the segment with
-/// the newest sample stays, however large the log: it is the one being filled, and a store is never
-/// emptied by its log alone.
+/// until segments and log fit. A segment is never dropped before the older ones (by seq) that
+/// overlap it, since values that it replaced would show again. By bytes, the segment with the newest
+/// sample stays, however large the log: it is the one being filled, and a store is never emptied by
+/// its log alone.
 #[must_use]
 pub fn expired(
     segments: &[Arc<SegmentMeta>],
     wal_bytes: u64,
-    limits: RetentionLimits,
-    now: Timestamp,
+    bytes_max: Option<u64>,
+    horizon: Option<Timestamp>,
 ) -> Vec<u64> {
-    let horizon = limits.age_ticks.map_or(i64::MIN, |age| now.saturating_sub(age));
-    let (old, kept): (Vec<&Arc<SegmentMeta>>, Vec<&Arc<SegmentMeta>>) =
-        segments.iter().partition(|meta| meta.max_timestamp < horizon);
-    let mut dropped: Vec<u64> = old.iter().map(|meta| meta.file_number).collect();
-    let sum = |total: u64, meta: &&Arc<SegmentMeta>| total.saturating_add(meta.file_bytes);
-    let mut bytes = kept.iter().fold(wal_bytes, sum);
-    let most = limits.bytes.unwrap_or(u64::MAX);
-    if bytes > most {
-        let ordered = by_age(kept);
-        for meta in &ordered[..ordered.len().saturating_sub(1)] {
-            if bytes <= most {
-                break;
-            }
-            bytes -= meta.file_bytes;
-            dropped.push(meta.file_number);
+    let sum = |total: u64, meta: &Arc<SegmentMeta>| total.saturating_add(meta.file_bytes);
+    let mut bytes = segments.iter().fold(wal_bytes, sum);
+    let (bytes_max, horizon) = (bytes_max.unwrap_or(u64::MAX), horizon.unwrap_or(i64::MIN));
+    let mut dropped = Vec::new();
+    if bytes <= bytes_max && segments.iter().all(|meta| meta.max_timestamp >= horizon) {
+        return dropped;
+    }
+    let ordered = by_age(segments);
+    for (at, &(age, meta)) in ordered.iter().enumerate() {
+        let too_much = bytes > bytes_max && at + 1 < ordered.len();
+        if age >= horizon && !too_much {
+            break;
         }
+        bytes -= meta.file_bytes;
+        dropped.push(meta.file_number);
     }
     dropped
 }
 
 /// The segments by their latest sample, oldest first, but none before those that it may replace
-/// values of.
-fn by_age(mut segments: Vec<&Arc<SegmentMeta>>) -> Vec<&Arc<SegmentMeta>> {
+/// values of: with the time up to which each has to be kept for that.
+fn by_age(segments: &[Arc<SegmentMeta>]) -> Vec<(Timestamp, &Arc<SegmentMeta>)> {
+    let mut segments: Vec<&Arc<SegmentMeta>> = segments.iter().collect();
     segments.sort_unstable_by_key(|meta| (meta.min_seq, meta.file_number));
     let mut ages: Vec<(Timestamp, usize)> = Vec::with_capacity(segments.len());
     for (at, meta) in segments.iter().enumerate() {
@@ -71,7 +73,24 @@ fn by_age(mut segments: Vec<&Arc<SegmentMeta>>) -> Vec<&Arc<SegmentMeta>> {
     }
     // At one age older seqs come first, which `at` counts.
     ages.sort_unstable();
-    ages.into_iter().map(|(_, at)| segments[at]).collect()
+    ages.into_iter().map(|(age, at)| (age, segments[at])).collect()
+}
+
+/// The time before which a merge of `set` may leave samples out, when samples before `horizon` have
+/// expired: not what may have replaced values of an older segment that is not merged with them, since
+/// those would show again when more is to be kept.
+#[must_use]
+pub fn trimmed_before(
+    live: &[Arc<SegmentMeta>],
+    set: &[Arc<SegmentMeta>],
+    horizon: Timestamp,
+) -> Timestamp {
+    let numbers: HashSet<u64> = set.iter().map(|meta| meta.file_number).collect();
+    let outside = live.iter().filter(|meta| !numbers.contains(&meta.file_number));
+    let is_below = |older: &&Arc<SegmentMeta>| {
+        set.iter().any(|meta| older.max_seq < meta.min_seq && older.overlaps_in_time(meta))
+    };
+    outside.filter(is_below).map(|meta| meta.min_timestamp).fold(horizon, Timestamp::min)
 }
 
 /// Whether the wall clock may be used for retention.
@@ -92,12 +111,28 @@ pub enum ClockVerdict {
 /// A jump of more than a day, in either direction, pauses retention for a day of running time; then
 /// the clock is believed. After a restart the time the store was closed counts as not run, so that
 /// a long downtime pauses it as well: a day late is better than a store wiped by a clock set to
-/// 2099. If the clock returns meanwhile, retention goes on at once.
+/// 2099. If the clock returns meanwhile, retention goes on at once. The day may be run in parts: how
+/// much of it is over is recorded with edits, and goes on unless the clock jumps again.
 #[derive(Debug, Clone, Copy)]
 pub struct RetentionClock {
     anchor: Anchor,
-    /// The wall clock as it was found after a jump, and since when.
-    suspect: Option<Anchor>,
+    /// The wall clock as it was found after a jump.
+    suspect: Option<Suspect>,
+}
+
+/// A clock that has jumped and must prove itself.
+#[derive(Debug, Clone, Copy)]
+struct Suspect {
+    at: Anchor,
+    /// How long it had run by then since the jump.
+    run: Duration,
+}
+
+impl Suspect {
+    /// How long the clock has run since it jumped.
+    fn run(&self, now: Anchor) -> Duration {
+        self.run.saturating_add(now.monotonic.saturating_sub(self.at.monotonic))
+    }
 }
 
 /// One moment by both clocks.
@@ -117,13 +152,16 @@ impl Anchor {
 }
 
 impl RetentionClock {
-    /// The clock of a store that is opened: `persisted_ms` is the wall clock that its last edit
-    /// recorded, `None` if none did.
+    /// The clock of a store that is opened; `recorded` is what its edits recorded last.
     #[must_use]
-    pub fn open(persisted_ms: Option<i64>, wall_ms: i64, monotonic: Duration) -> Self {
+    pub fn open(recorded: ClockRecord, wall_ms: i64, monotonic: Duration) -> Self {
         let now = Anchor { wall_ms, monotonic };
-        let anchor = Anchor { wall_ms: persisted_ms.unwrap_or(wall_ms), monotonic };
-        let mut clock = Self { anchor, suspect: None };
+        let anchor = Anchor { wall_ms: recorded.trusted_ms.unwrap_or(wall_ms), monotonic };
+        let suspect = recorded.suspect.map(|suspect| Suspect {
+            at: Anchor { wall_ms: suspect.wall_ms, monotonic },
+            run: Duration::from_millis(suspect.run_ms),
+        });
+        let mut clock = Self { anchor, suspect };
         clock.step(now);
         clock
     }
@@ -133,15 +171,17 @@ impl RetentionClock {
         self.step(Anchor { wall_ms, monotonic })
     }
 
-    /// The wall clock to record with an edit made now: `None`, for what was recorded before to
-    /// stay, while the clock is not trusted.
-    pub fn for_edit(&mut self, wall_ms: i64, monotonic: Duration) -> Option<i64> {
+    /// What to record with an edit made now: the wall clock if it is trusted, or how long it has run
+    /// since it jumped. What was recorded of a trusted clock before stays then.
+    pub fn for_edit(&mut self, wall_ms: i64, monotonic: Duration) -> ClockRecord {
         let now = Anchor { wall_ms, monotonic };
-        if self.step(now) != ClockVerdict::Trusted {
-            return None;
+        if self.step(now) == ClockVerdict::Trusted {
+            self.anchor = now;
+            return ClockRecord { trusted_ms: Some(wall_ms), suspect: None };
         }
-        self.anchor = now;
-        Some(wall_ms)
+        let run = self.suspect.map_or(Duration::ZERO, |suspect| suspect.run(now));
+        let run_ms = u64::try_from(run.as_millis()).unwrap_or(u64::MAX);
+        ClockRecord { trusted_ms: None, suspect: Some(SuspectClock { wall_ms, run_ms }) }
     }
 
     fn step(&mut self, now: Anchor) -> ClockVerdict {
@@ -150,10 +190,10 @@ impl RetentionClock {
             return ClockVerdict::Trusted;
         }
         let suspect = match self.suspect {
-            Some(suspect) if suspect.agrees(now) => suspect,
-            _ => now,
+            Some(suspect) if suspect.at.agrees(now) => suspect,
+            _ => Suspect { at: now, run: Duration::ZERO },
         };
-        let run = now.monotonic.saturating_sub(suspect.monotonic);
+        let run = suspect.run(now);
         if run >= DAY {
             *self = Self { anchor: now, suspect: None };
             return ClockVerdict::Trusted;
@@ -195,6 +235,10 @@ mod tests {
         Duration::from_secs(hours * 3600)
     }
 
+    fn recorded(trusted_ms: Option<i64>) -> ClockRecord {
+        ClockRecord { trusted_ms, suspect: None }
+    }
+
     fn trusted(clock: &mut RetentionClock, wall_ms: i64, monotonic: Duration) -> bool {
         clock.observe(wall_ms, monotonic) == ClockVerdict::Trusted
     }
@@ -208,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_runs_is_trusted_for_ever() {
-        let mut clock = RetentionClock::open(None, 0, hours(5));
+        let mut clock = RetentionClock::open(recorded(None), 0, hours(5));
         for hour in 0..10_000u64 {
             assert!(trusted(&mut clock, hour as i64 * HOUR_MS, hours(5 + hour)));
         }
@@ -218,20 +262,20 @@ mod tests {
     #[test]
     fn a_jump_in_either_direction_pauses_for_a_day_of_running_time() {
         for jump in [DAY_MS + 1, -DAY_MS - 1, 70 * 365 * DAY_MS] {
-            let mut clock = RetentionClock::open(Some(0), 0, hours(0));
+            let mut clock = RetentionClock::open(recorded(Some(0)), 0, hours(0));
             assert_eq!(paused(&mut clock, jump, hours(0)), hours(24), "{jump}");
-            assert_eq!(clock.for_edit(jump, hours(0)), None, "what is recorded stays");
+            assert_eq!(clock.for_edit(jump, hours(0)).trusted_ms, None, "what is recorded stays");
             assert_eq!(paused(&mut clock, jump + 23 * HOUR_MS, hours(23)), hours(1));
             assert!(trusted(&mut clock, jump + 24 * HOUR_MS, hours(24)));
             let wall = jump + 25 * HOUR_MS;
-            assert_eq!(clock.for_edit(wall, hours(25)), Some(wall));
+            assert_eq!(clock.for_edit(wall, hours(25)), recorded(Some(wall)));
             assert_eq!(paused(&mut clock, 26 * HOUR_MS, hours(26)), hours(24), "back again");
         }
     }
 
     #[test]
     fn a_clock_that_returns_is_trusted_at_once_and_a_second_jump_starts_over() {
-        let mut clock = RetentionClock::open(Some(0), 0, hours(0));
+        let mut clock = RetentionClock::open(recorded(Some(0)), 0, hours(0));
         paused(&mut clock, 90 * DAY_MS, hours(1));
         assert!(trusted(&mut clock, 2 * HOUR_MS, hours(2)));
         paused(&mut clock, 90 * DAY_MS, hours(3));
@@ -241,38 +285,65 @@ mod tests {
 
     #[test]
     fn a_long_downtime_pauses_for_a_day_and_a_short_one_does_not() {
-        let mut clock = RetentionClock::open(Some(0), 23 * HOUR_MS, hours(9));
+        let mut clock = RetentionClock::open(recorded(Some(0)), 23 * HOUR_MS, hours(9));
         assert!(trusted(&mut clock, 23 * HOUR_MS, hours(9)));
-        let mut clock = RetentionClock::open(Some(0), 30 * DAY_MS, hours(9));
+        let mut clock = RetentionClock::open(recorded(Some(0)), 30 * DAY_MS, hours(9));
         assert_eq!(paused(&mut clock, 30 * DAY_MS, hours(9)), hours(24));
-        assert_eq!(clock.for_edit(30 * DAY_MS, hours(9)), None);
+        assert_eq!(clock.for_edit(30 * DAY_MS, hours(9)).trusted_ms, None);
         assert!(trusted(&mut clock, 31 * DAY_MS, hours(33)));
     }
 
     #[test]
+    fn the_day_may_be_run_in_parts() {
+        // After three days closed: ten hours open, fourteen closed, each day.
+        let mut record = recorded(Some(0));
+        let mut wall = 3 * DAY_MS;
+        for already in [0, 10, 20] {
+            let mut clock = RetentionClock::open(record, wall, hours(7));
+            assert_eq!(paused(&mut clock, wall, hours(7)), hours(24 - already));
+            wall += 10 * HOUR_MS;
+            let next = clock.for_edit(wall, hours(17));
+            if already == 20 {
+                assert_eq!(next, recorded(Some(wall)), "the day is over");
+            }
+            record = ClockRecord { trusted_ms: next.trusted_ms.or(record.trusted_ms), ..next };
+            wall += 14 * HOUR_MS;
+        }
+        assert!(trusted(&mut RetentionClock::open(record, wall, hours(0)), wall, hours(0)));
+    }
+
+    #[test]
+    fn another_jump_while_closed_starts_the_day_over() {
+        let mut clock = RetentionClock::open(recorded(Some(0)), 3 * DAY_MS, hours(0));
+        let later = 3 * DAY_MS + 20 * HOUR_MS;
+        let suspect = clock.for_edit(later, hours(20));
+        assert_eq!(suspect.suspect, Some(SuspectClock { wall_ms: later, run_ms: 20 * 3_600_000 }));
+        let record = ClockRecord { trusted_ms: Some(0), ..suspect };
+        let mut clock = RetentionClock::open(record, later + 2 * DAY_MS, hours(0));
+        assert_eq!(paused(&mut clock, later + 2 * DAY_MS, hours(0)), hours(24));
+        assert!(trusted(&mut RetentionClock::open(record, HOUR_MS, hours(0)), HOUR_MS, hours(0)));
+    }
+
+    #[test]
     fn now_is_at_most_an_hour_ahead_of_the_newest_sample() {
-        let mut clock = RetentionClock::open(None, 5 * HOUR_MS, hours(0));
+        let mut clock = RetentionClock::open(recorded(None), 5 * HOUR_MS, hours(0));
         let at = (5 * HOUR_MS, hours(0));
         assert_eq!(clock.now(at, None, 1000), None, "an empty store has no now");
         assert_eq!(clock.now(at, Some(0), 1000), Some(HOUR_MS));
         assert_eq!(clock.now(at, Some(9 * HOUR_MS), 1000), Some(5 * HOUR_MS));
         assert_eq!(clock.now(at, Some(i64::MAX), 1), Some(5 * 3600));
         assert_eq!(clock.now((i64::MAX, hours(0)), Some(0), 1_000_000_000), None, "jumped");
-        let mut late = RetentionClock::open(None, i64::MAX, hours(0));
+        let mut late = RetentionClock::open(recorded(None), i64::MAX, hours(0));
         assert_eq!(late.now((i64::MAX, hours(0)), Some(i64::MAX), 1_000_000_000), Some(i64::MAX));
-    }
-
-    fn limits(age_ticks: Option<i64>, bytes: Option<u64>) -> RetentionLimits {
-        RetentionLimits { age_ticks, bytes }
     }
 
     #[test]
     fn by_age_only_whole_segments_expire() {
-        let segments = [meta(1, (0, 9), (1, 1), 0, 5), meta(2, (5, 10), (2, 2), 0, 5)];
-        assert_eq!(expired(&segments, 0, limits(Some(10), None), 19), [] as [u64; 0]);
-        assert_eq!(expired(&segments, 0, limits(Some(10), None), 20), [1]);
-        assert_eq!(expired(&segments, 0, limits(Some(10), None), 21), [1, 2]);
-        assert_eq!(expired(&segments, 0, limits(Some(i64::MAX), None), i64::MIN), [] as [u64; 0]);
+        let segments = [meta(1, (0, 9), (1, 1), 0, 5), meta(2, (11, 20), (2, 2), 0, 5)];
+        for (horizon, gone) in [(9, &[][..]), (10, &[1]), (20, &[1]), (21, &[1, 2])] {
+            assert_eq!(expired(&segments, 0, None, Some(horizon)), gone, "before {horizon}");
+        }
+        assert_eq!(expired(&segments, 0, None, None), [] as [u64; 0]);
     }
 
     #[test]
@@ -282,22 +353,39 @@ mod tests {
             meta(2, (10, 19), (2, 2), 0, 100),
             meta(3, (20, 29), (3, 3), 0, 100),
         ];
-        assert_eq!(expired(&segments, 0, limits(None, Some(300)), 0), [] as [u64; 0]);
-        assert_eq!(expired(&segments, 1, limits(None, Some(300)), 0), [1]);
-        assert_eq!(expired(&segments, 1, limits(Some(5), Some(300)), 15), [1], "age counts first");
-        assert_eq!(expired(&segments, 9999, limits(None, Some(300)), 0), [1, 2]);
+        assert_eq!(expired(&segments, 0, Some(300), None), [] as [u64; 0]);
+        assert_eq!(expired(&segments, 1, Some(300), None), [1]);
+        assert_eq!(expired(&segments, 1, Some(300), Some(10)), [1], "age counts first");
+        assert_eq!(expired(&segments, 9999, Some(300), None), [1, 2]);
+        assert_eq!(expired(&segments, 9999, Some(300), Some(30)), [1, 2, 3]);
     }
 
     #[test]
-    fn by_bytes_nothing_goes_before_what_it_replaced() {
+    fn nothing_goes_before_what_it_replaced() {
         // 2 may have overwritten values of 1, which reaches further.
         let segments = [
             meta(1, (0, 99), (1, 1), 1, 100),
             meta(2, (0, 50), (2, 2), 1, 10),
             meta(3, (100, 199), (3, 3), 1, 100),
         ];
-        assert_eq!(expired(&segments, 0, limits(None, Some(205)), 0), [1]);
-        assert_eq!(expired(&segments, 0, limits(None, Some(105)), 0), [1, 2]);
+        assert_eq!(expired(&segments, 0, Some(205), None), [1]);
+        assert_eq!(expired(&segments, 0, Some(105), None), [1, 2]);
+        assert_eq!(expired(&segments, 0, None, Some(99)), [] as [u64; 0]);
+        assert_eq!(expired(&segments, 0, None, Some(100)), [1, 2]);
+    }
+
+    #[test]
+    fn a_merge_trims_nothing_that_replaced_what_it_does_not_read() {
+        let live = [
+            meta(1, (10, 99), (1, 1), 1, 100),
+            meta(2, (0, 50), (2, 2), 1, 10),
+            meta(3, (40, 199), (3, 3), 1, 100),
+        ];
+        let before = |set: std::ops::Range<usize>| trimmed_before(&live, &live[set], 30);
+        assert_eq!(before(0..1), 30, "nothing is older");
+        assert_eq!(before(0..3), 30, "all of it is read");
+        assert_eq!(before(1..2), 10, "1 has values from 10 on");
+        assert_eq!(before(2..3), 0, "2 overlaps it");
     }
 
     proptest! {
@@ -305,12 +393,13 @@ mod tests {
         fn what_stays_never_shows_a_value_that_what_went_had_replaced(
             raw in prop::collection::vec((0i64..30, 0i64..9, 1u64..20), 1..12),
             most in 0u64..200,
+            horizon in prop::option::of(0i64..40),
         ) {
             let segments: Vec<_> = raw.iter().enumerate().map(|(i, &(t, dt, bytes))| {
                 let seq = i as u64 + 1;
                 meta(seq, (t, t + dt), (seq, seq), 0, bytes)
             }).collect();
-            let gone = expired(&segments, 0, limits(None, Some(most)), 0);
+            let gone = expired(&segments, 0, Some(most), horizon);
             let stays = |m: &&Arc<SegmentMeta>| !gone.contains(&m.file_number);
             for kept in segments.iter().filter(stays) {
                 for went in segments.iter().filter(|m| !stays(m)) {
@@ -319,6 +408,9 @@ mod tests {
             }
             let left: u64 = segments.iter().filter(stays).map(|m| m.file_bytes).sum();
             prop_assert!(left <= most || segments.iter().filter(stays).count() == 1);
+            let before = horizon.unwrap_or(i64::MIN);
+            let is_young = |m: &&Arc<SegmentMeta>| m.max_timestamp >= before;
+            prop_assert!(left > 0 || segments.iter().filter(is_young).count() == 0);
         }
     }
 }

@@ -324,7 +324,8 @@ impl Core {
             outputs_max: options.windows_max,
             new_file_number: Box::new(move || numbers.fetch_add(1, Ordering::Relaxed)),
             tombstones,
-            expired_before: self.compactor.retention.horizon().unwrap_or(i64::MIN),
+            // They may replace values of older segments: retention takes both, in its order.
+            expired_before: i64::MIN,
         })
     }
 

@@ -58,6 +58,10 @@ fn run_flusher(core: &Core) {
         while matches!(core.settle_deletes(), Ok(true)) {
             flush();
         }
+        if core.options.compaction_threads == 0 {
+            // Tried again in the next round.
+            let _ = core.keep_retention();
+        }
     }
 }
 

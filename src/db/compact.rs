@@ -97,6 +97,8 @@ impl Core {
         self.check_open()?;
         let start = self.clock().monotonic();
         self.flush_all()?;
+        self.keep_retention()?;
+        self.compactor.retention.want_trimming();
         let _explicit = self.compactor.control.explicit();
         let mut report = CompactReport::default();
         loop {

@@ -27,7 +27,7 @@ use super::retention::Retention;
 use super::settle::Deletes;
 use crate::compaction::{
     MergeInputs, MergeJob, Merged, Pick, PickerOptions, Progress, Purpose, Reason, Step, View,
-    pick, pick_range,
+    pick, pick_range, trimmed_before,
 };
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Version, VersionEdit};
@@ -100,6 +100,13 @@ pub(super) enum Advance {
     Merged(Outcome),
     /// Segments that cannot be merged are left out from here on; the rest goes on.
     Excluded(Error),
+}
+
+impl Runner {
+    /// Whether no merge is under way.
+    pub(super) fn is_free(&self) -> bool {
+        self.running.is_none()
+    }
 }
 
 impl Compactor {
@@ -310,7 +317,10 @@ impl Core {
             listed.push(Arc::clone(attaching.placeholder()));
             listed.sort_unstable_by_key(|meta| (meta.min_timestamp, meta.file_number));
         }
-        let erase_due = |meta: &SegmentMeta| self.is_erasure_due(live, meta, deletes);
+        let trims =
+            |meta: &SegmentMeta| deletes == Deletes::All && self.is_trimming_due(live, meta);
+        let erase_due =
+            |meta: &SegmentMeta| self.is_erasure_due(live, meta, deletes) || trims(meta);
         let wall = i128::from(self.clock().wall_ms()) * i128::from(self.ticks_per_second);
         let now = wall.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         look(&View {
@@ -352,6 +362,9 @@ impl Core {
         let samples = pick.inputs.segments().iter().map(|meta| meta.samples).sum();
         let numbers = Arc::clone(&self.next_file_number);
         let options = &self.compactor.options;
+        let expired_before = self.compactor.retention.horizon().map_or(i64::MIN, |horizon| {
+            trimmed_before(live.version.segments(), pick.inputs.segments(), horizon)
+        });
         let job = MergeJob::new(MergeInputs {
             purpose: Purpose::Replace,
             vfs: Arc::clone(self.vfs()),
@@ -364,7 +377,7 @@ impl Core {
             outputs_max: options.windows_max,
             new_file_number: Box::new(move || numbers.fetch_add(1, Ordering::Relaxed)),
             tombstones: live.version.tombstones().cloned().collect(),
-            expired_before: self.compactor.retention.horizon().unwrap_or(i64::MIN),
+            expired_before,
         })?;
         self.tell(Event::MergeStarted { reason: pick.reason, inputs, bytes, samples });
         let started = self.clock().monotonic();

@@ -210,7 +210,7 @@ impl Core {
         edit.wal_covered = Some(WalCovered { file_number: wal_end, seq: last_seq });
         edit.next_file_number = Some(self.next_file_number());
         edit.last_seq = Some(last_seq.max(state.manifest.version().last_seq()));
-        edit.clock_ms = self.compactor.retention.clock_for_edit(self.clock());
+        edit.clock = self.compactor.retention.clock_for_edit(self.clock());
         // Opened first: once the edit is durable, nothing may keep the memtable from being replaced.
         let opened = edit.added.first().map(|meta| self.open_segment(meta)).transpose()?;
         let version = state.manifest.append(&edit)?;

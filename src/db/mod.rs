@@ -84,6 +84,12 @@ pub use write_batch::{Ack, BATCH_ROWS_MAX, WriteBatch};
 /// Steps of a merge that a tick takes.
 const TICK_STEPS: usize = 8;
 
+/// Does `step` until there is no more to do, or it fails.
+fn repeat(mut step: impl FnMut() -> Result<bool>) -> Result<()> {
+    while step()? {}
+    Ok(())
+}
+
 /// An open store. Clones share it; `Send + Sync`.
 ///
 /// Call [`close`](Db::close) to end it with an answer. A store that is dropped instead is not damaged:
@@ -304,17 +310,19 @@ impl Db {
     /// # Errors
     /// The first fault; the work is tried again at the next tick. [`Error::Closed`].
     pub fn tick(&self) -> Result<()> {
-        self.core().check_open()?;
-        let kept = self.core().keep_time();
-        self.core().make_room_if_wanted();
-        while self.core().flush_oldest()? {}
-        while self.core().settle_deletes()? {}
-        for _ in 0..TICK_STEPS {
-            if !self.core().compaction_step()? {
-                break;
-            }
-        }
-        kept
+        let core = self.core();
+        core.check_open()?;
+        let kept = core.keep_time();
+        core.make_room_if_wanted();
+        // Whatever fails, the rest is tried: retention frees the disk that a flush finds full.
+        let flushed = repeat(|| core.flush_oldest());
+        let settled = repeat(|| core.settle_deletes());
+        let mut left = TICK_STEPS;
+        let merged = repeat(|| {
+            left -= 1;
+            Ok(core.compaction_step()? && left > 0)
+        });
+        kept.and(flushed).and(settled).and(merged)
     }
 
     /// Flushes, then merges the segments that overlap `range`, on this thread, until nothing there

@@ -5,25 +5,27 @@
 //! time before which samples have expired, never falls while the store is open: what a reader has not
 //! seen does not come back.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::compaction::Runner;
-use super::core::Core;
+use super::core::{Core, Live};
 use super::observer::Event;
 use super::options::Options;
-use crate::compaction::{RetentionClock, RetentionLimits, expired};
+use crate::compaction::{RetentionClock, RetentionLimits, expired, trimmed_before};
 use crate::error::Result;
 use crate::manifest::Version;
 use crate::sys::Clock;
-use crate::types::{FileName, SegmentMeta, Timestamp};
+use crate::types::{ClockRecord, FileName, SegmentMeta, Timestamp};
 
 #[derive(Debug)]
 pub(super) struct Retention {
     clock: Mutex<RetentionClock>,
     /// Earlier samples have expired; `i64::MIN` before that is known.
     horizon: AtomicI64,
+    /// The horizon as the last explicit compaction found it: what is older it erases. The horizon
+    /// itself moves on with every sample, and nothing would ever be done.
+    trim_wanted: AtomicI64,
     /// The time of the newest sample accepted; `i64::MIN` without one.
     newest: AtomicI64,
 }
@@ -33,8 +35,9 @@ impl Retention {
         let (wall_ms, monotonic) = (options.clock.wall_ms(), options.clock.monotonic());
         let newest = version.segments().iter().map(|meta| meta.max_timestamp).max();
         Self {
-            clock: Mutex::new(RetentionClock::open(version.clock_ms(), wall_ms, monotonic)),
+            clock: Mutex::new(RetentionClock::open(version.clock(), wall_ms, monotonic)),
             horizon: AtomicI64::new(i64::MIN),
+            trim_wanted: AtomicI64::new(i64::MIN),
             newest: AtomicI64::new(newest.unwrap_or(i64::MIN)),
         }
     }
@@ -44,8 +47,13 @@ impl Retention {
         Some(self.horizon.load(Ordering::Relaxed)).filter(|&horizon| horizon > i64::MIN)
     }
 
-    /// The wall clock to record with an edit made now; `None` while it is not trusted.
-    pub(super) fn clock_for_edit(&self, clock: &dyn Clock) -> Option<i64> {
+    /// From here on explicit compactions erase what has expired by now.
+    pub(super) fn want_trimming(&self) {
+        self.trim_wanted.fetch_max(self.horizon.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// What to record of the clock with an edit made now.
+    pub(super) fn clock_for_edit(&self, clock: &dyn Clock) -> ClockRecord {
         let mut guard = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         guard.for_edit(clock.wall_ms(), clock.monotonic())
     }
@@ -60,7 +68,7 @@ impl Retention {
 
 impl Core {
     /// Drops the segments that retention no longer keeps; whether there were any.
-    pub(super) fn drop_expired(&self, _runner: &mut Runner) -> Result<bool> {
+    pub(super) fn drop_expired(&self, _runner: &Runner) -> Result<bool> {
         let limits = self.options.retention_limits(self.ticks_per_second);
         if limits == RetentionLimits::default() {
             return Ok(false);
@@ -72,26 +80,44 @@ impl Core {
             let mut clock = retention.clock.lock().unwrap_or_else(PoisonError::into_inner);
             clock.now(clocks, newest, self.ticks_per_second)
         };
-        let Some(now) = now else { return Ok(false) };
-        if let Some(age) = limits.age_ticks {
-            retention.horizon.fetch_max(now.saturating_sub(age), Ordering::Relaxed);
+        let horizon = now.zip(limits.age_ticks).map(|(now, age)| now.saturating_sub(age));
+        if let Some(horizon) = horizon {
+            retention.horizon.fetch_max(horizon, Ordering::Relaxed);
         }
         let live = self.live();
         let segments = live.version.segments();
-        let gone = expired(segments, self.wal_bytes(), limits, now);
+        // How much is kept needs no clock.
+        let gone = expired(segments, self.wal_bytes(), limits.bytes, horizon);
         if gone.is_empty() {
             return Ok(false);
         }
         let dropped = segments.iter().filter(|meta| gone.contains(&meta.file_number));
         let dropped: Vec<SegmentMeta> = dropped.map(|meta| **meta).collect();
         drop(live);
-        self.replace_segments(Vec::new(), &gone, &[])?;
+        self.with_reserve(|| self.replace_segments(Vec::new(), &gone, &[]))?;
         self.counters.segments_dropped.add(dropped.len() as u64);
         let samples = dropped.iter().map(|meta| meta.samples).sum();
         self.counters.samples_expired.add(samples);
         self.tell(Event::Dropped { segments: &dropped, horizon: retention.horizon() });
         self.sweep();
         Ok(true)
+    }
+
+    /// As [`drop_expired`](Self::drop_expired), for a store in which nothing merges by itself.
+    pub(super) fn keep_retention(&self) -> Result<()> {
+        let runner = self.compactor.lock_runner();
+        // What a merge reads is not taken from under it.
+        while runner.is_free() && self.drop_expired(&runner)? {}
+        Ok(())
+    }
+
+    /// Whether a merge of the segment alone would leave out what had expired when somebody last asked
+    /// for that.
+    pub(super) fn is_trimming_due(&self, live: &Live, meta: &SegmentMeta) -> bool {
+        let wanted = self.compactor.retention.trim_wanted.load(Ordering::Relaxed);
+        let segments = live.version.segments();
+        meta.min_timestamp < wanted
+            && meta.min_timestamp < trimmed_before(segments, &[Arc::new(*meta)], wanted)
     }
 
     /// Bytes of log files.

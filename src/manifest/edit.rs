@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::types::{DecodeError, Fields, SegmentMeta, Tombstone};
+use crate::types::{ClockRecord, DecodeError, Fields, SegmentMeta, SuspectClock, Tombstone};
 
 const ADD_SEGMENT: u8 = 1;
 const REMOVE_SEGMENT: u8 = 2;
@@ -13,6 +13,7 @@ const ERASED: u8 = 6;
 const ADD_TOMBSTONE: u8 = 7;
 const REMOVE_TOMBSTONE: u8 = 8;
 const CLOCK: u8 = 9;
+const SUSPECT_CLOCK: u8 = 10;
 
 const MUST_UNDERSTAND: u8 = 1;
 const SEGMENT_BYTES: usize = 88;
@@ -46,8 +47,8 @@ pub struct VersionEdit {
     pub next_file_number: Option<u64>,
     /// The highest seq given out; never falls.
     pub last_seq: Option<u64>,
-    /// The wall clock, in milliseconds since the epoch, when it was trusted.
-    pub clock_ms: Option<i64>,
+    /// The wall clock, if it is to be recorded.
+    pub clock: ClockRecord,
 }
 
 impl VersionEdit {
@@ -82,8 +83,11 @@ impl VersionEdit {
         if let Some(seq) = self.last_seq {
             entry(LAST_SEQ, &seq.to_le_bytes(), out);
         }
-        if let Some(clock_ms) = self.clock_ms {
-            entry(CLOCK, &clock_ms.to_le_bytes(), out);
+        if let Some(trusted_ms) = self.clock.trusted_ms {
+            entry(CLOCK, &trusted_ms.to_le_bytes(), out);
+        }
+        if let Some(suspect) = self.clock.suspect {
+            entry(SUSPECT_CLOCK, &pair(suspect.wall_ms as u64, suspect.run_ms), out);
         }
     }
 
@@ -138,7 +142,12 @@ impl VersionEdit {
             }
             NEXT_FILE_NUMBER => once(&mut self.next_file_number, fields.u64("next file number")?)?,
             LAST_SEQ => once(&mut self.last_seq, fields.u64("last seq")?)?,
-            CLOCK => once(&mut self.clock_ms, fields.i64("clock")?)?,
+            CLOCK => once(&mut self.clock.trusted_ms, fields.i64("clock")?)?,
+            SUSPECT_CLOCK => {
+                let wall_ms = fields.i64("suspect clock")?;
+                let run_ms = fields.u64("run of a suspect clock")?;
+                once(&mut self.clock.suspect, SuspectClock { wall_ms, run_ms })?;
+            }
             _ => return Ok(false),
         }
         fields.finish("length of an edit's body")?;
@@ -277,12 +286,14 @@ mod tests {
             wal in any::<Option<(u64, u64)>>(),
             next_file_number: Option<u64>,
             last_seq: Option<u64>,
-            clock_ms: Option<i64>,
+            trusted_ms: Option<i64>,
+            suspect in any::<Option<(i64, u64)>>(),
         ) -> VersionEdit {
+            let suspect = suspect.map(|(wall_ms, run_ms)| SuspectClock { wall_ms, run_ms });
             let wal_covered = wal.map(|(file_number, seq)| WalCovered { file_number, seq });
             VersionEdit {
                 erased, added, removed, tombstones_added, tombstones_removed,
-                wal_covered, next_file_number, last_seq, clock_ms,
+                wal_covered, next_file_number, last_seq, clock: ClockRecord { trusted_ms, suspect },
             }
         }
     }

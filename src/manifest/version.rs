@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::edit::{VersionEdit, WalCovered};
-use crate::types::{DecodeError, SegmentMeta, Tombstone};
+use crate::types::{ClockRecord, DecodeError, SegmentMeta, Tombstone};
 
 /// Edit numbers, file numbers and seqs stay below this, so that counting on cannot overflow.
 pub(super) const COUNTER_MAX: u64 = 1 << 62;
@@ -22,7 +22,7 @@ pub struct Version {
     wal_covered: WalCovered,
     next_file_number: u64,
     last_seq: u64,
-    clock_ms: Option<i64>,
+    clock: ClockRecord,
 }
 
 impl Default for Version {
@@ -34,7 +34,7 @@ impl Default for Version {
             wal_covered: WalCovered { file_number: 0, seq: 0 },
             next_file_number: 1,
             last_seq: 0,
-            clock_ms: None,
+            clock: ClockRecord::default(),
         }
     }
 }
@@ -93,10 +93,10 @@ impl Version {
         self.last_seq
     }
 
-    /// The wall clock of the last edit that recorded it, in milliseconds since the epoch.
+    /// What the edits have recorded of the wall clock.
     #[must_use]
-    pub fn clock_ms(&self) -> Option<i64> {
-        self.clock_ms
+    pub fn clock(&self) -> ClockRecord {
+        self.clock
     }
 
     /// The edit that makes this version from nothing.
@@ -111,7 +111,7 @@ impl Version {
             wal_covered: Some(self.wal_covered),
             next_file_number: Some(self.next_file_number),
             last_seq: Some(self.last_seq),
-            clock_ms: self.clock_ms,
+            clock: self.clock,
         }
     }
 
@@ -130,7 +130,7 @@ impl Version {
             wal_covered: edit.wal_covered.unwrap_or(self.wal_covered),
             next_file_number: edit.next_file_number.unwrap_or(self.next_file_number),
             last_seq: edit.last_seq.unwrap_or(self.last_seq),
-            clock_ms: edit.clock_ms.or(self.clock_ms),
+            clock: self.clock.then(edit.clock),
         };
         if next.wal_covered.file_number < self.wal_covered.file_number
             || next.wal_covered.seq < self.wal_covered.seq

@@ -2,6 +2,7 @@
 //!
 //! The lowest floor: pure values, no I/O, imported by everything above.
 
+mod clock_record;
 mod decode_error;
 mod fields;
 mod file_name;
@@ -15,6 +16,7 @@ mod time_range;
 mod tombstone;
 pub mod varint;
 
+pub use clock_record::{ClockRecord, SuspectClock};
 pub use decode_error::DecodeError;
 pub(crate) use fields::Fields;
 pub use file_name::{FileName, TEMPORARY_SUFFIX};
