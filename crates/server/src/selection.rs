@@ -1,5 +1,7 @@
 //! Which series in which time: the selectors of a request or a command line, scanned as one.
 
+mod steps;
+
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -46,6 +48,12 @@ impl Selection {
     #[must_use]
     pub fn all(range: TimeRange) -> Self {
         Self { selectors: vec![Vec::new()], range }
+    }
+
+    /// The same series in another range of time.
+    #[must_use]
+    pub fn within(&self, range: TimeRange) -> Self {
+        Self { range, ..self.clone() }
     }
 
     /// Calls `visit` with the samples of every selected series until it breaks. A series comes once,

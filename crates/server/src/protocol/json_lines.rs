@@ -198,16 +198,9 @@ pub fn write_line<'a>(
 ) {
     assert_eq!(timestamps.len(), values.len(), "a sample is a timestamp and a value");
     assert!(!values.is_empty(), "a line holds at least one sample");
-    out.extend_from_slice(b"{\"metric\":{");
-    for (i, (name, value)) in labels.into_iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        write_string(name, out);
-        out.push(b':');
-        write_string(value, out);
-    }
-    out.extend_from_slice(b"},\"values\":[");
+    out.extend_from_slice(b"{\"metric\":");
+    write_labels(labels, out);
+    out.extend_from_slice(b",\"values\":[");
     for (i, value) in values.iter().enumerate() {
         out.extend_from_slice(if i > 0 { b",\"" } else { b"\"" });
         number::write(*value, out);
@@ -221,6 +214,20 @@ pub fn write_line<'a>(
         number::write_integer(*timestamp, out);
     }
     out.extend_from_slice(b"]}\n");
+}
+
+/// Appends labels as a JSON object.
+pub fn write_labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (i, (name, value)) in labels.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_string(name, out);
+        out.push(b':');
+        write_string(value, out);
+    }
+    out.push(b'}');
 }
 
 /// Appends a JSON string; only what must be escaped is, so that every script stays readable.

@@ -1,24 +1,27 @@
-//! `siltstone query`: samples of some series, for people and for scripts.
+//! `siltstone query`: samples of some series, or what they add up to in steps of time, for people and
+//! for scripts.
 //!
 //! Everything is streamed: a table in pages, whose columns only ever widen, CSV and JSON as they
 //! come. Values and, in CSV and JSON, timestamps read back exactly.
 
-use std::collections::BTreeSet;
-use std::io::{self, Write};
-use std::ops::ControlFlow;
+mod buckets;
+mod samples;
+mod step;
+mod text;
+
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use siltstone::{Columns, Error, Labels, ReadOnlyDb, Snapshot};
-use siltstone_server::protocol::json_lines::write_line;
-use siltstone_server::protocol::number;
-use siltstone_server::selection::{Selection, unlimited};
+use siltstone::ReadOnlyDb;
+use siltstone_server::selection::Selection;
 use siltstone_server::time::TimeScale;
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::selection_flags::{RangeFlags, selection};
 use crate::store_flags::{DataFlag, read_only};
-use crate::table::{Align, Table};
-use crate::{csv, output, units};
+use crate::{output, units};
+use step::Step;
+use text::Output;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,20 +29,29 @@ Examples:
   siltstone query 'node_cpu_seconds_total{mode=\"idle\"}' --start 2026-01-31T08:00:00Z --limit 100
   siltstone query '{\"دما\", \"شهر\"=\"تهران\"}' --format csv > tehran.csv
   siltstone query up --json | jq .metric
+  siltstone query '{\"دما\"}' --step 1h
+  siltstone query up --start 2026-01-31T08:30:00Z --step 1d --json | jq -c '[.metric.job, .avg]'
 
 Values are written so that they read back bit for bit; a NaN with a payload is
 NaN: and its bits. CSV (RFC 4180) has a column for each label, and timestamps
 in ticks of the store, as JSON lines do. It reads a store that is in use as
-well, and sees what was written before it started.";
+well, and sees what was written before it started.
 
-/// Bytes collected before they are written.
-const CHUNK_BYTES: usize = 256 << 10;
-/// Most rows of a page of a table, which is aligned as a whole.
-const PAGE_ROWS: usize = 1000;
-/// Most bytes of the cells of a page, unless one row has more.
-const PAGE_BYTES: usize = 1 << 20;
+With --step there is a row for each bucket of a series that has samples. The
+buckets are counted from --start: with --start 08:30 and --step 1d one goes
+from 08:30 to 08:30 of the next day. Without --start they begin at multiples
+of the step since 1970, UTC: --step 1h begins them on the hour. Buckets at
+either end hold only samples between --start and --end.
 
-/// Show the samples of some series
+SUM is exact and rounded once: ten times 0.1 is 1. AVG is SUM divided
+by COUNT, unless only the sum is too large for a 64-bit float. FIRST and LAST
+are the earliest and the latest value. STALE counts stale markers, which are in
+no other column. Other NaNs make SUM NaN and are left out of MIN and MAX. Where
+there is no value, as in a bucket of stale markers alone, stands - (in CSV
+nothing, in JSON null). JSON has the columns of CSV as arrays, with an item for
+each bucket; it is no input of import.";
+
+/// Show the samples of some series, or count, extremes, sum and ends of them in steps of time
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -48,7 +60,10 @@ pub(crate) struct Args {
     selectors: Vec<String>,
     #[command(flatten)]
     range: RangeFlags,
-    /// Most samples to show [default: all]
+    /// Show buckets of this length instead of samples, such as 30s, 5m or 1d
+    #[arg(long, value_name = "DURATION", value_parser = step::parse, allow_hyphen_values = true)]
+    step: Option<Duration>,
+    /// Most rows to show: samples, or buckets with --step [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     /// How they are written
@@ -65,211 +80,54 @@ pub(crate) struct Args {
 enum Format {
     /// Aligned columns
     Table,
-    /// JSON lines, which import reads
+    /// JSON lines, which import reads unless they are of --step
     Json,
     /// Comma-separated values
     Csv,
 }
 
+/// What is shown, and how.
+struct Request {
+    selection: Selection,
+    format: Format,
+    scale: TimeScale,
+    /// Most rows.
+    limit: u64,
+}
+
 pub(crate) fn run(args: &Args) -> Result {
     args.range.check()?;
     let mut db = ReadOnlyDb::open(&args.data.data, read_only())?;
-    let range = args.range.ticks(db.ticks_per_second())?;
-    let selection = selection("SELECTOR", &args.selectors, range)?;
+    let ticks_per_second = db.ticks_per_second();
+    let range = args.range.ticks(ticks_per_second)?;
+    let step = args.step.map(|step| Step::new(step, ticks_per_second, args.range.start.is_some()));
+    let step = step.transpose()?;
+    let shown_range = step.map_or(range, |step| step.aligned(range));
+    let request = Request {
+        selection: selection("SELECTOR", &args.selectors, shown_range)?,
+        format: if args.json { Format::Json } else { args.format },
+        scale: TimeScale::new(ticks_per_second),
+        limit: args.limit.unwrap_or(u64::MAX),
+    };
     let found = output::report_findings(db.open_report());
-    let format = if args.json { Format::Json } else { args.format };
-    let scale = TimeScale::new(db.ticks_per_second());
-    let limit = args.limit.unwrap_or(u64::MAX);
-    let mut printed = Output { out: io::stdout().lock(), begun: false, result: Ok(()) };
+    let mut printed = Output::new();
     let shown = db.read(|snapshot| {
-        let printer = Printer::new(format, scale, snapshot, &selection)?;
-        let shown = show(snapshot, &selection, printer, limit, &mut printed);
+        let shown = match step {
+            None => samples::show(snapshot, &request, &mut printed),
+            Some(step) => step
+                .refuse_left_out(snapshot, &request.selection, range)
+                .and_then(|()| buckets::show(snapshot, &request, step, &mut printed)),
+        };
         // What is out cannot be taken back: only before that it may start over.
-        if printed.begun { Ok(shown) } else { shown.map(Ok) }
+        if printed.has_begun() { Ok(shown) } else { shown.map(Ok) }
     });
-    printed.result.map_err(|error| Failure::output(&error))?;
+    printed.close()?;
     if shown?? {
         output::warning(&format!(
-            "--limit leaves out what follows the first {} samples",
-            units::grouped(limit)
+            "--limit leaves out what follows the first {} {}",
+            units::grouped(request.limit),
+            if step.is_some() { "buckets" } else { "samples" }
         ));
     }
     Ok(found)
-}
-
-/// Where the text goes.
-struct Output<'a> {
-    out: io::StdoutLock<'a>,
-    /// Whether anything has been written.
-    begun: bool,
-    result: io::Result<()>,
-}
-
-impl Output<'_> {
-    /// Writes `bytes`; false when nobody reads them.
-    fn write(&mut self, bytes: &[u8]) -> bool {
-        if self.result.is_ok() && !bytes.is_empty() {
-            self.begun = true;
-            self.result = self.out.write_all(bytes);
-        }
-        self.result.is_ok()
-    }
-}
-
-/// Prints at most `limit` samples; whether there are more.
-fn show(
-    snapshot: &Snapshot,
-    selection: &Selection,
-    mut printer: Printer,
-    limit: u64,
-    output: &mut Output<'_>,
-) -> siltstone::Result<bool> {
-    let mut left = limit;
-    let mut cut = false;
-    let scanned = selection.scan(snapshot, &unlimited(), |labels, columns| {
-        let rows = columns.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        left -= rows as u64;
-        cut = rows < columns.len();
-        printer.add(labels, columns, rows, &mut |bytes| output.write(bytes));
-        let stop = cut || output.result.is_err();
-        if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    match scanned {
-        // It starts over, with another printer.
-        Err(Error::SnapshotGone { path }) if !output.begun => Err(Error::SnapshotGone { path }),
-        scanned => {
-            if output.write(printer.finish()) {
-                output.result = output.out.flush();
-            }
-            scanned.map(|()| cut)
-        }
-    }
-}
-
-/// Takes bytes; false when nobody reads them.
-type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
-
-/// Turns samples into text, and holds what is not written yet.
-struct Printer {
-    form: Form,
-    buffer: Vec<u8>,
-}
-
-enum Form {
-    Table {
-        table: Table,
-        scale: TimeScale,
-        bytes: usize,
-    },
-    Json,
-    /// With the label names that have columns.
-    Csv(Vec<String>),
-}
-
-impl Printer {
-    fn new(
-        format: Format,
-        scale: TimeScale,
-        snapshot: &Snapshot,
-        selection: &Selection,
-    ) -> siltstone::Result<Self> {
-        let mut buffer = Vec::new();
-        let form = match format {
-            Format::Json => Form::Json,
-            Format::Csv => {
-                let names: BTreeSet<String> = selection.label_names(snapshot, &unlimited())?;
-                buffer.extend_from_slice(b"timestamp,value");
-                for name in &names {
-                    buffer.push(b',');
-                    csv::field(name, &mut buffer);
-                }
-                csv::end(&mut buffer);
-                Form::Csv(names.into_iter().collect())
-            }
-            Format::Table => {
-                // Labels come last: whatever their script and length, times and values stay in
-                // place, also where a terminal lays out Arabic or Hebrew from right to left.
-                let table = Table::new(&[
-                    ("TIME", Align::Left),
-                    ("VALUE", Align::Right),
-                    ("SERIES", Align::Left),
-                ]);
-                Form::Table { table, scale, bytes: 0 }
-            }
-        };
-        Ok(Self { form, buffer })
-    }
-
-    /// Adds the first `rows` samples of a batch; gives to `sink` what is enough at once.
-    fn add(&mut self, labels: &Labels, columns: &Columns, rows: usize, sink: Sink<'_>) {
-        if rows == 0 {
-            return;
-        }
-        let (times, values) = (&columns.timestamps[..rows], &columns.values.f64()[..rows]);
-        match &mut self.form {
-            Form::Json => {
-                write_line(labels.iter(), times, values, &mut self.buffer);
-                self.pass_on(CHUNK_BYTES, sink);
-            }
-            Form::Csv(names) => {
-                let mut of_series = Vec::new();
-                for name in names {
-                    of_series.push(b',');
-                    csv::field(labels.get(name).unwrap_or(""), &mut of_series);
-                }
-                csv::end(&mut of_series);
-                for (time, value) in times.iter().zip(values) {
-                    number::write_integer(*time, &mut self.buffer);
-                    self.buffer.push(b',');
-                    number::write(*value, &mut self.buffer);
-                    self.buffer.extend_from_slice(&of_series);
-                    if !self.pass_on(CHUNK_BYTES, sink) {
-                        return;
-                    }
-                }
-            }
-            Form::Table { .. } => {
-                let series = labels.to_string();
-                for (time, value) in times.iter().zip(values) {
-                    self.row(*time, *value, &series);
-                    if !self.pass_on(1, sink) {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Adds a row of the table, and turns its page into text when it is full.
-    fn row(&mut self, time: i64, value: f64, series: &str) {
-        let Form::Table { table, scale, bytes } = &mut self.form else { return };
-        let mut shown = Vec::with_capacity(24);
-        number::write(value, &mut shown);
-        let shown = String::from_utf8_lossy(&shown).into_owned();
-        let time = scale.format(time);
-        *bytes += time.len() + shown.len() + series.len();
-        table.row([time, shown, series.to_owned()]);
-        if table.rows() >= PAGE_ROWS || *bytes >= PAGE_BYTES {
-            *bytes = 0;
-            self.buffer.extend_from_slice(table.page().as_bytes());
-        }
-    }
-
-    /// Gives the buffer to `sink` if it holds at least `bytes`; false when nobody reads it.
-    fn pass_on(&mut self, bytes: usize, sink: Sink<'_>) -> bool {
-        if self.buffer.len() < bytes {
-            return true;
-        }
-        let taken = sink(&self.buffer);
-        self.buffer.clear();
-        taken
-    }
-
-    /// What is left to write.
-    fn finish(&mut self) -> &[u8] {
-        if let Form::Table { table, .. } = &mut self.form {
-            self.buffer.extend_from_slice(table.page().as_bytes());
-        }
-        &self.buffer
-    }
 }

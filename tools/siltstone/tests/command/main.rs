@@ -10,4 +10,5 @@ mod delete;
 mod digest;
 mod harness;
 mod query;
+mod query_step;
 mod traced;

@@ -20,7 +20,7 @@ const VALUES: [(&str, u64); 10] = [
 
 /// Labels in scripts whose characters are wider, narrower or joined: display width is neither bytes
 /// nor characters.
-const LABELS: [&str; 7] = [
+pub(crate) const LABELS: [&str; 7] = [
     "\"__name__\":\"m\",\"شهر\":\"تهران\"",
     "\"__name__\":\"m\",\"حالت\":\"می\u{200c}رود\"",
     "\"__name__\":\"m\",\"город\":\"Йошкар-Ола\"",
@@ -30,7 +30,7 @@ const LABELS: [&str; 7] = [
     "\"__name__\":\"m\",\"plain\":\"x\"",
 ];
 
-fn store(lines: &str) -> (tempfile::TempDir, String) {
+pub(crate) fn store(lines: &str) -> (tempfile::TempDir, String) {
     let (dir, data) = place();
     let ran = run_with_input(&["import", "--data", &data, "-"], lines.as_bytes());
     assert_eq!(ran.code, 0, "{}", ran.err);
