@@ -115,7 +115,7 @@ impl Compactor {
             }),
             control: Control::default(),
             graveyard: Graveyard::default(),
-            retention: Retention::new(options, manifest.version()),
+            retention: Retention::new(options, manifest.version(), manifest.ticks_per_second()),
             attach_turn: Mutex::new(()),
             options: PickerOptions {
                 level0_trigger: options.level0_merge,
@@ -422,6 +422,8 @@ impl Core {
             added: added.iter().map(|segment| *segment.meta()).collect(),
             removed: removed.to_vec(),
             next_file_number: Some(self.next_file_number()),
+            // By which what has expired was left out: the next opening hides at least that.
+            clock_ms: self.compactor.retention.clock_for_edit(self.clock()),
             ..VersionEdit::default()
         };
         let before = Arc::clone(state.manifest.version());
