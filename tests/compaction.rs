@@ -258,6 +258,37 @@ fn a_clock_that_jumps_while_the_store_is_closed_drops_nothing_for_a_day() {
     assert!(db.stats().segments_dropped > 0, "after a day it is");
 }
 
+/// The segment that replaced a value went, the one that held it did not: until somebody looked at the
+/// clock, a store that was opened anew showed it again.
+#[test]
+fn what_was_replaced_does_not_come_back_with_a_restart() {
+    // No flush is due, so that nothing is merged.
+    let (day, long) = (Duration::from_secs(86_400), Duration::from_secs(100 * 86_400));
+    let keep = |options| Options { retention: Some(day), flush_interval: long, ..options };
+    let (fs, clock) = (SimFs::new(), sim_clock());
+    let db = Db::open(STORE, keep(sim_options(&fs, &clock))).unwrap();
+    let rows: Vec<(i64, u64)> = (0..30).map(|hour| (START + hour * HOUR, 1)).collect();
+    write(&db, &series(0), &rows);
+    db.flush().unwrap();
+    write(&db, &series(0), &[(START + HOUR, 2)]);
+    db.flush().unwrap();
+    for _ in 0..26 {
+        clock.advance(Duration::from_secs(3600));
+        db.tick().unwrap();
+    }
+    assert_eq!(db.stats().segments_dropped, 1, "what replaced it");
+    let found = everything(&db.snapshot().unwrap());
+    assert_eq!(found[0].1[0], (START + 2 * HOUR, 1));
+    let reopened = |clock: &Arc<SimClock>| {
+        let fork = fs.fork();
+        everything(&Db::open(STORE, keep(sim_options(&fork, clock))).unwrap().snapshot().unwrap())
+    };
+    assert_eq!(reopened(&clock), found);
+    // Also if the clock is not to be believed.
+    clock.set_wall_ms(clock.wall_ms() - 400 * 86_400_000);
+    assert_eq!(reopened(&clock), found);
+}
+
 /// A damaged input stays under its name while a snapshot reads it. Whether it is evidence or garbage
 /// is known from the report alone.
 #[test]

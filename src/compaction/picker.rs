@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use super::closed_set::ClosedSet;
 use super::windows::{Grid, Window};
-use crate::types::{SegmentMeta, Timestamp};
+use crate::types::{SegmentMeta, TimeRange, Timestamp};
 
 /// How segments are picked. The defaults are tuned by the simulator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +135,22 @@ pub struct Pick {
 #[must_use]
 pub fn pick(view: &View<'_>) -> Option<Pick> {
     view.split().or_else(|| view.tier()).or_else(|| view.join()).or_else(|| view.erase())
+}
+
+/// What frees space where there is little: of the segments in `range` that have deletes due, the
+/// smallest whose merge has at most `bytes_max` of inputs.
+#[must_use]
+pub fn pick_freeing(view: &View<'_>, range: TimeRange, bytes_max: u64) -> Option<Pick> {
+    let mut due: Vec<&Arc<SegmentMeta>> = view
+        .segments
+        .iter()
+        .filter(|meta| range.overlaps(meta.min_timestamp, meta.max_timestamp))
+        .filter(|meta| meta.file_bytes <= bytes_max && view.has_deletes_due(meta))
+        .collect();
+    due.sort_unstable_by_key(|meta| (meta.file_bytes, meta.file_number));
+    let mut picks =
+        due.into_iter().filter_map(|meta| view.pick_of(std::slice::from_ref(meta), Reason::Erase));
+    picks.find(|pick| pick.inputs.bytes() <= bytes_max)
 }
 
 /// What makes a run of segments end.
@@ -421,9 +437,13 @@ impl View<'_> {
     }
 
     fn erase(&self) -> Option<Pick> {
-        let due = |meta: &&Arc<SegmentMeta>| !self.is_excluded(meta) && (self.erase_due)(meta);
-        let oldest = self.segments.iter().filter(due).min_by_key(|meta| meta.min_seq)?;
+        let due = self.segments.iter().filter(|meta| self.has_deletes_due(meta));
+        let oldest = due.min_by_key(|meta| meta.min_seq)?;
         self.pick_of(std::slice::from_ref(oldest), Reason::Erase)
+    }
+
+    fn has_deletes_due(&self, meta: &SegmentMeta) -> bool {
+        !self.is_excluded(meta) && (self.erase_due)(meta)
     }
 }
 

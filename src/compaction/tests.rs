@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::pick_range;
-use super::picker::{Pick, PickerOptions, Reason, View, depth, pick};
+use super::picker::{Pick, PickerOptions, Reason, View, depth, pick, pick_freeing};
 use super::plan::plan;
 use super::simulator::{DAY, Load, Piece, Store, meta};
 use crate::types::{SegmentMeta, TimeRange};
@@ -236,6 +236,30 @@ fn a_range_of_more_than_the_fan_in_is_merged_in_parts() {
     let some = |view: &View<'_>| pick_range(view, TimeRange::new(300, 301));
     let expected = Some((Reason::Range, vec![20, 21]));
     assert_eq!(pick_of(&segments, &[], some), expected, "4..=20 lie between 3 and 21");
+}
+
+#[test]
+fn where_there_is_little_room_the_smallest_is_erased_first() {
+    // 2 cannot be rewritten without 3: they overlap in time and seq.
+    let segments = [
+        meta(1, (0, 9), (1, 1), 0, 5 * MIB),
+        meta(2, (100, 109), (2, 5), 1, MIB),
+        meta(3, (105, 119), (3, 4), 1, 7 * MIB),
+        meta(4, (200, 209), (6, 6), 0, 3 * MIB),
+    ];
+    let within = |range: TimeRange, bytes_max: u64, excluded: &[u64]| {
+        let freed = pick_of(&segments, excluded, |view| pick_freeing(view, range, bytes_max));
+        freed.map(|(reason, numbers)| {
+            assert_eq!(reason, Reason::Erase);
+            numbers
+        })
+    };
+    assert_eq!(within(TimeRange::ALL, u64::MAX, &[]), Some(vec![2, 3]));
+    assert_eq!(within(TimeRange::ALL, 8 * MIB, &[]), Some(vec![2, 3]));
+    assert_eq!(within(TimeRange::ALL, 8 * MIB - 1, &[]), Some(vec![4]));
+    assert_eq!(within(TimeRange::new(0, 50), 8 * MIB, &[]), Some(vec![1]));
+    assert_eq!(within(TimeRange::ALL, u64::MAX, &[2]), Some(vec![4]), "3 cannot go without 2");
+    assert_eq!(within(TimeRange::ALL, 3 * MIB - 1, &[]), None);
 }
 
 /// Flushes of a random store: (first window, windows, bytes in each), by seq.

@@ -24,6 +24,7 @@ use std::time::Duration;
 use super::Db;
 use super::compaction::Runner;
 use super::core::Core;
+use super::generation::SealFor;
 use super::options::Options;
 use super::read_only::ReadOnlyDb;
 use crate::compaction::{ClosedSet, MergeInputs, MergeJob, Merged, Purpose, Step};
@@ -234,7 +235,7 @@ impl Core {
         self.check_merge_room(bytes_in)?;
         let mut commit = self.lock_commit();
         if self.live().has_unflushed() {
-            self.rotate(&mut commit)?;
+            self.rotate(&mut commit, SealFor::Writes)?;
         }
         let seq = commit.last_seq + 1;
         commit.last_seq = seq;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::commit::Commit;
 use super::compaction;
 use super::core::Core;
+use super::generation::SealFor;
 use super::options::Durability;
 use crate::error::{Error, Result};
 use crate::sys::spawn;
@@ -88,7 +89,7 @@ impl Core {
         let _ = self.check_disk();
         let due = (old || doubtful()) && self.live().has_unflushed();
         if due && self.check_writable().is_ok() {
-            self.rotate(&mut commit)?;
+            self.rotate(&mut commit, SealFor::Writes)?;
         }
         synced
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::core::{Core, Generation};
 use super::delete::DeleteRequest;
+use super::generation::SealFor;
 use super::options::Durability;
 use super::queue::{CommitError, Pending};
 use super::write_batch::Ack;
@@ -91,7 +92,7 @@ impl Core {
     fn commit_group(&self, commit: &mut Commit, group: &mut [Pending]) -> Result<()> {
         self.check_writable()?;
         self.check_disk()?;
-        let generation = self.writable_generation(commit)?;
+        let generation = self.writable_generation(commit, SealFor::Writes)?;
         let accepted = self.complete_batches(commit, &generation, group);
         if accepted.is_empty() {
             return Ok(());

@@ -39,8 +39,6 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 /// After a failure nothing is picked for this long, doubled with each further one.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(300);
-/// A merge starts only if the disk has room for its inputs once more and a fifth.
-const ROOM_FIFTHS: u64 = 6;
 
 /// Everything that belongs to merging.
 #[derive(Debug)]
@@ -124,7 +122,7 @@ impl Compactor {
             }),
             control: Control::default(),
             graveyard: Graveyard::default(),
-            retention: Retention::new(options, manifest.version()),
+            retention: Retention::new(options, manifest.version(), manifest.ticks_per_second()),
             attach_turn: Mutex::new(()),
             options: PickerOptions {
                 level0_trigger: options.level0_merge,
@@ -148,6 +146,11 @@ impl Compactor {
     fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
+}
+
+/// Which deletes are reason enough: what a caller asks for is done at once.
+pub(super) fn deletes_for(range: Option<TimeRange>) -> Deletes {
+    if range.is_some() { Deletes::All } else { Deletes::Old }
 }
 
 /// The number of level-0 segments.
@@ -280,8 +283,15 @@ impl Core {
             runner.idle = Some((Arc::clone(&live.version), now));
             return Ok(Advance::Idle);
         };
-        let inputs: Vec<u64> = pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
-        match self.start_merge(&live, pick, &inputs) {
+        let numbers = |pick: &Pick| -> Vec<u64> {
+            pick.inputs.segments().iter().map(|meta| meta.file_number).collect()
+        };
+        let mut inputs = numbers(&pick);
+        let started = self.fit(runner, &live, range, pick).and_then(|pick| {
+            inputs = numbers(&pick);
+            self.start_merge(&live, pick, &inputs)
+        });
+        match started {
             Ok(running) => {
                 runner.running = Some(running);
                 Ok(Advance::Working(None))
@@ -292,16 +302,14 @@ impl Core {
 
     /// What is merged next.
     fn choose(&self, runner: &Runner, live: &Live, range: Option<TimeRange>) -> Option<Pick> {
-        // What a caller asks for is done at once.
-        let deletes = if range.is_some() { Deletes::All } else { Deletes::Old };
-        self.with_view(runner, live, deletes, |view| match range {
+        self.with_view(runner, live, deletes_for(range), |view| match range {
             Some(range) => pick_range(view, range),
             None => pick(view),
         })
     }
 
     /// Shows `look` what the picker sees.
-    fn with_view<T>(
+    pub(super) fn with_view<T>(
         &self,
         runner: &Runner,
         live: &Live,
@@ -347,12 +355,6 @@ impl Core {
 
     fn start_merge(&self, live: &Live, pick: Pick, inputs: &[u64]) -> Result<Running> {
         let bytes = pick.inputs.bytes();
-        let has_room = || self.check_merge_room(bytes);
-        match pick.reason {
-            // What deletes have hidden is freed by these.
-            Reason::Erase | Reason::Range => self.with_reserve(has_room)?,
-            Reason::Split | Reason::Tier | Reason::Join => has_room()?,
-        }
         let find = |meta: &Arc<SegmentMeta>| {
             let number = meta.file_number;
             let open = live.segments.iter().find(|segment| segment.meta().file_number == number);
@@ -382,16 +384,6 @@ impl Core {
         self.tell(Event::MergeStarted { reason: pick.reason, inputs, bytes, samples });
         let started = self.clock().monotonic();
         Ok(Running { job, reason: pick.reason, inputs: inputs.to_vec(), bytes, started })
-    }
-
-    /// Refuses a merge that the disk may have no room for.
-    pub(super) fn check_merge_room(&self, bytes: u64) -> Result<()> {
-        let space = self.vfs().free_space(&self.dir);
-        let space = space.map_err(|e| Error::io("ask for the free space of", &self.dir, e))?;
-        if space.available / ROOM_FIFTHS < bytes / 5 {
-            return Err(Error::DiskFull { path: self.dir.clone() });
-        }
-        Ok(())
     }
 
     /// Puts the outputs of a merge in the place of its inputs.
@@ -443,6 +435,8 @@ impl Core {
             added: added.iter().map(|segment| *segment.meta()).collect(),
             removed: removed.to_vec(),
             next_file_number: Some(self.next_file_number()),
+            // By which what has expired was left out: the next opening hides at least that.
+            clock: self.compactor.retention.clock_for_edit(self.clock()),
             ..VersionEdit::default()
         };
         let before = Arc::clone(state.manifest.version());

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use super::Db;
 use super::commit::Commit;
 use super::core::{Core, Generation, Live, PendingDelete};
+use super::generation::SealFor;
 use super::options::Durability;
 use super::queue::Outcome;
 use super::snapshot::sources_of;
@@ -179,8 +180,8 @@ impl Core {
     ) -> Result<()> {
         self.check_writable()?;
         self.check_room(requests)?;
-        if self.writable_generation(commit)?.memtable.published() > 0 {
-            self.rotate(commit)?;
+        if self.writable_generation(commit, SealFor::Deletes)?.memtable.published() > 0 {
+            self.rotate(commit, SealFor::Deletes)?;
             self.evacuate()?;
         }
         let seqs = commit.last_seq + 1..;

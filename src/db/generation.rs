@@ -27,6 +27,17 @@ use crate::wal::{WalHeader, WalWriter};
 const ROWS_MAX: u32 = 1 << 31;
 /// Sealed memtables beyond which writers wait for a flush.
 const SEALED_MAX: usize = 1;
+/// As above for a delete on a full disk. It would be refused where it is needed most if it needed a
+/// flush, for which the reserve may be too small. Nothing is written until there is room, so that the
+/// memtable which it seals is the last.
+const SEALED_MAX_FULL: usize = 2;
+
+/// What a generation is begun for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SealFor {
+    Writes,
+    Deletes,
+}
 
 impl Core {
     /// The generation that the next batches go to, with an open log file.
@@ -34,14 +45,18 @@ impl Core {
     /// # Errors
     /// When there is no room for another memtable and the flush fails, or no log file can be made, or
     /// what an earlier log holds in doubt cannot be brought into a segment.
-    pub(super) fn writable_generation(&self, commit: &mut Commit) -> Result<Arc<Generation>> {
+    pub(super) fn writable_generation(
+        &self,
+        commit: &mut Commit,
+        purpose: SealFor,
+    ) -> Result<Arc<Generation>> {
         let live = self.live();
         let open = commit.wal.as_ref().is_some_and(WalWriter::is_open);
         let generation = if open && !self.is_full(&live.active, commit) {
             Arc::clone(&live.active)
         } else {
             drop(live);
-            self.rotate(commit)?
+            self.rotate(commit, purpose)?
         };
         self.evacuate()?;
         Ok(generation)
@@ -67,17 +82,12 @@ impl Core {
     ///
     /// # Errors
     /// As [`Core::writable_generation`]; the state is then as before, and the next commit tries again.
-    pub(super) fn rotate(&self, commit: &mut Commit) -> Result<Arc<Generation>> {
+    pub(super) fn rotate(&self, commit: &mut Commit, purpose: SealFor) -> Result<Arc<Generation>> {
         self.check_owned()?;
         let live = self.live();
         let seals = live.has_unflushed();
         if seals && live.sealed.len() >= SEALED_MAX {
-            self.counters.stalls.add(1);
-            // The timer cannot sync while this waits for a flush.
-            if matches!(self.options.durability, Durability::Interval(_)) {
-                let _ = self.sync_wal(commit);
-            }
-            while self.live().sealed.len() >= SEALED_MAX && self.flush_oldest()? {}
+            self.make_way(commit, purpose)?;
         }
         self.end_wal(commit);
         let file_number = self.new_file_number();
@@ -100,11 +110,34 @@ impl Core {
         Ok(next)
     }
 
+    /// Waits until another memtable may be sealed.
+    fn make_way(&self, commit: &mut Commit, purpose: SealFor) -> Result<()> {
+        self.counters.stalls.add(1);
+        // The timer cannot sync while this waits for a flush.
+        if matches!(self.options.durability, Durability::Interval(_)) {
+            let _ = self.sync_wal(commit);
+        }
+        while self.live().sealed.len() >= SEALED_MAX {
+            match self.flush_oldest() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(Error::DiskFull { .. })
+                    if purpose == SealFor::Deletes
+                        && self.live().sealed.len() < SEALED_MAX_FULL =>
+                {
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Turns everything in memory into segments.
     pub(super) fn flush_all(&self) -> Result<()> {
         let mut commit = self.lock_commit();
         if self.live().has_unflushed() {
-            self.with_reserve(|| self.rotate(&mut commit))?;
+            self.with_reserve(|| self.rotate(&mut commit, SealFor::Writes))?;
         }
         drop(commit);
         while self.flush_oldest()? {}

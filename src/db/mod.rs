@@ -36,6 +36,7 @@ mod core;
 mod delete;
 mod generation;
 mod graveyard;
+mod merge_room;
 mod observer;
 mod open;
 mod options;

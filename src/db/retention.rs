@@ -3,7 +3,9 @@
 //!
 //! Segments go by manifest edit first, files later, never by scanning the directory. The *horizon*, the
 //! time before which samples have expired, never falls while the store is open: what a reader has not
-//! seen does not come back.
+//! seen does not come back. A store that is opened starts with the horizon of the last edit that dropped
+//! something: what was hidden must not show for the time until the clock is looked at, which is a day if
+//! that is distrusted.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,12 +33,18 @@ pub(super) struct Retention {
 }
 
 impl Retention {
-    pub(super) fn new(options: &Options, version: &Version) -> Self {
+    pub(super) fn new(options: &Options, version: &Version, ticks_per_second: u64) -> Self {
         let (wall_ms, monotonic) = (options.clock.wall_ms(), options.clock.monotonic());
         let newest = version.segments().iter().map(|meta| meta.max_timestamp).max();
+        let age = options.retention_limits(ticks_per_second).age_ticks;
+        let known = version.clock().trusted_ms.zip(age).and_then(|(recorded_ms, age)| {
+            let mut then = RetentionClock::open(ClockRecord::default(), recorded_ms, monotonic);
+            let now = then.now((recorded_ms, monotonic), newest, ticks_per_second)?;
+            Some(now.saturating_sub(age))
+        });
         Self {
             clock: Mutex::new(RetentionClock::open(version.clock(), wall_ms, monotonic)),
-            horizon: AtomicI64::new(i64::MIN),
+            horizon: AtomicI64::new(known.unwrap_or(i64::MIN)),
             trim_wanted: AtomicI64::new(i64::MIN),
             newest: AtomicI64::new(newest.unwrap_or(i64::MIN)),
         }

@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::core::Core;
+use super::generation::SealFor;
 use super::options::Background;
 use crate::error::{Error, Result};
 use crate::memtable::Memtable;
@@ -214,7 +215,7 @@ impl Core {
         }
         let mut commit = self.lock_commit();
         if self.check_writable().is_ok() && self.live().active.memtable.published() > 0 {
-            self.rotate(&mut commit)?;
+            self.rotate(&mut commit, SealFor::Writes)?;
             self.counters.early_seals.add(1);
         }
         drop(commit);

@@ -1,12 +1,15 @@
 //! A full disk: nothing acknowledged is lost, nothing is left behind, and writes go on when there is
 //! room again, without a restart.
 
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use siltstone::sys::{CrashPlan, SimFs, Vfs};
-use siltstone::{Db, Durability, Error, Matcher, Options, TimeRange};
+use siltstone::sys::{CrashPlan, SimClock, SimFs, Vfs};
+use siltstone::{Db, Durability, Error, Matcher, Options, TimeRange, WriteBatch};
 
-use crate::findings::{batch, counts, files, open, simple_options};
+use crate::findings::{batch, counts, files, labels, open, simple_options};
 use crate::workload::DIR;
 
 const LARGE: u64 = 1 << 40;
@@ -259,4 +262,95 @@ fn the_reserve_is_nobodys_file() {
     let db = open(&fs, Durability::Always).unwrap();
     assert!(available(&fs) > before + RESERVE / 2, "its space is free");
     assert_eq!(samples(&db), 10);
+}
+
+/// Rows of values that do not compress: 8 bytes each in a segment.
+fn noise(db: &Db, names: &[&str], rows: i64, round: i64) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    for (i, name) in names.iter().enumerate() {
+        let handle = db.series(&labels(name)).unwrap();
+        for row in 0..rows {
+            let time = (round * 10_000 + row) * 1000;
+            let bits = (time + i as i64 + 1).cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            batch.push_bits(handle, time, bits).unwrap();
+        }
+    }
+    batch
+}
+
+/// A delete sealed the active memtable, and for that flushed the one before, for which the reserve may
+/// be too small: it was refused where it was needed.
+#[test]
+fn a_delete_needs_no_flush_on_a_full_disk() {
+    let fs = SimFs::new();
+    let reserving = |fs: &SimFs| {
+        Db::open(DIR, Options { reserve_bytes: Some(8 << 10), ..simple_options(fs) }).unwrap()
+    };
+    let db = reserving(&fs);
+    db.write(&noise(&db, &["old", "new"], 5000, 0)).unwrap();
+    leave(&fs, 14 << 10);
+    assert!(is_full(db.flush()), "there is room for a log, not for a segment");
+    db.write(&noise(&db, &["old", "new"], 20, 1)).unwrap();
+    leave(&fs, 0);
+    let old = [Matcher::equal("__name__", "old")];
+    db.delete(&old, TimeRange::ALL).unwrap();
+    assert_eq!((samples(&db), db.stats().memtables_sealed), (5020, 2));
+    assert!(is_full(db.write(&batch(&db, &["new"], 10))), "there is no room yet");
+    db.delete(&old, TimeRange::ALL).unwrap();
+    assert_eq!(db.stats().memtables_sealed, 2, "one more, and no more than that");
+    for fate in [fs.fork(), fs.fork().crash(CrashPlan::ALL_LOST)] {
+        fate.set_capacity(LARGE);
+        assert_eq!(samples(&reserving(&fate)), 5020);
+    }
+    fs.set_capacity(LARGE);
+    db.write(&noise(&db, &["old"], 10, 2)).unwrap();
+    db.flush().unwrap();
+    assert_eq!((samples(&db), db.stats().memtables_sealed), (5030, 0));
+    assert_eq!(samples(&reserving(&fs.fork())), 5030);
+}
+
+/// There was room for one segment and not for all that the picker took: nothing was erased, and the
+/// disk stayed full.
+#[test]
+fn deletes_empty_a_full_disk_segment_by_segment() {
+    let fs = SimFs::new();
+    let db = open_reserving(&fs).unwrap();
+    for round in 0..6 {
+        db.write(&noise(&db, &["new", "old"], 1000, round)).unwrap();
+        db.flush().unwrap();
+    }
+    leave(&fs, 0);
+    db.delete(&[Matcher::equal("__name__", "old")], TimeRange::ALL).unwrap();
+    assert_eq!(samples(&db), 6000);
+    let report = db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((report.deleted, samples(&db)), (6000, 6000), "{report:?}");
+    assert_eq!((db.stats().tombstones, db.stats().level0_segments), (0, 0));
+    db.write(&batch(&db, &["old"], 1)).unwrap();
+    assert_eq!((db.stats().reserve_bytes, db.stats().disk_full), (RESERVE, false), "it has healed");
+    assert_eq!(samples(&open(&fs.fork(), Durability::Always).unwrap()), 6001);
+}
+
+/// As above, without anybody's asking: when the delete is old enough.
+#[test]
+fn a_full_disk_is_emptied_in_the_background() {
+    let (fs, clock) = (SimFs::new(), Arc::new(SimClock::new(0)));
+    let options = Options { reserve_bytes: Some(RESERVE), ..simple_options(&fs) };
+    let db = Db::open(DIR, Options { clock: Arc::clone(&clock) as _, ..options }).unwrap();
+    for round in 0..6 {
+        db.write(&noise(&db, &["new", "old"], 1000, round)).unwrap();
+        db.flush().unwrap();
+    }
+    leave(&fs, 0);
+    db.delete(&[Matcher::equal("__name__", "old")], TimeRange::ALL).unwrap();
+    // Nothing is fresh for so long that all windows are done with: the picker wants one merge of all.
+    clock.advance(Duration::from_secs(3 * 86_400));
+    let mut ticks = 0;
+    while db.stats().disk_full {
+        clock.advance(Duration::from_secs(400));
+        let _ = db.tick();
+        ticks += 1;
+        assert!(ticks < 100, "{:?}", db.stats().merge_trouble);
+    }
+    assert_eq!((samples(&db), db.stats().samples_deleted), (6000, 6000));
+    assert_eq!(db.stats().tombstones, 0);
 }

@@ -1,9 +1,13 @@
-//! `diskfull`: a full disk refuses writes, loses nothing, and takes writes again once there is room.
+//! `diskfull`: a full disk refuses writes, loses nothing, is emptied by deletes, and takes writes again
+//! once there is room.
 //!
-//! A cycle fills a small tmpfs until the server answers 503, sees that it goes on refusing and
-//! answering reads without dying, enlarges the tmpfs, and waits for the first write to be taken
-//! without a restart. Then everything acknowledged must be there: at once, and after SIGKILL and a
-//! restart.
+//! A cycle fills a small tmpfs until the server answers 503, and sees that it goes on refusing and
+//! answering reads without dying. On the full disk most series are deleted and compacted away
+//! (`erase`), and the server is killed and started again. It may take writes by itself then; the tmpfs
+//! is enlarged, and it must, without a restart. After each of these, and after a last SIGKILL,
+//! everything acknowledged is there and nothing that was deleted.
+
+mod erase;
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,6 +18,7 @@ use siltstone_peerbench::report::{grouped, milliseconds};
 use siltstone_peerbench::store::Store;
 use siltstone_peerbench::{Interrupt, RigError};
 
+use self::erase::Erased;
 use crate::export;
 use crate::ledger::{Check, Damage, METRIC, Part, tally};
 use crate::load::{self, Signals};
@@ -28,7 +33,7 @@ const WRITERS: u32 = 2;
 const SERIES: u32 = 1000;
 /// How long filling the disk may take.
 const FILL_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long to look at the refusing server.
+/// How long the server must refuse every write for the disk to count as full.
 const REFUSING_FOR: Duration = Duration::from_secs(2);
 /// How soon after there is room a write must be taken.
 const RESUME_WITHIN: Duration = Duration::from_secs(10);
@@ -38,8 +43,9 @@ const POLL: Duration = Duration::from_millis(5);
 /// The first sample is this old.
 const AGE_MS: i64 = 3_600_000;
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// Small files, so that the disk is full of segments too and not of one log.
-const ARGUMENTS: &[&str] = &["--wal-max", "4MiB"];
+/// Small files, so that the disk is full of segments too and not of one log. The reserve holds what a
+/// flush writes, as the default does on disks of the usual size.
+const ARGUMENTS: &[&str] = &["--wal-max", "4MiB", "--reserve", "2MiB", "--enable-admin"];
 
 /// Runs the cycles, each on a disk of its own.
 ///
@@ -79,35 +85,34 @@ fn cycle(
     let first_ms = now.as_millis() as i64 - AGE_MS;
     let mut parts: Vec<Part> =
         (0..WRITERS).map(|writer| Part::new(0, writer, SERIES, first_ms)).collect();
-    let (resumed, failed) = load::run(address, &mut parts, |signals| {
+    let mut failed = load::run(address, &mut parts, |signals| {
         fill(signals, &mut server, interrupt)?;
-        interrupt.sleep(REFUSING_FOR)?;
         answers_reads(address)?;
-        disk.resize(DISK_MIB * 4)?;
-        Ok((resume(signals, &mut server, interrupt)?, signals.failed()))
+        Ok(signals.failed())
     })?;
+    let erased = erase::run(address, data, &mut parts)?;
     let mut damage = check(address, &mut parts)?;
     server.kill()?;
     let (mut server, _) = store.start_ready(data, address, log, interrupt)?;
     damage.add(check(address, &mut parts)?);
+    let resumed = load::run(address, &mut parts, |signals| {
+        let by_itself = resume(signals, &mut server, interrupt)?;
+        disk.resize(DISK_MIB * 4)?;
+        let enlarged = resume(signals, &mut server, interrupt)?;
+        failed += signals.failed();
+        Ok(Resumed { by_itself, enlarged })
+    })?;
+    damage.add(check(address, &mut parts)?);
+    server.kill()?;
+    let (mut server, _) = store.start_ready(data, address, log, interrupt)?;
+    damage.add(check(address, &mut parts)?);
     let status = server.terminate(siltstone_peerbench::store::END_TIMEOUT)?;
-    let counted = tally(&parts);
-    println!(
-        "cycle             {} requests acknowledged, {} refused or unanswered ({} there as a whole); \
-         writes resumed after {}; lost {}, different {}, torn {}, risen {}",
-        grouped(counted.acknowledged),
-        grouped(counted.present + counted.absent + counted.in_doubt),
-        grouped(counted.present),
-        resumed.map_or_else(|| "NEVER".into(), milliseconds),
-        damage.lost,
-        damage.different,
-        damage.torn_requests,
-        damage.risen
+    print(&parts, &erased, &resumed, &damage);
+    erased.require(verdict);
+    verdict.require(
+        resumed.enlarged.is_some(),
+        format!("no write was taken within {RESUME_WITHIN:?} of the enlargement"),
     );
-    for line in &damage.described {
-        println!("  {line}");
-    }
-    verdict.require(resumed.is_some(), format!("no write was taken within {RESUME_WITHIN:?}"));
     verdict
         .require(failed == 0, format!("{failed} writes were answered with another error than 503"));
     verdict.require(damage.is_none(), "damage was found");
@@ -115,12 +120,47 @@ fn cycle(
     server_log::require_calm(log, verdict)
 }
 
-/// Waits until the server refuses.
+/// How soon a write was taken again.
+struct Resumed {
+    /// Before the disk was enlarged.
+    by_itself: Option<Duration>,
+    enlarged: Option<Duration>,
+}
+
+fn print(parts: &[Part], erased: &Erased, resumed: &Resumed, damage: &Damage) {
+    let counted = tally(parts);
+    let after = |took: Option<Duration>, never: &str| {
+        took.map_or_else(|| never.to_owned(), |took| format!("after {}", milliseconds(took)))
+    };
+    println!(
+        "cycle             {} requests acknowledged, {} refused or unanswered ({} there as a whole)",
+        grouped(counted.acknowledged),
+        grouped(counted.present + counted.absent + counted.in_doubt),
+        grouped(counted.present),
+    );
+    println!("  on the full disk  {erased}");
+    println!(
+        "  writes resumed    before the disk was enlarged {}, after that {}",
+        after(resumed.by_itself, "never"),
+        after(resumed.enlarged, "NEVER"),
+    );
+    println!(
+        "  damage            lost {}, different {}, torn {}, risen {}",
+        damage.lost, damage.different, damage.torn_requests, damage.risen
+    );
+    damage.described.iter().for_each(|line| println!("  {line}"));
+}
+
+/// Waits until the server refuses, and for a while nothing but that: merges may make room yet.
 fn fill(signals: &Signals, server: &mut Process, interrupt: &Interrupt) -> Result<(), RigError> {
     let started = Instant::now();
-    while signals.refused() + signals.failed() == 0 {
+    let (mut last, mut since) = (0, started);
+    while signals.refused() + signals.failed() == 0 || since.elapsed() < REFUSING_FOR {
         if started.elapsed() > FILL_TIMEOUT {
             return Err(server.failed(&format!("did not refuse writes within {FILL_TIMEOUT:?}")));
+        }
+        if signals.acknowledged() > last {
+            (last, since) = (signals.acknowledged(), Instant::now());
         }
         alive(server)?;
         interrupt.sleep(POLL)?;

@@ -5,11 +5,14 @@
 //! all. A value is a function of (epoch, writer, series, timestamp): a sample that went to another
 //! series or time is seen. Timestamps go forward and back by a few, so that arrival is out of order.
 
+mod erased;
+
 use std::collections::HashMap;
 
 use siltstone_peerbench::remote_write::RequestTemplate;
 use siltstone_peerbench::seeded::mix;
 
+use self::erased::Erased;
 use crate::compare::{Sample, SeriesLabels};
 
 /// The load's metric name.
@@ -32,6 +35,13 @@ pub(crate) enum Outcome {
     Absent,
 }
 
+impl Outcome {
+    /// Whether the request must be there.
+    fn is_there(self) -> bool {
+        matches!(self, Self::Acknowledged | Self::Present)
+    }
+}
+
 /// The series of one writer in one epoch.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
@@ -40,12 +50,14 @@ pub(crate) struct Part {
     series: u32,
     first_ms: i64,
     outcomes: Vec<Outcome>,
+    erased: Erased,
 }
 
 impl Part {
     /// A part without requests yet.
     pub(crate) fn new(epoch: u32, writer: u32, series: u32, first_ms: i64) -> Self {
-        Self { epoch, writer, series, first_ms, outcomes: Vec::new() }
+        let (outcomes, erased) = (Vec::new(), Erased::default());
+        Self { epoch, writer, series, first_ms, outcomes, erased }
     }
 
     /// The request of this part, to be filled by [`Self::fill`].
@@ -113,7 +125,7 @@ pub(crate) struct Damage {
     pub(crate) different: u64,
     /// Requests of which a part is there.
     pub(crate) torn_requests: u64,
-    /// Not found once, and there later.
+    /// Deleted, or not found once, and there later.
     pub(crate) risen: u64,
     /// There, but never sent.
     pub(crate) foreign: u64,
@@ -204,6 +216,11 @@ impl<'l> Check<'l> {
             self.damage.describe(format!("{}: {timestamp} was never sent", name()));
             return;
         };
+        if part.is_erased(series, request) {
+            self.damage.risen += 1;
+            self.damage.describe(format!("{}: {timestamp} was deleted", name()));
+            return;
+        }
         let expected = part.value(series, timestamp);
         if bits == expected {
             self.found[at][request] += 1;
@@ -221,13 +238,14 @@ impl<'l> Check<'l> {
         let Self { parts, found, mut damage, .. } = self;
         for (part, found) in parts.iter_mut().zip(&found) {
             for (request, &count) in found.iter().enumerate() {
-                let missing = u64::from(part.series - count.min(part.series));
+                let expected = part.remaining(request);
+                let missing = u64::from(expected - count.min(expected));
                 let outcome = part.outcomes[request];
                 let mut describe = |what: &str| {
                     damage.describe(format!(
-                        "epoch {} writer {} request {request} ({outcome:?}): {count} of {} series \
-                         there: {what}",
-                        part.epoch, part.writer, part.series
+                        "epoch {} writer {} request {request} ({outcome:?}): {count} of {expected} \
+                         series there: {what}",
+                        part.epoch, part.writer
                     ));
                 };
                 match outcome {

@@ -175,3 +175,28 @@ fn arrival_is_out_of_order_and_every_time_is_used_once() {
     assert_eq!(part.request(i64::MIN), None);
     assert_eq!(part.request(i64::MAX), None);
 }
+
+#[test]
+fn what_was_deleted_is_gone_and_what_came_later_is_not() {
+    let mut one = part();
+    one.erase(|series| series == 1);
+    one.sent();
+    one.acknowledged();
+    let without = |requests: usize| -> Exported {
+        let mut exported = export(&one, REQUESTS + 1);
+        let kept = |series: u32, request: usize| series != 1 || request >= requests;
+        for (series, (_, samples)) in exported.iter_mut().enumerate() {
+            let numbers = |timestamp| one.request(timestamp).unwrap();
+            samples.retain(|&(timestamp, _)| kept(series as u32, numbers(timestamp)));
+        }
+        exported
+    };
+    let (right, short, long) = (without(REQUESTS), without(REQUESTS - 1), without(REQUESTS + 1));
+    assert_eq!(check(&mut one.clone(), &right), Damage::default());
+    assert_eq!(one.erased_samples(), REQUESTS as u64 - 2);
+    assert_eq!(check(&mut one.clone(), &short).risen, 1, "one that was deleted is there");
+    assert_eq!(check(&mut one.clone(), &long).lost, 1, "one that came later is not there");
+    check(&mut one, &right);
+    assert_eq!(one.outcomes[REQUESTS - 1], Outcome::Present);
+    assert_eq!(one.erased_samples(), REQUESTS as u64);
+}
