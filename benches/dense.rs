@@ -16,7 +16,7 @@ use siltstone::segment::{
 };
 use siltstone::sys::{DiskFs, ReadMode, Vfs};
 use siltstone::{Labels, SegmentMeta};
-use support::{Random, Series, recording};
+use support::{Random, Series, processor_seconds, recording};
 
 const DAY: i64 = 86_400_000;
 /// Measurements of which the fastest counts.
@@ -132,12 +132,6 @@ fn fastest(mut pass: impl FnMut()) -> f64 {
         took / passes
     };
     (0..PASSES).map(|_| seconds()).fold(f64::INFINITY, f64::min)
-}
-
-/// What this thread has had of a processor. Linux counts it in ticks of some milliseconds.
-fn processor_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
 }
 
 fn report(name: &str, series: &[Series], dense_rows: usize) {

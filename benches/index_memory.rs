@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use siltstone::Labels;
 use support::index::{build, tsbs_like};
+use support::processor_seconds;
 
 mod support;
 
@@ -23,12 +24,6 @@ fn rss_anon() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
-/// Processor time of this thread: a busy machine does not count.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    stat.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
 }
 
 fn series(kind: &str) -> Vec<Labels> {
@@ -59,14 +54,14 @@ fn run(kind: &str, budget: usize) {
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
         });
-        let start = cpu_seconds();
+        let start = processor_seconds();
         let built = build(series.iter(), budget);
         let mut bytes = 0;
         let Ok(()) = built.write_blocks(|piece| {
             bytes += piece.len();
             Ok(())
         });
-        let seconds = cpu_seconds() - start;
+        let seconds = processor_seconds() - start;
         done.store(true, Ordering::Relaxed);
         (seconds, bytes, built.top().len())
     });

@@ -13,6 +13,13 @@ pub mod index;
 use std::io::BufRead;
 use std::path::Path;
 
+/// Seconds that this thread has had of a processor: a busy machine does not count. Linux counts them
+/// in ticks of some milliseconds.
+pub fn processor_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+}
+
 /// One series of a recording.
 pub struct Series {
     /// Labels: names and values.
