@@ -249,9 +249,11 @@ impl Manifest {
         let mut file = vfs.create_new(&path).map_err(|e| Error::io("create", &path, e))?;
         file.append(&bytes)
             .and_then(|()| file.sync_data(SyncPoint::ManifestFile))
-            .map_err(|e| Error::io("write", &path, e))?;
-        sync_dir(vfs.as_ref(), dir, SyncPoint::ManifestDirectory)?;
-        publish(vfs.as_ref(), dir, header.number)?;
+            .map_err(|e| Error::io("write", &path, e))
+            .and_then(|()| sync_dir(vfs.as_ref(), dir, SyncPoint::ManifestDirectory))
+            .and_then(|()| prepare_current(vfs.as_ref(), dir, header.number))
+            .inspect_err(|_| discard(vfs.as_ref(), &path))?;
+        publish(vfs.as_ref(), dir)?;
         remove_others(vfs.as_ref(), dir, header.number);
         Ok(Self {
             vfs: Arc::clone(vfs),
@@ -285,10 +287,9 @@ fn encode_frame(
     Ok(())
 }
 
-/// Lets `CURRENT` name manifest `number`, whose bytes and name are durable.
-fn publish(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<()> {
+/// Writes the file that is to become `CURRENT`, which names manifest `number`.
+fn prepare_current(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<()> {
     let temporary = dir.join(FileName::Current.temporary());
-    let path = dir.join(FileName::Current.to_string());
     match vfs.remove(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
             return Err(Error::io("remove", temporary, e));
@@ -298,9 +299,24 @@ fn publish(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<()> {
     let mut file = vfs.create_new(&temporary).map_err(|e| Error::io("create", &temporary, e))?;
     file.append(current::encode(number).as_bytes())
         .and_then(|()| file.sync_data(SyncPoint::CurrentData))
-        .map_err(|e| Error::io("write", &temporary, e))?;
-    vfs.rename(&temporary, &path).map_err(|e| Error::io("rename to", &path, e))?;
+        .map_err(|e| Error::io("write", &temporary, e))
+        .inspect_err(|_| discard(vfs, &temporary))
+}
+
+/// Puts what [`prepare_current`] wrote in the place of `CURRENT`. After an error either may be the one
+/// that a crash leaves, so that neither of the manifests they name may go.
+fn publish(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+    let path = dir.join(FileName::Current.to_string());
+    vfs.rename(&dir.join(FileName::Current.temporary()), &path)
+        .map_err(|e| Error::io("rename to", &path, e))?;
     sync_dir(vfs, dir, SyncPoint::CurrentDirectory)
+}
+
+/// Removes a file that nothing names yet: on a full disk, attempts must not add up.
+fn discard(vfs: &dyn Vfs, path: &Path) {
+    if let Err(e) = vfs.remove(path) {
+        tracing::warn!(path = %path.display(), error = %e, "a file that was not finished stays");
+    }
 }
 
 fn sync_dir(vfs: &dyn Vfs, dir: &Path, point: SyncPoint) -> Result<()> {
