@@ -50,6 +50,7 @@ mod room;
 mod settle;
 mod snapshot;
 mod stats;
+mod unlisted;
 mod verify;
 mod write_batch;
 
