@@ -8,13 +8,15 @@
 mod answers;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use siltstone::sys::SimFs;
-use siltstone::{BucketValues, Db, Labels, Matcher, QueryOptions, Snapshot, TimeRange};
+use siltstone::{BucketValues, Db, Labels, Matcher, Options, QueryOptions, Snapshot, TimeRange};
 
-use answers::{labels, open_sim, select, write};
+use answers::{STORE, labels, open_sim, select, sim_clock, sim_options, write};
 
+const HOUR: i64 = 3_600_000;
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 #[derive(Debug, Clone)]
@@ -129,4 +131,52 @@ proptest! {
             prop_assert!(aggregated(&snapshot, range, step) == expected, "{range:?} by {step}");
         }
     }
+}
+
+/// (count, sum) of each bucket of the only series.
+fn sums(db: &Db, range: TimeRange, step: i64) -> Vec<(f64, f64)> {
+    let found = aggregated(&db.snapshot().unwrap(), range, step);
+    let values = found.iter().flat_map(|(_, buckets)| buckets).filter_map(|bucket| bucket.2);
+    values.map(|[count, sum, ..]| (count, sum)).collect()
+}
+
+#[test]
+fn what_has_expired_is_in_no_sum() {
+    let (fs, clock) = (SimFs::new(), sim_clock());
+    let retention = Some(Duration::from_secs(24 * 3600));
+    let options = Options { retention, ..sim_options(&fs, &clock) };
+    let start = 1_700_000_000_000;
+    let db = Db::open(STORE, options).unwrap();
+    // No decimals have this sum, so that it is computed from the samples again.
+    let floats = [0.5f64, 0.1 + 0.2].map(f64::to_bits);
+    let expired = (start, 1000f64.to_bits());
+    let kept = [(start + 20 * HOUR, floats[0]), (start + 21 * HOUR, floats[1])];
+    write(&db, &series(0), &[expired, kept[0], kept[1]]);
+    db.flush().unwrap();
+    db.pause();
+    for _ in 0..26 {
+        clock.advance(Duration::from_secs(3600));
+        db.tick().unwrap();
+    }
+    write(&db, &series(1), &[(start + 26 * HOUR, STALE)]);
+    db.flush().unwrap();
+    db.resume();
+    db.tick().unwrap();
+    assert!(db.stats().retention_horizon.unwrap() > start);
+    let day = TimeRange::new(start, start + 24 * HOUR);
+    assert_eq!(sums(&db, day, 24 * HOUR), [(2.0, 0.5 + (0.1 + 0.2))]);
+}
+
+#[test]
+fn the_last_tick_is_in_its_own_bucket_only() {
+    let db = open_sim(&SimFs::new()).unwrap();
+    let values = [0.5, 0.1 + 0.2, 1000.0].map(f64::to_bits);
+    let ticks = [i64::MAX - 2, i64::MAX - 1, i64::MAX];
+    let rows: Vec<_> = ticks.into_iter().zip(values).collect();
+    write(&db, &series(0), &rows);
+    // The first bucket ends with the tick before the last.
+    let expected = [(2.0, 0.5 + (0.1 + 0.2)), (1.0, 1000.0)];
+    assert_eq!(sums(&db, TimeRange::ALL, 3), expected);
+    db.flush().unwrap();
+    assert_eq!(sums(&db, TimeRange::ALL, 3), expected);
 }

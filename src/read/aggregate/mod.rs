@@ -381,11 +381,12 @@ impl Folder {
         self.meter.hold(held_bytes(new)).map_err(Failure::TooLarge)
     }
 
-    /// Computes the sum of a bucket from all of its samples, none of which is a NaN but for stale
-    /// markers.
+    /// Computes the sum of a bucket from all of its samples in the range, none of which is a NaN but
+    /// for stale markers.
     fn sum_again(&mut self, series: &FoundSeries, at: usize) -> Result<()> {
-        let bucket = self.steps.range(self.fold.buckets[at].start);
-        let range = TimeRange::closed(bucket.start, bucket.last().min(self.range.last()));
+        let first = self.fold.buckets[at].start;
+        let last = self.steps.last_of(first).min(self.range.last());
+        let range = TimeRange::closed(first.max(self.range.start), last);
         let mut reader = self.sources.reader(range, &self.meter);
         reader.open(series)?;
         let mut sum = ExactSum::new();
@@ -394,7 +395,9 @@ impl Folder {
             if reader.append(&mut self.columns)? == 0 {
                 break;
             }
-            let values = self.columns.values.f64().iter();
+            // The range may reach one tick further.
+            let rows = self.columns.timestamps.partition_point(|&t| t <= last);
+            let values = self.columns.values.f64()[..rows].iter();
             values.filter(|v| !v.is_nan()).for_each(|&v| sum.add(v));
         }
         if let Some(values) = &mut self.fold.buckets[at].values {
