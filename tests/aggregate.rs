@@ -140,6 +140,10 @@ fn sums(db: &Db, range: TimeRange, step: i64) -> Vec<(f64, f64)> {
     values.map(|[count, sum, ..]| (count, sum)).collect()
 }
 
+fn compact(db: &Db) {
+    db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+}
+
 #[test]
 fn what_has_expired_is_in_no_sum() {
     let (fs, clock) = (SimFs::new(), sim_clock());
@@ -179,4 +183,62 @@ fn the_last_tick_is_in_its_own_bucket_only() {
     assert_eq!(sums(&db, TimeRange::ALL, 3), expected);
     db.flush().unwrap();
     assert_eq!(sums(&db, TimeRange::ALL, 3), expected);
+}
+
+/// Decimals that are integers around 2^52 at one exponent, some with a smaller exponent of their own,
+/// and small ones that ask for the large one.
+fn decimals() -> impl Strategy<Value = Vec<f64>> {
+    (0u32..15).prop_flat_map(|exponent| {
+        let value = move |(integer, zeros): (i64, u32)| {
+            (integer / 10i64.pow(zeros)) as f64 / 10f64.powi((exponent - zeros) as i32)
+        };
+        let value = prop_oneof![
+            3 => (1i64 << 51..1 << 54, 0..=exponent).prop_map(value),
+            2 => (1i64..100, Just(0u32)).prop_map(value),
+            1 => (-100_000i64..100_000, 0..=exponent.min(3)).prop_map(value),
+        ];
+        prop::collection::vec(value, 2..5)
+    })
+}
+
+/// One sum, in whichever of these layouts its samples are.
+fn sums_by_layout(values: &[f64]) -> Vec<u64> {
+    // Each in a window of its own, so that each is a chunk.
+    let rows: Vec<(i64, u64)> =
+        (0i64..).map(|i| i * 24 * HOUR).zip(values.iter().map(|v| v.to_bits())).collect();
+    let (together, one_by_one) =
+        (open_sim(&SimFs::new()).unwrap(), open_sim(&SimFs::new()).unwrap());
+    let sum = |db: &Db| {
+        let range = TimeRange::new(0, 1000 * HOUR);
+        sums(db, range, 1000 * HOUR)[0].1.to_bits()
+    };
+    let mut found = Vec::new();
+    write(&together, &series(0), &rows);
+    found.push(sum(&together));
+    together.flush().unwrap();
+    found.push(sum(&together));
+    for row in rows.iter().rev() {
+        write(&one_by_one, &series(0), &[*row]);
+        one_by_one.flush().unwrap();
+    }
+    found.push(sum(&one_by_one));
+    compact(&one_by_one);
+    found.push(sum(&one_by_one));
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_sum_does_not_depend_on_the_layout(values in decimals()) {
+        let found = sums_by_layout(&values);
+        prop_assert!(found.iter().all(|sum| *sum == found[0]), "{values:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_decimal_that_is_two_integers_sums_alike_in_every_layout() {
+    let found = sums_by_layout(&[3e-12, 8718.11]);
+    assert!(found.iter().all(|sum| *sum == found[0]), "{found:?}");
 }

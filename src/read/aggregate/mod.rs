@@ -60,7 +60,7 @@ pub struct BucketValues {
     /// The number of samples, at least 1.
     pub count: u64,
     /// The sum, the same in whatever order and layout the samples are kept. If all values are
-    /// decimal numbers (integers below 2^53 at a common exponent of at most 18), it is their exact
+    /// decimal numbers (integers below 2^52 at a common exponent of at most 18), it is their exact
     /// decimal sum, rounded: ten times 0.1 is 1. Otherwise it is the exact sum of the floats,
     /// rounded once. Zero is +0, and NaN the sum of both infinities.
     pub sum: f64,
