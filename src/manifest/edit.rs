@@ -13,6 +13,7 @@ const ERASED: u8 = 6;
 const ADD_TOMBSTONE: u8 = 7;
 const REMOVE_TOMBSTONE: u8 = 8;
 const CLOCK: u8 = 9;
+const OBSOLETE: u8 = 12;
 
 const MUST_UNDERSTAND: u8 = 1;
 const SEGMENT_BYTES: usize = 88;
@@ -48,6 +49,8 @@ pub struct VersionEdit {
     pub last_seq: Option<u64>,
     /// The wall clock, in milliseconds since the epoch, when it was trusted.
     pub clock_ms: Option<i64>,
+    /// In a snapshot: file numbers of segments that an earlier edit removed and whose files were there.
+    pub obsolete: Vec<u64>,
 }
 
 impl VersionEdit {
@@ -84,6 +87,9 @@ impl VersionEdit {
         }
         if let Some(clock_ms) = self.clock_ms {
             entry(CLOCK, &clock_ms.to_le_bytes(), out);
+        }
+        for number in &self.obsolete {
+            entry(OBSOLETE, &number.to_le_bytes(), out);
         }
     }
 
@@ -139,6 +145,7 @@ impl VersionEdit {
             NEXT_FILE_NUMBER => once(&mut self.next_file_number, fields.u64("next file number")?)?,
             LAST_SEQ => once(&mut self.last_seq, fields.u64("last seq")?)?,
             CLOCK => once(&mut self.clock_ms, fields.i64("clock")?)?,
+            OBSOLETE => self.obsolete.push(fields.u64("obsolete segment")?),
             _ => return Ok(false),
         }
         fields.finish("length of an edit's body")?;
@@ -176,7 +183,9 @@ fn once<T>(field: &mut Option<T>, value: T) -> Result<(), DecodeError> {
 }
 
 fn entry(kind: u8, body: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&[kind, MUST_UNDERSTAND, 0, 0]);
+    // A build that does not know what is obsolete sets it aside instead of removing it.
+    let flags = if kind == OBSOLETE { 0 } else { MUST_UNDERSTAND };
+    out.extend_from_slice(&[kind, flags, 0, 0]);
     out.extend_from_slice(&(body.len() as u32).to_le_bytes());
     out.extend_from_slice(body);
 }
@@ -278,11 +287,12 @@ mod tests {
             next_file_number: Option<u64>,
             last_seq: Option<u64>,
             clock_ms: Option<i64>,
+            obsolete in prop::collection::vec(any::<u64>(), 0..4),
         ) -> VersionEdit {
             let wal_covered = wal.map(|(file_number, seq)| WalCovered { file_number, seq });
             VersionEdit {
                 erased, added, removed, tombstones_added, tombstones_removed,
-                wal_covered, next_file_number, last_seq, clock_ms,
+                wal_covered, next_file_number, last_seq, clock_ms, obsolete,
             }
         }
     }

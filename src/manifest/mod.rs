@@ -23,6 +23,7 @@ mod crash_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Manifest {
     /// The length of the file after its snapshot.
     snapshot_bytes: u64,
     version: Arc<Version>,
+    /// File numbers of segments that edits removed, of earlier manifests those whose files were there.
+    removed: HashSet<u64>,
     /// The fault after which the file takes no more edits.
     poisoned: Option<String>,
 }
@@ -197,6 +200,7 @@ impl Manifest {
             return Err(e);
         }
         self.edit_number = number;
+        self.removed.extend(&edit.removed);
         self.version = Arc::new(next);
         Ok(Arc::clone(&self.version))
     }
@@ -212,7 +216,7 @@ impl Manifest {
             uuid: self.header.uuid,
             ticks_per_second: self.header.ticks_per_second,
             version: (*self.version).clone(),
-            report: LoadReport::default(),
+            report: LoadReport { removed: self.removed.clone(), ..LoadReport::default() },
             number: self.header.number,
             edit_number: self.edit_number,
         };
@@ -235,7 +239,8 @@ impl Manifest {
     /// Writes a new manifest file with the snapshot of `from`, makes it the live one, removes the
     /// others. The order is rule D5: each step is durable before the next relies on it.
     fn start(vfs: &Arc<dyn Vfs>, dir: &Path, from: Loaded) -> Result<Self> {
-        let newest = manifest_numbers(vfs.as_ref(), dir)?.into_iter().max().unwrap_or(0);
+        let found = file_names(vfs.as_ref(), dir)?;
+        let newest = found.iter().filter_map(manifest_number).max().unwrap_or(0);
         let header = Header {
             uuid: from.uuid,
             number: newest.max(from.number) + 1,
@@ -243,7 +248,9 @@ impl Manifest {
         };
         let edit_number = from.edit_number + 1;
         let mut bytes = header.encode().to_vec();
-        encode_frame(&header, edit_number, &from.version.snapshot(), &mut bytes)?;
+        let mut snapshot = from.version.snapshot();
+        snapshot.obsolete = still_there(&found, &from.report.removed);
+        encode_frame(&header, edit_number, &snapshot, &mut bytes)?;
 
         let path = dir.join(FileName::Manifest(header.number).to_string());
         let mut file = vfs.create_new(&path).map_err(|e| Error::io("create", &path, e))?;
@@ -263,6 +270,7 @@ impl Manifest {
             edit_number,
             snapshot_bytes: bytes.len() as u64,
             version: Arc::new(from.version),
+            removed: snapshot.obsolete.into_iter().collect(),
             poisoned: None,
         })
     }
@@ -323,13 +331,33 @@ fn sync_dir(vfs: &dyn Vfs, dir: &Path, point: SyncPoint) -> Result<()> {
     vfs.sync_dir(dir, point).map_err(|e| Error::io("sync directory", dir, e))
 }
 
-fn manifest_numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
+fn file_names(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<FileName>> {
     let entries = vfs.list(dir).map_err(|e| Error::io("list", dir, e))?;
-    let number = |name: &str| match FileName::parse(name) {
-        Some(FileName::Manifest(number)) => Some(number),
+    Ok(entries.iter().filter_map(|entry| FileName::parse(entry.name.to_str()?)).collect())
+}
+
+fn manifest_number(name: &FileName) -> Option<u64> {
+    match name {
+        FileName::Manifest(number) => Some(*number),
         _ => None,
-    };
-    Ok(entries.iter().filter_map(|entry| number(entry.name.to_str()?)).collect())
+    }
+}
+
+fn manifest_numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
+    Ok(file_names(vfs, dir)?.iter().filter_map(manifest_number).collect())
+}
+
+/// Those of `removed` whose files are among `found`, sorted.
+fn still_there(found: &[FileName], removed: &HashSet<u64>) -> Vec<u64> {
+    let mut numbers: Vec<u64> = found
+        .iter()
+        .filter_map(|name| match name {
+            FileName::Segment(number) => Some(*number).filter(|number| removed.contains(number)),
+            _ => None,
+        })
+        .collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// Removes the manifests that `CURRENT` durably names no more. A failure is harmless: the next roll
