@@ -40,6 +40,7 @@ mod observer;
 mod open;
 mod options;
 mod pressure;
+mod quarantine;
 mod queue;
 mod read_only;
 mod replay;

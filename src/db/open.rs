@@ -10,6 +10,7 @@ use super::core::{Broken, Core, Generation, Live, Parts, PendingDelete};
 use super::generation::{CreateWal, create_wal};
 use super::graveyard::is_damaged;
 use super::options::Options;
+use super::quarantine::Orphans;
 use super::replay::{Ended, Part, Recovered, Replay, has_log, wal_numbers};
 use super::report::{Finding, OpenReport};
 use super::reserve;
@@ -65,9 +66,13 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
         superseded: 0,
         logs_covered: false,
     };
+    let orphans = Orphans::find(&*vfs, dir);
     opening.remove_leftovers(&obsolete)?;
     let recovered = opening.recover()?;
     let mut parts = opening.into_parts(recovered, lock)?;
+    if parts.report.findings.is_empty() {
+        orphans.trim(&*vfs);
+    }
     parts.report.elapsed = clock.monotonic().saturating_sub(start);
     parts.options = options;
     let core = Core::new(parts);
