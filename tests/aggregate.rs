@@ -8,13 +8,15 @@
 mod answers;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use siltstone::sys::SimFs;
-use siltstone::{BucketValues, Db, Labels, Matcher, QueryOptions, Snapshot, TimeRange};
+use siltstone::{BucketValues, Db, Labels, Matcher, Options, QueryOptions, Snapshot, TimeRange};
 
-use answers::{labels, open_sim, select, write};
+use answers::{STORE, labels, open_sim, select, sim_clock, sim_options, write};
 
+const HOUR: i64 = 3_600_000;
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 #[derive(Debug, Clone)]
@@ -129,4 +131,114 @@ proptest! {
             prop_assert!(aggregated(&snapshot, range, step) == expected, "{range:?} by {step}");
         }
     }
+}
+
+/// (count, sum) of each bucket of the only series.
+fn sums(db: &Db, range: TimeRange, step: i64) -> Vec<(f64, f64)> {
+    let found = aggregated(&db.snapshot().unwrap(), range, step);
+    let values = found.iter().flat_map(|(_, buckets)| buckets).filter_map(|bucket| bucket.2);
+    values.map(|[count, sum, ..]| (count, sum)).collect()
+}
+
+fn compact(db: &Db) {
+    db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+}
+
+#[test]
+fn what_has_expired_is_in_no_sum() {
+    let (fs, clock) = (SimFs::new(), sim_clock());
+    let retention = Some(Duration::from_secs(24 * 3600));
+    let options = Options { retention, ..sim_options(&fs, &clock) };
+    let start = 1_700_000_000_000;
+    let db = Db::open(STORE, options).unwrap();
+    // No decimals have this sum, so that it is computed from the samples again.
+    let floats = [0.5f64, 0.1 + 0.2].map(f64::to_bits);
+    let expired = (start, 1000f64.to_bits());
+    let kept = [(start + 20 * HOUR, floats[0]), (start + 21 * HOUR, floats[1])];
+    write(&db, &series(0), &[expired, kept[0], kept[1]]);
+    db.flush().unwrap();
+    db.pause();
+    for _ in 0..26 {
+        clock.advance(Duration::from_secs(3600));
+        db.tick().unwrap();
+    }
+    write(&db, &series(1), &[(start + 26 * HOUR, STALE)]);
+    db.flush().unwrap();
+    db.resume();
+    db.tick().unwrap();
+    assert!(db.stats().retention_horizon.unwrap() > start);
+    let day = TimeRange::new(start, start + 24 * HOUR);
+    assert_eq!(sums(&db, day, 24 * HOUR), [(2.0, 0.5 + (0.1 + 0.2))]);
+}
+
+#[test]
+fn the_last_tick_is_in_its_own_bucket_only() {
+    let db = open_sim(&SimFs::new()).unwrap();
+    let values = [0.5, 0.1 + 0.2, 1000.0].map(f64::to_bits);
+    let ticks = [i64::MAX - 2, i64::MAX - 1, i64::MAX];
+    let rows: Vec<_> = ticks.into_iter().zip(values).collect();
+    write(&db, &series(0), &rows);
+    // The first bucket ends with the tick before the last.
+    let expected = [(2.0, 0.5 + (0.1 + 0.2)), (1.0, 1000.0)];
+    assert_eq!(sums(&db, TimeRange::ALL, 3), expected);
+    db.flush().unwrap();
+    assert_eq!(sums(&db, TimeRange::ALL, 3), expected);
+}
+
+/// Decimals that are integers around 2^52 at one exponent, some with a smaller exponent of their own,
+/// and small ones that ask for the large one.
+fn decimals() -> impl Strategy<Value = Vec<f64>> {
+    (0u32..15).prop_flat_map(|exponent| {
+        let value = move |(integer, zeros): (i64, u32)| {
+            (integer / 10i64.pow(zeros)) as f64 / 10f64.powi((exponent - zeros) as i32)
+        };
+        let value = prop_oneof![
+            3 => (1i64 << 51..1 << 54, 0..=exponent).prop_map(value),
+            2 => (1i64..100, Just(0u32)).prop_map(value),
+            1 => (-100_000i64..100_000, 0..=exponent.min(3)).prop_map(value),
+        ];
+        prop::collection::vec(value, 2..5)
+    })
+}
+
+/// One sum, in whichever of these layouts its samples are.
+fn sums_by_layout(values: &[f64]) -> Vec<u64> {
+    // Each in a window of its own, so that each is a chunk.
+    let rows: Vec<(i64, u64)> =
+        (0i64..).map(|i| i * 24 * HOUR).zip(values.iter().map(|v| v.to_bits())).collect();
+    let (together, one_by_one) =
+        (open_sim(&SimFs::new()).unwrap(), open_sim(&SimFs::new()).unwrap());
+    let sum = |db: &Db| {
+        let range = TimeRange::new(0, 1000 * HOUR);
+        sums(db, range, 1000 * HOUR)[0].1.to_bits()
+    };
+    let mut found = Vec::new();
+    write(&together, &series(0), &rows);
+    found.push(sum(&together));
+    together.flush().unwrap();
+    found.push(sum(&together));
+    for row in rows.iter().rev() {
+        write(&one_by_one, &series(0), &[*row]);
+        one_by_one.flush().unwrap();
+    }
+    found.push(sum(&one_by_one));
+    compact(&one_by_one);
+    found.push(sum(&one_by_one));
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_sum_does_not_depend_on_the_layout(values in decimals()) {
+        let found = sums_by_layout(&values);
+        prop_assert!(found.iter().all(|sum| *sum == found[0]), "{values:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_decimal_that_is_two_integers_sums_alike_in_every_layout() {
+    let found = sums_by_layout(&[3e-12, 8718.11]);
+    assert!(found.iter().all(|sum| *sum == found[0]), "{found:?}");
 }

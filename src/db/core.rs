@@ -17,6 +17,7 @@ use super::reserve::Reserve;
 use super::room::Room;
 use super::settle::Settling;
 use super::stats::Counters;
+use super::unlisted::Unlisted;
 use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Version};
@@ -71,6 +72,7 @@ pub(super) struct Parts {
     pub(super) dir: PathBuf,
     pub(super) options: Options,
     pub(super) manifest: Manifest,
+    pub(super) unlisted: Unlisted,
     pub(super) registry: Arc<Registry>,
     pub(super) cache: Arc<BlockCache>,
     pub(super) executor: Executor,
@@ -156,6 +158,7 @@ impl Generation {
 #[derive(Debug)]
 pub(super) struct FlushState {
     pub(super) manifest: Manifest,
+    pub(super) unlisted: Unlisted,
 }
 
 impl Core {
@@ -176,7 +179,7 @@ impl Core {
             executor: parts.executor,
             queue: Queue::default(),
             commit: Mutex::new(parts.commit),
-            flush: Mutex::new(FlushState { manifest: parts.manifest }),
+            flush: Mutex::new(FlushState { manifest: parts.manifest, unlisted: parts.unlisted }),
             pinned: Mutex::new(pinned),
             live: RwLock::new(Arc::new(parts.live)),
             durable: DurableSeq::new(parts.durable_seq),

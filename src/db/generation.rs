@@ -227,27 +227,14 @@ impl Core {
         state: &mut FlushState,
         generation: &Arc<Generation>,
     ) -> Result<Option<Flushed>> {
-        if state.manifest.is_poisoned() {
-            state.manifest.roll()?;
-        }
-        let mut edit = VersionEdit::default();
-        let has_rows = generation.memtable.published() > 0;
-        let flushed = if has_rows { Some(self.write_segment(generation)?) } else { None };
-        edit.added.extend(flushed.as_ref().map(|flushed| flushed.meta));
-        let own = self.live().deletes_of(generation);
-        edit.tombstones_added = self.write_tombstones(state.manifest.version(), &own)?;
-        let of_rows = generation.memtable.last_seq();
-        let last_seq = of_rows.or(own.last().map(|tombstone| tombstone.seq));
-        let last_seq = last_seq.expect("a sealed generation has rows or deletes");
-        let wal_end = *generation.wal_end.get().expect("a sealed generation knows its log files");
-        edit.wal_covered = Some(WalCovered { file_number: wal_end, seq: last_seq });
-        edit.next_file_number = Some(self.next_file_number());
-        edit.last_seq = Some(last_seq.max(state.manifest.version().last_seq()));
-        edit.clock = self.compactor.retention.clock_for_edit(self.clock());
-        // Opened first: once the edit is durable, nothing may keep the memtable from being replaced.
-        let opened = edit.added.first().map(|meta| self.open_segment(meta)).transpose()?;
-        let version = state.manifest.append(&edit)?;
-        self.durable.rise_to(last_seq);
+        let FlushState { manifest, unlisted } = state;
+        unlisted.settle(manifest)?;
+        let mut files = Vec::new();
+        let prepared = self.prepare_flush(manifest.version(), generation, &mut files);
+        let Prepared { edit, covered, flushed, opened } =
+            prepared.inspect_err(|_| unlisted.remove(&files))?;
+        let version = unlisted.list(manifest, &edit, &files)?;
+        self.durable.rise_to(covered.seq);
         self.counters.samples_superseded.add(flushed.as_ref().map_or(0, |f| f.superseded));
         let number = generation.memtable.generation();
         self.publish(|live| {
@@ -256,9 +243,39 @@ impl Core {
             live.segments.extend(opened);
             live.version = version;
         });
-        self.remove_logs_below(wal_end);
+        self.remove_logs_below(covered.file_number);
         self.evict_series();
         Ok(flushed)
+    }
+
+    /// Writes what a generation becomes, and the edit that is to list it. `files` are those that were
+    /// written, also after an error.
+    fn prepare_flush(
+        &self,
+        version: &Version,
+        generation: &Generation,
+        files: &mut Vec<FileName>,
+    ) -> Result<Prepared> {
+        let mut edit = VersionEdit::default();
+        let has_rows = generation.memtable.published() > 0;
+        let flushed = if has_rows { Some(self.write_segment(generation)?) } else { None };
+        edit.added.extend(flushed.as_ref().map(|flushed| flushed.meta));
+        files.extend(edit.added.iter().map(|meta| FileName::Segment(meta.file_number)));
+        let own = self.live().deletes_of(generation);
+        edit.tombstones_added = self.write_tombstones(version, &own)?;
+        files.extend(edit.tombstones_added.first().map(|&(n, _)| FileName::Tombstones(n)));
+        let of_rows = generation.memtable.last_seq();
+        let seq = of_rows.or(own.last().map(|tombstone| tombstone.seq));
+        let seq = seq.expect("a sealed generation has rows or deletes");
+        let wal_end = *generation.wal_end.get().expect("a sealed generation knows its log files");
+        let covered = WalCovered { file_number: wal_end, seq };
+        edit.wal_covered = Some(covered);
+        edit.next_file_number = Some(self.next_file_number());
+        edit.last_seq = Some(seq.max(version.last_seq()));
+        edit.clock = self.compactor.retention.clock_for_edit(self.clock());
+        // Opened first: once the edit is durable, nothing may keep the memtable from being replaced.
+        let opened = edit.added.first().map(|meta| self.open_segment(meta)).transpose()?;
+        Ok(Prepared { edit, covered, flushed, opened })
     }
 
     /// Writes those of `own` that may hide something to a tombstone file; what the edit adds.
@@ -321,6 +338,14 @@ impl Core {
     pub(super) fn pinned(&self) -> std::sync::MutexGuard<'_, Vec<std::sync::Weak<Memtable>>> {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A flush whose files are durable and not yet listed.
+struct Prepared {
+    edit: VersionEdit,
+    covered: WalCovered,
+    flushed: Option<Flushed>,
+    opened: Option<Arc<Segment>>,
 }
 
 /// What a new log file needs to know.

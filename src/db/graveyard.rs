@@ -103,8 +103,12 @@ impl Core {
 
 /// Where it is told what a merge could not read of a segment.
 fn damage_report(dir: &Path, file_number: u64) -> std::path::PathBuf {
-    let name = format!("{}.damage.jsonl", FileName::Segment(file_number));
-    dir.join(FileName::Quarantine.to_string()).join(name)
+    dir.join(FileName::Quarantine.to_string()).join(report_name(file_number))
+}
+
+/// The name of that file.
+pub(super) fn report_name(file_number: u64) -> String {
+    format!("{}.damage.jsonl", FileName::Segment(file_number))
 }
 
 /// Whether a merge found the segment damaged.

@@ -41,6 +41,7 @@ mod observer;
 mod open;
 mod options;
 mod pressure;
+mod quarantine;
 mod queue;
 mod read_only;
 mod replay;
@@ -51,6 +52,7 @@ mod room;
 mod settle;
 mod snapshot;
 mod stats;
+mod unlisted;
 mod verify;
 mod write_batch;
 

@@ -10,9 +10,11 @@ use super::core::{Broken, Core, Generation, Live, Parts, PendingDelete};
 use super::generation::{CreateWal, create_wal};
 use super::graveyard::is_damaged;
 use super::options::Options;
+use super::quarantine::Orphans;
 use super::replay::{Ended, Part, Recovered, Replay, has_log, wal_numbers};
 use super::report::{Finding, OpenReport};
 use super::reserve;
+use super::unlisted::Unlisted;
 use crate::deletes;
 use crate::error::{Error, Result};
 use crate::flush::FlushJob;
@@ -33,6 +35,7 @@ struct Opening<'a> {
     dir: &'a Path,
     options: &'a Options,
     manifest: Manifest,
+    unlisted: Unlisted,
     next_file_number: u64,
     report: OpenReport,
     superseded: u64,
@@ -57,14 +60,19 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Core> {
         dir,
         options: &options,
         manifest,
+        unlisted: Unlisted::new(Arc::clone(&vfs), dir.to_path_buf()),
         next_file_number,
         report: OpenReport::default(),
         superseded: 0,
         logs_covered: false,
     };
+    let orphans = Orphans::find(&*vfs, dir);
     opening.remove_leftovers(&obsolete)?;
     let recovered = opening.recover()?;
     let mut parts = opening.into_parts(recovered, lock)?;
+    if parts.report.findings.is_empty() {
+        orphans.trim(&*vfs);
+    }
     parts.report.elapsed = clock.monotonic().saturating_sub(start);
     parts.options = options;
     let core = Core::new(parts);
@@ -293,6 +301,21 @@ impl Opening<'_> {
 
     /// Writes a recovered part to a segment and a tombstone file, and covers it in the manifest.
     fn flush(&mut self, part: &Part, registry: &Arc<Registry>) -> Result<()> {
+        self.unlisted.settle(&mut self.manifest)?;
+        let mut files = Vec::new();
+        let prepared = self.prepare_flush(part, registry, &mut files);
+        let edit = prepared.inspect_err(|_| self.unlisted.remove(&files))?;
+        self.unlisted.list(&mut self.manifest, &edit, &files).map(|_| ())
+    }
+
+    /// The files of a part, and the edit that is to list them. `files` are those that were written,
+    /// also after an error.
+    fn prepare_flush(
+        &mut self,
+        part: &Part,
+        registry: &Arc<Registry>,
+        files: &mut Vec<FileName>,
+    ) -> Result<VersionEdit> {
         let vfs = Arc::clone(self.vfs());
         let mut edit = VersionEdit::default();
         if part.memtable.published() > 0 {
@@ -307,6 +330,7 @@ impl Opening<'_> {
                 registry,
             };
             let flushed = job.run()?;
+            files.push(FileName::Segment(file_number));
             self.superseded += flushed.superseded;
             edit.added.push(flushed.meta);
         }
@@ -315,6 +339,7 @@ impl Opening<'_> {
             let file_number = self.new_file_number();
             let identity = (self.manifest.uuid(), file_number);
             deletes::write(&*vfs, self.dir, identity, &tombstones)?;
+            files.push(FileName::Tombstones(file_number));
             edit.tombstones_added.extend(tombstones.into_iter().map(|t| (file_number, t)));
         }
         let seq = part.last_seq().expect("a part that is flushed is not empty");
@@ -322,10 +347,7 @@ impl Opening<'_> {
         edit.wal_covered = Some(WalCovered { file_number: part.file_number, seq });
         edit.next_file_number = Some(self.next_file_number);
         edit.last_seq = Some(seq.max(self.manifest.version().last_seq()));
-        if self.manifest.is_poisoned() {
-            self.manifest.roll()?;
-        }
-        self.manifest.append(&edit).map(|_| ())
+        Ok(edit)
     }
 
     /// Removes the log files before `first`, all of them covered; those with damage are set aside.
@@ -392,6 +414,7 @@ impl Opening<'_> {
             dir: self.dir.to_path_buf(),
             options: self.options.clone(),
             manifest: self.manifest,
+            unlisted: self.unlisted,
             registry,
             cache,
             executor: Executor::with_threads(self.options.query_threads)

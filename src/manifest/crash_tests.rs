@@ -175,3 +175,50 @@ fn a_failed_append_poisons_until_a_roll() {
         assert_eq!(numbers, [1, 3], "after a fault of {fault}");
     }
 }
+
+#[test]
+fn rolls_that_fail_leave_nothing_unless_current_may_name_it() {
+    let sim = disk();
+    let vfs: Arc<dyn Vfs> = Arc::new(sim.clone());
+    let dir = PathBuf::from(DIR);
+    let mut manifest = Manifest::create(&vfs, &dir, UUID, OPTIONS).unwrap();
+    let before = sim.files();
+    for point in [SyncPoint::ManifestFile, SyncPoint::ManifestDirectory, SyncPoint::CurrentData] {
+        for _ in 0..3 {
+            sim.fail_sync(point, 0, io::ErrorKind::StorageFull);
+            manifest.roll().unwrap_err();
+            assert_eq!(sim.files(), before, "after {point:?} failed");
+        }
+    }
+    sim.fail_sync(SyncPoint::CurrentDirectory, 0, io::ErrorKind::Other);
+    manifest.roll().unwrap_err();
+    sim.fail_sync(SyncPoint::ManifestFile, 0, io::ErrorKind::Other);
+    manifest.roll().unwrap_err();
+    assert_eq!(manifest_numbers(&sim, &dir).unwrap(), [1, 2], "CURRENT may name either");
+    manifest.roll().unwrap();
+    assert_eq!(manifest_numbers(&sim, &dir).unwrap(), [3]);
+}
+
+#[test]
+fn a_fault_at_any_operation_of_a_roll_leaves_what_current_names() {
+    let start = || {
+        let sim = disk();
+        let vfs: Arc<dyn Vfs> = Arc::new(sim.clone());
+        let mut manifest = Manifest::create(&vfs, Path::new(DIR), UUID, OPTIONS).unwrap();
+        manifest.append(&add(1)).unwrap();
+        (sim, manifest)
+    };
+    let (sim, mut manifest) = start();
+    let first = sim.ops();
+    manifest.roll().unwrap();
+    let told = Told { created: true, acknowledged: 1, begun: 1 };
+    for op in first..sim.ops() {
+        let (sim, mut manifest) = start();
+        sim.fail_op(op, io::ErrorKind::StorageFull);
+        let _ = manifest.roll();
+        let survivors = CrashPlan::spread(op * 1000, 8).into_iter().map(|p| sim.fork().crash(p));
+        for after in survivors.chain([sim.fork()]) {
+            check(&after, told).unwrap_or_else(|e| panic!("op {op}: {e}"));
+        }
+    }
+}

@@ -14,6 +14,7 @@ const ADD_TOMBSTONE: u8 = 7;
 const REMOVE_TOMBSTONE: u8 = 8;
 const CLOCK: u8 = 9;
 const SUSPECT_CLOCK: u8 = 10;
+const OBSOLETE: u8 = 11;
 
 const MUST_UNDERSTAND: u8 = 1;
 const SEGMENT_BYTES: usize = 88;
@@ -49,6 +50,8 @@ pub struct VersionEdit {
     pub last_seq: Option<u64>,
     /// The wall clock, if it is to be recorded.
     pub clock: ClockRecord,
+    /// In a snapshot: file numbers of segments that an earlier edit removed and whose files were there.
+    pub obsolete: Vec<u64>,
 }
 
 impl VersionEdit {
@@ -88,6 +91,9 @@ impl VersionEdit {
         }
         if let Some(suspect) = self.clock.suspect {
             entry(SUSPECT_CLOCK, &pair(suspect.wall_ms as u64, suspect.run_ms), out);
+        }
+        for number in &self.obsolete {
+            entry(OBSOLETE, &number.to_le_bytes(), out);
         }
     }
 
@@ -148,6 +154,7 @@ impl VersionEdit {
                 let run_ms = fields.u64("run of a suspect clock")?;
                 once(&mut self.clock.suspect, SuspectClock { wall_ms, run_ms })?;
             }
+            OBSOLETE => self.obsolete.push(fields.u64("obsolete segment")?),
             _ => return Ok(false),
         }
         fields.finish("length of an edit's body")?;
@@ -185,7 +192,9 @@ fn once<T>(field: &mut Option<T>, value: T) -> Result<(), DecodeError> {
 }
 
 fn entry(kind: u8, body: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&[kind, MUST_UNDERSTAND, 0, 0]);
+    // A build that does not know what is obsolete sets it aside instead of removing it.
+    let flags = if kind == OBSOLETE { 0 } else { MUST_UNDERSTAND };
+    out.extend_from_slice(&[kind, flags, 0, 0]);
     out.extend_from_slice(&(body.len() as u32).to_le_bytes());
     out.extend_from_slice(body);
 }
@@ -288,12 +297,13 @@ mod tests {
             last_seq: Option<u64>,
             trusted_ms: Option<i64>,
             suspect in any::<Option<(i64, u64)>>(),
+            obsolete in prop::collection::vec(any::<u64>(), 0..4),
         ) -> VersionEdit {
             let suspect = suspect.map(|(wall_ms, run_ms)| SuspectClock { wall_ms, run_ms });
             let wal_covered = wal.map(|(file_number, seq)| WalCovered { file_number, seq });
             VersionEdit {
                 erased, added, removed, tombstones_added, tombstones_removed,
-                wal_covered, next_file_number, last_seq, clock: ClockRecord { trusted_ms, suspect },
+                wal_covered, next_file_number, last_seq, clock: ClockRecord { trusted_ms, suspect }, obsolete,
             }
         }
     }

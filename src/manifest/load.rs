@@ -39,7 +39,8 @@ pub struct LoadReport {
     pub torn_at: u64,
     /// The length of the torn tail, in bytes; 0 if the file ended as it should.
     pub torn_bytes: u64,
-    /// File numbers of segments that an edit removed: where such a file is left, nobody needs it.
+    /// File numbers of segments that an edit removed, in this manifest or in one before it: where such
+    /// a file is left, nobody needs it.
     pub removed: HashSet<u64>,
     /// Entries of kinds that this build does not know and need not understand.
     pub skipped_entries: usize,
@@ -113,7 +114,7 @@ impl Loaded {
         let (edit, skipped) = VersionEdit::decode(frame.payload)?;
         self.version = self.version.apply(&edit)?;
         self.edit_number = frame.edit_number;
-        self.report.removed.extend(&edit.removed);
+        self.report.removed.extend(edit.removed.iter().chain(&edit.obsolete));
         self.report.edits += 1;
         self.report.skipped_entries += skipped;
         Ok(())

@@ -23,6 +23,7 @@ mod crash_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Manifest {
     /// The length of the file after its snapshot.
     snapshot_bytes: u64,
     version: Arc<Version>,
+    /// File numbers of segments that edits removed, of earlier manifests those whose files were there.
+    removed: HashSet<u64>,
     /// The fault after which the file takes no more edits.
     poisoned: Option<String>,
 }
@@ -197,6 +200,7 @@ impl Manifest {
             return Err(e);
         }
         self.edit_number = number;
+        self.removed.extend(&edit.removed);
         self.version = Arc::new(next);
         Ok(Arc::clone(&self.version))
     }
@@ -212,7 +216,7 @@ impl Manifest {
             uuid: self.header.uuid,
             ticks_per_second: self.header.ticks_per_second,
             version: (*self.version).clone(),
-            report: LoadReport::default(),
+            report: LoadReport { removed: self.removed.clone(), ..LoadReport::default() },
             number: self.header.number,
             edit_number: self.edit_number,
         };
@@ -235,7 +239,8 @@ impl Manifest {
     /// Writes a new manifest file with the snapshot of `from`, makes it the live one, removes the
     /// others. The order is rule D5: each step is durable before the next relies on it.
     fn start(vfs: &Arc<dyn Vfs>, dir: &Path, from: Loaded) -> Result<Self> {
-        let newest = manifest_numbers(vfs.as_ref(), dir)?.into_iter().max().unwrap_or(0);
+        let found = file_names(vfs.as_ref(), dir)?;
+        let newest = found.iter().filter_map(manifest_number).max().unwrap_or(0);
         let header = Header {
             uuid: from.uuid,
             number: newest.max(from.number) + 1,
@@ -243,15 +248,19 @@ impl Manifest {
         };
         let edit_number = from.edit_number + 1;
         let mut bytes = header.encode().to_vec();
-        encode_frame(&header, edit_number, &from.version.snapshot(), &mut bytes)?;
+        let mut snapshot = from.version.snapshot();
+        snapshot.obsolete = still_there(&found, &from.report.removed);
+        encode_frame(&header, edit_number, &snapshot, &mut bytes)?;
 
         let path = dir.join(FileName::Manifest(header.number).to_string());
         let mut file = vfs.create_new(&path).map_err(|e| Error::io("create", &path, e))?;
         file.append(&bytes)
             .and_then(|()| file.sync_data(SyncPoint::ManifestFile))
-            .map_err(|e| Error::io("write", &path, e))?;
-        sync_dir(vfs.as_ref(), dir, SyncPoint::ManifestDirectory)?;
-        publish(vfs.as_ref(), dir, header.number)?;
+            .map_err(|e| Error::io("write", &path, e))
+            .and_then(|()| sync_dir(vfs.as_ref(), dir, SyncPoint::ManifestDirectory))
+            .and_then(|()| prepare_current(vfs.as_ref(), dir, header.number))
+            .inspect_err(|_| discard(vfs.as_ref(), &path))?;
+        publish(vfs.as_ref(), dir)?;
         remove_others(vfs.as_ref(), dir, header.number);
         Ok(Self {
             vfs: Arc::clone(vfs),
@@ -261,6 +270,7 @@ impl Manifest {
             edit_number,
             snapshot_bytes: bytes.len() as u64,
             version: Arc::new(from.version),
+            removed: snapshot.obsolete.into_iter().collect(),
             poisoned: None,
         })
     }
@@ -285,10 +295,9 @@ fn encode_frame(
     Ok(())
 }
 
-/// Lets `CURRENT` name manifest `number`, whose bytes and name are durable.
-fn publish(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<()> {
+/// Writes the file that is to become `CURRENT`, which names manifest `number`.
+fn prepare_current(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<()> {
     let temporary = dir.join(FileName::Current.temporary());
-    let path = dir.join(FileName::Current.to_string());
     match vfs.remove(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
             return Err(Error::io("remove", temporary, e));
@@ -298,22 +307,57 @@ fn publish(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<()> {
     let mut file = vfs.create_new(&temporary).map_err(|e| Error::io("create", &temporary, e))?;
     file.append(current::encode(number).as_bytes())
         .and_then(|()| file.sync_data(SyncPoint::CurrentData))
-        .map_err(|e| Error::io("write", &temporary, e))?;
-    vfs.rename(&temporary, &path).map_err(|e| Error::io("rename to", &path, e))?;
+        .map_err(|e| Error::io("write", &temporary, e))
+        .inspect_err(|_| discard(vfs, &temporary))
+}
+
+/// Puts what [`prepare_current`] wrote in the place of `CURRENT`. After an error either may be the one
+/// that a crash leaves, so that neither of the manifests they name may go.
+fn publish(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+    let path = dir.join(FileName::Current.to_string());
+    vfs.rename(&dir.join(FileName::Current.temporary()), &path)
+        .map_err(|e| Error::io("rename to", &path, e))?;
     sync_dir(vfs, dir, SyncPoint::CurrentDirectory)
+}
+
+/// Removes a file that nothing names yet: on a full disk, attempts must not add up.
+fn discard(vfs: &dyn Vfs, path: &Path) {
+    if let Err(e) = vfs.remove(path) {
+        tracing::warn!(path = %path.display(), error = %e, "a file that was not finished stays");
+    }
 }
 
 fn sync_dir(vfs: &dyn Vfs, dir: &Path, point: SyncPoint) -> Result<()> {
     vfs.sync_dir(dir, point).map_err(|e| Error::io("sync directory", dir, e))
 }
 
-fn manifest_numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
+fn file_names(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<FileName>> {
     let entries = vfs.list(dir).map_err(|e| Error::io("list", dir, e))?;
-    let number = |name: &str| match FileName::parse(name) {
-        Some(FileName::Manifest(number)) => Some(number),
+    Ok(entries.iter().filter_map(|entry| FileName::parse(entry.name.to_str()?)).collect())
+}
+
+fn manifest_number(name: &FileName) -> Option<u64> {
+    match name {
+        FileName::Manifest(number) => Some(*number),
         _ => None,
-    };
-    Ok(entries.iter().filter_map(|entry| number(entry.name.to_str()?)).collect())
+    }
+}
+
+fn manifest_numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
+    Ok(file_names(vfs, dir)?.iter().filter_map(manifest_number).collect())
+}
+
+/// Those of `removed` whose files are among `found`, sorted.
+fn still_there(found: &[FileName], removed: &HashSet<u64>) -> Vec<u64> {
+    let mut numbers: Vec<u64> = found
+        .iter()
+        .filter_map(|name| match name {
+            FileName::Segment(number) => Some(*number).filter(|number| removed.contains(number)),
+            _ => None,
+        })
+        .collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// Removes the manifests that `CURRENT` durably names no more. A failure is harmless: the next roll

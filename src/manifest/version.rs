@@ -112,6 +112,7 @@ impl Version {
             next_file_number: Some(self.next_file_number),
             last_seq: Some(self.last_seq),
             clock: self.clock,
+            obsolete: Vec::new(),
         }
     }
 

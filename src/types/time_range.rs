@@ -22,7 +22,8 @@ impl TimeRange {
         Self { start, end }
     }
 
-    /// The range from `first` to `last`, both included.
+    /// The range from `first` to `last`, both included. A `last` of `i64::MAX - 1` takes in the last
+    /// tick too: no range ends between the two, so that who must leave it out checks each timestamp.
     #[must_use]
     pub fn closed(first: Timestamp, last: Timestamp) -> Self {
         Self { start: first, end: last.saturating_add(1) }
@@ -63,6 +64,8 @@ mod tests {
         assert!(TimeRange::closed(5, i64::MAX).contains(i64::MAX));
         assert!(!TimeRange::new(5, 6).contains(6) && TimeRange::new(5, 6).contains(5));
         assert!(TimeRange::closed(5, 5).contains(5));
+        assert!(TimeRange::closed(5, i64::MAX - 1).contains(i64::MAX), "as documented");
+        assert!(!TimeRange::closed(5, i64::MAX - 2).contains(i64::MAX - 1));
     }
 
     #[test]

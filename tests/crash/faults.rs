@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use siltstone::sys::{CrashPlan, OpKind, SimFs, SyncPoint};
-use siltstone::{Db, Durability, Error, ReadOnlyDb};
+use siltstone::{Db, Durability, Error, Matcher, Options, ReadOnlyDb, TimeRange};
 
 use crate::enumerate::check;
-use crate::findings::{batch, counts, files, labels, open};
+use crate::findings::{batch, counts, files, labels, open, simple_options};
 use crate::record::{Fate, read_all};
 use crate::workload::{DIR, Script};
 
@@ -144,6 +144,41 @@ fn a_failed_edit_of_the_manifest_loses_nothing() {
     db.flush().unwrap();
     let db = open(&fs.crash(CrashPlan::ALL_LOST), Durability::Always).unwrap();
     assert_eq!(counts(&db), [("a".to_owned(), 3)]);
+}
+
+/// Each attempt left the segment that it had written, until the next opening set it aside.
+#[test]
+fn a_flush_that_fails_behind_its_segment_leaves_nothing() {
+    let fs = SimFs::new();
+    let options = Options { reserve_bytes: Some(1 << 20), ..simple_options(&fs) };
+    let db = Db::open(DIR, options).unwrap();
+    db.write(&batch(&db, &["a"], 3)).unwrap();
+    db.flush().unwrap();
+    db.delete(&[Matcher::equal("__name__", "a")], TimeRange::new(0, 1)).unwrap();
+    db.write(&batch(&db, &["b"], 3)).unwrap();
+    let written = |fs: &SimFs| (files(fs, ".seg").len(), files(fs, ".tomb").len());
+    for _ in 0..3 {
+        fs.fail_sync(SyncPoint::TombstonesData, 0, ErrorKind::Other);
+        assert!(db.flush().is_err());
+        assert_eq!(written(&fs), (1, 0));
+    }
+    // The manifest may list them now, until another is the live one.
+    fs.fail_sync(SyncPoint::ManifestEdit, 0, ErrorKind::Other);
+    assert!(db.flush().is_err());
+    for _ in 0..3 {
+        assert_eq!(written(&fs), (2, 1));
+        fs.fail_sync(SyncPoint::ManifestFile, 0, ErrorKind::Other);
+        assert!(db.flush().is_err());
+    }
+    for plan in CrashPlan::spread(7, 4) {
+        let survivor = open(&fs.fork().crash(plan), Durability::Always).unwrap();
+        assert_eq!(counts(&survivor), [("a".into(), 2), ("b".into(), 3)], "{plan:?}");
+    }
+    // On a full disk the reserve makes it two attempts.
+    fs.fail_sync(SyncPoint::ManifestEdit, 0, ErrorKind::StorageFull);
+    db.flush().unwrap();
+    assert_eq!(written(&fs), (2, 1));
+    assert_eq!(counts(&db), [("a".into(), 2), ("b".into(), 3)]);
 }
 
 /// Lets each operation of a workload fail once, and some time later the power.

@@ -25,6 +25,7 @@ mod enumerate;
 mod faults;
 mod findings;
 mod full_disk;
+mod leftovers;
 mod missing;
 mod reader;
 mod record;

@@ -5,7 +5,7 @@ use super::{Bucket, BucketValues};
 use crate::cursor::{Columns, Summary};
 use crate::error::{Error, Result};
 use crate::segment::DecimalSum;
-use crate::types::{STALE_MARKER_BITS, Sample, TimeRange, Timestamp};
+use crate::types::{STALE_MARKER_BITS, Sample, Timestamp};
 
 /// Buckets of `step` ticks from `start`.
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +44,9 @@ impl Steps {
         last.min(i128::from(i64::MAX)) as Timestamp
     }
 
-    /// The ticks of the bucket that starts at `first`.
-    pub(super) fn range(self, first: Timestamp) -> TimeRange {
-        TimeRange::closed(first, self.last(self.index(first)))
+    /// The last tick of the bucket that starts at `first`.
+    pub(super) fn last_of(self, first: Timestamp) -> Timestamp {
+        self.last(self.index(first))
     }
 }
 

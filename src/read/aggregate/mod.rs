@@ -60,7 +60,7 @@ pub struct BucketValues {
     /// The number of samples, at least 1.
     pub count: u64,
     /// The sum, the same in whatever order and layout the samples are kept. If all values are
-    /// decimal numbers (integers below 2^53 at a common exponent of at most 18), it is their exact
+    /// decimal numbers (integers below 2^52 at a common exponent of at most 18), it is their exact
     /// decimal sum, rounded: ten times 0.1 is 1. Otherwise it is the exact sum of the floats,
     /// rounded once. Zero is +0, and NaN the sum of both infinities.
     pub sum: f64,
@@ -381,11 +381,12 @@ impl Folder {
         self.meter.hold(held_bytes(new)).map_err(Failure::TooLarge)
     }
 
-    /// Computes the sum of a bucket from all of its samples, none of which is a NaN but for stale
-    /// markers.
+    /// Computes the sum of a bucket from all of its samples in the range, none of which is a NaN but
+    /// for stale markers.
     fn sum_again(&mut self, series: &FoundSeries, at: usize) -> Result<()> {
-        let bucket = self.steps.range(self.fold.buckets[at].start);
-        let range = TimeRange::closed(bucket.start, bucket.last().min(self.range.last()));
+        let first = self.fold.buckets[at].start;
+        let last = self.steps.last_of(first).min(self.range.last());
+        let range = TimeRange::closed(first.max(self.range.start), last);
         let mut reader = self.sources.reader(range, &self.meter);
         reader.open(series)?;
         let mut sum = ExactSum::new();
@@ -394,7 +395,9 @@ impl Folder {
             if reader.append(&mut self.columns)? == 0 {
                 break;
             }
-            let values = self.columns.values.f64().iter();
+            // The range may reach one tick further.
+            let rows = self.columns.timestamps.partition_point(|&t| t <= last);
+            let values = self.columns.values.f64()[..rows].iter();
             values.filter(|v| !v.is_nan()).for_each(|&v| sum.add(v));
         }
         if let Some(values) = &mut self.fold.buckets[at].values {

@@ -36,7 +36,7 @@ fn decimal_sum(values: &[f64]) -> Option<f64> {
         let integers = values.iter().map(|&value| {
             let near = (value * power).round() as i64;
             let fits = |i: &i64| {
-                i.unsigned_abs() < 1 << 53 && (*i as f64 / power).to_bits() == value.to_bits()
+                i.unsigned_abs() < 1 << 52 && (*i as f64 / power).to_bits() == value.to_bits()
             };
             [near, near.saturating_sub(1), near.saturating_add(1)].into_iter().find(fits)
         });
