@@ -345,7 +345,7 @@ impl View<'_> {
 
     /// The longest beginning of the run `taken` of `members` that leaves out no segment of the same
     /// seqs, and in which no segment is rewritten for crumbs: each is at most `size_ratio` times as
-    /// large as those together whose windows it shares.
+    /// large as what the others together have in its windows.
     fn worthwhile<'m>(
         &self,
         members: &'m [Arc<SegmentMeta>],
@@ -355,15 +355,12 @@ impl View<'_> {
         loop {
             end = end_of_bands(members, taken.start..end);
             let run = &members[taken.start..end];
-            let windows: Vec<Window> = run.iter().map(|meta| self.window(meta)).collect();
             let too_large = (0..run.len()).position(|at| {
-                let shares = |other: &usize| {
-                    *other != at
-                        && (windows[at].contains(&windows[*other])
-                            || windows[*other].contains(&windows[at]))
-                };
-                let others = (0..run.len()).filter(shares).map(|other| run[other].file_bytes);
-                let around = others.fold(0, u64::saturating_add);
+                let window = self.window(&run[at]);
+                let ends = (self.options.grid().first(window), self.options.grid().last(window));
+                let others = (0..run.len()).filter(|&other| other != at);
+                let around = others.map(|other| share(&run[other], ends));
+                let around = around.fold(0, u64::saturating_add);
                 run[at].file_bytes > around.saturating_mul(self.options.size_ratio)
             });
             match too_large {
@@ -445,6 +442,16 @@ impl View<'_> {
     fn has_deletes_due(&self, meta: &SegmentMeta) -> bool {
         !self.is_excluded(meta) && (self.erase_due)(meta)
     }
+}
+
+/// How many bytes of a segment lie between two ticks, ends included, if its bytes are spread evenly
+/// over its time.
+fn share(meta: &SegmentMeta, (first, last): (Timestamp, Timestamp)) -> u64 {
+    let ticks = |first: i64, last: i64| (i128::from(last) - i128::from(first) + 1).max(0) as u128;
+    let inside = ticks(meta.min_timestamp.max(first), meta.max_timestamp.min(last));
+    // Below 2^128: segments have less than 2^62 bytes, and time 2^64 ticks.
+    let all = ticks(meta.min_timestamp, meta.max_timestamp);
+    (u128::from(meta.file_bytes) * inside / all) as u64
 }
 
 /// Where the run `taken` of `members` ends if it must not stop amid segments of one seq range, as
