@@ -258,6 +258,27 @@ fn a_clock_that_jumps_while_the_store_is_closed_drops_nothing_for_a_day() {
     assert!(db.stats().segments_dropped > 0, "after a day it is");
 }
 
+/// A batch that was refused counted as the newest sample, by which others expired.
+#[test]
+fn what_is_refused_expires_nothing() {
+    let keep = |options| Options { retention: Some(Duration::from_secs(86_400)), ..options };
+    let (fs, clock) = (SimFs::new(), sim_clock());
+    let db = Db::open(STORE, keep(sim_options(&fs, &clock))).unwrap();
+    let old = [(START - 30 * 24 * HOUR, 1)];
+    write(&db, &series(0), &old);
+    let handle = db.series(&series(0)).unwrap();
+    let mut batch = WriteBatch::new();
+    batch.push(handle, START, 1.0).unwrap();
+    fs.fail_op(fs.ops(), std::io::ErrorKind::Other);
+    assert!(db.write(&batch).is_err());
+    fs.heal();
+    db.tick().unwrap();
+    assert_eq!(everything(&db.snapshot().unwrap()), [(series(0), old.to_vec())]);
+    db.write(&batch).unwrap();
+    db.tick().unwrap();
+    assert_eq!(everything(&db.snapshot().unwrap())[0].1.len(), 1, "now it counts");
+}
+
 /// The segment that replaced a value went, the one that held it did not: until somebody looked at the
 /// clock, a store that was opened anew showed it again.
 #[test]

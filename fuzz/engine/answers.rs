@@ -1,6 +1,6 @@
 //! Every kind of answer to one question, against the oracle's.
 
-use siltstone::{Labels, Matcher, QueryOptions, Snapshot, TimeRange};
+use siltstone::{Labels, Matcher, QueryOptions, Result, Snapshot, TimeRange};
 
 use crate::oracle::{Oracle, OracleSeries};
 
@@ -18,14 +18,7 @@ pub(crate) fn check(
 ) {
     let options = QueryOptions::default();
     let expected = oracle.select(matchers, range);
-    let found = snapshot.select(matchers, range, &options).expect("undamaged");
-    let found: Vec<OracleSeries> = found
-        .map(|series| {
-            let series = series.expect("undamaged");
-            let samples = series.columns.iter().map(|(t, v)| (t, v.to_bits())).collect();
-            (series.labels, samples)
-        })
-        .collect();
+    let found = select(snapshot, matchers, range).expect("undamaged");
     assert_same(&found, &expected, "a query");
     let series = snapshot.series(matchers, range, &options, usize::MAX).expect("undamaged");
     assert!(series.iter().eq(expected.iter().map(|(labels, _)| labels)));
@@ -51,6 +44,21 @@ pub(crate) fn check(
     let fold =
         |(labels, samples): &OracleSeries| (labels.clone(), fold(samples, range.start, step));
     assert_eq!(folded, expected.iter().map(fold).collect::<Vec<_>>(), "{range:?}, {step}");
+}
+
+/// The samples in `range` of the series that satisfy every matcher.
+pub(crate) fn select(
+    snapshot: &Snapshot,
+    matchers: &[Matcher],
+    range: TimeRange,
+) -> Result<Vec<OracleSeries>> {
+    let found = snapshot.select(matchers, range, &QueryOptions::default())?;
+    let series = found.map(|series| {
+        let series = series?;
+        let samples = series.columns.iter().map(|(t, v)| (t, v.to_bits())).collect();
+        Ok((series.labels, samples))
+    });
+    series.collect()
 }
 
 fn fold(samples: &[(i64, u64)], start: i64, step: i64) -> Vec<Bucket> {

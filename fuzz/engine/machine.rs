@@ -7,6 +7,7 @@
 //! While no fault is armed, and since the last that was a healthy opening has happened, the store is
 //! *sound*: nothing may fail. A disk that was full is sound as soon as it has room.
 
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,10 +20,11 @@ use siltstone::{
 };
 
 use crate::answers::{self, assert_same};
+use crate::expiry::{Expiry, RETENTION};
 use crate::input::Input;
 use crate::oracle::{Oracle, OracleSeries};
 use crate::record::{Fate, Record, read_all};
-use crate::steps::{Ending, SERIES, Step, WINDOW_MS, crash_plan};
+use crate::steps::{Call, Ending, SERIES, Step, WINDOW_MS, crash_plan};
 
 const DIR: &str = "/data/metrics/store";
 const CAPACITY: u64 = 1 << 40;
@@ -51,6 +53,7 @@ pub(crate) struct Machine {
     expected: Oracle,
     record: Record,
     kept: Vec<(Snapshot, Vec<OracleSeries>)>,
+    expiry: Expiry,
     copies: Vec<(PathBuf, Vec<OracleSeries>)>,
     copies_made: usize,
     reader: Option<ReadOnlyDb>,
@@ -69,11 +72,13 @@ impl Machine {
             durability,
             read_mode,
             reserve_bytes: (config & 2 != 0).then_some(16 << 10),
+            retention: (config & 4 != 0).then_some(RETENTION),
             ..small_options(&fs, &clock)
         };
         let db = Db::open(DIR, options.clone()).expect("an empty disk");
         let labels = |pairs: &&[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
         Self {
+            expiry: Expiry::new(&clock),
             fs,
             clock,
             options,
@@ -93,6 +98,7 @@ impl Machine {
     /// Takes a step and compares what the store holds; `input` says how the power comes back.
     pub(crate) fn run(&mut self, step: &Step, input: &mut Input<'_>) {
         self.clock.advance(Duration::from_millis(1));
+        self.expiry.allow();
         self.fs.take_trace();
         match step {
             Step::Write(batches) => self.write(batches),
@@ -114,8 +120,9 @@ impl Machine {
             Step::Snapshot => self.keep_snapshot(),
             Step::CheckSnapshots => self.check_kept(),
             Step::Query(matchers, range, step) => {
+                let range = self.expiry.known(*range);
                 let snapshot = self.db.snapshot().expect("the store is open");
-                answers::check(&snapshot, &self.expected, matchers, *range, *step);
+                answers::check(&snapshot, &self.expected, matchers, range, *step);
             }
             Step::Checkpoint => self.checkpoint(),
             Step::Reader { keep } => self.read_beside(*keep),
@@ -132,7 +139,14 @@ impl Machine {
                 leave(&self.fs, *bytes);
             }
             Step::Heal => self.heal(),
+            Step::ReadFault { after, call } => self.with_read_fault(*after, call),
+            Step::Hours(hours) => {
+                self.clock.advance(Duration::from_secs(hours * 3600));
+                self.keeping_content(Db::tick);
+            }
+            Step::Jump(days) => self.expiry.jump(*days),
         }
+        self.observe_expiry();
         self.record.durable_to(self.db.durable_seq());
         if self.fs.has_crashed() {
             self.reopen(Ending::PowerCut(crash_plan(input)));
@@ -171,13 +185,25 @@ impl Machine {
             self.trouble = Trouble::None;
             // The reserve is taken again; until then writes are refused.
             self.excuse("tick", self.db.tick());
+            self.observe_expiry();
         }
     }
 
     /// What the store shows is what is expected.
     fn check(&self) {
         let found = self.db.snapshot().and_then(|snapshot| read_all(&snapshot));
-        assert_same(&found.expect("an open store is read"), &self.all_expected(), "the store");
+        let found = self.expiry.visible(found.expect("an open store is read"));
+        assert_same(&found, &self.all_expected(), "the store");
+    }
+
+    /// What has expired is expected no more.
+    fn observe_expiry(&mut self) {
+        if self.fs.has_crashed() {
+            return;
+        }
+        let horizon = self.expiry.observe(&self.db.stats());
+        self.expected.expire(horizon);
+        self.record.expire(horizon);
     }
 
     fn all_expected(&self) -> Vec<OracleSeries> {
@@ -193,9 +219,49 @@ impl Machine {
     fn keeping_content(&mut self, act: impl FnOnce(&Db) -> Result<()>) {
         let before = self.digest();
         self.excuse("background work", act(&self.db));
-        if self.is_sound() {
+        if self.is_sound() && self.options.retention.is_none() {
             assert_eq!(self.digest(), before);
         }
+    }
+
+    /// A call during which one read fails: it answers rightly or with an error, and the store is none
+    /// the worse for it.
+    fn with_read_fault(&mut self, after: u64, call: &Call) {
+        let snapshot = self.db.snapshot().expect("the store is open");
+        self.fs.fail_read(self.fs.reads() + after, ErrorKind::Other);
+        let done = match call {
+            Call::Query(matchers, range) => {
+                let range = self.expiry.known(*range);
+                answers::select(&snapshot, matchers, range).map(|found| {
+                    assert_same(&found, &self.expected.select(matchers, range), "a poor query");
+                })
+            }
+            Call::Flush => self.db.flush(),
+            Call::Tick => self.db.tick(),
+            Call::Compact(range) => {
+                let report = self.db.compact(*range, &mut |_| ControlFlow::Continue(()));
+                report.map(|report| {
+                    assert!(report.damage.is_empty() && report.findings.is_empty(), "{report:?}");
+                })
+            }
+            Call::Reader => ReadOnlyDb::open(DIR, self.options(&self.fs)).and_then(|reader| {
+                // What could not be opened is reported, and queries that need it fail.
+                let found = self.expiry.filter(read_all(&reader.snapshot())?);
+                if self.is_sound() {
+                    assert_same(&found, &self.all_expected(), "a poor reader");
+                }
+                Ok(())
+            }),
+            Call::Digest => {
+                snapshot.digest(&[], TimeRange::ALL, &QueryOptions::default()).map(drop)
+            }
+        };
+        if let Err(error) = done {
+            let is_damage = matches!(error, Error::Corrupt { .. });
+            assert!(!is_damage, "what cannot be read is not damaged: {error}");
+        }
+        // Other faults are called off with it, which `trouble` need not know.
+        self.fs.heal();
     }
 
     fn compact(&mut self, range: TimeRange, mut steps: usize) {
@@ -206,9 +272,12 @@ impl Machine {
         });
         let Some(report) = self.excuse("compact", report) else { return };
         assert!(report.damage.is_empty() && report.damaged_rows == 0, "{report:?}");
+        self.expiry.must_be_applied(&self.db.stats());
         if self.is_sound() {
             assert!(report.findings.is_empty(), "{report:?}");
-            assert_eq!(self.digest(), before);
+            if self.options.retention.is_none() {
+                assert_eq!(self.digest(), before);
+            }
             if range == TimeRange::ALL && !report.cancelled {
                 assert_eq!(self.db.stats().level0_segments, 0, "{report:?}");
             }
@@ -254,11 +323,16 @@ impl Machine {
             Err(Error::StaleHandle) => return,
             Err(error) => {
                 assert!(!is_sound, "write to a sound store: {error}");
+                if self.fs.has_crashed() {
+                    let rows = batch.rows.iter();
+                    rows.for_each(|(_, timestamp, _)| self.expiry.may_be_there(*timestamp));
+                }
                 return;
             }
         }
         for (labels, timestamp, bits) in &batch.rows {
             self.expected.write(labels, *timestamp, *bits);
+            self.expiry.accepted(*timestamp);
         }
     }
 
@@ -288,7 +362,10 @@ impl Machine {
         let place = self.record.issue_delete(matchers.to_vec(), range);
         match self.db.delete(matchers, range) {
             Ok(receipt) => {
-                assert_eq!(receipt.series, hidden.len() as u64, "{receipt:?}");
+                // What has expired is counted as long as it is stored.
+                let counts_more = self.options.retention.is_some();
+                let series = hidden.len() as u64;
+                assert!(receipt.series == series || counts_more && receipt.series > series);
                 let samples: usize = hidden.iter().map(|(_, samples)| samples.len()).sum();
                 assert!(receipt.samples >= samples as u64, "{receipt:?}");
                 let delete = &mut self.record.deletes[place];
@@ -308,7 +385,10 @@ impl Machine {
         if self.kept.len() == KEPT_MAX {
             self.kept.remove(0);
         }
-        self.kept.push((self.db.snapshot().expect("the store is open"), self.all_expected()));
+        let snapshot = self.db.snapshot().expect("the store is open");
+        let shows = read_all(&snapshot).expect("an open store is read");
+        assert_same(&self.expiry.visible(shows.clone()), &self.all_expected(), "a new snapshot");
+        self.kept.push((snapshot, shows));
     }
 
     /// Snapshots show what they showed, whatever happened since.
@@ -338,7 +418,9 @@ impl Machine {
             let fs = self.fs.fork();
             let copy = Db::open(&dir, self.options(&fs)).expect("a copy opens");
             let found = read_all(&copy.snapshot().expect("open")).expect("undamaged");
-            assert_same(&found, &expected, "a copy");
+            // It looks at the clock as it opens, which this one may not have done for a while.
+            let expected = self.expiry.seen_by(&copy.stats(), expected.clone());
+            assert_same(&self.expiry.seen_by(&copy.stats(), found), &expected, "a copy");
             copy.close().expect("nothing to flush");
         }
         self.copies.push((dir, expected));
@@ -350,7 +432,10 @@ impl Machine {
         }
         let reader = ReadOnlyDb::open(dir, self.options(&self.fs)).expect("a copy opens");
         assert!(reader.open_report().findings.is_empty(), "{:?}", reader.open_report());
-        assert_same(&read_all(&reader.snapshot()).expect("undamaged"), expected, "a copy");
+        let found = read_all(&reader.snapshot()).expect("undamaged");
+        // Both are held against each other from the present horizon on.
+        let expected = self.expiry.filter(expected.to_vec());
+        assert_same(&self.expiry.filter(found), &expected, "a copy");
     }
 
     fn read_beside(&mut self, keep: bool) {
@@ -364,6 +449,7 @@ impl Machine {
         };
         assert!(reader.open_report().findings.is_empty(), "{:?}", reader.open_report());
         let found = read_all(&reader.snapshot()).expect("nothing changes meanwhile");
+        let found = self.expiry.filter(found);
         if self.is_sound() {
             assert_same(&found, &self.all_expected(), "a reader");
         } else if let Err(why) = self.record.explain(&found, Fate::Written) {
@@ -415,6 +501,8 @@ impl Machine {
                 }
             }
         };
+        self.expiry.reopened();
+        self.observe_expiry();
         self.judge(ending, floor);
     }
 
@@ -423,7 +511,7 @@ impl Machine {
         let report = self.db.open_report();
         assert!(report.findings.is_empty() && report.lost_rows == 0, "{ending:?}: {report:?}");
         let found = self.db.snapshot().and_then(|snapshot| read_all(&snapshot));
-        let found = found.expect("a store that opens is read");
+        let found = self.expiry.filter(found.expect("a store that opens is read"));
         if let Err(why) = self.record.explain(&found, floor) {
             panic!("{ending:?}: {why}");
         }

@@ -72,6 +72,26 @@ pub(crate) enum Step {
     Fill(u64),
     /// The disk has room, and no fault is to come.
     Heal,
+    /// One of the reads of a call fails.
+    ReadFault {
+        after: u64,
+        call: Call,
+    },
+    /// Time passes, hours of it.
+    Hours(u64),
+    /// The wall clock is set, by so many days.
+    Jump(i64),
+}
+
+/// What is asked of a store of which something cannot be read for a moment.
+#[derive(Debug)]
+pub(crate) enum Call {
+    Query(Vec<Matcher>, TimeRange),
+    Flush,
+    Tick,
+    Compact(TimeRange),
+    Reader,
+    Digest,
 }
 
 /// How a process ends.
@@ -84,7 +104,15 @@ pub(crate) enum Ending {
 
 impl Step {
     pub(crate) fn read(input: &mut Input<'_>) -> Self {
-        match input.below(32) {
+        let head = input.byte();
+        match head {
+            // Whatever came before these decodes as it did.
+            224..=231 => return Self::ReadFault { after: input.byte().into(), call: call(input) },
+            232..=235 => return Self::Hours(1 + input.below(30) as u64),
+            236..=239 => return Self::Jump(input.one_of(&[30, -30, 2, -2])),
+            _ => {}
+        }
+        match head % 32 {
             0..=7 => Self::Write((0..1 + input.below(64) / 48).map(|_| rows(input)).collect()),
             8 => Self::Bulk {
                 series: input.below(SERIES.len()),
@@ -122,6 +150,17 @@ impl Step {
             30 => Self::Fill(u64::from(input.u16()) / 4),
             _ => Self::Heal,
         }
+    }
+}
+
+fn call(input: &mut Input<'_>) -> Call {
+    match input.below(8) {
+        0..=2 => Call::Query(matchers(input), range(input)),
+        3 => Call::Flush,
+        4 => Call::Tick,
+        5 => Call::Compact(range(input)),
+        6 => Call::Reader,
+        _ => Call::Digest,
     }
 }
 

@@ -9,6 +9,8 @@ use siltstone::{Labels, Matcher, TimeRange}; // the oracle takes them from here
 
 #[path = "../engine/answers.rs"]
 mod answers;
+#[path = "../engine/expiry.rs"]
+mod expiry;
 #[path = "../input.rs"]
 mod input;
 #[path = "../engine/machine.rs"]

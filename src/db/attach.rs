@@ -341,7 +341,7 @@ impl Core {
         let opened = attaching.outputs.iter().map(|meta| self.open_segment(meta));
         let opened = opened.collect::<Result<Vec<_>>>()?;
         for meta in &attaching.outputs {
-            self.compactor.retention.note(&[meta.max_timestamp]);
+            self.compactor.retention.note(meta.max_timestamp);
         }
         // From here on a manifest may list them.
         let outputs = std::mem::take(&mut attaching.outputs);

@@ -113,6 +113,8 @@ impl Core {
             rows += pending.encoded.rows() as u64;
         }
         generation.memtable.publish();
+        let newest = accepted.iter().filter_map(|&(i, _)| group[i].newest).max();
+        newest.into_iter().for_each(|timestamp| self.compactor.retention.note(timestamp));
         self.counters.batches_written.add(accepted.len() as u64);
         self.counters.samples_written.add(rows);
         let durable = matches!(self.options.durability, Durability::Always);

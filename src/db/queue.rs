@@ -56,6 +56,8 @@ pub(super) struct Pending {
     pub(super) run_rows: Vec<u32>,
     pub(super) encoded: EncodedBatch,
     pub(super) outcome: Arc<Outcome>,
+    /// Its newest timestamp, if retention asks for it.
+    pub(super) newest: Option<i64>,
     /// What it counts for in [`QueueState::bytes`].
     bytes: u64,
 }
@@ -128,9 +130,6 @@ impl Core {
     fn enqueue(&self, batch: &WriteBatch, when_full: WhenFull) -> Result<Ticket> {
         self.check_writable()?;
         self.check_times(&batch.timestamps)?;
-        if self.options.retention.is_some() {
-            self.compactor.retention.note(&batch.timestamps);
-        }
         let outcome = Arc::new(Outcome::default());
         if batch.is_empty() {
             let _ = outcome.0.set(Ok(Ack { seq: 0, durable: true }));
@@ -144,11 +143,13 @@ impl Core {
             timestamps: &batch.timestamps,
             values: &batch.values,
         };
+        let keeps_age = self.options.retention.is_some();
         let pending = Pending {
             handles: batch.handles.clone(),
             run_rows: batch.run_rows.clone(),
             encoded: EncodedBatch::new(&columns, buffer),
             outcome: Arc::clone(&outcome),
+            newest: keeps_age.then(|| batch.timestamps.iter().max().copied()).flatten(),
             bytes,
         };
         let mut state = self.queue.lock();

@@ -66,11 +66,9 @@ impl Retention {
         guard.for_edit(clock.wall_ms(), clock.monotonic())
     }
 
-    /// Notes samples that are accepted.
-    pub(super) fn note(&self, timestamps: &[Timestamp]) {
-        if let Some(&newest) = timestamps.iter().max() {
-            self.newest.fetch_max(newest, Ordering::Relaxed);
-        }
+    /// Notes the newest of the samples that were written.
+    pub(super) fn note(&self, newest: Timestamp) {
+        self.newest.fetch_max(newest, Ordering::Relaxed);
     }
 }
 

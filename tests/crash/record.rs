@@ -79,6 +79,14 @@ impl Record {
         }
     }
 
+    /// Forgets the rows before `horizon`: they may be there or not.
+    #[allow(dead_code, reason = "for models with a store that forgets")]
+    pub(crate) fn expire(&mut self, horizon: i64) {
+        for batch in &mut self.batches {
+            batch.rows.retain(|(_, timestamp, _)| *timestamp >= horizon);
+        }
+    }
+
     /// How many batches were promised at least this much.
     pub(crate) fn promised(&self, floor: Fate) -> usize {
         self.batches.iter().filter(|batch| batch.fate >= floor).count()

@@ -28,6 +28,12 @@ impl Oracle {
         });
     }
 
+    /// Forgets the samples before `horizon`.
+    #[allow(dead_code, reason = "not every model has a store that forgets")]
+    pub(crate) fn expire(&mut self, horizon: i64) {
+        self.samples.retain(|(_, timestamp), _| *timestamp >= horizon);
+    }
+
     /// The series that satisfy every matcher, with their samples in `range`, at least one; in label
     /// order.
     pub(crate) fn select(&self, matchers: &[Matcher], range: TimeRange) -> Vec<OracleSeries> {
