@@ -1,16 +1,12 @@
-//! Merging in the background: what is picked, the job that runs, and how its outputs become what
-//! readers see.
+//! Merging in the background: what runs, in steps, and what becomes of a merge that fails. What is
+//! picked is up to `choose`, how outputs become what readers see to `publish`.
 //!
 //! One job runs at a time, behind the *runner* lock, which is taken for one step at a time and before
 //! every other lock. The job holds no lock of the commit path; publishing takes the flush lock for one
 //! manifest edit. With [`Background::Threads`](super::Background) the thread `silt-compact` takes the
 //! steps, otherwise [`Db::tick`](super::Db::tick); [`Db::compact`](super::Db::compact) takes them on
 //! its caller's thread.
-//!
-//! Invariants: an input is removed only after the edit that replaces it is durable; an output is
-//! removed only if no manifest can list it.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -19,18 +15,16 @@ use std::time::Duration;
 
 use super::attach::Attaching;
 use super::core::{Core, Live};
-use super::graveyard::{Graveyard, weak};
+use super::graveyard::Graveyard;
 use super::observer::{Event, LeftOut};
 use super::options::Options;
 use super::pressure::Control;
 use super::retention::Retention;
-use super::settle::Deletes;
 use crate::compaction::{
-    MergeInputs, MergeJob, Merged, Pick, PickerOptions, Progress, Purpose, Reason, Step, View,
-    pick, pick_range,
+    MergeInputs, MergeJob, Merged, Pick, PickerOptions, Progress, Purpose, Reason, Step,
 };
 use crate::error::{Error, Result};
-use crate::manifest::{Manifest, Version, VersionEdit};
+use crate::manifest::{Manifest, Version};
 use crate::segment::Segment;
 use crate::types::{FileName, SegmentMeta, TimeRange};
 
@@ -39,8 +33,6 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 /// After a failure nothing is picked for this long, doubled with each further one.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(300);
-/// A merge starts only if the disk has room for its inputs once more and a fifth.
-const ROOM_FIFTHS: u64 = 6;
 
 /// Everything that belongs to merging.
 #[derive(Debug)]
@@ -63,7 +55,7 @@ pub(super) struct Runner {
     pub(super) attaching: Option<Attaching>,
     /// File numbers that are not picked any more: their index is damaged, or merging them failed to
     /// add up.
-    excluded: HashSet<u64>,
+    pub(super) excluded: HashSet<u64>,
     failures: u32,
     /// Monotonic time before which nothing is picked.
     retry_at: Duration,
@@ -283,58 +275,6 @@ impl Core {
         }
     }
 
-    /// What is merged next.
-    fn choose(&self, runner: &Runner, live: &Live, range: Option<TimeRange>) -> Option<Pick> {
-        // What a caller asks for is done at once.
-        let deletes = if range.is_some() { Deletes::All } else { Deletes::Old };
-        self.with_view(runner, live, deletes, |view| match range {
-            Some(range) => pick_range(view, range),
-            None => pick(view),
-        })
-    }
-
-    /// Shows `look` what the picker sees.
-    fn with_view<T>(
-        &self,
-        runner: &Runner,
-        live: &Live,
-        deletes: Deletes,
-        look: impl FnOnce(&View<'_>) -> T,
-    ) -> T {
-        let mut excluded = runner.excluded.clone();
-        excluded.extend(live.broken.iter().map(|broken| broken.meta.file_number));
-        let mut segments = Cow::Borrowed(live.version.segments());
-        if let Some(attaching) = &runner.attaching {
-            excluded.insert(attaching.placeholder().file_number);
-            let listed = segments.to_mut();
-            listed.push(Arc::clone(attaching.placeholder()));
-            listed.sort_unstable_by_key(|meta| (meta.min_timestamp, meta.file_number));
-        }
-        let erase_due = |meta: &SegmentMeta| self.is_erasure_due(live, meta, deletes);
-        let wall = i128::from(self.clock().wall_ms()) * i128::from(self.ticks_per_second);
-        let now = wall.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-        look(&View {
-            segments: &segments,
-            excluded: &excluded,
-            erase_due: &erase_due,
-            now,
-            quiet: self.is_quiet(),
-            options: &self.compactor.options,
-        })
-    }
-
-    /// As [`with_view`](Self::with_view), of what is merged in the background now.
-    pub(super) fn view_now<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
-        let runner = self.compactor.lock_runner();
-        self.with_view(&runner, &self.live(), Deletes::Old, look)
-    }
-
-    /// Whether nothing was flushed for so long that nothing more is to be expected soon.
-    fn is_quiet(&self) -> bool {
-        let last = Duration::from_nanos(self.last_flush_ns.load(Ordering::Relaxed));
-        self.clock().monotonic().saturating_sub(last) >= self.options.flush_interval
-    }
-
     fn start_merge(&self, live: &Live, pick: Pick, inputs: &[u64]) -> Result<Running> {
         let bytes = pick.inputs.bytes();
         let has_room = || self.check_merge_room(bytes);
@@ -369,109 +309,6 @@ impl Core {
         self.tell(Event::MergeStarted { reason: pick.reason, inputs, bytes, samples });
         let started = self.clock().monotonic();
         Ok(Running { job, reason: pick.reason, inputs: inputs.to_vec(), bytes, started })
-    }
-
-    /// Refuses a merge that the disk may have no room for.
-    pub(super) fn check_merge_room(&self, bytes: u64) -> Result<()> {
-        let space = self.vfs().free_space(&self.dir);
-        let space = space.map_err(|e| Error::io("ask for the free space of", &self.dir, e))?;
-        if space.available / ROOM_FIFTHS < bytes / 5 {
-            return Err(Error::DiskFull { path: self.dir.clone() });
-        }
-        Ok(())
-    }
-
-    /// Puts the outputs of a merge in the place of its inputs.
-    ///
-    /// # Errors
-    /// The inputs stay; the outputs are removed, as soon as no manifest can list them.
-    fn publish_merge(&self, runner: &mut Runner, inputs: &[u64], merged: &Merged) -> Result<()> {
-        let outputs: Vec<u64> = merged.outputs.iter().map(|meta| meta.file_number).collect();
-        let prepare = || {
-            for &number in &merged.damaged_files {
-                self.report_damage(number, &merged.damage)?;
-            }
-            merged.outputs.iter().map(|meta| self.open_segment(meta)).collect::<Result<Vec<_>>>()
-        };
-        let opened = prepare().inspect_err(|_| self.remove_outputs(&outputs))?;
-        if let Err(error) = self.replace_segments(opened, inputs, &merged.damaged_files) {
-            runner.in_doubt.extend(outputs);
-            // At once if that is possible; on a full disk, attempts must not add up.
-            let _ = self.settle_doubts(runner);
-            return Err(error);
-        }
-        if merged.damaged_chunks > 0 {
-            self.counters.blocks_quarantined.add(merged.damaged_chunks);
-            self.counters.corruption.add(merged.damaged_chunks);
-            self.tell(Event::Damaged { ranges: &merged.damage, rows: merged.damaged_rows });
-        }
-        self.sweep();
-        Ok(())
-    }
-
-    /// One manifest edit and one pointer swap: `added` in the place of `removed`, whose files go when
-    /// nobody reads them.
-    pub(super) fn replace_segments(
-        &self,
-        added: Vec<Arc<Segment>>,
-        removed: &[u64],
-        damaged: &[u64],
-    ) -> Result<()> {
-        let mut state = self.lock_flush();
-        self.check_owned()?;
-        if state.manifest.is_poisoned() {
-            state.manifest.roll()?;
-        }
-        // What is attached brings a seq that no flush has covered.
-        let newest = added.iter().map(|segment| segment.meta().max_seq).max();
-        let last_seq = state.manifest.version().last_seq();
-        let edit = VersionEdit {
-            last_seq: newest.filter(|&seq| seq > last_seq),
-            added: added.iter().map(|segment| *segment.meta()).collect(),
-            removed: removed.to_vec(),
-            next_file_number: Some(self.next_file_number()),
-            ..VersionEdit::default()
-        };
-        let before = Arc::clone(state.manifest.version());
-        let version = state.manifest.append(&edit)?;
-        let live = self.live();
-        let is_removed = |number: u64| removed.contains(&number);
-        for meta in before.segments().iter().filter(|meta| is_removed(meta.file_number)) {
-            let number = meta.file_number;
-            let pin = weak(&live.segments, number);
-            self.compactor.graveyard.bury(pin, meta, damaged.contains(&number));
-        }
-        drop(live);
-        self.publish(|live| {
-            live.segments.retain(|segment| !is_removed(segment.meta().file_number));
-            live.segments.extend(added);
-            live.segments.sort_by_key(|s| (s.meta().max_seq, s.meta().file_number));
-            live.broken.retain(|broken| !is_removed(broken.meta.file_number));
-            live.version = version;
-        });
-        Ok(())
-    }
-
-    /// Removes the outputs of edits that failed, once a manifest without them is the live one.
-    pub(super) fn settle_doubts(&self, runner: &mut Runner) -> Result<()> {
-        if runner.in_doubt.is_empty() {
-            return Ok(());
-        }
-        let mut state = self.lock_flush();
-        self.check_owned()?;
-        if state.manifest.is_poisoned() {
-            state.manifest.roll()?;
-        }
-        drop(state);
-        self.remove_outputs(&std::mem::take(&mut runner.in_doubt));
-        Ok(())
-    }
-
-    pub(super) fn remove_outputs(&self, file_numbers: &[u64]) {
-        for &number in file_numbers {
-            // The next opening does it where this fails.
-            let _ = self.vfs().remove(&self.dir.join(FileName::Segment(number).to_string()));
-        }
     }
 
     fn count_merge(&self, bytes: u64, merged: &Merged, elapsed: Duration) {

@@ -15,6 +15,7 @@
 //! | `open`, `replay` | opening and recovery |
 //! | `background` | the timer, the flusher and the compactor |
 //! | `compaction`, `compact` | merging in the background, and on demand |
+//! | `choose`, `publish` | what is merged next, and how it becomes what readers see |
 //! | `retention` | what has expired |
 //! | `graveyard` | files that nobody lists and somebody reads |
 //! | `pressure` | steering merges, holding writers back |
@@ -29,6 +30,7 @@
 mod attach;
 mod background;
 mod checkpoint;
+mod choose;
 mod commit;
 mod compact;
 mod compaction;
@@ -40,6 +42,7 @@ mod observer;
 mod open;
 mod options;
 mod pressure;
+mod publish;
 mod queue;
 mod read_only;
 mod replay;

@@ -1,0 +1,87 @@
+//! What the picker is shown of the store, and what it answers: the next merge.
+//!
+//! Called by the holder of the runner lock.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::compaction::Runner;
+use super::core::{Core, Live};
+use super::settle::Deletes;
+use crate::compaction::{Pick, View, pick, pick_range};
+use crate::error::{Error, Result};
+use crate::types::{SegmentMeta, TimeRange};
+
+/// A merge starts only if the disk has room for its inputs once more and a fifth.
+const ROOM_FIFTHS: u64 = 6;
+
+impl Core {
+    /// What is merged next.
+    pub(super) fn choose(
+        &self,
+        runner: &Runner,
+        live: &Live,
+        range: Option<TimeRange>,
+    ) -> Option<Pick> {
+        // What a caller asks for is done at once.
+        let deletes = if range.is_some() { Deletes::All } else { Deletes::Old };
+        self.with_view(runner, live, deletes, |view| match range {
+            Some(range) => pick_range(view, range),
+            None => pick(view),
+        })
+    }
+
+    /// Shows `look` what the picker sees.
+    fn with_view<T>(
+        &self,
+        runner: &Runner,
+        live: &Live,
+        deletes: Deletes,
+        look: impl FnOnce(&View<'_>) -> T,
+    ) -> T {
+        let mut excluded = runner.excluded.clone();
+        excluded.extend(live.broken.iter().map(|broken| broken.meta.file_number));
+        let mut segments = Cow::Borrowed(live.version.segments());
+        if let Some(attaching) = &runner.attaching {
+            excluded.insert(attaching.placeholder().file_number);
+            let listed = segments.to_mut();
+            listed.push(Arc::clone(attaching.placeholder()));
+            listed.sort_unstable_by_key(|meta| (meta.min_timestamp, meta.file_number));
+        }
+        let erase_due = |meta: &SegmentMeta| self.is_erasure_due(live, meta, deletes);
+        let wall = i128::from(self.clock().wall_ms()) * i128::from(self.ticks_per_second);
+        let now = wall.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        look(&View {
+            segments: &segments,
+            excluded: &excluded,
+            erase_due: &erase_due,
+            now,
+            quiet: self.is_quiet(),
+            options: &self.compactor.options,
+        })
+    }
+
+    /// As [`with_view`](Self::with_view), of what is merged in the background now.
+    pub(super) fn view_now<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
+        let runner = self.compactor.lock_runner();
+        self.with_view(&runner, &self.live(), Deletes::Old, look)
+    }
+
+    /// Whether nothing was flushed for so long that nothing more is to be expected soon.
+    fn is_quiet(&self) -> bool {
+        let last = Duration::from_nanos(self.last_flush_ns.load(Ordering::Relaxed));
+        self.clock().monotonic().saturating_sub(last) >= self.options.flush_interval
+    }
+
+    /// Refuses a merge that the disk may have no room for.
+    pub(super) fn check_merge_room(&self, bytes: u64) -> Result<()> {
+        let space = self.vfs().free_space(&self.dir);
+        let space = space.map_err(|e| Error::io("ask for the free space of", &self.dir, e))?;
+        if space.available / ROOM_FIFTHS < bytes / 5 {
+            return Err(Error::DiskFull { path: self.dir.clone() });
+        }
+        Ok(())
+    }
+}
