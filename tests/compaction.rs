@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -175,6 +176,61 @@ fn a_damaged_index_keeps_its_segment_where_it_is_and_the_rest_goes_on() {
     assert!(fs.read_file(&victim).is_ok());
     assert_eq!(db.stats().segments_excluded, 1);
     assert!(compact(&db).findings.is_empty(), "it is not tried again");
+}
+
+/// A store of six closed days, the first of which cannot be read, nor can what a delete applies to.
+fn store_with_a_bad_sector() -> (SimFs, Arc<SimClock>, Db, PathBuf) {
+    let (fs, clock) = (SimFs::new(), sim_clock());
+    let db = Db::open(STORE, sim_options(&fs, &clock)).unwrap();
+    for day in 0..6 {
+        write(&db, &series(0), &[(START + day * 24 * HOUR, 1), (START + day * 24 * HOUR + 1, 2)]);
+        db.flush().unwrap();
+    }
+    db.delete(&[Matcher::equal("i", "0")], TimeRange::new(0, START + 1)).unwrap();
+    db.close().unwrap();
+    // Opened again, nothing of it is cached.
+    let db = Db::open(STORE, sim_options(&fs, &clock)).unwrap();
+    let victim = files(&fs, "seg")[0].clone();
+    let bytes = fs.read_file(&victim).unwrap().len() as u64;
+    fs.make_unreadable(&victim, 0..bytes, ErrorKind::Other);
+    (fs, clock, db, victim)
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_is_left_alone_after_some_tries_and_the_rest_goes_on() {
+    let (fs, clock, db, victim) = store_with_a_bad_sector();
+    clock.advance(Duration::from_secs(10 * 86_400));
+    let mut failures = 0;
+    while db.stats().segments_excluded == 0 {
+        failures += u64::from(db.tick().is_err());
+        assert!(failures < 20, "it is tried again for ever");
+        let trouble = db.stats().merge_trouble;
+        assert!(trouble.is_none_or(|trouble| trouble.contains(victim.to_str().unwrap())));
+        clock.advance(Duration::from_secs(300));
+    }
+    assert!(failures > 1, "an error may pass: it is tried again");
+    (0..20).for_each(|_| db.tick().unwrap());
+    let stats = db.stats();
+    assert_eq!((stats.level0_segments, stats.segments_excluded, stats.tombstones), (1, 1, 1));
+    assert_eq!((stats.corruption, stats.merges > 0), (0, true));
+    assert!(fs.read_file(&victim).is_ok(), "it stays where it is");
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_is_left_out_of_what_was_asked_for() {
+    let (fs, _, db, victim) = store_with_a_bad_sector();
+    let report = compact(&db);
+    assert_eq!(report.findings.len(), 1, "{report:?}");
+    assert_eq!(report.findings[0].path, victim);
+    let stats = db.stats();
+    assert_eq!((stats.level0_segments, stats.segments_excluded, stats.tombstones), (1, 0, 1));
+    fs.heal();
+    let report = compact(&db);
+    assert!(report.findings.is_empty(), "it was not given up: {report:?}");
+    assert_eq!((db.stats().level0_segments, report.deleted), (0, 1));
+    while db.stats().tombstones > 0 {
+        db.tick().unwrap();
+    }
 }
 
 #[test]

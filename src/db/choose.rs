@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::compact::Wanted;
 use super::compaction::Runner;
 use super::core::{Core, Live};
 use super::settle::Deletes;
 use crate::compaction::{Pick, View, pick, pick_range};
 use crate::error::{Error, Result};
-use crate::types::{SegmentMeta, TimeRange};
+use crate::types::SegmentMeta;
 
 /// A merge starts only if the disk has room for its inputs once more and a fifth.
 const ROOM_FIFTHS: u64 = 6;
@@ -23,12 +24,10 @@ impl Core {
         &self,
         runner: &Runner,
         live: &Live,
-        range: Option<TimeRange>,
+        wanted: Option<&Wanted>,
     ) -> Option<Pick> {
-        // What a caller asks for is done at once.
-        let deletes = if range.is_some() { Deletes::All } else { Deletes::Old };
-        self.with_view(runner, live, deletes, |view| match range {
-            Some(range) => pick_range(view, range),
+        self.with_view(runner, live, wanted, |view| match wanted {
+            Some(wanted) => pick_range(view, wanted.range),
             None => pick(view),
         })
     }
@@ -38,11 +37,12 @@ impl Core {
         &self,
         runner: &Runner,
         live: &Live,
-        deletes: Deletes,
+        wanted: Option<&Wanted>,
         look: impl FnOnce(&View<'_>) -> T,
     ) -> T {
         let mut excluded = runner.excluded.clone();
         excluded.extend(live.broken.iter().map(|broken| broken.meta.file_number));
+        excluded.extend(wanted.into_iter().flat_map(|wanted| &wanted.aside));
         let mut segments = Cow::Borrowed(live.version.segments());
         if let Some(attaching) = &runner.attaching {
             excluded.insert(attaching.placeholder().file_number);
@@ -50,6 +50,8 @@ impl Core {
             listed.push(Arc::clone(attaching.placeholder()));
             listed.sort_unstable_by_key(|meta| (meta.min_timestamp, meta.file_number));
         }
+        // What a caller asks for is done at once.
+        let deletes = if wanted.is_some() { Deletes::All } else { Deletes::Old };
         let erase_due = |meta: &SegmentMeta| self.is_erasure_due(live, meta, deletes);
         let wall = i128::from(self.clock().wall_ms()) * i128::from(self.ticks_per_second);
         let now = wall.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
@@ -66,7 +68,7 @@ impl Core {
     /// As [`with_view`](Self::with_view), of what is merged in the background now.
     pub(super) fn view_now<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
         let runner = self.compactor.lock_runner();
-        self.with_view(&runner, &self.live(), Deletes::Old, look)
+        self.with_view(&runner, &self.live(), None, look)
     }
 
     /// Whether nothing was flushed for so long that nothing more is to be expected soon.

@@ -7,13 +7,15 @@
 //! steps, otherwise [`Db::tick`](super::Db::tick); [`Db::compact`](super::Db::compact) takes them on
 //! its caller's thread.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::attach::Attaching;
+use super::compact::Wanted;
 use super::core::{Core, Live};
 use super::graveyard::Graveyard;
 use super::observer::{Event, LeftOut};
@@ -26,13 +28,17 @@ use crate::compaction::{
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Version};
 use crate::segment::Segment;
-use crate::types::{FileName, SegmentMeta, TimeRange};
+use crate::types::{FileName, SegmentMeta};
 
 /// How long the compaction thread waits before it looks again without being asked.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 /// After a failure nothing is picked for this long, doubled with each further one.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(300);
+/// Times that a segment which cannot be read is tried; with the waits between, about 15 seconds.
+const READ_TRIES: u32 = 5;
+/// `ENFILE` and `EMFILE`: too many files are open.
+const TOO_MANY_OPEN: [i32; 2] = [23, 24];
 
 /// Everything that belongs to merging.
 #[derive(Debug)]
@@ -53,9 +59,11 @@ pub(super) struct Compactor {
 pub(super) struct Runner {
     running: Option<Running>,
     pub(super) attaching: Option<Attaching>,
-    /// File numbers that are not picked any more: their index is damaged, or merging them failed to
-    /// add up.
+    /// File numbers that are not picked any more: their index is damaged, they cannot be read, or
+    /// merging them failed to add up.
     pub(super) excluded: HashSet<u64>,
+    /// By file number: how many merges ended because the segment could not be read.
+    unreadable: HashMap<u64, u32>,
     failures: u32,
     /// Monotonic time before which nothing is picked.
     retry_at: Duration,
@@ -90,7 +98,8 @@ pub(super) enum Advance {
     Idle,
     Working(Option<(Reason, Progress)>),
     Merged(Outcome),
-    /// Segments that cannot be merged are left out from here on; the rest goes on.
+    /// Segments that cannot be merged are left out from here on; the rest goes on. Those that a
+    /// caller wanted merged and that cannot be read are left out of what he asked for.
     Excluded(Error),
 }
 
@@ -102,6 +111,7 @@ impl Compactor {
                 running: None,
                 attaching: None,
                 excluded: HashSet::new(),
+                unreadable: HashMap::new(),
                 failures: 0,
                 retry_at: Duration::ZERO,
                 in_doubt: Vec::new(),
@@ -161,12 +171,12 @@ impl Core {
     }
 
     /// Goes on with the merge under way, or starts the next: of what the picker asks for, or of what
-    /// compacting `range` takes.
-    pub(super) fn advance(&self, runner: &mut Runner, range: Option<TimeRange>) -> Result<Advance> {
+    /// a caller `wanted` merged.
+    pub(super) fn advance(&self, runner: &mut Runner, wanted: Option<&Wanted>) -> Result<Advance> {
         self.check_open()?;
         let advanced = match runner.running.take() {
-            Some(running) => self.go_on(runner, running),
-            None => self.begin(runner, range),
+            Some(running) => self.go_on(runner, running, wanted.is_some()),
+            None => self.begin(runner, wanted),
         };
         let working = runner.running.is_some();
         self.compactor.control.set_working(working);
@@ -188,7 +198,7 @@ impl Core {
         advanced
     }
 
-    fn go_on(&self, runner: &mut Runner, mut running: Running) -> Result<Advance> {
+    fn go_on(&self, runner: &mut Runner, mut running: Running, explicit: bool) -> Result<Advance> {
         match running.job.step() {
             Ok(Step::More(progress)) => {
                 let reason = running.reason;
@@ -219,34 +229,40 @@ impl Core {
             Err(error) => {
                 let inputs = running.inputs.clone();
                 drop(running);
-                self.give_up(runner, &inputs, error)
+                self.give_up(runner, &inputs, error, explicit)
             }
         }
     }
 
-    /// After a merge of `inputs` failed: those that would fail again are not picked any more.
-    fn give_up(&self, runner: &mut Runner, inputs: &[u64], error: Error) -> Result<Advance> {
+    /// After a merge of `inputs` failed: those that would fail again are not picked any more. One that
+    /// cannot be read is tried some times in the background, and left out of an `explicit` compaction
+    /// at once.
+    fn give_up(
+        &self,
+        runner: &mut Runner,
+        inputs: &[u64],
+        error: Error,
+        explicit: bool,
+    ) -> Result<Advance> {
         self.tell(Event::MergeFailed { inputs, error: &error });
-        let culprits: Vec<u64> = match &error {
-            Error::Corrupt { path, .. } | Error::UnsupportedVersion { path, .. } => {
-                inputs.iter().copied().filter(|&n| is_segment(path, n)).collect()
-            }
-            Error::Failed(_) => inputs.to_vec(),
-            _ => Vec::new(),
-        };
-        if culprits.is_empty() {
+        let culprits = culprits(inputs, &error);
+        let is_io = matches!(error, Error::Io { .. });
+        let lasts = !is_io || (!explicit && runner.is_tried_enough(&culprits));
+        if culprits.is_empty() || !(lasts || explicit) {
             return Err(error);
         }
-        tracing::error!(%error, ?culprits, "segments are not merged until the store is reopened");
         self.counters.merge_failures.add(1);
-        self.counters.corruption.add(1);
-        self.counters.segments_excluded.add(culprits.len() as u64);
         self.compactor.set_trouble(Some(error.to_string()));
-        runner.excluded.extend(culprits);
+        if lasts {
+            tracing::error!(%error, ?culprits, "segments are not merged until the store is reopened");
+            self.counters.corruption.add(u64::from(!is_io));
+            self.counters.segments_excluded.add(culprits.len() as u64);
+            runner.excluded.extend(culprits);
+        }
         Ok(Advance::Excluded(error))
     }
 
-    fn begin(&self, runner: &mut Runner, range: Option<TimeRange>) -> Result<Advance> {
+    fn begin(&self, runner: &mut Runner, wanted: Option<&Wanted>) -> Result<Advance> {
         self.settle_doubts(runner)?;
         if self.drop_expired(runner)? {
             return Ok(Advance::Working(None));
@@ -254,14 +270,14 @@ impl Core {
         while self.settle_deletes()? {}
         let live = self.live();
         let now = self.clock().monotonic();
-        if range.is_none()
+        if wanted.is_none()
             && let Some((version, since)) = &runner.idle
             && Arc::ptr_eq(version, &live.version)
             && now.saturating_sub(*since) < INTERVAL
         {
             return Ok(Advance::Idle);
         }
-        let Some(pick) = self.choose(runner, &live, range) else {
+        let Some(pick) = self.choose(runner, &live, wanted) else {
             runner.idle = Some((Arc::clone(&live.version), now));
             return Ok(Advance::Idle);
         };
@@ -271,7 +287,7 @@ impl Core {
                 runner.running = Some(running);
                 Ok(Advance::Working(None))
             }
-            Err(error) => self.give_up(runner, &inputs, error),
+            Err(error) => self.give_up(runner, &inputs, error, wanted.is_some()),
         }
     }
 
@@ -330,6 +346,39 @@ impl Core {
         }
         self.compactor.control.set_working(false);
     }
+}
+
+impl Runner {
+    /// Counts another merge that ended because `segments` could not be read; whether those were enough.
+    fn is_tried_enough(&mut self, segments: &[u64]) -> bool {
+        let tries = segments.iter().map(|&number| {
+            let tries = self.unreadable.entry(number).or_insert(0);
+            *tries += 1;
+            *tries
+        });
+        tries.max().is_some_and(|tries| tries >= READ_TRIES)
+    }
+}
+
+/// Those of `inputs` because of which their merge failed with `error`.
+fn culprits(inputs: &[u64], error: &Error) -> Vec<u64> {
+    match error {
+        Error::Corrupt { path, .. } | Error::UnsupportedVersion { path, .. } => named(inputs, path),
+        Error::Io { path, source, .. } if is_of_file(source) => named(inputs, path),
+        Error::Failed(_) => inputs.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether an I/O error says something of its file, not of a process that lacks memory or files.
+fn is_of_file(source: &io::Error) -> bool {
+    source.kind() != ErrorKind::OutOfMemory
+        && source.raw_os_error().is_none_or(|code| !TOO_MANY_OPEN.contains(&code))
+}
+
+/// The one of `inputs` that has this path.
+fn named(inputs: &[u64], path: &Path) -> Vec<u64> {
+    inputs.iter().copied().filter(|&number| is_segment(path, number)).collect()
 }
 
 fn is_segment(path: &Path, file_number: u64) -> bool {
