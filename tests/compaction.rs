@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use siltstone::sys::{
-    Clock, CrashPlan, DataSurvival, DirectorySurvival, SimClock, SimFs, SyncPoint,
+    Clock, CrashPlan, DataSurvival, DirectorySurvival, SimClock, SimFs, SyncPoint, Vfs,
 };
 use siltstone::{
     CompactReport, Db, Error, Event, Labels, Matcher, Observer, Options, QueryOptions, ReadOnlyDb,
@@ -238,7 +238,7 @@ fn a_disk_without_room_is_refused_before_a_byte_is_written() {
     let (fs, _, db) = store(4, |options| options);
     let seg = files(&fs, "seg");
     let used: u64 = fs.files().iter().map(|f| fs.read_file(f).unwrap().len() as u64).sum();
-    fs.set_capacity(used + 4096);
+    fs.set_capacity(used + 1024);
     let refused = db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(()));
     assert!(matches!(refused, Err(Error::DiskFull { .. })), "{refused:?}");
     assert_eq!(files(&fs, "seg"), seg);
@@ -246,6 +246,69 @@ fn a_disk_without_room_is_refused_before_a_byte_is_written() {
     fs.set_capacity(u64::MAX);
     assert!(compact(&db).merges > 0);
     assert_eq!(db.stats().merge_trouble, None);
+}
+
+/// Six closed days of a quarter of a MiB each that are not merged yet, and a small merged segment from
+/// which a delete erases the first half; and how large all files are.
+fn store_with_deletes(change: impl FnOnce(Options) -> Options) -> (SimFs, Arc<SimClock>, Db) {
+    let (fs, clock) = (SimFs::new(), sim_clock());
+    let db = Db::open(STORE, change(sim_options(&fs, &clock))).unwrap();
+    let noise = |at: i64, count: i64| -> Vec<(i64, u64)> {
+        let bits = |t: i64| (t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (at..at + count).map(|t| (t, bits(t))).collect()
+    };
+    let early = START - 90 * 24 * HOUR;
+    write(&db, &series(1), &noise(early, 1000));
+    compact(&db);
+    db.delete(&[Matcher::equal("i", "1")], TimeRange::new(0, early + 500)).unwrap();
+    db.pause();
+    for day in 0..6 {
+        write(&db, &series(0), &noise(START + day * 24 * HOUR, 30_000));
+        db.flush().unwrap();
+    }
+    clock.advance(Duration::from_secs(10 * 86_400));
+    db.resume();
+    (fs, clock, db)
+}
+
+/// Leaves so many bytes free.
+fn leave_free(fs: &SimFs, bytes: u64) {
+    let space = fs.free_space(Path::new(STORE)).unwrap();
+    fs.set_capacity(space.total - space.available + bytes);
+}
+
+#[test]
+fn a_nearly_full_disk_merges_what_there_is_room_for() {
+    let (fs, clock, db) = store_with_deletes(|options| options);
+    // For three days of six at most.
+    leave_free(&fs, db.stats().level0_bytes * 2 / 3);
+    for _ in 0..20 {
+        let _ = db.tick();
+        clock.advance(Duration::from_secs(300));
+    }
+    let stats = db.stats();
+    assert_eq!(
+        (stats.level0_segments, stats.samples_deleted),
+        (0, 500),
+        "{:?}",
+        stats.merge_trouble
+    );
+    assert_eq!((stats.tombstones, stats.merge_trouble), (0, None));
+}
+
+#[test]
+fn the_reserve_is_not_given_back_for_what_it_does_not_suffice_for() {
+    let reserve = |bytes| move |options| Options { reserve_bytes: Some(bytes), ..options };
+    for (reserved, free, held) in [(4 << 10, 1 << 10, true), (64 << 10, 1 << 10, false)] {
+        let (fs, clock, db) = store_with_deletes(reserve(reserved));
+        leave_free(&fs, free);
+        let _ = db.tick();
+        clock.advance(Duration::from_secs(300));
+        let stats = db.stats();
+        assert_eq!(stats.reserve_bytes > 0, held, "{reserved}");
+        assert_eq!(stats.samples_deleted, if held { 0 } else { 500 });
+        assert!(stats.merge_trouble.is_some(), "the rest does not fit");
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ mod tests;
 pub use closed_set::{ClosedSet, NotClosed};
 pub use damage::DamagedRange;
 pub use merge::{MergeInputs, MergeJob, Merged, Progress, Purpose, Step};
-pub use picker::{Pick, PickerOptions, Reason, View, pick};
+pub use picker::{Pick, PickerOptions, Reason, View, pick, pick_erase};
 pub use plan::{CompactionPlan, PlannedInput, PlannedMerge, plan, plan_range};
 pub use proof::{Account, Digest};
 pub use range::pick_range;

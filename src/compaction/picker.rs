@@ -14,6 +14,9 @@
 //!    time, so that a trickle is rewritten log4, not log2 times.
 //! 4. *erase*: a segment that tombstones apply to.
 //!
+//! What there is no room to write once more is not picked: fewer segments are, or what another rule
+//! asks for.
+//!
 //! Each pick leaves fewer segments, fewer of level 0, fewer that overlap, or fewer with deletes
 //! due, so that picking ends; the simulator holds it to that.
 
@@ -86,6 +89,8 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// Whether nothing was flushed lately: then what is closed is finished, however little it is.
     pub quiet: bool,
+    /// Bytes that the inputs of a merge may have: what there is room to write once more.
+    pub room: u64,
     /// Sizes and triggers.
     pub options: &'a PickerOptions,
 }
@@ -136,6 +141,12 @@ pub fn pick(view: &View<'_>) -> Option<Pick> {
     view.split().or_else(|| view.tier()).or_else(|| view.join()).or_else(|| view.erase())
 }
 
+/// As [`pick`], of the rules that free space alone.
+#[must_use]
+pub fn pick_erase(view: &View<'_>) -> Option<Pick> {
+    view.erase()
+}
+
 /// What makes a run of segments end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -159,7 +170,8 @@ impl View<'_> {
         self.pick_within(seed, reason, self.options.fan_in_max)
     }
 
-    /// The pick of the closed set around `seed`, if there is one of at most `limit` segments.
+    /// The pick of the closed set around `seed`, if there is one of at most `limit` segments for which
+    /// there is room.
     pub(super) fn pick_within(
         &self,
         seed: &[Arc<SegmentMeta>],
@@ -167,6 +179,9 @@ impl View<'_> {
         limit: usize,
     ) -> Option<Pick> {
         let inputs = ClosedSet::closure(self.segments, self.excluded, seed, limit)?;
+        if inputs.bytes() > self.room {
+            return None;
+        }
         let (first, last) = inputs.time_hull();
         let window = self.options.grid().window_of(first, last);
         Some(Pick { inputs, reason, window })
@@ -413,9 +428,19 @@ impl View<'_> {
     }
 
     fn erase(&self) -> Option<Pick> {
+        self.erase_among(self.segments, Reason::Erase)
+    }
+
+    /// The oldest of `segments` that has deletes due and may be rewritten.
+    pub(super) fn erase_among(
+        &self,
+        segments: &[Arc<SegmentMeta>],
+        reason: Reason,
+    ) -> Option<Pick> {
         let due = |meta: &&Arc<SegmentMeta>| !self.is_excluded(meta) && (self.erase_due)(meta);
-        let oldest = self.segments.iter().filter(due).min_by_key(|meta| meta.min_seq)?;
-        self.pick_of(std::slice::from_ref(oldest), Reason::Erase)
+        let mut due: Vec<&Arc<SegmentMeta>> = segments.iter().filter(due).collect();
+        due.sort_unstable_by_key(|meta| (meta.min_seq, meta.file_number));
+        due.into_iter().find_map(|meta| self.pick_of(std::slice::from_ref(meta), reason))
     }
 }
 

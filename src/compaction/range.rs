@@ -23,11 +23,7 @@ pub fn pick_range(view: &View<'_>, range: TimeRange) -> Option<Pick> {
         view.segments.iter().filter(inside).cloned().collect();
     fresh(view, &segments)
         .or_else(|| overlapping(view, &mut segments))
-        .or_else(|| {
-            let due = segments.iter().filter(|meta| (view.erase_due)(meta));
-            let oldest = due.min_by_key(|meta| meta.min_seq)?;
-            view.pick_of(std::slice::from_ref(oldest), Reason::Range)
-        })
+        .or_else(|| view.erase_among(&segments, Reason::Range))
         .or_else(|| {
             let overlaps =
                 |meta: &Arc<SegmentMeta>| range.overlaps(meta.min_timestamp, meta.max_timestamp);

@@ -156,6 +156,7 @@ fn the_plan_lists_what_would_be_merged_and_says_why() {
         erase_due: &|_| true,
         now: store.now,
         quiet: false,
+        room: u64::MAX,
         options: &store.options,
     };
     let all = plan(&view, 10);
@@ -194,6 +195,39 @@ fn what_is_excluded_holds_up_nothing_else() {
     let part = |n: u64| meta(n, (0, 99), (n, n), 1, MIB);
     let parts: Vec<_> = (1..=20).map(part).collect();
     assert_eq!(pick_of(&parts, &[10], pick), Some((Reason::Tier, (11..=20).collect())));
+}
+
+#[test]
+fn what_there_is_no_room_for_is_picked_in_parts_or_left_for_another_rule() {
+    let fresh = |n: u64, bytes| meta(n, (n as i64 * 100, n as i64 * 100 + 9), (n, n), 0, bytes);
+    let mut store = Store::new(PickerOptions::new(100));
+    store.segments = (1..=6).map(|n| fresh(n, 10 * MIB)).collect();
+    store.segments.push(meta(7, (900, 909), (7, 7), 1, MIB));
+    store.segments.push(meta(8, (1000, 1009), (8, 8), 1, 2 * MIB));
+    (store.now, store.due) = (100_000, HashSet::from([7, 8]));
+    let picked = |store: &Store, picker: fn(&View<'_>) -> Option<Pick>| {
+        let pick = store.pick_with(picker)?;
+        let numbers = pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
+        Some((pick.reason, numbers))
+    };
+    let all = |view: &View<'_>| pick_range(view, TimeRange::ALL);
+    for (room, expected, of_range) in [
+        (u64::MAX, Some((Reason::Split, vec![1, 2, 3, 4, 5, 6])), Some(vec![1, 2, 3, 4, 5, 6])),
+        (59 * MIB, Some((Reason::Split, vec![1, 2, 3])), Some(vec![1, 2, 3])),
+        (29 * MIB, Some((Reason::Split, vec![1])), Some(vec![1])),
+        (9 * MIB, Some((Reason::Erase, vec![7])), Some(vec![7])),
+        (MIB - 1, None, None),
+    ] {
+        store.room = room;
+        assert_eq!(picked(&store, pick), expected, "{room}");
+        let of_range = of_range.map(|numbers| (Reason::Range, numbers));
+        assert_eq!(picked(&store, all), of_range, "{room}");
+    }
+    (store.room, store.due) = (MIB, HashSet::from([8, 7]));
+    store.segments.retain(|meta| meta.file_number > 6);
+    store.segments[0] = meta(7, (900, 909), (7, 7), 1, 3 * MIB);
+    store.segments[1] = meta(8, (1000, 1009), (8, 8), 1, MIB);
+    assert_eq!(picked(&store, pick), Some((Reason::Erase, vec![8])), "the next that fits");
 }
 
 #[test]

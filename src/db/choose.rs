@@ -10,8 +10,9 @@ use std::time::Duration;
 use super::compact::Wanted;
 use super::compaction::Runner;
 use super::core::{Core, Live};
+use super::observer::Event;
 use super::settle::Deletes;
-use crate::compaction::{Pick, View, pick, pick_range};
+use crate::compaction::{Pick, View, pick, pick_erase, pick_range};
 use crate::error::{Error, Result};
 use crate::types::SegmentMeta;
 
@@ -19,16 +20,40 @@ use crate::types::SegmentMeta;
 const ROOM_FIFTHS: u64 = 6;
 
 impl Core {
-    /// What is merged next.
+    /// What is merged next. The reserve is given back for what frees space, if that is enough for it.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] if the disk has no room for anything that should be merged; I/O errors.
     pub(super) fn choose(
         &self,
         runner: &Runner,
         live: &Live,
         wanted: Option<&Wanted>,
-    ) -> Option<Pick> {
-        self.with_view(runner, live, wanted, |view| match wanted {
-            Some(wanted) => pick_range(view, wanted.range),
-            None => pick(view),
+    ) -> Result<Option<Pick>> {
+        let free = self.free_bytes()?;
+        self.with_view(runner, live, wanted, |view| {
+            let picked = |view: &View<'_>| match wanted {
+                Some(wanted) => pick_range(view, wanted.range),
+                None => pick(view),
+            };
+            let room = room_in(free);
+            let picked_now = picked(&View { room, ..*view });
+            if picked_now.is_some() || room >= bytes_of(view.segments) {
+                return Ok(picked_now);
+            }
+            let Some(refused) = picked(view) else { return Ok(None) };
+            // What deletes have hidden is freed by these.
+            let room = room_in(free.saturating_add(self.reserve.bytes()));
+            let freeing = View { room, ..*view };
+            let found = if wanted.is_some() { picked(&freeing) } else { pick_erase(&freeing) };
+            if found.is_some() && self.reserve.give_back(&**self.vfs()) {
+                return Ok(found);
+            }
+            let error = Error::DiskFull { path: self.dir.clone() };
+            let inputs = refused.inputs.segments().iter().map(|meta| meta.file_number);
+            let inputs: Vec<u64> = inputs.collect();
+            self.tell(Event::MergeFailed { inputs: &inputs, error: &error });
+            Err(error)
         })
     }
 
@@ -61,6 +86,7 @@ impl Core {
             erase_due: &erase_due,
             now,
             quiet: self.is_quiet(),
+            room: u64::MAX,
             options: &self.compactor.options,
         })
     }
@@ -79,11 +105,24 @@ impl Core {
 
     /// Refuses a merge that the disk may have no room for.
     pub(super) fn check_merge_room(&self, bytes: u64) -> Result<()> {
-        let space = self.vfs().free_space(&self.dir);
-        let space = space.map_err(|e| Error::io("ask for the free space of", &self.dir, e))?;
-        if space.available / ROOM_FIFTHS < bytes / 5 {
+        if bytes > room_in(self.free_bytes()?) {
             return Err(Error::DiskFull { path: self.dir.clone() });
         }
         Ok(())
     }
+
+    fn free_bytes(&self) -> Result<u64> {
+        let space = self.vfs().free_space(&self.dir);
+        let space = space.map_err(|e| Error::io("ask for the free space of", &self.dir, e))?;
+        Ok(space.available)
+    }
+}
+
+fn bytes_of(segments: &[Arc<SegmentMeta>]) -> u64 {
+    segments.iter().fold(0, |sum: u64, meta| sum.saturating_add(meta.file_bytes))
+}
+
+/// Bytes that the inputs of a merge may have where so many are free.
+fn room_in(free: u64) -> u64 {
+    (free / ROOM_FIFTHS).saturating_mul(5)
 }

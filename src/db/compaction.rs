@@ -277,7 +277,7 @@ impl Core {
         {
             return Ok(Advance::Idle);
         }
-        let Some(pick) = self.choose(runner, &live, wanted) else {
+        let Some(pick) = self.choose(runner, &live, wanted)? else {
             runner.idle = Some((Arc::clone(&live.version), now));
             return Ok(Advance::Idle);
         };
@@ -293,12 +293,6 @@ impl Core {
 
     fn start_merge(&self, live: &Live, pick: Pick, inputs: &[u64]) -> Result<Running> {
         let bytes = pick.inputs.bytes();
-        let has_room = || self.check_merge_room(bytes);
-        match pick.reason {
-            // What deletes have hidden is freed by these.
-            Reason::Erase | Reason::Range => self.with_reserve(has_room)?,
-            Reason::Split | Reason::Tier | Reason::Join => has_room()?,
-        }
         let find = |meta: &Arc<SegmentMeta>| {
             let number = meta.file_number;
             let open = live.segments.iter().find(|segment| segment.meta().file_number == number);
