@@ -118,6 +118,28 @@ fn a_cancelled_compaction_leaves_everything_as_it_was() {
     }
 }
 
+/// Each flush while it is under way would be another merge, and each delete another rewrite.
+#[test]
+fn a_compaction_ends_while_writes_and_deletes_go_on() {
+    let (_, _, db) = store(3, |options| options);
+    let (mut steps, mut before) = (0, None);
+    let report = db.compact(TimeRange::ALL, &mut |_| {
+        before.get_or_insert_with(|| db.stats().samples);
+        steps += 1;
+        write(&db, &series(1), &[(START + steps * 60_000, 1)]);
+        db.flush().unwrap();
+        let range = TimeRange::new(START, START + steps * 60_000);
+        db.delete(&[Matcher::equal("i", "2")], range).unwrap();
+        if steps > 200 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let report = report.unwrap();
+    assert!(!report.cancelled, "it never ends: {report:?}");
+    assert_eq!((report.merges, Some(report.samples)), (1, before), "what there was at first");
+    assert_eq!(db.stats().level0_segments, steps as u64, "what came since is left");
+    compact(&db);
+    assert_eq!(db.stats().level0_segments, 0);
+}
+
 #[test]
 fn a_tick_merges_when_it_is_time_and_a_pause_holds_it() {
     let quick = |options| Options { flush_interval: Duration::from_secs(10), ..options };

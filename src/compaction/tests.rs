@@ -136,7 +136,7 @@ fn a_clock_at_either_end_of_time_is_survived() {
         for now in [i64::MIN, 0, i64::MAX] {
             (store.now, store.quiet) = (now, true);
             store.settle(20, pick).unwrap();
-            store.settle(20, |view| pick_range(view, TimeRange::ALL)).unwrap();
+            store.settle(20, |view| pick_range(view, TimeRange::ALL, u64::MAX)).unwrap();
         }
         assert!(store.segments.iter().all(|meta| meta.level > 0));
     }
@@ -210,7 +210,7 @@ fn what_there_is_no_room_for_is_picked_in_parts_or_left_for_another_rule() {
         let numbers = pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
         Some((pick.reason, numbers))
     };
-    let all = |view: &View<'_>| pick_range(view, TimeRange::ALL);
+    let all = |view: &View<'_>| pick_range(view, TimeRange::ALL, u64::MAX);
     for (room, expected, of_range) in [
         (u64::MAX, Some((Reason::Split, vec![1, 2, 3, 4, 5, 6])), Some(vec![1, 2, 3, 4, 5, 6])),
         (59 * MIB, Some((Reason::Split, vec![1, 2, 3])), Some(vec![1, 2, 3])),
@@ -249,11 +249,32 @@ fn a_range_of_more_than_the_fan_in_is_merged_in_parts() {
     let day = |n: u64| meta(n, (n as i64 * 100, n as i64 * 100 + 9), (n, n), 1, 9 * MIB);
     let mut segments: Vec<_> = (1..=20).map(day).collect();
     segments.insert(0, meta(21, (100, 2099), (21, 21), 1, MIB));
-    let all = |view: &View<'_>| pick_range(view, TimeRange::ALL);
+    let all = |view: &View<'_>| pick_range(view, TimeRange::ALL, u64::MAX);
     assert_eq!(pick_of(&segments, &[], all), Some((Reason::Range, vec![20, 21])));
-    let some = |view: &View<'_>| pick_range(view, TimeRange::new(300, 301));
+    let some = |view: &View<'_>| pick_range(view, TimeRange::new(300, 301), u64::MAX);
     let expected = Some((Reason::Range, vec![20, 21]));
     assert_eq!(pick_of(&segments, &[], some), expected, "4..=20 lie between 3 and 21");
+}
+
+#[test]
+fn what_came_after_a_compaction_began_is_not_its_concern() {
+    let through = |seq: u64| move |view: &View<'_>| pick_range(view, TimeRange::ALL, seq);
+    let old = [meta(1, (0, 9), (1, 2), 1, 100), meta(2, (100, 109), (3, 3), 1, 100)];
+    let newer = [meta(3, (0, 9), (4, 4), 0, 100), meta(4, (200, 209), (5, 6), 1, 100)];
+    let mut segments: Vec<_> = old.iter().chain(&newer).cloned().collect();
+    segments.sort_by_key(|meta| (meta.min_timestamp, meta.file_number));
+    let numbers = |seq| pick_of(&segments, &[3, 4], through(seq)).map(|(_, numbers)| numbers);
+    assert_eq!(numbers(3), Some(vec![1]), "deletes are due");
+    let pick = |seq| {
+        let mut store = Store::new(PickerOptions::new(100));
+        store.segments = segments.clone();
+        store.now = 100_000;
+        let pick = store.pick_with(through(seq))?;
+        Some(pick.inputs.segments().iter().map(|meta| meta.file_number).collect::<Vec<_>>())
+    };
+    assert_eq!(pick(3), None, "neither newer level 0 nor newer neighbours");
+    assert_eq!(pick(4), Some(vec![3]));
+    assert_eq!(pick(6), Some(vec![3]));
 }
 
 /// Flushes of a random store: (first window, windows, bytes in each), by seq.
@@ -310,7 +331,7 @@ proptest! {
         flush_all(&mut store, &raw, between);
         store.due = store.segments.iter().map(|meta| meta.file_number).collect();
         let range = TimeRange::new(from, from + ticks);
-        prop_assert!(store.settle(500, |view| pick_range(view, range)).is_ok());
+        prop_assert!(store.settle(500, |view| pick_range(view, range, u64::MAX)).is_ok());
         let inside: Vec<_> = store.segments.iter()
             .filter(|meta| range.overlaps(meta.min_timestamp, meta.max_timestamp))
             .cloned()
@@ -328,7 +349,7 @@ proptest! {
         store.excluded.insert(number);
         (store.now, store.quiet) = (100_000, true);
         prop_assert!(store.settle(300, pick).is_ok());
-        prop_assert!(store.settle(500, |view| pick_range(view, TimeRange::ALL)).is_ok());
+        prop_assert!(store.settle(500, |view| pick_range(view, TimeRange::ALL, u64::MAX)).is_ok());
         prop_assert!(store.segments.iter().any(|meta| meta.file_number == number));
     }
 }

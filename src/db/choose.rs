@@ -33,7 +33,7 @@ impl Core {
         let free = self.free_bytes()?;
         self.with_view(runner, live, wanted, |view| {
             let picked = |view: &View<'_>| match wanted {
-                Some(wanted) => pick_range(view, wanted.range),
+                Some(wanted) => pick_range(view, wanted.range, wanted.through),
                 None => pick(view),
             };
             let room = room_in(free);
@@ -76,7 +76,7 @@ impl Core {
             listed.sort_unstable_by_key(|meta| (meta.min_timestamp, meta.file_number));
         }
         // What a caller asks for is done at once.
-        let deletes = if wanted.is_some() { Deletes::All } else { Deletes::Old };
+        let deletes = wanted.map_or(Deletes::Old, |wanted| Deletes::Through(wanted.through));
         let erase_due = |meta: &SegmentMeta| self.is_erasure_due(live, meta, deletes);
         let wall = i128::from(self.clock().wall_ms()) * i128::from(self.ticks_per_second);
         let now = wall.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64;

@@ -76,6 +76,8 @@ pub struct CompactReport {
 pub(super) struct Wanted {
     /// The time that it is about.
     pub(super) range: TimeRange,
+    /// The newest seq that it is about: nobody waits for what is written later.
+    pub(super) through: u64,
     /// File numbers of segments that turned out not to be mergeable: they stay as they are.
     pub(super) aside: HashSet<u64>,
 }
@@ -99,7 +101,8 @@ impl CompactReport {
 }
 
 impl Core {
-    /// Flushes, then merges what overlaps `range` until nothing is gained by another merge.
+    /// Flushes, then merges what overlaps `range` and is in segments by then until nothing is gained by
+    /// another merge.
     pub(super) fn compact(
         &self,
         range: TimeRange,
@@ -109,7 +112,8 @@ impl Core {
         let start = self.clock().monotonic();
         self.flush_all()?;
         let _explicit = self.compactor.control.explicit();
-        let mut wanted = Wanted { range, aside: HashSet::new() };
+        let through = self.live().version.last_seq();
+        let mut wanted = Wanted { range, through, aside: HashSet::new() };
         let mut report = CompactReport::default();
         loop {
             // Taken for one step at a time: closing the store does not wait for the rest.

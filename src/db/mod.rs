@@ -321,9 +321,10 @@ impl Db {
     }
 
     /// Flushes, then merges the segments that overlap `range`, on this thread, until nothing there
-    /// is gained by another merge: no level-0 segment is left, one segment a window, expired and
-    /// deleted samples are gone from every file. When this returns, the log holds no sample. Merges in
-    /// the background wait meanwhile, also if they are paused. `progress` is called often, with no
+    /// is gained by another merge: of what was written and deleted before, no level-0 segment is left,
+    /// one segment a window, expired and deleted samples are gone from every file, and no sample is in
+    /// the log. What is written meanwhile is left to the next one. Merges in the background wait, but
+    /// for those without which writers would have to. `progress` is called often, with no
     /// lock held; when it breaks, the merge under way is given up and what is done stays.
     ///
     /// ```

@@ -70,8 +70,8 @@ impl Settling {
 pub(super) enum Deletes {
     /// Those older than [`Options::erase_after`](super::Options::erase_after).
     Old,
-    /// All: what somebody asks for is done at once.
-    All,
+    /// All up to this seq: what somebody asks for is done at once.
+    Through(u64),
 }
 
 /// What one look at a segment found.
@@ -204,8 +204,11 @@ impl Core {
         };
         let found = live.version.tombstones().find(|tombstone| tombstone.seq == seq);
         found.is_some_and(|tombstone| {
-            let is_old = || is_due(tombstone, self.clock().wall_ms(), self.options.erase_after);
-            tombstone.applies_to(meta) && (deletes == Deletes::All || is_old())
+            let is_due = match deletes {
+                Deletes::Through(last) => tombstone.seq <= last,
+                Deletes::Old => is_due(tombstone, self.clock().wall_ms(), self.options.erase_after),
+            };
+            is_due && tombstone.applies_to(meta)
         })
     }
 }
