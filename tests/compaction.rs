@@ -12,8 +12,8 @@ use siltstone::sys::{
     Clock, CrashPlan, DataSurvival, DirectorySurvival, SimClock, SimFs, SyncPoint, Vfs,
 };
 use siltstone::{
-    CompactReport, Db, Error, Event, Labels, Matcher, Observer, Options, QueryOptions, ReadOnlyDb,
-    TimeRange, WriteBatch,
+    Background, CompactReport, Db, Error, Event, Labels, Matcher, Observer, Options, QueryOptions,
+    ReadOnlyDb, TimeRange, WriteBatch,
 };
 
 #[allow(dead_code, reason = "shared with other test programs")]
@@ -448,6 +448,68 @@ fn an_observer_is_told() {
     let (.., db) = store(2, |options| Options { observer: Some(observer), ..options });
     compact(&db);
     assert_eq!(*notes.0.lock().unwrap(), ["flushed", "flushed", "started 2", "merged to 1"]);
+}
+
+/// Three merged days, and one level-0 segment that overlaps them all: three merges, the first of which
+/// alone takes level-0 segments.
+fn store_of_three_merges(change: impl FnOnce(Options) -> Options) -> Db {
+    let (fs, clock) = (SimFs::new(), sim_clock());
+    let tight =
+        |options| Options { level0_merge: 3, level0_slowdown: 4, level0_stall: 5, ..options };
+    let db = Db::open(STORE, change(tight(sim_options(&fs, &clock)))).unwrap();
+    let days = |bits: u64| -> Vec<(i64, u64)> {
+        let day = |day: i64| {
+            (0..40_000).map(move |t| (START - day * 24 * HOUR + t, bits.wrapping_mul(t as u64)))
+        };
+        (400..403).flat_map(day).collect()
+    };
+    write(&db, &series(0), &days(0x9e37_79b9_7f4a_7c15));
+    compact(&db);
+    write(&db, &series(0), &days(0x7f4a_7c15_9e37_79b9));
+    db
+}
+
+#[test]
+fn level0_is_split_between_the_merges_of_an_explicit_compaction() {
+    let notes = Arc::new(Notes::default());
+    let observer = Arc::clone(&notes) as Arc<dyn Observer>;
+    let db = store_of_three_merges(|options| Options { observer: Some(observer), ..options });
+    let (mut most, mut t) = (0, START);
+    notes.0.lock().unwrap().clear();
+    db.compact(TimeRange::new(0, START - HOUR), &mut |now| {
+        while now.merges == 1 && db.stats().level0_segments < 4 {
+            t += 1;
+            write(&db, &series(1), &[(t, 1)]);
+            db.flush().unwrap();
+        }
+        most = most.max(db.stats().level0_segments);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let started = std::mem::take(&mut *notes.0.lock().unwrap());
+    let started: Vec<String> = started.into_iter().filter(|n| n.starts_with("started")).collect();
+    let expected = ["started 1", "started 2", "started 4", "started 3"];
+    assert_eq!((started.as_slice(), most), (expected.map(String::from).as_slice(), 4));
+    assert_eq!(db.stats().level0_segments, 0);
+}
+
+#[test]
+fn nobody_stalls_for_a_merge_that_takes_no_level0_segment() {
+    let db =
+        store_of_three_merges(|options| Options { background: Background::Threads, ..options });
+    let mut t = START;
+    db.compact(TimeRange::new(0, START - HOUR), &mut |now| {
+        while now.merges == 1 && db.stats().level0_segments < 6 {
+            t += 1;
+            // That would wait for the merge which waits for it.
+            write(&db, &series(1), &[(t, 1)]);
+            db.flush().unwrap();
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(db.stats().stalls, 0);
+    db.close().unwrap();
 }
 
 #[test]

@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::compact::Wanted;
-use super::compaction::Runner;
+use super::compaction::{Runner, level0};
 use super::core::{Core, Live};
 use super::observer::Event;
 use super::settle::Deletes;
-use crate::compaction::{Pick, View, pick, pick_erase, pick_range};
+use crate::compaction::{Pick, Reason, View, pick, pick_erase, pick_range};
 use crate::error::{Error, Result};
 use crate::types::SegmentMeta;
 
@@ -55,6 +55,28 @@ impl Core {
             self.tell(Event::MergeFailed { inputs: &inputs, error: &error });
             Err(error)
         })
+    }
+
+    /// What is merged between two merges that somebody asked for, so that writers need not wait for all
+    /// of those: level-0 segments, if they are many.
+    pub(super) fn choose_relief(
+        &self,
+        runner: &mut Runner,
+        live: &Live,
+        wanted: &Wanted,
+    ) -> Option<Pick> {
+        let is_next = !std::mem::take(&mut runner.relieved);
+        let is_due = level0(&live.version) >= self.options.level0_slowdown;
+        if !is_next || !is_due || self.compactor.control.is_paused() {
+            return None;
+        }
+        // Where the disk is in doubt, what was asked for finds out.
+        let room = room_in(self.free_bytes().ok()?);
+        let look = |view: &View<'_>| pick(&View { room, ..*view });
+        let found = self.with_view(runner, live, Some(wanted), look);
+        let split = found.filter(|pick| pick.reason == Reason::Split)?;
+        runner.relieved = true;
+        Some(split)
     }
 
     /// Shows `look` what the picker sees.

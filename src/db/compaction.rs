@@ -62,6 +62,8 @@ pub(super) struct Runner {
     /// File numbers that are not picked any more: their index is damaged, they cannot be read, or
     /// merging them failed to add up.
     pub(super) excluded: HashSet<u64>,
+    /// Whether the last merge begun during an explicit compaction was one for the writers' sake.
+    pub(super) relieved: bool,
     /// By file number: how many merges ended because the segment could not be read.
     unreadable: HashMap<u64, u32>,
     failures: u32,
@@ -80,6 +82,8 @@ struct Running {
     reason: Reason,
     inputs: Vec<u64>,
     bytes: u64,
+    /// Whether it leaves fewer level-0 segments, or the next one may.
+    lowers_debt: bool,
     started: Duration,
 }
 
@@ -111,6 +115,7 @@ impl Compactor {
                 running: None,
                 attaching: None,
                 excluded: HashSet::new(),
+                relieved: false,
                 unreadable: HashMap::new(),
                 failures: 0,
                 retry_at: Duration::ZERO,
@@ -178,7 +183,8 @@ impl Core {
             Some(running) => self.go_on(runner, running, wanted.is_some()),
             None => self.begin(runner, wanted),
         };
-        let working = runner.running.is_some();
+        // Writers do not wait for a merge that is no help to them.
+        let working = runner.running.as_ref().is_some_and(|running| running.lowers_debt);
         self.compactor.control.set_working(working);
         match &advanced {
             Ok(Advance::Merged(_)) => {
@@ -206,7 +212,7 @@ impl Core {
                 Ok(Advance::Working(Some((reason, progress))))
             }
             Ok(Step::Done(merged)) => {
-                let Running { reason, inputs, bytes, started, job } = running;
+                let Running { reason, inputs, bytes, started, job, .. } = running;
                 drop(job);
                 let elapsed = self.clock().monotonic().saturating_sub(started);
                 self.publish_merge(runner, &inputs, &merged)?;
@@ -277,7 +283,12 @@ impl Core {
         {
             return Ok(Advance::Idle);
         }
-        let Some(pick) = self.choose(runner, &live, wanted)? else {
+        let relief = wanted.and_then(|wanted| self.choose_relief(runner, &live, wanted));
+        let chosen = match relief {
+            Some(relief) => Some(relief),
+            None => self.choose(runner, &live, wanted)?,
+        };
+        let Some(pick) = chosen else {
             runner.idle = Some((Arc::clone(&live.version), now));
             return Ok(Advance::Idle);
         };
@@ -293,6 +304,8 @@ impl Core {
 
     fn start_merge(&self, live: &Live, pick: Pick, inputs: &[u64]) -> Result<Running> {
         let bytes = pick.inputs.bytes();
+        let lowers_debt = pick.reason != Reason::Range
+            || pick.inputs.segments().iter().any(|meta| meta.level == 0);
         let find = |meta: &Arc<SegmentMeta>| {
             let number = meta.file_number;
             let open = live.segments.iter().find(|segment| segment.meta().file_number == number);
@@ -318,7 +331,8 @@ impl Core {
         })?;
         self.tell(Event::MergeStarted { reason: pick.reason, inputs, bytes, samples });
         let started = self.clock().monotonic();
-        Ok(Running { job, reason: pick.reason, inputs: inputs.to_vec(), bytes, started })
+        let (reason, inputs) = (pick.reason, inputs.to_vec());
+        Ok(Running { job, reason, inputs, bytes, lowers_debt, started })
     }
 
     fn count_merge(&self, bytes: u64, merged: &Merged, elapsed: Duration) {
