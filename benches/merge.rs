@@ -30,14 +30,15 @@ fn filled(series: &[Series], late: usize) -> (Db, tempfile::TempDir) {
         let host = format!("host-{i}");
         db.series(&Labels::from_pairs([("__name__", "usage"), ("host", &host)]).unwrap()).unwrap()
     };
+    let handles: Vec<_> = (0..series.len()).map(handle).collect();
     let mut batch = WriteBatch::new();
     for segment in 0..SEGMENTS {
         let rows = ROWS / SEGMENTS;
         let start = if segment % late == late - 1 { segment - 1 } else { segment } * rows;
         for row in start..start + rows {
             batch.clear();
-            for (i, series) in series.iter().enumerate() {
-                batch.push(handle(i), series.timestamps[row], series.values[row]).unwrap();
+            for (&handle, series) in handles.iter().zip(series) {
+                batch.push(handle, series.timestamps[row], series.values[row]).unwrap();
             }
             db.write(&batch).unwrap();
         }

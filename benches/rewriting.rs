@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone::sys::SimClock;
-use siltstone::{Background, Db, Durability, Labels, Options, SeriesHandle, WriteBatch};
+use siltstone::{Background, Db, Durability, Error, Labels, Options, SeriesHandle, WriteBatch};
 use support::{Random, processor_seconds};
 
 const START_MS: i64 = 1_700_006_400_000;
@@ -58,6 +58,7 @@ const HOST_SERIES: usize = 10;
 struct Writer {
     db: Db,
     clock: Arc<SimClock>,
+    labels: Vec<Labels>,
     handles: Vec<SeriesHandle>,
     levels: Vec<f64>,
     random: Random,
@@ -78,17 +79,19 @@ impl Writer {
             ..Options::default()
         };
         let db = Db::open(dir, options).unwrap();
-        let handle = |i: usize| {
+        let labels = |i: usize| {
             let (host, gauge) = (format!("host_{:04}", i / HOST_SERIES), i % HOST_SERIES);
             let name = format!("cpu_usage_{gauge}");
             let pairs =
                 [("__name__", name.as_str()), ("hostname", &host), ("region", "eu-central-1")];
-            db.series(&Labels::from_pairs(pairs).unwrap()).unwrap()
+            Labels::from_pairs(pairs).unwrap()
         };
-        let handles = (0..series).map(handle).collect();
+        let labels: Vec<Labels> = (0..series).map(labels).collect();
+        let handles = labels.iter().map(|labels| db.series(labels).unwrap()).collect();
         let (levels, random) = (vec![50.0; series], Random(42));
         let (withheld, batch) = (BTreeMap::new(), WriteBatch::new());
-        Self { db, clock, handles, levels, random, withheld, batch, seconds: 0.0, samples: 0 }
+        let (seconds, samples) = (0.0, 0);
+        Self { db, clock, labels, handles, levels, random, withheld, batch, seconds, samples }
     }
 
     /// The delivery of what a host or a series measured at `time`, if that is late.
@@ -118,28 +121,44 @@ impl Writer {
     }
 
     fn step(&mut self, time: i64, interval: i64, late: Late) {
-        self.batch.clear();
-        for series in 0..self.handles.len() {
+        let mut rows = Vec::with_capacity(self.labels.len());
+        for series in 0..self.labels.len() {
             let level = self.levels[series] + self.random.normal();
             self.levels[series] = level.clamp(0.0, 100.0);
             let value = self.levels[series].floor();
             match self.delivery(late, series, time, interval) {
                 Some(at) => self.withheld.entry(at).or_default().push((series, time, value)),
-                None => self.batch.push(self.handles[series], time, value).unwrap(),
+                None => rows.push((series, time, value)),
             }
         }
-        let due = self.withheld.split_off(&(time + 1));
-        for (series, time, value) in
-            std::mem::replace(&mut self.withheld, due).into_values().flatten()
-        {
-            self.batch.push(self.handles[series], time, value).unwrap();
-        }
-        self.samples += self.batch.rows() as u64;
+        let later = self.withheld.split_off(&(time + 1));
+        rows.extend(std::mem::replace(&mut self.withheld, later).into_values().flatten());
+        self.samples += rows.len() as u64;
         let start = processor_seconds();
-        self.db.write(&self.batch).unwrap();
+        self.write(&rows);
         self.clock.advance(Duration::from_millis(interval as u64));
         self.db.tick().unwrap();
         self.seconds += processor_seconds() - start;
+    }
+
+    fn write(&mut self, rows: &[(usize, i64, f64)]) {
+        loop {
+            self.batch.clear();
+            for &(series, time, value) in rows {
+                self.batch.push(self.handles[series], time, value).unwrap();
+            }
+            match self.db.write(&self.batch) {
+                // A host that was silent since the last flush.
+                Err(Error::StaleHandle) => {
+                    let handle = |labels: &Labels| self.db.series(labels).unwrap();
+                    self.handles = self.labels.iter().map(handle).collect();
+                }
+                written => {
+                    written.unwrap();
+                    return;
+                }
+            }
+        }
     }
 
     /// Two days pass in which nothing comes.

@@ -123,6 +123,7 @@ fn why(pick: &Pick) -> String {
         Reason::Tier => format!("{count} {noun} overlap in one window"),
         Reason::Join => format!("{count} {noun} of neighbouring windows are small together"),
         Reason::Erase => format!("{count} {noun} hold deleted samples"),
+        Reason::Range if count == 1 => "1 segment lies in the range asked for".into(),
         Reason::Range => format!("{count} {noun} lie in the range asked for"),
     }
 }

@@ -47,19 +47,20 @@ impl Filter {
             return None;
         }
         let mut filter = Self { tombstones, by_pair: vec![], others: vec![], matching: vec![] };
+        let counts = pair_counts(&filter.tombstones);
         for (at, tombstone) in filter.tombstones.iter().enumerate() {
-            let required = |m: &&crate::types::Matcher| m.op() == MatchOp::Equal && m.value() != "";
-            let Some(pair) = tombstone.matchers.iter().find(required) else {
+            // Of the pairs that it requires the one that the fewest others do: a metric that many are
+            // of tells less than the host that one is of.
+            let Some(pair) = required(tombstone).min_by_key(|pair| counts[pair]) else {
                 filter.others.push(at);
                 continue;
             };
-            let known = filter.by_pair.iter().position(|(name, _)| name == pair.name());
+            let known = filter.by_pair.iter().position(|(name, _)| name == pair.0);
             let place = known.unwrap_or_else(|| {
-                filter.by_pair.push((pair.name().to_owned(), HashMap::new()));
+                filter.by_pair.push((pair.0.to_owned(), HashMap::new()));
                 filter.by_pair.len() - 1
             });
-            let values = &mut filter.by_pair[place].1;
-            values.entry(pair.value().to_owned()).or_default().push(at);
+            filter.by_pair[place].1.entry(pair.1.to_owned()).or_default().push(at);
         }
         Some(filter)
     }
@@ -92,6 +93,21 @@ impl Filter {
             }
         }
     }
+}
+
+/// The label pairs, name and value, that a series must have for the tombstone to match.
+fn required(tombstone: &Tombstone) -> impl Iterator<Item = (&str, &str)> {
+    let equal = tombstone.matchers.iter().filter(|m| m.op() == MatchOp::Equal && m.value() != "");
+    equal.map(|matcher| (matcher.name(), matcher.value()))
+}
+
+/// How many tombstones require each pair.
+fn pair_counts(tombstones: &[Arc<Tombstone>]) -> HashMap<(&str, &str), usize> {
+    let mut counts = HashMap::new();
+    for pair in tombstones.iter().flat_map(|tombstone| required(tombstone)) {
+        *counts.entry(pair).or_default() += 1;
+    }
+    counts
 }
 
 /// Whether a tombstone hides what it matches in a stratum. A stratum lies wholly before a tombstone
@@ -131,6 +147,18 @@ mod tests {
         assert!(filter(stratum(4, 0), (0, 10), TimeRange::new(0, 10)).is_none(), "not asked for");
         assert!(filter(stratum(4, 0), (0, 10), TimeRange::new(5, 5)).is_none());
         assert!(Filter::new(&Tombstones::default(), &[], TimeRange::ALL).is_none());
+    }
+
+    #[test]
+    fn a_delete_is_found_by_the_pair_that_the_fewest_require() {
+        let of = |seq: u64| {
+            let host = Matcher::equal("host", seq.to_string());
+            tombstone(seq, vec![Matcher::equal("__name__", "cpu"), host], TimeRange::ALL)
+        };
+        let filter = Filter::of((1..9).map(of).collect()).unwrap();
+        let looked_at: Vec<(&str, usize)> =
+            filter.by_pair.iter().map(|(name, values)| (name.as_str(), values.len())).collect();
+        assert_eq!(looked_at, [("host", 8)], "and not by the metric, which is that of all");
     }
 
     fn any_matcher() -> impl Strategy<Value = Matcher> {
