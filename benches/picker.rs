@@ -65,6 +65,7 @@ fn bench(c: &mut Criterion) {
         erase_due: &|_| false,
         now: 20_000 * DAY,
         quiet: false,
+        room: u64::MAX,
         options: &options,
     };
     let mut group = c.benchmark_group("picker");
@@ -77,7 +78,7 @@ fn bench(c: &mut Criterion) {
         b.iter(|| pick(&view(&due)));
     });
     group.bench_function("10,000 segments, an explicit compaction of all", |b| {
-        b.iter(|| pick_range(&view(&segments), TimeRange::ALL));
+        b.iter(|| pick_range(&view(&segments), TimeRange::ALL, u64::MAX));
     });
     group.sample_size(10);
     group.bench_function("a plan of 20 merges", |b| b.iter(|| plan(&view(&due), 20)));

@@ -182,7 +182,7 @@ fn a_disk_without_room_is_refused_before_a_byte_is_written() {
     let (fs, _, db) = store(4, |options| options);
     let seg = files(&fs, "seg");
     let used: u64 = fs.files().iter().map(|f| fs.read_file(f).unwrap().len() as u64).sum();
-    fs.set_capacity(used + 4096);
+    fs.set_capacity(used + 1024);
     let refused = db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(()));
     assert!(matches!(refused, Err(Error::DiskFull { .. })), "{refused:?}");
     assert_eq!(files(&fs, "seg"), seg);

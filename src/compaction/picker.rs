@@ -14,6 +14,9 @@
 //!    time, so that a trickle is rewritten log4, not log2 times.
 //! 4. *erase*: a segment that tombstones apply to.
 //!
+//! What there is no room to write once more is not picked: fewer segments are, or what another rule
+//! asks for.
+//!
 //! Each pick leaves fewer segments, fewer of level 0, fewer that overlap, or fewer with deletes
 //! due, so that picking ends; the simulator holds it to that.
 
@@ -87,6 +90,8 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// Whether nothing was flushed lately: then what is closed is finished, however little it is.
     pub quiet: bool,
+    /// Bytes that the inputs of a merge may have: what there is room to write once more.
+    pub room: u64,
     /// Sizes and triggers.
     pub options: &'a PickerOptions,
 }
@@ -138,19 +143,17 @@ pub fn pick(view: &View<'_>) -> Option<Pick> {
 }
 
 /// What frees space where there is little: of the segments in `range` that have deletes due, the
-/// smallest whose merge has at most `bytes_max` of inputs.
+/// smallest for whose merge there is room.
 #[must_use]
-pub fn pick_freeing(view: &View<'_>, range: TimeRange, bytes_max: u64) -> Option<Pick> {
+pub fn pick_freeing(view: &View<'_>, range: TimeRange) -> Option<Pick> {
     let mut due: Vec<&Arc<SegmentMeta>> = view
         .segments
         .iter()
         .filter(|meta| range.overlaps(meta.min_timestamp, meta.max_timestamp))
-        .filter(|meta| meta.file_bytes <= bytes_max && view.has_deletes_due(meta))
+        .filter(|meta| view.has_deletes_due(meta))
         .collect();
     due.sort_unstable_by_key(|meta| (meta.file_bytes, meta.file_number));
-    let mut picks =
-        due.into_iter().filter_map(|meta| view.pick_of(std::slice::from_ref(meta), Reason::Erase));
-    picks.find(|pick| pick.inputs.bytes() <= bytes_max)
+    due.into_iter().find_map(|meta| view.pick_of(std::slice::from_ref(meta), Reason::Erase))
 }
 
 /// What makes a run of segments end.
@@ -176,7 +179,8 @@ impl View<'_> {
         self.pick_within(seed, reason, self.options.fan_in_max)
     }
 
-    /// The pick of the closed set around `seed`, if there is one of at most `limit` segments.
+    /// The pick of the closed set around `seed`, if there is one of at most `limit` segments for which
+    /// there is room.
     pub(super) fn pick_within(
         &self,
         seed: &[Arc<SegmentMeta>],
@@ -184,6 +188,9 @@ impl View<'_> {
         limit: usize,
     ) -> Option<Pick> {
         let inputs = ClosedSet::closure(self.segments, self.excluded, seed, limit)?;
+        if inputs.bytes() > self.room {
+            return None;
+        }
         let (first, last) = inputs.time_hull();
         let window = self.options.grid().window_of(first, last);
         Some(Pick { inputs, reason, window })
@@ -434,9 +441,19 @@ impl View<'_> {
     }
 
     fn erase(&self) -> Option<Pick> {
-        let due = self.segments.iter().filter(|meta| self.has_deletes_due(meta));
-        let oldest = due.min_by_key(|meta| meta.min_seq)?;
-        self.pick_of(std::slice::from_ref(oldest), Reason::Erase)
+        self.erase_among(self.segments, Reason::Erase)
+    }
+
+    /// The oldest of `segments` that has deletes due and may be rewritten.
+    pub(super) fn erase_among(
+        &self,
+        segments: &[Arc<SegmentMeta>],
+        reason: Reason,
+    ) -> Option<Pick> {
+        let due = segments.iter().filter(|meta| self.has_deletes_due(meta));
+        let mut due: Vec<&Arc<SegmentMeta>> = due.collect();
+        due.sort_unstable_by_key(|meta| (meta.min_seq, meta.file_number));
+        due.into_iter().find_map(|meta| self.pick_of(std::slice::from_ref(meta), reason))
     }
 
     fn has_deletes_due(&self, meta: &SegmentMeta) -> bool {

@@ -65,7 +65,7 @@ pub fn plan(view: &View<'_>, merges_max: usize) -> CompactionPlan {
 /// The first `merges_max` merges that an explicit compaction of `range` would make.
 #[must_use]
 pub fn plan_range(view: &View<'_>, range: TimeRange, merges_max: usize) -> CompactionPlan {
-    plan_with(view, merges_max, |view| pick_range(view, range))
+    plan_with(view, merges_max, |view| pick_range(view, range, u64::MAX))
 }
 
 /// As [`plan`], for another way of picking, such as that of a range.

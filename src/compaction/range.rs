@@ -12,27 +12,22 @@ use super::closed_set::ClosedSet;
 use super::picker::{Pick, Reason, View, depth};
 use crate::types::{SegmentMeta, TimeRange};
 
-/// The next merge of a compaction of `range`; `None` when nothing is left to do there, or nothing
-/// that may be picked.
+/// The next merge of a compaction of `range` in what was written up to the seq `through`; `None` when
+/// nothing is left to do there, or nothing that may be picked.
+///
+/// What is newer throughout is taken only with what it cannot be told from: so it ends, however much
+/// is written meanwhile.
 #[must_use]
-pub fn pick_range(view: &View<'_>, range: TimeRange) -> Option<Pick> {
-    let inside = |meta: &&Arc<SegmentMeta>| {
-        range.overlaps(meta.min_timestamp, meta.max_timestamp) && !view.is_excluded(meta)
+pub fn pick_range(view: &View<'_>, range: TimeRange, through: u64) -> Option<Pick> {
+    let inside = |meta: &Arc<SegmentMeta>| {
+        range.overlaps(meta.min_timestamp, meta.max_timestamp) && meta.min_seq <= through
     };
-    let mut segments: Vec<Arc<SegmentMeta>> =
-        view.segments.iter().filter(inside).cloned().collect();
+    let wanted = view.segments.iter().filter(|meta| inside(meta) && !view.is_excluded(meta));
+    let mut segments: Vec<Arc<SegmentMeta>> = wanted.cloned().collect();
     fresh(view, &segments)
         .or_else(|| overlapping(view, &mut segments))
-        .or_else(|| {
-            let due = segments.iter().filter(|meta| (view.erase_due)(meta));
-            let oldest = due.min_by_key(|meta| meta.min_seq)?;
-            view.pick_of(std::slice::from_ref(oldest), Reason::Range)
-        })
-        .or_else(|| {
-            let overlaps =
-                |meta: &Arc<SegmentMeta>| range.overlaps(meta.min_timestamp, meta.max_timestamp);
-            view.join_where(|_, members| members.iter().all(overlaps), Reason::Range)
-        })
+        .or_else(|| view.erase_among(&segments, Reason::Range))
+        .or_else(|| view.join_where(|_, members| members.iter().all(inside), Reason::Range))
 }
 
 /// Level-0 segments, oldest first.

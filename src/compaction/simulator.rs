@@ -57,6 +57,8 @@ pub(super) struct Store {
     /// File numbers with deletes due.
     pub(super) due: HashSet<u64>,
     pub(super) excluded: HashSet<u64>,
+    /// Bytes that a merge may take.
+    pub(super) room: u64,
     next: u64,
     /// Bytes written, flushes included.
     pub(super) written: u64,
@@ -75,6 +77,7 @@ impl Store {
             pieces: BTreeMap::new(),
             due: HashSet::new(),
             excluded: HashSet::new(),
+            room: u64::MAX,
             next: 1,
             written: 0,
             merges: 0,
@@ -127,6 +130,7 @@ impl Store {
             erase_due: &due,
             now: self.now,
             quiet: self.quiet,
+            room: self.room,
             options: &self.options,
         })
     }

@@ -152,7 +152,7 @@ fn a_clock_at_either_end_of_time_is_survived() {
         for now in [i64::MIN, 0, i64::MAX] {
             (store.now, store.quiet) = (now, true);
             store.settle(20, pick).unwrap();
-            store.settle(20, |view| pick_range(view, TimeRange::ALL)).unwrap();
+            store.settle(20, |view| pick_range(view, TimeRange::ALL, u64::MAX)).unwrap();
         }
         assert!(store.segments.iter().all(|meta| meta.level > 0));
     }
@@ -172,6 +172,7 @@ fn the_plan_lists_what_would_be_merged_and_says_why() {
         erase_due: &|_| true,
         now: store.now,
         quiet: false,
+        room: u64::MAX,
         options: &store.options,
     };
     let all = plan(&view, 10);
@@ -213,6 +214,39 @@ fn what_is_excluded_holds_up_nothing_else() {
 }
 
 #[test]
+fn what_there_is_no_room_for_is_picked_in_parts_or_left_for_another_rule() {
+    let fresh = |n: u64, bytes| meta(n, (n as i64 * 100, n as i64 * 100 + 9), (n, n), 0, bytes);
+    let mut store = Store::new(PickerOptions::new(100));
+    store.segments = (1..=6).map(|n| fresh(n, 10 * MIB)).collect();
+    store.segments.push(meta(7, (900, 909), (7, 7), 1, MIB));
+    store.segments.push(meta(8, (1000, 1009), (8, 8), 1, 2 * MIB));
+    (store.now, store.due) = (100_000, HashSet::from([7, 8]));
+    let picked = |store: &Store, picker: fn(&View<'_>) -> Option<Pick>| {
+        let pick = store.pick_with(picker)?;
+        let numbers = pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
+        Some((pick.reason, numbers))
+    };
+    let all = |view: &View<'_>| pick_range(view, TimeRange::ALL, u64::MAX);
+    for (room, expected, of_range) in [
+        (u64::MAX, Some((Reason::Split, vec![1, 2, 3, 4, 5, 6])), Some(vec![1, 2, 3, 4, 5, 6])),
+        (59 * MIB, Some((Reason::Split, vec![1, 2, 3])), Some(vec![1, 2, 3])),
+        (29 * MIB, Some((Reason::Split, vec![1])), Some(vec![1])),
+        (9 * MIB, Some((Reason::Erase, vec![7])), Some(vec![7])),
+        (MIB - 1, None, None),
+    ] {
+        store.room = room;
+        assert_eq!(picked(&store, pick), expected, "{room}");
+        let of_range = of_range.map(|numbers| (Reason::Range, numbers));
+        assert_eq!(picked(&store, all), of_range, "{room}");
+    }
+    (store.room, store.due) = (MIB, HashSet::from([8, 7]));
+    store.segments.retain(|meta| meta.file_number > 6);
+    store.segments[0] = meta(7, (900, 909), (7, 7), 1, 3 * MIB);
+    store.segments[1] = meta(8, (1000, 1009), (8, 8), 1, MIB);
+    assert_eq!(picked(&store, pick), Some((Reason::Erase, vec![8])), "the next that fits");
+}
+
+#[test]
 fn what_shares_a_window_is_no_neighbour() {
     let join = |view: &View<'_>| view.join_where(|_, _| true, Reason::Join);
     let whole = meta(1, (5, 395), (1, 1), 1, 100);
@@ -231,9 +265,9 @@ fn a_range_of_more_than_the_fan_in_is_merged_in_parts() {
     let day = |n: u64| meta(n, (n as i64 * 100, n as i64 * 100 + 9), (n, n), 1, 9 * MIB);
     let mut segments: Vec<_> = (1..=20).map(day).collect();
     segments.insert(0, meta(21, (100, 2099), (21, 21), 1, MIB));
-    let all = |view: &View<'_>| pick_range(view, TimeRange::ALL);
+    let all = |view: &View<'_>| pick_range(view, TimeRange::ALL, u64::MAX);
     assert_eq!(pick_of(&segments, &[], all), Some((Reason::Range, vec![20, 21])));
-    let some = |view: &View<'_>| pick_range(view, TimeRange::new(300, 301));
+    let some = |view: &View<'_>| pick_range(view, TimeRange::new(300, 301), u64::MAX);
     let expected = Some((Reason::Range, vec![20, 21]));
     assert_eq!(pick_of(&segments, &[], some), expected, "4..=20 lie between 3 and 21");
 }
@@ -248,7 +282,9 @@ fn where_there_is_little_room_the_smallest_is_erased_first() {
         meta(4, (200, 209), (6, 6), 0, 3 * MIB),
     ];
     let within = |range: TimeRange, bytes_max: u64, excluded: &[u64]| {
-        let freed = pick_of(&segments, excluded, |view| pick_freeing(view, range, bytes_max));
+        let freed = pick_of(&segments, excluded, |view| {
+            pick_freeing(&View { room: bytes_max, ..*view }, range)
+        });
         freed.map(|(reason, numbers)| {
             assert_eq!(reason, Reason::Erase);
             numbers
@@ -260,6 +296,27 @@ fn where_there_is_little_room_the_smallest_is_erased_first() {
     assert_eq!(within(TimeRange::new(0, 50), 8 * MIB, &[]), Some(vec![1]));
     assert_eq!(within(TimeRange::ALL, u64::MAX, &[2]), Some(vec![4]), "3 cannot go without 2");
     assert_eq!(within(TimeRange::ALL, 3 * MIB - 1, &[]), None);
+}
+
+#[test]
+fn what_came_after_a_compaction_began_is_not_its_concern() {
+    let through = |seq: u64| move |view: &View<'_>| pick_range(view, TimeRange::ALL, seq);
+    let old = [meta(1, (0, 9), (1, 2), 1, 100), meta(2, (100, 109), (3, 3), 1, 100)];
+    let newer = [meta(3, (0, 9), (4, 4), 0, 100), meta(4, (200, 209), (5, 6), 1, 100)];
+    let mut segments: Vec<_> = old.iter().chain(&newer).cloned().collect();
+    segments.sort_by_key(|meta| (meta.min_timestamp, meta.file_number));
+    let numbers = |seq| pick_of(&segments, &[3, 4], through(seq)).map(|(_, numbers)| numbers);
+    assert_eq!(numbers(3), Some(vec![1]), "deletes are due");
+    let pick = |seq| {
+        let mut store = Store::new(PickerOptions::new(100));
+        store.segments = segments.clone();
+        store.now = 100_000;
+        let pick = store.pick_with(through(seq))?;
+        Some(pick.inputs.segments().iter().map(|meta| meta.file_number).collect::<Vec<_>>())
+    };
+    assert_eq!(pick(3), None, "neither newer level 0 nor newer neighbours");
+    assert_eq!(pick(4), Some(vec![3]));
+    assert_eq!(pick(6), Some(vec![3]));
 }
 
 /// Flushes of a random store: (first window, windows, bytes in each), by seq.
@@ -316,7 +373,7 @@ proptest! {
         flush_all(&mut store, &raw, between);
         store.due = store.segments.iter().map(|meta| meta.file_number).collect();
         let range = TimeRange::new(from, from + ticks);
-        prop_assert!(store.settle(500, |view| pick_range(view, range)).is_ok());
+        prop_assert!(store.settle(500, |view| pick_range(view, range, u64::MAX)).is_ok());
         let inside: Vec<_> = store.segments.iter()
             .filter(|meta| range.overlaps(meta.min_timestamp, meta.max_timestamp))
             .cloned()
@@ -334,7 +391,7 @@ proptest! {
         store.excluded.insert(number);
         (store.now, store.quiet) = (100_000, true);
         prop_assert!(store.settle(300, pick).is_ok());
-        prop_assert!(store.settle(500, |view| pick_range(view, TimeRange::ALL)).is_ok());
+        prop_assert!(store.settle(500, |view| pick_range(view, TimeRange::ALL, u64::MAX)).is_ok());
         prop_assert!(store.segments.iter().any(|meta| meta.file_number == number));
     }
 }

@@ -230,6 +230,8 @@ impl Core {
     fn begin_attach(&self, runner: &mut Runner, foreign: Foreign) -> Result<()> {
         self.check_writable()?;
         self.check_disk()?;
+        // What attempts before it left behind, while no manifest could be written, must not add up.
+        self.settle_doubts(runner)?;
         let metas = || foreign.segments.iter().map(|segment| segment.meta());
         let bytes_in = metas().map(|meta| meta.file_bytes).sum();
         self.check_merge_room(bytes_in)?;

@@ -1,6 +1,8 @@
 //! Compacting on demand: [`Db::compact`](super::Db::compact) and what it answers.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
 use super::compaction::{Advance, Outcome};
@@ -8,7 +10,7 @@ use super::core::Core;
 use super::report::Finding;
 use crate::compaction::{CompactionPlan, DamagedRange, Reason, plan};
 use crate::error::{Error, Result};
-use crate::types::TimeRange;
+use crate::types::{FileName, TimeRange};
 
 /// Merges that a plan lists at most.
 pub(super) const PLANNED_MAX: usize = 1000;
@@ -69,6 +71,17 @@ pub struct CompactReport {
     pub elapsed: Duration,
 }
 
+/// What a call of [`Db::compact`](super::Db::compact) is after.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The time that it is about.
+    pub(super) range: TimeRange,
+    /// The newest seq that it is about: nobody waits for what is written later.
+    pub(super) through: u64,
+    /// File numbers of segments that turned out not to be mergeable: they stay as they are.
+    pub(super) aside: HashSet<u64>,
+}
+
 impl CompactReport {
     fn add(&mut self, outcome: Outcome) {
         let Some(merged) = outcome.merged else { return };
@@ -88,7 +101,8 @@ impl CompactReport {
 }
 
 impl Core {
-    /// Flushes, then merges what overlaps `range` until nothing is gained by another merge.
+    /// Flushes, then merges what overlaps `range` and is in segments by then until nothing is gained by
+    /// another merge.
     pub(super) fn compact(
         &self,
         range: TimeRange,
@@ -100,10 +114,12 @@ impl Core {
         self.keep_retention()?;
         self.compactor.retention.want_trimming();
         let _explicit = self.compactor.control.explicit();
+        let through = self.live().version.last_seq();
+        let mut wanted = Wanted { range, through, aside: HashSet::new() };
         let mut report = CompactReport::default();
         loop {
             // Taken for one step at a time: closing the store does not wait for the rest.
-            let advanced = self.advance(&mut self.compactor.lock_runner(), Some(range));
+            let advanced = self.advance(&mut self.compactor.lock_runner(), Some(&wanted));
             report.elapsed = self.clock().monotonic().saturating_sub(start);
             match advanced? {
                 Advance::Idle => return Ok(report),
@@ -127,9 +143,10 @@ impl Core {
                 Advance::Merged(outcome) => report.add(outcome),
                 Advance::Excluded(error) => {
                     let path = match &error {
-                        Error::Corrupt { path, .. } => path.clone(),
+                        Error::Corrupt { path, .. } | Error::Io { path, .. } => path.clone(),
                         _ => self.dir.clone(),
                     };
+                    wanted.aside.extend(segment_at(&path));
                     report.findings.push(Finding::of(path, &error));
                 }
             }
@@ -139,5 +156,13 @@ impl Core {
     /// The merges that would come next.
     pub(super) fn compaction_plan(&self) -> CompactionPlan {
         self.view_now(|view| plan(view, PLANNED_MAX))
+    }
+}
+
+/// The number of the segment with this path.
+fn segment_at(path: &Path) -> Option<u64> {
+    match FileName::parse(path.file_name()?.to_str()?)? {
+        FileName::Segment(number) => Some(number),
+        _ => None,
     }
 }

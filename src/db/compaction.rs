@@ -1,44 +1,45 @@
-//! Merging in the background: what is picked, the job that runs, and how its outputs become what
-//! readers see.
+//! Merging in the background: what runs, in steps, and what becomes of a merge that fails. What is
+//! picked is up to `choose`, how outputs become what readers see to `publish`.
 //!
 //! One job runs at a time, behind the *runner* lock, which is taken for one step at a time and before
 //! every other lock. The job holds no lock of the commit path; publishing takes the flush lock for one
 //! manifest edit. With [`Background::Threads`](super::Background) the thread `silt-compact` takes the
 //! steps, otherwise [`Db::tick`](super::Db::tick); [`Db::compact`](super::Db::compact) takes them on
 //! its caller's thread.
-//!
-//! Invariants: an input is removed only after the edit that replaces it is durable; an output is
-//! removed only if no manifest can list it.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::attach::Attaching;
+use super::compact::Wanted;
 use super::core::{Core, Live};
-use super::graveyard::{Graveyard, weak};
+use super::graveyard::Graveyard;
 use super::observer::{Event, LeftOut};
 use super::options::Options;
 use super::pressure::Control;
 use super::retention::Retention;
-use super::settle::Deletes;
 use crate::compaction::{
-    MergeInputs, MergeJob, Merged, Pick, PickerOptions, Progress, Purpose, Reason, Step, View,
-    pick, pick_range, trimmed_before,
+    MergeInputs, MergeJob, Merged, Pick, PickerOptions, Progress, Purpose, Reason, Step,
+    trimmed_before,
 };
 use crate::error::{Error, Result};
-use crate::manifest::{Manifest, Version, VersionEdit};
+use crate::manifest::{Manifest, Version};
 use crate::segment::Segment;
-use crate::types::{FileName, SegmentMeta, TimeRange};
+use crate::types::{FileName, SegmentMeta};
 
 /// How long the compaction thread waits before it looks again without being asked.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 /// After a failure nothing is picked for this long, doubled with each further one.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(300);
+/// Times that a segment which cannot be read is tried; with the waits between, about 15 seconds.
+const READ_TRIES: u32 = 5;
+/// `ENFILE` and `EMFILE`: too many files are open.
+const TOO_MANY_OPEN: [i32; 2] = [23, 24];
 
 /// Everything that belongs to merging.
 #[derive(Debug)]
@@ -59,9 +60,13 @@ pub(super) struct Compactor {
 pub(super) struct Runner {
     running: Option<Running>,
     pub(super) attaching: Option<Attaching>,
-    /// File numbers that are not picked any more: their index is damaged, or merging them failed to
-    /// add up.
-    excluded: HashSet<u64>,
+    /// File numbers that are not picked any more: their index is damaged, they cannot be read, or
+    /// merging them failed to add up.
+    pub(super) excluded: HashSet<u64>,
+    /// Whether the last merge begun during an explicit compaction was one for the writers' sake.
+    pub(super) relieved: bool,
+    /// By file number: how many merges ended because the segment could not be read.
+    unreadable: HashMap<u64, u32>,
     failures: u32,
     /// Monotonic time before which nothing is picked.
     retry_at: Duration,
@@ -78,6 +83,8 @@ struct Running {
     reason: Reason,
     inputs: Vec<u64>,
     bytes: u64,
+    /// Whether it leaves fewer level-0 segments, or the next one may.
+    lowers_debt: bool,
     started: Duration,
 }
 
@@ -96,7 +103,8 @@ pub(super) enum Advance {
     Idle,
     Working(Option<(Reason, Progress)>),
     Merged(Outcome),
-    /// Segments that cannot be merged are left out from here on; the rest goes on.
+    /// Segments that cannot be merged are left out from here on; the rest goes on. Those that a
+    /// caller wanted merged and that cannot be read are left out of what he asked for.
     Excluded(Error),
 }
 
@@ -115,6 +123,8 @@ impl Compactor {
                 running: None,
                 attaching: None,
                 excluded: HashSet::new(),
+                relieved: false,
+                unreadable: HashMap::new(),
                 failures: 0,
                 retry_at: Duration::ZERO,
                 in_doubt: Vec::new(),
@@ -148,11 +158,6 @@ impl Compactor {
     }
 }
 
-/// Which deletes are reason enough: what a caller asks for is done at once.
-pub(super) fn deletes_for(range: Option<TimeRange>) -> Deletes {
-    if range.is_some() { Deletes::All } else { Deletes::Old }
-}
-
 /// The number of level-0 segments.
 pub(super) fn level0(version: &Version) -> usize {
     version.segments().iter().filter(|meta| meta.level == 0).count()
@@ -179,14 +184,15 @@ impl Core {
     }
 
     /// Goes on with the merge under way, or starts the next: of what the picker asks for, or of what
-    /// compacting `range` takes.
-    pub(super) fn advance(&self, runner: &mut Runner, range: Option<TimeRange>) -> Result<Advance> {
+    /// a caller `wanted` merged.
+    pub(super) fn advance(&self, runner: &mut Runner, wanted: Option<&Wanted>) -> Result<Advance> {
         self.check_open()?;
         let advanced = match runner.running.take() {
-            Some(running) => self.go_on(runner, running),
-            None => self.begin(runner, range),
+            Some(running) => self.go_on(runner, running, wanted.is_some()),
+            None => self.begin(runner, wanted),
         };
-        let working = runner.running.is_some();
+        // Writers do not wait for a merge that is no help to them.
+        let working = runner.running.as_ref().is_some_and(|running| running.lowers_debt);
         self.compactor.control.set_working(working);
         match &advanced {
             Ok(Advance::Merged(_)) => {
@@ -206,7 +212,7 @@ impl Core {
         advanced
     }
 
-    fn go_on(&self, runner: &mut Runner, mut running: Running) -> Result<Advance> {
+    fn go_on(&self, runner: &mut Runner, mut running: Running, explicit: bool) -> Result<Advance> {
         match running.job.step() {
             Ok(Step::More(progress)) => {
                 let reason = running.reason;
@@ -214,7 +220,7 @@ impl Core {
                 Ok(Advance::Working(Some((reason, progress))))
             }
             Ok(Step::Done(merged)) => {
-                let Running { reason, inputs, bytes, started, job } = running;
+                let Running { reason, inputs, bytes, started, job, .. } = running;
                 drop(job);
                 let elapsed = self.clock().monotonic().saturating_sub(started);
                 self.publish_merge(runner, &inputs, &merged)?;
@@ -237,34 +243,40 @@ impl Core {
             Err(error) => {
                 let inputs = running.inputs.clone();
                 drop(running);
-                self.give_up(runner, &inputs, error)
+                self.give_up(runner, &inputs, error, explicit)
             }
         }
     }
 
-    /// After a merge of `inputs` failed: those that would fail again are not picked any more.
-    fn give_up(&self, runner: &mut Runner, inputs: &[u64], error: Error) -> Result<Advance> {
+    /// After a merge of `inputs` failed: those that would fail again are not picked any more. One that
+    /// cannot be read is tried some times in the background, and left out of an `explicit` compaction
+    /// at once.
+    fn give_up(
+        &self,
+        runner: &mut Runner,
+        inputs: &[u64],
+        error: Error,
+        explicit: bool,
+    ) -> Result<Advance> {
         self.tell(Event::MergeFailed { inputs, error: &error });
-        let culprits: Vec<u64> = match &error {
-            Error::Corrupt { path, .. } | Error::UnsupportedVersion { path, .. } => {
-                inputs.iter().copied().filter(|&n| is_segment(path, n)).collect()
-            }
-            Error::Failed(_) => inputs.to_vec(),
-            _ => Vec::new(),
-        };
-        if culprits.is_empty() {
+        let culprits = culprits(inputs, &error);
+        let is_io = matches!(error, Error::Io { .. });
+        let lasts = !is_io || (!explicit && runner.is_tried_enough(&culprits));
+        if culprits.is_empty() || !(lasts || explicit) {
             return Err(error);
         }
-        tracing::error!(%error, ?culprits, "segments are not merged until the store is reopened");
         self.counters.merge_failures.add(1);
-        self.counters.corruption.add(1);
-        self.counters.segments_excluded.add(culprits.len() as u64);
         self.compactor.set_trouble(Some(error.to_string()));
-        runner.excluded.extend(culprits);
+        if lasts {
+            tracing::error!(%error, ?culprits, "segments are not merged until the store is reopened");
+            self.counters.corruption.add(u64::from(!is_io));
+            self.counters.segments_excluded.add(culprits.len() as u64);
+            runner.excluded.extend(culprits);
+        }
         Ok(Advance::Excluded(error))
     }
 
-    fn begin(&self, runner: &mut Runner, range: Option<TimeRange>) -> Result<Advance> {
+    fn begin(&self, runner: &mut Runner, wanted: Option<&Wanted>) -> Result<Advance> {
         self.settle_doubts(runner)?;
         if self.drop_expired(runner)? {
             return Ok(Advance::Working(None));
@@ -272,89 +284,36 @@ impl Core {
         while self.settle_deletes()? {}
         let live = self.live();
         let now = self.clock().monotonic();
-        if range.is_none()
+        if wanted.is_none()
             && let Some((version, since)) = &runner.idle
             && Arc::ptr_eq(version, &live.version)
             && now.saturating_sub(*since) < INTERVAL
         {
             return Ok(Advance::Idle);
         }
-        let Some(pick) = self.choose(runner, &live, range) else {
+        let relief = wanted.and_then(|wanted| self.choose_relief(runner, &live, wanted));
+        let chosen = match relief {
+            Some(relief) => Some(relief),
+            None => self.choose(runner, &live, wanted)?,
+        };
+        let Some(pick) = chosen else {
             runner.idle = Some((Arc::clone(&live.version), now));
             return Ok(Advance::Idle);
         };
-        let numbers = |pick: &Pick| -> Vec<u64> {
-            pick.inputs.segments().iter().map(|meta| meta.file_number).collect()
-        };
-        let mut inputs = numbers(&pick);
-        let started = self.fit(runner, &live, range, pick).and_then(|pick| {
-            inputs = numbers(&pick);
-            self.start_merge(&live, pick, &inputs)
-        });
-        match started {
+        let inputs: Vec<u64> = pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
+        match self.start_merge(&live, pick, &inputs) {
             Ok(running) => {
                 runner.running = Some(running);
                 Ok(Advance::Working(None))
             }
-            Err(error) => self.give_up(runner, &inputs, error),
+            Err(error) => self.give_up(runner, &inputs, error, wanted.is_some()),
         }
-    }
-
-    /// What is merged next.
-    fn choose(&self, runner: &Runner, live: &Live, range: Option<TimeRange>) -> Option<Pick> {
-        self.with_view(runner, live, deletes_for(range), |view| match range {
-            Some(range) => pick_range(view, range),
-            None => pick(view),
-        })
-    }
-
-    /// Shows `look` what the picker sees.
-    pub(super) fn with_view<T>(
-        &self,
-        runner: &Runner,
-        live: &Live,
-        deletes: Deletes,
-        look: impl FnOnce(&View<'_>) -> T,
-    ) -> T {
-        let mut excluded = runner.excluded.clone();
-        excluded.extend(live.broken.iter().map(|broken| broken.meta.file_number));
-        let mut segments = Cow::Borrowed(live.version.segments());
-        if let Some(attaching) = &runner.attaching {
-            excluded.insert(attaching.placeholder().file_number);
-            let listed = segments.to_mut();
-            listed.push(Arc::clone(attaching.placeholder()));
-            listed.sort_unstable_by_key(|meta| (meta.min_timestamp, meta.file_number));
-        }
-        let trims =
-            |meta: &SegmentMeta| deletes == Deletes::All && self.is_trimming_due(live, meta);
-        let erase_due =
-            |meta: &SegmentMeta| self.is_erasure_due(live, meta, deletes) || trims(meta);
-        let wall = i128::from(self.clock().wall_ms()) * i128::from(self.ticks_per_second);
-        let now = wall.div_euclid(1000).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-        look(&View {
-            segments: &segments,
-            excluded: &excluded,
-            erase_due: &erase_due,
-            now,
-            quiet: self.is_quiet(),
-            options: &self.compactor.options,
-        })
-    }
-
-    /// As [`with_view`](Self::with_view), of what is merged in the background now.
-    pub(super) fn view_now<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
-        let runner = self.compactor.lock_runner();
-        self.with_view(&runner, &self.live(), Deletes::Old, look)
-    }
-
-    /// Whether nothing was flushed for so long that nothing more is to be expected soon.
-    fn is_quiet(&self) -> bool {
-        let last = Duration::from_nanos(self.last_flush_ns.load(Ordering::Relaxed));
-        self.clock().monotonic().saturating_sub(last) >= self.options.flush_interval
     }
 
     fn start_merge(&self, live: &Live, pick: Pick, inputs: &[u64]) -> Result<Running> {
         let bytes = pick.inputs.bytes();
+        let lowers_debt = pick.reason != Reason::Range
+            || pick.inputs.segments().iter().any(|meta| meta.level == 0);
         let find = |meta: &Arc<SegmentMeta>| {
             let number = meta.file_number;
             let open = live.segments.iter().find(|segment| segment.meta().file_number == number);
@@ -383,102 +342,8 @@ impl Core {
         })?;
         self.tell(Event::MergeStarted { reason: pick.reason, inputs, bytes, samples });
         let started = self.clock().monotonic();
-        Ok(Running { job, reason: pick.reason, inputs: inputs.to_vec(), bytes, started })
-    }
-
-    /// Puts the outputs of a merge in the place of its inputs.
-    ///
-    /// # Errors
-    /// The inputs stay; the outputs are removed, as soon as no manifest can list them.
-    fn publish_merge(&self, runner: &mut Runner, inputs: &[u64], merged: &Merged) -> Result<()> {
-        let outputs: Vec<u64> = merged.outputs.iter().map(|meta| meta.file_number).collect();
-        let prepare = || {
-            for &number in &merged.damaged_files {
-                self.report_damage(number, &merged.damage)?;
-            }
-            merged.outputs.iter().map(|meta| self.open_segment(meta)).collect::<Result<Vec<_>>>()
-        };
-        let opened = prepare().inspect_err(|_| self.remove_outputs(&outputs))?;
-        if let Err(error) = self.replace_segments(opened, inputs, &merged.damaged_files) {
-            runner.in_doubt.extend(outputs);
-            // At once if that is possible; on a full disk, attempts must not add up.
-            let _ = self.settle_doubts(runner);
-            return Err(error);
-        }
-        if merged.damaged_chunks > 0 {
-            self.counters.blocks_quarantined.add(merged.damaged_chunks);
-            self.counters.corruption.add(merged.damaged_chunks);
-            self.tell(Event::Damaged { ranges: &merged.damage, rows: merged.damaged_rows });
-        }
-        self.sweep();
-        Ok(())
-    }
-
-    /// One manifest edit and one pointer swap: `added` in the place of `removed`, whose files go when
-    /// nobody reads them.
-    pub(super) fn replace_segments(
-        &self,
-        added: Vec<Arc<Segment>>,
-        removed: &[u64],
-        damaged: &[u64],
-    ) -> Result<()> {
-        let mut state = self.lock_flush();
-        self.check_owned()?;
-        if state.manifest.is_poisoned() {
-            state.manifest.roll()?;
-        }
-        // What is attached brings a seq that no flush has covered.
-        let newest = added.iter().map(|segment| segment.meta().max_seq).max();
-        let last_seq = state.manifest.version().last_seq();
-        let edit = VersionEdit {
-            last_seq: newest.filter(|&seq| seq > last_seq),
-            added: added.iter().map(|segment| *segment.meta()).collect(),
-            removed: removed.to_vec(),
-            next_file_number: Some(self.next_file_number()),
-            // By which what has expired was left out: the next opening hides at least that.
-            clock: self.compactor.retention.clock_for_edit(self.clock()),
-            ..VersionEdit::default()
-        };
-        let before = Arc::clone(state.manifest.version());
-        let version = state.manifest.append(&edit)?;
-        let live = self.live();
-        let is_removed = |number: u64| removed.contains(&number);
-        for meta in before.segments().iter().filter(|meta| is_removed(meta.file_number)) {
-            let number = meta.file_number;
-            let pin = weak(&live.segments, number);
-            self.compactor.graveyard.bury(pin, meta, damaged.contains(&number));
-        }
-        drop(live);
-        self.publish(|live| {
-            live.segments.retain(|segment| !is_removed(segment.meta().file_number));
-            live.segments.extend(added);
-            live.segments.sort_by_key(|s| (s.meta().max_seq, s.meta().file_number));
-            live.broken.retain(|broken| !is_removed(broken.meta.file_number));
-            live.version = version;
-        });
-        Ok(())
-    }
-
-    /// Removes the outputs of edits that failed, once a manifest without them is the live one.
-    pub(super) fn settle_doubts(&self, runner: &mut Runner) -> Result<()> {
-        if runner.in_doubt.is_empty() {
-            return Ok(());
-        }
-        let mut state = self.lock_flush();
-        self.check_owned()?;
-        if state.manifest.is_poisoned() {
-            state.manifest.roll()?;
-        }
-        drop(state);
-        self.remove_outputs(&std::mem::take(&mut runner.in_doubt));
-        Ok(())
-    }
-
-    pub(super) fn remove_outputs(&self, file_numbers: &[u64]) {
-        for &number in file_numbers {
-            // The next opening does it where this fails.
-            let _ = self.vfs().remove(&self.dir.join(FileName::Segment(number).to_string()));
-        }
+        let (reason, inputs) = (pick.reason, inputs.to_vec());
+        Ok(Running { job, reason, inputs, bytes, lowers_debt, started })
     }
 
     fn count_merge(&self, bytes: u64, merged: &Merged, elapsed: Duration) {
@@ -500,6 +365,39 @@ impl Core {
         }
         self.compactor.control.set_working(false);
     }
+}
+
+impl Runner {
+    /// Counts another merge that ended because `segments` could not be read; whether those were enough.
+    fn is_tried_enough(&mut self, segments: &[u64]) -> bool {
+        let tries = segments.iter().map(|&number| {
+            let tries = self.unreadable.entry(number).or_insert(0);
+            *tries += 1;
+            *tries
+        });
+        tries.max().is_some_and(|tries| tries >= READ_TRIES)
+    }
+}
+
+/// Those of `inputs` because of which their merge failed with `error`.
+fn culprits(inputs: &[u64], error: &Error) -> Vec<u64> {
+    match error {
+        Error::Corrupt { path, .. } | Error::UnsupportedVersion { path, .. } => named(inputs, path),
+        Error::Io { path, source, .. } if is_of_file(source) => named(inputs, path),
+        Error::Failed(_) => inputs.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether an I/O error says something of its file, not of a process that lacks memory or files.
+fn is_of_file(source: &io::Error) -> bool {
+    source.kind() != ErrorKind::OutOfMemory
+        && source.raw_os_error().is_none_or(|code| !TOO_MANY_OPEN.contains(&code))
+}
+
+/// The one of `inputs` that has this path.
+fn named(inputs: &[u64], path: &Path) -> Vec<u64> {
+    inputs.iter().copied().filter(|&number| is_segment(path, number)).collect()
 }
 
 fn is_segment(path: &Path, file_number: u64) -> bool {

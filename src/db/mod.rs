@@ -15,6 +15,7 @@
 //! | `open`, `replay` | opening and recovery |
 //! | `background` | the timer, the flusher and the compactor |
 //! | `compaction`, `compact` | merging in the background, and on demand |
+//! | `choose`, `publish` | what is merged next, and how it becomes what readers see |
 //! | `retention` | what has expired |
 //! | `graveyard` | files that nobody lists and somebody reads |
 //! | `pressure` | steering merges, holding writers back |
@@ -29,6 +30,7 @@
 mod attach;
 mod background;
 mod checkpoint;
+mod choose;
 mod commit;
 mod compact;
 mod compaction;
@@ -41,6 +43,7 @@ mod observer;
 mod open;
 mod options;
 mod pressure;
+mod publish;
 mod quarantine;
 mod queue;
 mod read_only;
@@ -329,9 +332,10 @@ impl Db {
     }
 
     /// Flushes, then merges the segments that overlap `range`, on this thread, until nothing there
-    /// is gained by another merge: no level-0 segment is left, one segment a window, expired and
-    /// deleted samples are gone from every file. When this returns, the log holds no sample. Merges in
-    /// the background wait meanwhile, also if they are paused. `progress` is called often, with no
+    /// is gained by another merge: of what was written and deleted before, no level-0 segment is left,
+    /// one segment a window, expired and deleted samples are gone from every file, and no sample is in
+    /// the log. What is written meanwhile is left to the next one. Merges in the background wait, but
+    /// for those without which writers would have to. `progress` is called often, with no
     /// lock held; when it breaks, the merge under way is given up and what is done stays.
     ///
     /// ```

@@ -1,7 +1,8 @@
 //! Back-pressure: how merging is steered, and how writers are held back when it falls behind.
 //!
 //! The *debt* is the number of level-0 segments. From `level0_slowdown` on each group of writes waits
-//! a little; at `level0_stall` it waits while a merge is under way. A debt that nobody works off (paused,
+//! a little; at `level0_stall` it waits while a merge is under way that lowers the debt, or after which
+//! one will. A debt that nobody works off (paused,
 //! failing, no thread, nothing that may be picked) only slows down: no stall is without an end.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +33,7 @@ struct ControlState {
     wanted: bool,
     /// Explicit compactions that are under way: background ones wait.
     explicit: usize,
-    /// A merge is under way.
+    /// A merge is under way that lowers the debt, or after which one will.
     working: bool,
 }
 
@@ -111,8 +112,8 @@ impl Control {
         !state.stop
     }
 
-    /// Waits while there are at least `level0` segments of level 0, at most `timeout`; whether a
-    /// merge is under way.
+    /// Waits while there are at least `level0` segments of level 0, at most `timeout`; whether such
+    /// a merge is under way.
     fn wait_below(&self, level0: usize, timeout: Duration) -> bool {
         let full = |_: &mut ControlState| self.level0() >= level0;
         let waited = self.changed.wait_timeout_while(self.lock(), timeout, full);

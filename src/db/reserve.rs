@@ -84,7 +84,7 @@ impl Reserve {
     }
 
     /// Gives the reserve back; whether there was one.
-    fn give_back(&self, vfs: &dyn Vfs) -> bool {
+    pub(super) fn give_back(&self, vfs: &dyn Vfs) -> bool {
         let mut held = self.lock();
         if !matches!(*held, Held::Taken) {
             return false;

@@ -70,8 +70,8 @@ impl Settling {
 pub(super) enum Deletes {
     /// Those older than [`Options::erase_after`](super::Options::erase_after).
     Old,
-    /// All: what somebody asks for is done at once.
-    All,
+    /// All up to this seq: what somebody asks for is done at once.
+    Through(u64),
 }
 
 /// What one look at a segment found.
@@ -100,9 +100,10 @@ impl Core {
         let tombstones: Vec<Arc<Tombstone>> = version.tombstones().cloned().collect();
         let mut erased = Vec::new();
         let candidates = self.unknown_segments(&live, &tombstones);
-        let more = candidates.len() > STEP_SEGMENTS;
+        let (more, mut learned) = (candidates.len() > STEP_SEGMENTS, false);
         for (meta, segment) in candidates.into_iter().take(STEP_SEGMENTS) {
             for found in look(segment, &meta, &tombstones)? {
+                learned = true;
                 match found {
                     Found::Through(seq) => erased.push((meta.file_number, seq)),
                     Found::Matches(seq) => {
@@ -111,6 +112,8 @@ impl Core {
                 }
             }
         }
+        // Where nothing can be read, asking again finds out no more.
+        let more = more && learned;
         let changed = self.publish_settled(&erased)?;
         if !more && !changed {
             self.settling.lock().done = Arc::downgrade(version);
@@ -201,14 +204,17 @@ impl Core {
         };
         let found = live.version.tombstones().find(|tombstone| tombstone.seq == seq);
         found.is_some_and(|tombstone| {
-            let is_old = || is_due(tombstone, self.clock().wall_ms(), self.options.erase_after);
-            tombstone.applies_to(meta) && (deletes == Deletes::All || is_old())
+            let is_due = match deletes {
+                Deletes::Through(last) => tombstone.seq <= last,
+                Deletes::Old => is_due(tombstone, self.clock().wall_ms(), self.options.erase_after),
+            };
+            is_due && tombstone.applies_to(meta)
         })
     }
 }
 
-/// Asks the indexes of a segment. One that cannot be read is damaged: nothing is known of it, and
-/// asking again would not help before it is repaired.
+/// Asks the indexes of a segment. Of one that cannot be read nothing is known; when the store has
+/// changed it is asked again, unless it is damaged: that would not help before it is repaired.
 fn look(
     segment: &Segment,
     meta: &SegmentMeta,
@@ -220,6 +226,10 @@ fn look(
             tracing::warn!(%error, "deletes stay for a segment whose index is damaged");
             let applying = tombstones.iter().position(|tombstone| tombstone.applies_to(meta));
             return Ok(applying.map(|at| Found::Matches(tombstones[at].seq)).into_iter().collect());
+        }
+        Err(error @ Error::Io { .. }) => {
+            tracing::warn!(%error, "deletes stay for a segment that cannot be read");
+            return Ok(Vec::new());
         }
         Err(error) => return Err(error),
     };

@@ -116,7 +116,7 @@ pub struct Stats {
     pub segments_obsolete: u64,
     /// Their bytes.
     pub obsolete_bytes: u64,
-    /// Segments that are not merged any more because they are damaged.
+    /// Segments that are not merged any more because they are damaged or cannot be read.
     pub segments_excluded: u64,
     /// Damaged chunks that merges left out; their files are in `quarantine/`.
     pub blocks_quarantined: u64,

@@ -1,13 +1,14 @@
 //! What an attach brings and where it stands among other writes, what may happen while one is under
 //! way, and what is refused.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
 use crate::db::{Background, WriteBatch, verify};
 use crate::read::QueryOptions;
-use crate::sys::{SimClock, SimFs, Vfs};
+use crate::sys::{SimClock, SimFs, SyncPoint, Vfs};
 use crate::types::{Labels, Matcher, TimeRange};
 
 const OWN: &str = "/own";
@@ -250,6 +251,25 @@ fn one_that_is_cut_short_leaves_nothing() {
     assert_eq!(read(&db, "m"), [(7, 5.0)]);
     while db.core().settle_deletes().unwrap() {}
     assert_eq!(db.core().live().version.tombstones().count(), 0, "held back no longer");
+    db.close().unwrap();
+    check_verifies(&fs, OWN);
+}
+
+/// While no manifest can be written, nobody knows whether one lists what was written for it.
+#[test]
+fn attempts_that_fail_leave_the_files_of_one() {
+    let fs = SimFs::new();
+    other(&fs, "m", &[1, 2], 1);
+    let db = open(&fs, OWN);
+    fs.fail_sync(SyncPoint::ManifestEdit, 0, ErrorKind::Other);
+    (0..9).for_each(|skip| fs.fail_sync(SyncPoint::ManifestFile, skip, ErrorKind::Other));
+    for _ in 0..4 {
+        assert!(matches!(db.attach(OTHER), Err(Error::Io { .. })));
+        assert_eq!(segment_files(&fs, OWN).len(), 1);
+    }
+    fs.heal();
+    assert_eq!(db.attach(OTHER).unwrap().samples, 2);
+    assert_eq!((segment_files(&fs, OWN).len(), read(&db, "m").len()), (1, 2));
     db.close().unwrap();
     check_verifies(&fs, OWN);
 }

@@ -103,7 +103,11 @@ fn merging(page: &mut Page, stats: &Stats) -> fmt::Result {
         ("merge_trouble", "Whether merging fails.", u64::from(stats.merge_trouble.is_some())),
         ("segments_obsolete", "Replaced segments that are still read.", stats.segments_obsolete),
         ("obsolete_bytes", "Bytes of replaced segments.", stats.obsolete_bytes),
-        ("segments_excluded", "Damaged segments left unmerged.", stats.segments_excluded),
+        (
+            "segments_excluded",
+            "Damaged or unreadable segments left unmerged.",
+            stats.segments_excluded,
+        ),
     ] {
         page.gauge(&format!("siltstone_{name}"), help, value)?;
     }
