@@ -71,7 +71,7 @@ impl FlushJob<'_> {
             kept += timestamps.len() as u64;
             let labels = self.registry.labels(slot).expect("slots with samples have labels");
             writer.begin_series(&labels)?;
-            for chunk in cut::slices(&timestamps, self.window_ticks, cut::FAST_ROWS) {
+            for chunk in cut::flush_slices(&timestamps, self.window_ticks) {
                 writer.chunk(&timestamps[chunk.clone()], &values[chunk])?;
             }
         }

@@ -135,7 +135,8 @@ fn the_limit_in_bytes_needs_no_clock() {
     let store = store.reopen(limited);
     store.run(1);
     let stats = store.db.stats();
-    assert_eq!(stats.retention_horizon, None, "the clock is not believed");
+    let is_old = |horizon| horizon < store.start;
+    assert!(stats.retention_horizon.is_none_or(is_old), "the clock is not believed");
     assert!(stats.segments_dropped > 0 && stats.segments < 8, "{stats:?}");
 }
 
@@ -154,7 +155,7 @@ fn a_store_that_is_open_for_some_hours_a_day_expires() {
         store.flush(&[(1001 + day, 3)]);
     }
     store.run(1);
-    assert_eq!(store.db.stats().segments_dropped + store.db.stats().segments as u64, 6 - 1);
+    assert_eq!(store.db.stats().segments_dropped + store.db.stats().segments, 6 - 1);
     assert!(store.seen().iter().all(|&(hour, _)| hour > 0), "{:?}", store.seen());
 }
 
@@ -195,7 +196,7 @@ fn retention_needs_no_thread_that_merges() {
         if db.stats().segments_dropped > 0 {
             break;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::park_timeout(Duration::from_millis(100));
     }
     assert_eq!(db.stats().segments, 1);
 }

@@ -16,6 +16,9 @@ use crate::types::Timestamp;
 /// The level of the window that covers all of time.
 const ROOT: u8 = 64;
 
+/// Windows that a chunk may cross to be counted in each of them: as many as one of a flush does.
+const SPREAD_MAX: i64 = 64;
+
 /// Most entries of a survey; the base is doubled when there would be more.
 const ENTRIES_MAX: usize = 4096;
 
@@ -172,12 +175,19 @@ impl Survey {
     }
 
     /// Adds a chunk of `bytes` bytes with samples at `first`, at `last` and nowhere outside them.
-    /// A chunk that crosses windows, as those of sparse series in wide windows do, counts half for
-    /// each of its ends.
+    /// A chunk that crosses windows, as those of sparse series do, counts in equal parts along its
+    /// time, or half for each of its ends where it crosses very many.
     pub fn add(&mut self, first: Timestamp, last: Timestamp, bytes: u64) {
-        let half = bytes / 2;
-        self.add_at(first, half);
-        self.add_at(last, bytes - half);
+        let index = |at| self.grid.base(at).index >> self.level.min(63);
+        let crossed = index(last).saturating_sub(index(first));
+        let steps = if crossed < SPREAD_MAX { crossed } else { 1 };
+        let part = bytes / (steps as u64 + 1);
+        let took = i128::from(last) - i128::from(first);
+        for step in 0..steps {
+            let at = i128::from(first) + took * i128::from(step) / i128::from(steps);
+            self.add_at(at as Timestamp, part);
+        }
+        self.add_at(last, bytes - part * steps as u64);
     }
 
     fn add_at(&mut self, at: Timestamp, bytes: u64) {
@@ -416,9 +426,14 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_crosses_windows_counts_at_both_ends() {
-        let cuts = survey(10, &[(5, 95, 3 * MIB)]).cuts(MIB, 16);
-        assert_eq!(outputs(10, &cuts), [(0, 9, 3 * MIB / 2), (90, 99, 3 * MIB / 2)]);
+    fn a_chunk_that_crosses_windows_counts_in_each() {
+        let cuts = survey(10, &[(5, 35, 8 * MIB)]).cuts(MIB, 16);
+        let each = [(0, 9), (10, 19), (20, 29), (30, 39)].map(|(a, b)| (a, b, 2 * MIB));
+        assert_eq!(outputs(10, &cuts), each);
+        let cuts = survey(10, &[(5, 9995, 3 * MIB)]).cuts(MIB, 16);
+        assert_eq!(outputs(10, &cuts), [(0, 9, 3 * MIB / 2), (9990, 9999, 3 * MIB / 2)], "many");
+        let all = survey(10, &[(i64::MIN, i64::MAX, 3)]);
+        assert_eq!(all.iter().map(|(_, bytes)| bytes).sum::<u64>(), 3);
     }
 
     #[test]

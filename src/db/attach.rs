@@ -33,6 +33,10 @@ use crate::manifest::Manifest;
 use crate::segment::Segment;
 use crate::types::{FileName, SegmentMeta, Tombstone};
 
+/// Most segments that are merged at a time: as the other store's merges have not brought them down,
+/// this many is what fits the memory of one.
+const INPUTS_MAX: usize = 256;
+
 /// What [`Db::attach`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -49,8 +53,6 @@ pub struct AttachReport {
     pub superseded: u64,
     /// Samples left out because a delete of their store hides them.
     pub deleted: u64,
-    /// Samples left out because they are older than the retention of this store.
-    pub expired: u64,
     /// Bytes of the segments read.
     pub bytes_in: u64,
     /// Bytes of the segments written.
@@ -110,8 +112,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for this store's own files, a store with other ticks, one whose log
-    /// holds samples (flush it first) or is damaged, a segment that its store does not list, and
-    /// samples outside the age limits of this one; [`Error::NotAStore`];
+    /// holds samples (flush it first) or is damaged, one of which more than 256 segments overlap
+    /// (compact it first), a segment that its store does not list, and samples outside the age limits of this one; [`Error::NotAStore`];
     /// [`Error::UnsupportedVersion`]; [`Error::Corrupt`] naming the damaged place of the other store;
     /// [`Error::SnapshotGone`] if it is changed meanwhile; [`Error::DiskFull`] and I/O errors;
     /// [`Error::Failed`] and [`Error::Closed`]. Nothing is attached then.
@@ -131,7 +133,6 @@ impl Attaching {
         report.samples += account.written.rows;
         report.superseded += account.superseded.rows;
         report.deleted += account.deleted.rows;
-        report.expired += account.expired.rows;
         report.segments_out += merged.outputs.len() as u64;
         report.bytes_out += merged.outputs.iter().map(|meta| meta.file_bytes).sum::<u64>();
         self.outputs.extend(merged.outputs);
@@ -221,6 +222,12 @@ impl Core {
             if segments.is_empty() {
                 return Err(refuse(format!("does not list its segment {number} any more")));
             }
+        }
+        let most = groups(segments.clone()).iter().map(Vec::len).max().unwrap_or(0);
+        if most > INPUTS_MAX {
+            return Err(refuse(format!(
+                "has {most} segments that overlap in time, more than {INPUTS_MAX}: compact it first"
+            )));
         }
         let tombstones = store.tombstones().cloned().collect();
         Ok(Foreign { segments, tombstones })

@@ -73,7 +73,8 @@ pub struct Options {
     /// rewritten before; [`TimeRange`](crate::TimeRange)s that are compacted on demand are at once.
     /// Default: 1 hour.
     pub erase_after: Duration,
-    /// Chunks never cross a multiple of this window since the epoch. Default: 1 day.
+    /// Segments are merged to one for each such window since the epoch, and chunks are cut there but
+    /// for those of few rows. Default: 1 day.
     pub window: Duration,
     /// Samples older than this expire: segments without younger ones are dropped, the others are
     /// trimmed when they are merged, and readers see nothing older. *Now* is at most an hour ahead of

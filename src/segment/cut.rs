@@ -1,10 +1,14 @@
 //! Where a series is cut into chunks: at absolute times, so that series of one scrape interval share
 //! their cuts and with them their timestamp columns.
 //!
-//! Called by flush, which has a series in one piece ([`slices`]), and by merges, which see it pass by
-//! in batches ([`ChunkCutter`]). Both cut at the same places: a chunk ends where a span of time ends,
-//! the window divided by the power of two that leaves at most the wanted rows of a series that goes
-//! on like its next rows, and never behind the codec's limit.
+//! Called by flush, which has a series in one piece ([`flush_slices`]), and by merges, which see it
+//! pass by in batches ([`ChunkCutter`]). Both cut at the same places: a chunk ends where a span of time
+//! ends, the window divided by the power of two that leaves at most the wanted rows of a series that
+//! goes on like its next rows, and never behind the codec's limit.
+//!
+//! But a flush leaves neighbouring chunks of few rows together, across windows. Samples that come late
+//! one by one lie in many windows: a chunk for each took some sixty bytes a sample and the time of
+//! merging them. The first merge cuts them by window.
 
 use std::ops::Range;
 
@@ -16,6 +20,10 @@ use crate::types::Timestamp;
 pub const FAST_ROWS: usize = 1024;
 /// Rows that a chunk of a merge should have at most: longer ones gain next to nothing.
 pub const DENSE_ROWS: usize = 1536;
+/// A flush keeps neighbouring chunks of fewer rows together.
+const SPARSE_ROWS: usize = 32;
+/// Windows that such a chunk lies in at most: aligned, so that series still share their cuts.
+const SPARSE_WINDOWS: i64 = 64;
 /// Cuts of a window into halves, at most.
 const HALVINGS_MAX: u32 = 40;
 
@@ -78,6 +86,32 @@ pub fn slices(
         let rows = rule.rows(&timestamps[start..], true)?;
         start += rows;
         Some(start - rows..start)
+    })
+}
+
+/// The chunks of a whole series that is flushed: as [`slices`], but neighbours of few rows are one.
+///
+/// # Panics
+/// If the window is not positive.
+pub fn flush_slices(
+    timestamps: &[Timestamp],
+    window_ticks: i64,
+) -> impl Iterator<Item = Range<usize>> {
+    let span = window_ticks.saturating_mul(SPARSE_WINDOWS);
+    let mut cuts = slices(timestamps, window_ticks, FAST_ROWS).peekable();
+    std::iter::from_fn(move || {
+        let mut chunk = cuts.next()?;
+        let is_sparse = chunk.len() < SPARSE_ROWS;
+        let place = timestamps[chunk.start].div_euclid(span);
+        while let Some(next) = cuts.next_if(|next| {
+            is_sparse
+                && next.len() < SPARSE_ROWS
+                && next.end - chunk.start <= FAST_ROWS
+                && timestamps[next.end - 1].div_euclid(span) == place
+        }) {
+            chunk.end = next.end;
+        }
+        Some(chunk)
     })
 }
 
@@ -204,6 +238,27 @@ mod tests {
         assert_eq!(cut(&[-DAY - 1, -1, 0]), [1, 1, 1]);
         assert_eq!(cut(&[i64::MIN, 0, i64::MAX]), [1, 1, 1]);
         assert_eq!(cut(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn a_flush_keeps_together_what_is_sparse_and_nothing_else() {
+        let flushed = |timestamps: &[i64]| -> Vec<usize> {
+            flush_slices(timestamps, DAY).map(|range| range.len()).collect()
+        };
+        // A sample a day, late, and then an hour of today.
+        let mut series: Vec<i64> = (0..12).map(|day| day * DAY + 977 * day).collect();
+        series.extend((0..240).map(|i| 12 * DAY + i * 15_000));
+        assert_eq!(flushed(&series), [12, 240]);
+        series.extend([13 * DAY, 14 * DAY, 64 * DAY - 1, 64 * DAY]);
+        assert_eq!(flushed(&series), [12, 240, 3, 1], "within 64 aligned windows");
+        let days: Vec<i64> = (-100..1000).map(|day| day * DAY).collect();
+        assert!(flushed(&days).iter().all(|&rows| rows <= 64));
+        assert_eq!(flushed(&days).iter().sum::<usize>(), 1100);
+        let edges = [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX];
+        assert_eq!(flushed(&edges), [2, 1, 1, 1]);
+        let wide: Vec<usize> = flush_slices(&edges, i64::MAX).map(|range| range.len()).collect();
+        assert_eq!(wide.iter().sum::<usize>(), 5);
+        assert_eq!(flushed(&[]), [0; 0]);
     }
 
     #[test]

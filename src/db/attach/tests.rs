@@ -142,7 +142,7 @@ fn the_other_store_has_the_last_word_on_what_it_holds() {
     let untouched = fs.fork();
     let report = db.attach(OTHER).unwrap();
     assert_eq!((report.segments_in, report.samples), (3, 6));
-    assert_eq!((report.superseded, report.deleted, report.expired), (1, 2, 0));
+    assert_eq!((report.superseded, report.deleted), (1, 2));
     // The other store's delete is none of this one: what was written here stays.
     let mut all = expected.clone();
     all.insert(2, (3, 7.0));
@@ -295,6 +295,24 @@ fn a_segment_file_is_taken_with_what_its_store_says() {
     let missing = Path::new(OTHER).join("000999.seg");
     assert!(matches!(db.attach(missing), Err(Error::InvalidArgument(_))));
     assert!(matches!(db.attach("/alone/000999.seg"), Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_store_that_nobody_merged_is_compacted_first() {
+    let fs = SimFs::new();
+    let db = open(&fs, OWN);
+    let from = open(&fs, OTHER);
+    from.pause();
+    for n in 0..=INPUTS_MAX as i64 {
+        write(&from, "m", &[-n, n], 1);
+        from.flush().unwrap();
+    }
+    let compacted = || from.compact(TimeRange::ALL, &mut |_| std::ops::ControlFlow::Continue(()));
+    let refused = db.attach(OTHER).unwrap_err().to_string();
+    assert!(refused.contains("257 segments that overlap") && refused.contains("compact it first"));
+    compacted().unwrap();
+    from.close().unwrap();
+    assert_eq!(db.attach(OTHER).unwrap().samples, 2 * INPUTS_MAX as u64 + 1);
 }
 
 #[test]

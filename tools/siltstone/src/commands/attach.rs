@@ -56,14 +56,13 @@ pub(crate) fn run(args: &Args) -> Result {
             "samples": report.samples,
             "superseded": report.superseded,
             "deleted": report.deleted,
-            "expired": report.expired,
             "bytes_in": report.bytes_in,
             "bytes_out": report.bytes_out,
             "elapsed_ms": report.elapsed.as_millis() as u64,
         }))?;
         return Ok(found);
     }
-    let left_out = report.superseded + report.deleted + report.expired;
+    let left_out = report.superseded + report.deleted;
     let mut text = format!(
         "attached {} of {}, {} in {}\n",
         units::counted(report.samples, "sample"),
@@ -72,10 +71,8 @@ pub(crate) fn run(args: &Args) -> Result {
         units::counted(report.segments_out, "segment"),
     );
     if left_out > 0 {
-        text += &format!(
-            "left out: {} superseded, {} deleted, {} expired\n",
-            report.superseded, report.deleted, report.expired
-        );
+        text +=
+            &format!("left out: {} superseded, {} deleted\n", report.superseded, report.deleted);
     }
     output::print(&text)?;
     Ok(found)
