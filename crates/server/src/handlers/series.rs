@@ -6,7 +6,7 @@ use siltstone::{Cancel, Labels, Matcher, QueryOptions, Snapshot};
 
 use super::query::{Query, params};
 use crate::app::App;
-use crate::protocol::json_lines::write_string;
+use crate::protocol::json_lines::{write_labels, write_string};
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply, ReplySink};
 use crate::router::Call;
@@ -26,7 +26,7 @@ pub(crate) async fn series(call: Call) -> Result<Reply, Refusal> {
         let found = ask.collect(cancel, |matchers, query, options, limit| {
             snapshot.series(matchers, query.selection.range, options, limit)
         })?;
-        write_answer(sink, found, write_labels);
+        write_answer(sink, found, |labels: &Labels, out| write_labels(labels.iter(), out));
         Ok(())
     })
     .await
@@ -141,19 +141,6 @@ fn write_answer<T>(
         }
     }
     sink.buffer().extend_from_slice(if truncated { TRUNCATED } else { b"]}" });
-}
-
-fn write_labels(labels: &Labels, out: &mut Vec<u8>) {
-    out.push(b'{');
-    for (i, (name, value)) in labels.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        write_string(name, out);
-        out.push(b':');
-        write_string(value, out);
-    }
-    out.push(b'}');
 }
 
 /// Resolves Prometheus' escaping of names in paths: after `U__`, `__` is `_` and `_2e_` is the
