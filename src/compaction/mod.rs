@@ -19,6 +19,7 @@ mod proof;
 mod range;
 mod retention;
 mod series;
+mod tier;
 mod windows;
 
 #[cfg(test)]

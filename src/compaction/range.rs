@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::closed_set::ClosedSet;
-use super::picker::{Pick, Reason, View, depth};
+use super::picker::{Pick, Reason, View};
+use super::tier::depth;
 use crate::types::{SegmentMeta, TimeRange};
 
 /// The next merge of a compaction of `range` in what was written up to the seq `through`; `None` when

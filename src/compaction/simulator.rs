@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::picker::{Pick, PickerOptions, View, depth, pick};
+use super::picker::{Pick, PickerOptions, View, pick};
+use super::tier::depth;
 use super::windows::Survey;
 use crate::types::SegmentMeta;
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::pick_range;
-use super::picker::{Pick, PickerOptions, Reason, View, depth, pick, pick_freeing};
+use super::picker::{Pick, PickerOptions, Reason, View, pick, pick_freeing};
 use super::plan::plan;
 use super::simulator::{DAY, Load, Piece, Store, meta};
+use super::tier::depth;
 use crate::types::{SegmentMeta, TimeRange};
 
 const MIB: u64 = 1 << 20;
@@ -244,6 +245,19 @@ fn what_there_is_no_room_for_is_picked_in_parts_or_left_for_another_rule() {
     store.segments[0] = meta(7, (900, 909), (7, 7), 1, 3 * MIB);
     store.segments[1] = meta(8, (1000, 1009), (8, 8), 1, MIB);
     assert_eq!(picked(&store, pick), Some((Reason::Erase, vec![8])), "the next that fits");
+}
+
+#[test]
+fn a_wide_segment_brings_each_window_its_share() {
+    let day = |n: u64| meta(n, (n as i64 * 100 - 100, n as i64 * 100 - 1), (n, n), 1, 8 * MIB);
+    let picked = |bytes: u64| {
+        let mut segments: Vec<_> = (1..=8).map(day).collect();
+        segments.extend((9..=10).map(|n| meta(n, (0, 799), (n, n), 1, bytes)));
+        segments.sort_by_key(|meta| (meta.min_timestamp, meta.file_number));
+        pick_of(&segments, &[], pick)
+    };
+    assert_eq!(picked(9 * MIB), Some((Reason::Tier, (1..=10).collect())), "a quarter of each day");
+    assert_eq!(picked(7 * MIB), Some((Reason::Erase, vec![1])), "less, though half of one day");
 }
 
 #[test]
