@@ -1,0 +1,84 @@
+//! Where an evaluation gets its series from.
+//!
+//! The crate knows no store. An embedder implements [`Queryable`] over one, or uses [`MemorySource`].
+//! An evaluation *lists* a selection once, which yields the label sets, cuts the list into shares by
+//! content, and *folds* each share, on several threads at a time: the source hands the samples of
+//! one series after the other to the evaluator as columns, and holds them no longer than the call.
+//!
+//! # Invariants that a source keeps
+//!
+//! - A list does not change, and folding a series twice hands over the same samples.
+//! - Label sets of one list are different.
+//! - Samples of a series are in time order, strictly increasing, and all that lie in the range of the
+//!   selection are there; others may be.
+
+mod columns;
+mod memory;
+
+use std::error::Error;
+
+use siltstone::{Cancel, Matcher, Timestamp};
+
+pub use columns::{KindColumn, SampleColumns};
+pub use memory::MemorySource;
+
+use crate::value::LabelSet;
+
+/// Why a source could not answer.
+pub type SourceError = Box<dyn Error + Send + Sync>;
+
+/// What an evaluation asks a source for.
+#[derive(Debug, Clone)]
+pub struct Selection<'a> {
+    /// The series that satisfy all of these.
+    pub matchers: &'a [Matcher],
+    /// The time of the first sample that is needed, in milliseconds, inclusive.
+    pub start: Timestamp,
+    /// The time of the last sample that is needed, in milliseconds, inclusive.
+    pub end: Timestamp,
+    /// What will be done with the samples.
+    pub hints: Hints<'a>,
+}
+
+/// What a source may use to read less. None of it changes what is right to return.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hints<'a> {
+    /// The function or aggregation that the samples go to first, as it is written.
+    pub function: Option<&'a str>,
+    /// The length of that function's window, in milliseconds.
+    pub range: Option<i64>,
+    /// The distance of its windows, in milliseconds.
+    pub step: i64,
+    /// The labels that the result keeps (`by`); `None` where all matter.
+    pub labels_kept: Option<&'a [String]>,
+}
+
+/// A set of series that can be queried: a snapshot of a store.
+pub trait Queryable: Send + Sync {
+    /// Lists the series of `selection`. Series without samples in its range may be among them.
+    ///
+    /// # Errors
+    /// Those of reading the source.
+    fn list<'a>(
+        &'a self,
+        selection: &Selection<'_>,
+        cancel: &Cancel,
+    ) -> Result<Box<dyn SeriesList + 'a>, SourceError>;
+}
+
+/// The series of one selection.
+pub trait SeriesList: Send + Sync {
+    /// The label sets, in any order. A *series number* is an index into them.
+    fn labels(&self) -> &[LabelSet];
+
+    /// Hands the samples of the series numbered `share` to `visit`, one after the other in that
+    /// order. Called on several threads with different shares.
+    ///
+    /// # Errors
+    /// Those of `visit`, and those of reading the source.
+    fn fold(
+        &self,
+        share: &[u32],
+        visit: &mut dyn FnMut(u32, SampleColumns<'_>) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError>;
+}

@@ -1,0 +1,198 @@
+//! The values of one series at the steps of an evaluation.
+
+use std::sync::Arc;
+
+use crate::histogram::Histogram;
+
+/// The bits that say that there is no value at a step: the stale marker. No value of a result has
+/// these bits: selectors take a stale marker for an absent sample, and arithmetic makes quiet NaNs
+/// only, of which this is none.
+const ABSENT_BITS: u64 = siltstone::types::STALE_MARKER_BITS;
+
+/// What stands at a step without a float.
+pub(crate) const ABSENT: f64 = f64::from_bits(ABSENT_BITS);
+
+/// Whether `value` says that there is none.
+#[inline]
+pub(crate) fn is_absent(value: f64) -> bool {
+    value.to_bits() == ABSENT_BITS
+}
+
+/// A value at a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Point {
+    /// A float.
+    Float(f64),
+    /// A native histogram.
+    Histogram(Arc<Histogram>),
+}
+
+/// The values of one series at the steps of an evaluation: at each step none, a float or a native
+/// histogram.
+///
+/// # Invariants
+/// - `floats` has an entry for each step, [`ABSENT`] where there is no float.
+/// - `histograms` is in order of steps, and at its steps there is no float.
+#[derive(Debug, Clone, Default)]
+pub struct StepColumn {
+    floats: Vec<f64>,
+    histograms: Vec<(u32, Arc<Histogram>)>,
+}
+
+impl StepColumn {
+    /// A column of `steps` steps without values.
+    #[must_use]
+    pub fn absent(steps: usize) -> Self {
+        Self { floats: vec![ABSENT; steps], histograms: Vec::new() }
+    }
+
+    /// A column of floats, [`ABSENT`] where there are none.
+    pub(crate) fn from_floats(floats: Vec<f64>) -> Self {
+        Self { floats, histograms: Vec::new() }
+    }
+
+    /// Forgets all values, for `steps` steps, and keeps the memory.
+    pub fn reset(&mut self, steps: usize) {
+        self.floats.clear();
+        self.floats.resize(steps, ABSENT);
+        self.histograms.clear();
+    }
+
+    /// The number of steps.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.floats.len()
+    }
+
+    /// The floats, one for each step; `crate::value::is_absent` tells which are none.
+    pub(crate) fn floats(&self) -> &[f64] {
+        &self.floats
+    }
+
+    /// The floats, to be changed in place.
+    pub(crate) fn floats_mut(&mut self) -> &mut [f64] {
+        &mut self.floats
+    }
+
+    /// The histograms with their steps, in order.
+    #[must_use]
+    pub fn histograms(&self) -> &[(u32, Arc<Histogram>)] {
+        &self.histograms
+    }
+
+    /// The histograms, to be replaced one for one.
+    pub(crate) fn histograms_mut(&mut self) -> &mut Vec<(u32, Arc<Histogram>)> {
+        &mut self.histograms
+    }
+
+    /// Sets a float at a step without a histogram.
+    #[inline]
+    pub fn set_float(&mut self, step: usize, value: f64) {
+        debug_assert!(!is_absent(value), "a stale marker is no result");
+        self.floats[step] = value;
+    }
+
+    /// Appends a histogram at a step without a float, behind all other histograms.
+    pub fn push_histogram(&mut self, step: usize, histogram: Arc<Histogram>) {
+        let step = u32::try_from(step).unwrap_or(u32::MAX);
+        debug_assert!(self.histograms.last().is_none_or(|(last, _)| *last < step), "in order");
+        debug_assert!(is_absent(self.floats[step as usize]), "one value at a step");
+        self.histograms.push((step, histogram));
+    }
+
+    /// Removes all histograms.
+    pub fn clear_histograms(&mut self) {
+        self.histograms.clear();
+    }
+
+    /// The histogram at `step`.
+    #[must_use]
+    pub fn histogram(&self, step: usize) -> Option<&Arc<Histogram>> {
+        if self.histograms.is_empty() {
+            return None;
+        }
+        let found = self.histograms.binary_search_by_key(&step, |(at, _)| *at as usize);
+        found.ok().map(|at| &self.histograms[at].1)
+    }
+
+    /// The value at `step`.
+    #[must_use]
+    pub fn get(&self, step: usize) -> Option<Point> {
+        match self.floats[step] {
+            value if !is_absent(value) => Some(Point::Float(value)),
+            _ => self.histogram(step).cloned().map(Point::Histogram),
+        }
+    }
+
+    /// Whether there is a value at `step`.
+    #[must_use]
+    pub fn is_present(&self, step: usize) -> bool {
+        !is_absent(self.floats[step]) || self.histogram(step).is_some()
+    }
+
+    /// Whether there is no value at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.histograms.is_empty() && self.floats.iter().all(|value| is_absent(*value))
+    }
+
+    /// The number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.histograms.len() + self.floats.iter().filter(|value| !is_absent(**value)).count()
+    }
+
+    /// The values in order of steps.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, Point)> {
+        let mut histograms = self.histograms.iter().peekable();
+        self.floats.iter().enumerate().filter_map(move |(step, value)| {
+            if !is_absent(*value) {
+                return Some((step, Point::Float(*value)));
+            }
+            let (_, histogram) = histograms.next_if(|(at, _)| *at as usize == step)?;
+            Some((step, Point::Histogram(histogram.clone())))
+        })
+    }
+
+    /// Sets the value at each step to that of the first, which is the only one.
+    pub(crate) fn repeat(&mut self, steps: usize) {
+        debug_assert_eq!(self.steps(), 1, "one step is repeated");
+        let value = self.floats[0];
+        self.floats.resize(steps, value);
+        if let Some((_, histogram)) = self.histograms.pop() {
+            let end = u32::try_from(steps).unwrap_or(u32::MAX);
+            self.histograms.extend((0..end).map(|step| (step, histogram.clone())));
+        }
+    }
+
+    /// About how many bytes of heap the column holds.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let histograms: usize = self.histograms.iter().map(|(_, h)| h.heap_bytes() + 16).sum();
+        self.floats.capacity() * 8 + histograms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_is_no_value_of_arithmetic() {
+        assert!(is_absent(ABSENT) && !is_absent(f64::NAN) && !is_absent(-f64::NAN));
+        assert!(!is_absent(std::hint::black_box(ABSENT) + 1.0), "arithmetic makes it quiet");
+    }
+
+    #[test]
+    fn values_are_found_by_step() {
+        let mut column = StepColumn::absent(4);
+        assert!(column.is_empty());
+        column.set_float(1, 5.0);
+        column.push_histogram(2, Arc::new(Histogram::default()));
+        assert_eq!(column.len(), 2);
+        assert_eq!(column.get(1), Some(Point::Float(5.0)));
+        assert!(column.get(0).is_none() && column.histogram(2).is_some());
+        let steps: Vec<usize> = column.iter().map(|(step, _)| step).collect();
+        assert_eq!(steps, [1, 2]);
+    }
+}
