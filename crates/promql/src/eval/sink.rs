@@ -1,0 +1,134 @@
+//! Where a chain puts its series: a result that is held, or something that is gathered of them.
+
+use super::aggregate::Accumulator;
+use super::vector::SoleValue;
+use crate::annotations::Annotations;
+use crate::query_error::QueryError;
+use crate::value::{LabelSet, Series, StepColumn, is_absent};
+
+/// A series that comes out of a chain.
+pub(super) struct Row<'a> {
+    /// Its place in the order of the chain's series.
+    pub(super) rank: u32,
+    pub(super) labels: &'a LabelSet,
+    pub(super) drop_name: bool,
+    /// Its values; a sink may take them.
+    pub(super) values: &'a mut StepColumn,
+}
+
+/// Takes the series of one share in order of rank; sinks of two shares are merged, the earlier share
+/// first.
+pub(super) trait Sink: Send + Sized {
+    /// Takes a series that has a value at one step at least.
+    fn add(&mut self, row: Row<'_>, notes: &mut Annotations) -> Result<(), QueryError>;
+
+    /// Takes what the sink of a later share has gathered.
+    fn merge(&mut self, later: Self, notes: &mut Annotations) -> Result<(), QueryError>;
+
+    /// About how many bytes of heap are held.
+    fn heap_bytes(&self) -> usize;
+}
+
+/// Holds the series.
+#[derive(Default)]
+pub(super) struct Collect {
+    rows: Vec<(u32, Series)>,
+    bytes: usize,
+}
+
+impl Collect {
+    /// The series in order of rank.
+    pub(super) fn finish(mut self) -> Vec<Series> {
+        self.rows.sort_unstable_by_key(|(rank, _)| *rank);
+        self.rows.into_iter().map(|(_, series)| series).collect()
+    }
+}
+
+impl Sink for Collect {
+    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) -> Result<(), QueryError> {
+        let values = std::mem::take(row.values);
+        self.bytes += values.heap_bytes() + size_of::<Series>();
+        let series = Series { labels: row.labels.clone(), drop_name: row.drop_name, values };
+        self.rows.push((row.rank, series));
+        Ok(())
+    }
+
+    fn merge(&mut self, later: Self, _notes: &mut Annotations) -> Result<(), QueryError> {
+        self.rows.extend(later.rows);
+        self.bytes += later.bytes;
+        Ok(())
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// At which steps some series has a value.
+pub(super) struct Presence {
+    present: Vec<bool>,
+}
+
+impl Presence {
+    pub(super) fn new(steps: usize) -> Self {
+        Self { present: vec![false; steps] }
+    }
+
+    /// Whether there is a value, for each step.
+    pub(super) fn finish(self) -> Vec<bool> {
+        self.present
+    }
+}
+
+impl Sink for Presence {
+    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) -> Result<(), QueryError> {
+        for (present, value) in self.present.iter_mut().zip(row.values.floats()) {
+            *present |= !is_absent(*value);
+        }
+        for (step, _) in row.values.histograms() {
+            self.present[*step as usize] = true;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, later: Self, _notes: &mut Annotations) -> Result<(), QueryError> {
+        for (present, other) in self.present.iter_mut().zip(later.present) {
+            *present |= other;
+        }
+        Ok(())
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.present.len()
+    }
+}
+
+impl Sink for SoleValue {
+    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) -> Result<(), QueryError> {
+        self.observe(row.values);
+        Ok(())
+    }
+
+    fn merge(&mut self, later: Self, _notes: &mut Annotations) -> Result<(), QueryError> {
+        Self::merge(self, &later);
+        Ok(())
+    }
+
+    fn heap_bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Sink for Accumulator<'_> {
+    fn add(&mut self, row: Row<'_>, notes: &mut Annotations) -> Result<(), QueryError> {
+        Accumulator::add(self, row.rank, row.labels, row.drop_name, row.values, notes)
+    }
+
+    fn merge(&mut self, later: Self, notes: &mut Annotations) -> Result<(), QueryError> {
+        Accumulator::merge(self, later, notes)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        Accumulator::heap_bytes(self)
+    }
+}
