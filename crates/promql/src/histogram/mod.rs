@@ -31,3 +31,6 @@ pub use error::{HistogramError, MixedLayouts};
 pub use iterate::{AllBuckets, Bucket};
 pub use layout::{CUSTOM_SCHEMA, SCHEMA_MAX, SCHEMA_MIN, SCHEMA_READ_MAX};
 pub use value::{CounterResetHint, Histogram, HistogramOf, HistogramParts};
+
+#[cfg(test)]
+mod tests;
