@@ -49,20 +49,22 @@ impl Combine for AllMoments<'_> {
 
     #[inline]
     fn one(&self, at: usize) -> Moments {
-        self.append(Moments::default(), at)
+        let mut moments = Moments::default();
+        moments.push(self.0[at]);
+        moments
     }
 
     #[inline]
-    fn append(&self, mut partial: Moments, at: usize) -> Moments {
+    fn append(&self, partial: &mut Moments, at: usize) {
         partial.push(self.0[at]);
-        partial
     }
 
     #[inline]
-    fn join(&self, mut older: Moments, newer: Moments) -> Moments {
+    fn join(&self, older: &Moments, newer: &Moments) -> Moments {
+        let mut older = *older;
         let count = older.count + newer.count;
-        let distance = (newer.mean.sum - older.mean.sum)
-            + (newer.mean.compensation - older.mean.compensation);
+        let distance =
+            (newer.mean.sum - older.mean.sum) + (newer.mean.compensation - older.mean.compensation);
         let share = newer.count / count;
         older.mean.push(distance * share);
         older.squares.push(newer.squares.sum);

@@ -40,8 +40,7 @@ pub(super) enum Beginning {
 #[inline]
 pub(super) fn factor(sampled: &Sampled, beginning: Beginning) -> f64 {
     let mut covered = seconds(sampled.first, sampled.last);
-    let distance =
-        if sampled.count > 1 { covered / (sampled.count - 1) as f64 } else { 0.0 };
+    let distance = if sampled.count > 1 { covered / (sampled.count - 1) as f64 } else { 0.0 };
     let near = distance * NEAR;
     let before = match beginning {
         Beginning::At(start) => {

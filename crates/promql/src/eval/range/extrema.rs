@@ -36,17 +36,14 @@ impl<B: Fn(f64, f64) -> bool> Combine for Extremes<'_, B> {
     }
 
     #[inline]
-    fn append(&self, partial: Extreme, at: usize) -> Extreme {
-        self.join(partial, self.one(at))
+    fn append(&self, partial: &mut Extreme, at: usize) {
+        *partial = self.join(partial, &self.one(at));
     }
 
     #[inline]
-    fn join(&self, older: Extreme, newer: Extreme) -> Extreme {
-        if (self.better)(newer.value, older.value) || older.value.is_nan() {
-            newer
-        } else {
-            older
-        }
+    fn join(&self, older: &Extreme, newer: &Extreme) -> Extreme {
+        let newer_is_better = (self.better)(newer.value, older.value) || older.value.is_nan();
+        if newer_is_better { *newer } else { *older }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::value::StepColumn;
 
 use super::call::Input;
 use super::counter_resets::starts_anew;
-use super::histogram_rates;
+use super::histogram_rates::difference;
 use super::notes::{Note, SeriesNotes};
 use super::window::{Window, each_window};
 
@@ -48,11 +48,8 @@ pub(super) fn evaluate(
                 out.set_float(window.step, if is_rate { value / seconds } else { value });
             }
             (Value::Histogram(old), Value::Histogram(new)) => {
-                let anew = is_rate && (anew || new.detect_reset(old));
-                let Some(mut value) = histogram_rates::difference(old, new, anew, is_rate, notes)
-                else {
-                    return;
-                };
+                let anew = is_rate && (anew || new.is_reset_after(old));
+                let Some(mut value) = difference(old, new, (is_rate, anew), notes) else { return };
                 if is_rate {
                     value.div(seconds);
                 }
@@ -89,10 +86,7 @@ fn last_two<'a>(input: &'a Input<'_>, window: &Window) -> Option<(Sample<'a>, Sa
         (None, b) => Some((false, b?)),
     };
     let (was_float, last) = later(float(1), histogram(1))?;
-    let (_, before) = if was_float {
-        later(float(2), histogram(1))?
-    } else {
-        later(float(1), histogram(2))?
-    };
+    let (_, before) =
+        if was_float { later(float(2), histogram(1))? } else { later(float(1), histogram(2))? };
     Some((before, last))
 }

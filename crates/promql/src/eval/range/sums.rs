@@ -5,11 +5,11 @@
 //! to sample, as Prometheus does. A window with floats and histograms has no result. Histograms:
 //! [`super::histogram_sums`].
 
-use crate::histogram::Kahan;
+use crate::histogram::{HistogramMean, HistogramSum, Kahan};
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
-use super::histogram_sums::{self, Summary};
+use super::histogram_sums::{HistogramSums, Memory, Summary};
 use super::notes::{Note, SeriesNotes};
 use super::two_stacks::{Combine, TwoStacks};
 use super::window::{Run, each_window};
@@ -79,17 +79,19 @@ impl Combine for Totals<'_> {
 
     #[inline]
     fn one(&self, at: usize) -> Total {
-        self.append(Total::default(), at)
+        let mut total = Total::default();
+        total.push(self.0[at]);
+        total
     }
 
     #[inline]
-    fn append(&self, mut partial: Total, at: usize) -> Total {
+    fn append(&self, partial: &mut Total, at: usize) {
         partial.push(self.0[at]);
-        partial
     }
 
     #[inline]
-    fn join(&self, mut older: Total, newer: Total) -> Total {
+    fn join(&self, older: &Total, newer: &Total) -> Total {
+        let mut older = *older;
         older.sum.push(newer.sum.sum);
         older.sum.compensation += newer.sum.compensation;
         older.special |= newer.special;
@@ -109,7 +111,7 @@ pub(super) fn sum(
         0 => total.sum.total(),
         special => special_total(special).unwrap_or_else(|| plain_sum(run.of(values))),
     };
-    evaluate(input, (finish, Summary::Sum), scratch, notes, out);
+    evaluate::<HistogramSum>(input, finish, scratch, notes, out);
 }
 
 /// `avg_over_time`.
@@ -127,18 +129,19 @@ pub(super) fn avg(
         }
         special => special_total(special).unwrap_or_else(|| plain_avg(run.of(values))),
     };
-    evaluate(input, (finish, Summary::Average), scratch, notes, out);
+    evaluate::<HistogramMean>(input, finish, scratch, notes, out);
 }
 
-fn evaluate(
+fn evaluate<S: Summary>(
     input: &Input<'_>,
-    (finish, summary): (impl Fn(Total, Run) -> f64, Summary),
+    finish: impl Fn(Total, Run) -> f64,
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) {
     let totals = Totals(input.samples.floats.values);
-    let histograms = input.samples.histograms.values;
+    let mut memory = Memory::<S>::default();
+    let mut histograms = HistogramSums::new(input.samples.histograms.values, &mut memory);
     let mut stacks = TwoStacks::new(&mut scratch.sums);
     each_window(&input.windows, &input.samples, |window| {
         let total = stacks.slide(window.floats, &totals);
@@ -149,8 +152,7 @@ fn evaluate(
         } else if total.is_some() {
             notes.add(Note::Mixed);
         } else {
-            let run = window.histograms.of(histograms);
-            if let Some(histogram) = histogram_sums::window(run, summary, notes) {
+            if let Some(histogram) = histograms.window(window.histograms, notes) {
                 out.push_histogram(window.step, histogram);
             }
         }

@@ -13,16 +13,16 @@ use super::window::Run;
 /// How the samples of one column are combined. The operation is associative; it need not commute.
 pub(super) trait Combine {
     /// The aggregate of neighbouring samples.
-    type Partial: Copy;
+    type Partial: Clone;
 
     /// The aggregate of sample `at` alone.
     fn one(&self, at: usize) -> Self::Partial;
 
-    /// `partial` and, behind it, sample `at`.
-    fn append(&self, partial: Self::Partial, at: usize) -> Self::Partial;
+    /// Adds sample `at` behind `partial`.
+    fn append(&self, partial: &mut Self::Partial, at: usize);
 
     /// `older` and, behind it, `newer`.
-    fn join(&self, older: Self::Partial, newer: Self::Partial) -> Self::Partial;
+    fn join(&self, older: &Self::Partial, newer: &Self::Partial) -> Self::Partial;
 }
 
 /// The aggregate of a window that slides over a column.
@@ -37,7 +37,7 @@ pub(super) struct TwoStacks<'s, P> {
     end: usize,
 }
 
-impl<'s, P: Copy> TwoStacks<'s, P> {
+impl<'s, P: Clone> TwoStacks<'s, P> {
     /// A window that holds nothing yet; `memory` is used for the older part.
     pub(super) fn new(memory: &'s mut Vec<P>) -> Self {
         memory.clear();
@@ -58,19 +58,19 @@ impl<'s, P: Copy> TwoStacks<'s, P> {
             self.turn(run.first, combine);
         }
         for at in self.end..run.end {
-            self.newer = Some(match self.newer {
+            match &mut self.newer {
                 Some(partial) => combine.append(partial, at),
-                None => combine.one(at),
-            });
+                none => *none = Some(combine.one(at)),
+            }
         }
         self.end = run.end;
         if run.first >= self.cut {
-            return self.newer;
+            return self.newer.clone();
         }
-        let older = self.older[self.cut - 1 - run.first];
-        Some(match self.newer {
+        let older = &self.older[self.cut - 1 - run.first];
+        Some(match &self.newer {
             Some(newer) => combine.join(older, newer),
-            None => older,
+            None => older.clone(),
         })
     }
 
@@ -80,11 +80,11 @@ impl<'s, P: Copy> TwoStacks<'s, P> {
         let mut held = (first..self.end).rev();
         if let Some(at) = held.next() {
             let mut partial = combine.one(at);
-            self.older.push(partial);
             for at in held {
-                partial = combine.join(combine.one(at), partial);
-                self.older.push(partial);
+                let longer = combine.join(&combine.one(at), &partial);
+                self.older.push(std::mem::replace(&mut partial, longer));
             }
+            self.older.push(partial);
         }
         (self.cut, self.newer) = (self.end, None);
     }
@@ -106,11 +106,11 @@ mod tests {
             (at, at, 1)
         }
 
-        fn append(&self, partial: Self::Partial, at: usize) -> Self::Partial {
-            self.join(partial, self.one(at))
+        fn append(&self, partial: &mut Self::Partial, at: usize) {
+            *partial = self.join(partial, &self.one(at));
         }
 
-        fn join(&self, older: Self::Partial, newer: Self::Partial) -> Self::Partial {
+        fn join(&self, older: &Self::Partial, newer: &Self::Partial) -> Self::Partial {
             assert_eq!(older.1 + 1, newer.0, "neighbours in order");
             (older.0, newer.1, older.2 + newer.2)
         }
