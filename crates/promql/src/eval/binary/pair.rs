@@ -129,11 +129,13 @@ pub(super) fn scale(op: BinaryOp, histogram: &mut Histogram, float: f64) -> bool
     match op {
         BinaryOp::Mul => histogram.mul(float),
         BinaryOp::Div => histogram.div(float),
-        BinaryOp::TrimUpper => histogram.trim_upper(float),
-        BinaryOp::TrimLower => histogram.trim_lower(float),
+        BinaryOp::TrimUpper => *histogram = histogram.trimmed_below(float),
+        BinaryOp::TrimLower => *histogram = histogram.trimmed_above(float),
         _ => return false,
     }
-    histogram.compact();
+    if matches!(op, BinaryOp::Mul | BinaryOp::Div) {
+        histogram.compact();
+    }
     true
 }
 
