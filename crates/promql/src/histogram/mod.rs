@@ -19,9 +19,12 @@ mod arithmetic;
 mod buckets;
 mod count;
 mod custom;
+mod display;
 mod error;
 mod iterate;
 mod layout;
+mod reset;
+mod sum;
 mod value;
 
 pub use arithmetic::Combined;
@@ -30,4 +33,8 @@ pub use count::{Count, Kahan};
 pub use error::{HistogramError, MixedLayouts};
 pub use iterate::{AllBuckets, Bucket};
 pub use layout::{CUSTOM_SCHEMA, SCHEMA_MAX, SCHEMA_MIN, SCHEMA_READ_MAX};
+pub use sum::{HistogramMean, HistogramSum};
 pub use value::{CounterResetHint, Histogram, HistogramOf, HistogramParts};
+
+#[cfg(test)]
+mod tests;
