@@ -27,7 +27,7 @@ use super::vector::{LabelTransform, SeriesFunction, negate};
 use crate::annotations::Annotations;
 use crate::ast::Span;
 use crate::functions::Function;
-use crate::histogram::Histogram;
+use crate::histogram::{CounterResetHint, Histogram};
 use crate::plan::{Lookup, LookupValue};
 use crate::query_error::QueryError;
 use crate::source::{KindColumn, SampleColumns, SeriesList, SourceError};
@@ -86,7 +86,8 @@ impl Chain<'_> {
             _ => None,
         });
         match (&self.origin, last) {
-            (_, Some(grid)) | (Origin::Held(_, grid), None) => grid,
+            (_, Some(grid)) => grid,
+            (Origin::Held(_, grid), None) => *grid,
             (Origin::List(_), None) => unreachable!("samples are looked up or in windows"),
         }
     }
@@ -210,11 +211,8 @@ impl Runner<'_> {
                 continue;
             }
             self.meter.check()?;
-            let before = |rank| match last_change {
-                Some(place) => {
-                    let version: &Option<Vec<(LabelSet, bool)>> = &behind[place];
-                    version.as_ref().map_or_else(Default::default, |all| all[rank].clone())
-                }
+            let before = |rank: usize| match last_change.and_then(|at: usize| behind[at].as_ref()) {
+                Some(all) => all[rank].clone(),
                 None => chain.origin.labels(rank),
             };
             let mut changed = Vec::with_capacity(chain.origin.len());
@@ -223,7 +221,7 @@ impl Runner<'_> {
                 drop_name |= dropped_since && self.delayed_names;
                 changed.push(match stage {
                     Stage::Labels(transform) => {
-                        let labels = transform.apply(&labels, &mut drop_name)?;
+                        let labels = transform.apply(&labels, &mut drop_name);
                         (labels, drop_name)
                     }
                     _ => (labels.without_metric(), false),
@@ -529,6 +527,18 @@ impl SampleBuffer {
                 values: &self.histograms,
                 start_timestamps: &[],
             },
+        }
+    }
+}
+
+/// The histogram, which no longer says whether it follows a counter reset.
+fn without_reset_hint(histogram: &Arc<Histogram>) -> Arc<Histogram> {
+    match histogram.hint {
+        CounterResetHint::Unknown | CounterResetHint::Gauge => histogram.clone(),
+        CounterResetHint::Reset | CounterResetHint::NotReset => {
+            let mut unknown = Histogram::clone(histogram);
+            unknown.hint = CounterResetHint::Unknown;
+            Arc::new(unknown)
         }
     }
 }

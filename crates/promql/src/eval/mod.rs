@@ -35,6 +35,7 @@ mod share;
 mod sink;
 mod smoothed;
 pub(crate) mod vector;
+mod vector_calls;
 
 pub use engine::{Answer, Engine, Query, QueryValue, ResultSeries};
 pub use meter::Limits;

@@ -12,10 +12,9 @@ use super::engine::ResultSeries;
 use super::merge::merge_same_labels;
 use super::meter::Meter;
 use super::range::RangeCall;
-use super::sink::Presence;
 use super::vector::{
-    LabelTransform, QueryTimes, SeriesFunction, SoleValue, constant, date_of_steps, extreme,
-    vector_of,
+    LabelTransform, Presence, QueryTimes, SeriesFunction, SoleValue, constant, date_of_steps,
+    extreme, vector_of,
 };
 use crate::annotations::Annotations;
 use crate::ast::{AggregateOp, Grouping, ValueType};
@@ -24,7 +23,7 @@ use crate::functions::Function;
 use crate::plan::{Node, NodeId, NodeKind, Plan, RangeSource, SelectionId, Times};
 use crate::query_error::QueryError;
 use crate::source::{Hints, Queryable, Selection};
-use crate::value::{LabelSet, Series, StepColumn, Value};
+use crate::value::{LabelSet, Series, Value};
 
 /// The value of a plan's root.
 pub(super) enum RootValue {
@@ -183,7 +182,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn take_text(&mut self, id: NodeId) -> Result<Arc<[u8]>, QueryError> {
+    pub(super) fn take_text(&mut self, id: NodeId) -> Result<Arc<[u8]>, QueryError> {
         match self.take(id)? {
             Value::String(text) => Ok(text),
             _ => Err(QueryError::execution("expected a text")),
@@ -297,12 +296,7 @@ impl<'a> Evaluation<'a> {
         let chain = self.chain(operand)?;
         let make = || Presence::new(steps);
         let presence = self.runner.run(chain, &make, &mut self.notes)?;
-        let present = presence.unwrap_or_else(make).finish();
-        let mut values = StepColumn::absent(steps);
-        for (step, _) in present.iter().enumerate().filter(|(_, present)| !**present) {
-            values.set_float(step, 1.0);
-        }
-        Ok(Value::Vector(vec![Series { labels: labels.clone(), drop_name: false, values }]))
+        Ok(Value::Vector(presence.unwrap_or_else(make).absent(labels.clone())))
     }
 
     fn aggregate(
@@ -434,7 +428,7 @@ impl<'a> Evaluation<'a> {
             }
             NodeKind::Negate(_) => Ok(Stage::Negate),
             NodeKind::LabelFunction { function, texts, .. } => {
-                LabelTransform::prepare(*function, texts).map(Stage::Labels)
+                label_transform(*function, texts).map(Stage::Labels)
             }
             NodeKind::VectorScalar { op, return_bool, scalar, vector_is_left, .. } => {
                 let operator = VectorScalar {
@@ -468,6 +462,20 @@ fn link_operand(kind: &NodeKind) -> Option<NodeId> {
     }
 }
 
+/// The arguments of `label_replace` and `label_join` behind the vector.
+fn label_transform(
+    function: Function,
+    texts: &[Arc<[u8]>],
+) -> Result<LabelTransform, QueryError> {
+    match texts {
+        [target, replacement, source, regex] if function == Function::LabelReplace => {
+            LabelTransform::replace(target, replacement, source, regex)
+        }
+        [target, separator, sources @ ..] => LabelTransform::join(target, separator, sources.iter().map(|source| &**source)),
+        _ => Err(unexpected(function)),
+    }
+}
+
 /// Drops the names that were to go at the end.
 fn drop_names(mut series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
     for series in series.iter_mut().filter(|series| series.drop_name) {
@@ -476,6 +484,6 @@ fn drop_names(mut series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
     merge_same_labels(series)
 }
 
-fn unexpected(function: Function) -> QueryError {
+pub(super) fn unexpected(function: Function) -> QueryError {
     QueryError::execution(format!("{}() cannot be called like this", function.name()))
 }

@@ -1,10 +1,10 @@
 //! Where a chain puts its series: a result that is held, or something that is gathered of them.
 
 use super::aggregate::Accumulator;
-use super::vector::SoleValue;
+use super::vector::{Presence, SoleValue};
 use crate::annotations::Annotations;
 use crate::query_error::QueryError;
-use crate::value::{LabelSet, Series, StepColumn, is_absent};
+use crate::value::{LabelSet, Series, StepColumn};
 
 /// A series that comes out of a chain.
 pub(super) struct Row<'a> {
@@ -64,42 +64,19 @@ impl Sink for Collect {
     }
 }
 
-/// At which steps some series has a value.
-pub(super) struct Presence {
-    present: Vec<bool>,
-}
-
-impl Presence {
-    pub(super) fn new(steps: usize) -> Self {
-        Self { present: vec![false; steps] }
-    }
-
-    /// Whether there is a value, for each step.
-    pub(super) fn finish(self) -> Vec<bool> {
-        self.present
-    }
-}
-
 impl Sink for Presence {
     fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) -> Result<(), QueryError> {
-        for (present, value) in self.present.iter_mut().zip(row.values.floats()) {
-            *present |= !is_absent(*value);
-        }
-        for (step, _) in row.values.histograms() {
-            self.present[*step as usize] = true;
-        }
+        self.observe(row.values);
         Ok(())
     }
 
     fn merge(&mut self, later: Self, _notes: &mut Annotations) -> Result<(), QueryError> {
-        for (present, other) in self.present.iter_mut().zip(later.present) {
-            *present |= other;
-        }
+        Self::merge(self, &later);
         Ok(())
     }
 
     fn heap_bytes(&self) -> usize {
-        self.present.len()
+        0
     }
 }
 

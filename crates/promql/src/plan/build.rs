@@ -12,7 +12,7 @@ use crate::ast::{
     Aggregate, AggregateOp, Ast, Binary, Expr, ExprId, ExprKind, RangeMode, Selector, UnaryOp,
     ValueType,
 };
-use crate::eval::binary::scalar_op;
+use crate::eval::binary::scalar_scalar;
 use crate::eval::grid::{Shift, Windows};
 use crate::eval::vector::absent_labels;
 use crate::functions::Function;
@@ -242,7 +242,7 @@ impl Builder<'_> {
         Ok(match (types, &binary.matching) {
             ((ValueType::Scalar, ValueType::Scalar), _) => {
                 match (self.constant(left), self.constant(right)) {
-                    (Some(a), Some(b)) => NodeKind::Number(scalar_op(op, a, b)),
+                    (Some(a), Some(b)) => NodeKind::Number(scalar_scalar(op, &[a], &[b])[0]),
                     _ => NodeKind::ScalarScalar { op, left, right },
                 }
             }
@@ -401,7 +401,7 @@ impl Builder<'_> {
             id = selector;
         }
         match &self.ast.get(id).kind {
-            ExprKind::Selector(selector) => absent_labels(&selector.matchers),
+            ExprKind::Selector(selector) => absent_labels(selector),
             _ => LabelSet::default(),
         }
     }

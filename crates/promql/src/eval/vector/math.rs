@@ -109,7 +109,7 @@ fn atanh(value: f64) -> f64 {
 
 /// Go's `math.Max`: +Inf if either is, else NaN if either is, and 0 above -0. (`f64::max` prefers
 /// the other number to a NaN.)
-pub(super) fn go_max(a: f64, b: f64) -> f64 {
+pub(crate) fn go_max(a: f64, b: f64) -> f64 {
     if a == f64::INFINITY || b == f64::INFINITY {
         f64::INFINITY
     } else if a.is_nan() || b.is_nan() {
@@ -124,7 +124,7 @@ pub(super) fn go_max(a: f64, b: f64) -> f64 {
 }
 
 /// Go's `math.Min`: -Inf if either is, else NaN if either is, and -0 below 0.
-pub(super) fn go_min(a: f64, b: f64) -> f64 {
+pub(crate) fn go_min(a: f64, b: f64) -> f64 {
     -go_max(-a, -b)
 }
 

@@ -22,5 +22,6 @@ mod sort;
 pub(crate) use absence::{Presence, absent_labels};
 pub(crate) use labels::LabelTransform;
 pub(crate) use scalars::{QueryTimes, SoleValue, constant, date_of_steps, extreme, vector_of};
+pub(crate) use math::{go_max, go_min};
 pub(crate) use series_function::{SeriesFunction, negate};
 pub(crate) use sort::Sort;
