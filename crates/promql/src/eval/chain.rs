@@ -20,7 +20,7 @@ use super::lookup::{is_stale_histogram, look_up};
 use super::merge::{all_differ, merge_same_labels, same_labels_error};
 use super::meter::Meter;
 use super::range::{self, RangeCall, RangeScratch, RangeSeries};
-use super::share::{cut, fold_tree};
+use super::share::{cut, fold_tree, hash};
 use super::sink::{Collect, Row, Sink};
 use super::smoothed::{Blamed, smooth};
 use super::vector::{LabelTransform, SeriesFunction, negate};
@@ -248,20 +248,20 @@ impl Runner<'_> {
         let runner = *self;
         let merge = |(mut left, mut left_notes): (S, Annotations), (right, right_notes)| {
             left_notes.merge(right_notes);
-            left.merge(right, &mut left_notes)?;
+            left.merge(right);
             Ok((left, left_notes))
         };
         let new_share = || ShareRun::new(runner, &stages, labels, make());
         let done = match origin {
             Origin::List(list) => {
                 let ranks = (0..u32::try_from(list.len()).unwrap_or(u32::MAX)).collect();
-                let shares = cut(ranks, |rank| list.labels(*rank));
+                let shares = cut(ranks, |rank| hash(list.labels(*rank)));
                 let leaf = |ranks: Vec<u32>| new_share().fold(&list, &ranks);
                 fold_tree(shares, self.parallel, &leaf, &merge)?
             }
             Origin::Held(series, grid) => {
                 let ranked = (0u32..).zip(series).collect();
-                let shares = cut(ranked, |(_, series): &(u32, Series)| &series.labels);
+                let shares = cut(ranked, |(_, series): &(u32, Series)| hash(&series.labels));
                 let leaf = |share| new_share().take(share, grid);
                 fold_tree(shares, self.parallel, &leaf, &merge)?
             }
@@ -459,7 +459,7 @@ impl<'a, S: Sink> ShareRun<'a, S> {
             return Ok(());
         }
         let row = Row { rank, labels, drop_name, values: &mut self.values };
-        self.sink.add(row, &mut self.notes)?;
+        self.sink.add(row, &mut self.notes);
         let held = self.sink.heap_bytes();
         if held > self.metered {
             self.runner.meter.hold(held - self.metered)?;

@@ -214,7 +214,7 @@ impl Engine {
         if is_range && matches!(root_type, ValueType::Matrix | ValueType::String) {
             let message = format!(
                 "invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
-                root_type
+                root_type.documented()
             );
             return Err(QueryError::BadTimes(message));
         }

@@ -314,9 +314,9 @@ impl<'a> Evaluation<'a> {
         let parameter = match parameter {
             None => Parameter::None,
             Some(id) if self.plan.node(id).value_type == ValueType::String => {
-                Parameter::Text(self.take_text(id)?)
+                Parameter::Label(self.take_text(id)?)
             }
-            Some(id) => Parameter::Numbers(self.take_scalar(id)?),
+            Some(id) => Parameter::Scalar(self.take_scalar(id)?),
         };
         let chain = self.chain(operand)?;
         let call = AggregateNode { op, grouping, spans };
@@ -326,7 +326,7 @@ impl<'a> Evaluation<'a> {
         let gathered = self.runner.run(chain, &make, &mut self.notes)?;
         let Some(gathered) = gathered else { return Ok(Value::Vector(Vec::new())) };
         let held = gathered.heap_bytes();
-        let series = gathered.finish(&mut self.notes)?;
+        let series = gathered.finish(&mut self.notes);
         self.meter().release(held);
         Ok(Value::Vector(series))
     }

@@ -18,8 +18,8 @@ const SHARES: usize = 16;
 /// in which Prometheus adds them.
 const ONE_SHARE_MAX: usize = 64;
 
-/// Cuts `items`, which are in order, into shares by their labels.
-pub(super) fn cut<T>(items: Vec<T>, labels: impl Fn(&T) -> &LabelSet) -> Vec<Vec<T>> {
+/// Cuts `items`, which are in order, into shares by what [`hash`] yields for their labels.
+pub(super) fn cut<T>(items: Vec<T>, hash: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
     if items.len() <= ONE_SHARE_MAX {
         return vec![items];
     }
@@ -27,10 +27,15 @@ pub(super) fn cut<T>(items: Vec<T>, labels: impl Fn(&T) -> &LabelSet) -> Vec<Vec
     shares.resize_with(SHARES, || Vec::with_capacity(items.len() / SHARES + 8));
     for item in items {
         // The top bits: the low ones serve the hash tables of groups.
-        let share = (xxh64(labels(&item).encoded(), 0) >> 60) as usize;
+        let share = (hash(&item) >> 60) as usize;
         shares[share].push(item);
     }
     shares
+}
+
+/// The hash of labels that decides on the share.
+pub(super) fn hash(labels: &LabelSet) -> u64 {
+    xxh64(labels.encoded(), 0)
 }
 
 /// Runs `leaf` on each share and merges the results pairwise, always in the same tree; on several
@@ -82,9 +87,9 @@ mod tests {
     fn a_share_depends_on_the_labels_alone() {
         let items: Vec<LabelSet> =
             (0..1000).map(|i| LabelSet::from_pairs([("a", i.to_string())])).collect();
-        let all = cut(items.clone(), |labels| labels);
+        let all = cut(items.clone(), hash);
         let share_of = |labels: &LabelSet| all.iter().position(|s| s.contains(labels));
-        let some = cut(items[500..].to_vec(), |labels| labels);
+        let some = cut(items[500..].to_vec(), hash);
         for (number, share) in some.iter().enumerate() {
             assert!(share.iter().all(|labels| share_of(labels) == Some(number)));
             assert!(!share.is_empty());

@@ -1,9 +1,8 @@
 //! Where a chain puts its series: a result that is held, or something that is gathered of them.
 
-use super::aggregate::Accumulator;
+use super::aggregate::{Accumulator, InputSeries};
 use super::vector::{Presence, SoleValue};
 use crate::annotations::Annotations;
-use crate::query_error::QueryError;
 use crate::value::{LabelSet, Series, StepColumn};
 
 /// A series that comes out of a chain.
@@ -20,10 +19,10 @@ pub(super) struct Row<'a> {
 /// first.
 pub(super) trait Sink: Send + Sized {
     /// Takes a series that has a value at one step at least.
-    fn add(&mut self, row: Row<'_>, notes: &mut Annotations) -> Result<(), QueryError>;
+    fn add(&mut self, row: Row<'_>, notes: &mut Annotations);
 
     /// Takes what the sink of a later share has gathered.
-    fn merge(&mut self, later: Self, notes: &mut Annotations) -> Result<(), QueryError>;
+    fn merge(&mut self, later: Self);
 
     /// About how many bytes of heap are held.
     fn heap_bytes(&self) -> usize;
@@ -45,18 +44,16 @@ impl Collect {
 }
 
 impl Sink for Collect {
-    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) -> Result<(), QueryError> {
+    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) {
         let values = std::mem::take(row.values);
         self.bytes += values.heap_bytes() + size_of::<Series>();
         let series = Series { labels: row.labels.clone(), drop_name: row.drop_name, values };
         self.rows.push((row.rank, series));
-        Ok(())
     }
 
-    fn merge(&mut self, later: Self, _notes: &mut Annotations) -> Result<(), QueryError> {
+    fn merge(&mut self, later: Self) {
         self.rows.extend(later.rows);
         self.bytes += later.bytes;
-        Ok(())
     }
 
     fn heap_bytes(&self) -> usize {
@@ -65,14 +62,12 @@ impl Sink for Collect {
 }
 
 impl Sink for Presence {
-    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) -> Result<(), QueryError> {
+    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) {
         self.observe(row.values);
-        Ok(())
     }
 
-    fn merge(&mut self, later: Self, _notes: &mut Annotations) -> Result<(), QueryError> {
+    fn merge(&mut self, later: Self) {
         Self::merge(self, &later);
-        Ok(())
     }
 
     fn heap_bytes(&self) -> usize {
@@ -81,14 +76,12 @@ impl Sink for Presence {
 }
 
 impl Sink for SoleValue {
-    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) -> Result<(), QueryError> {
+    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) {
         self.observe(row.values);
-        Ok(())
     }
 
-    fn merge(&mut self, later: Self, _notes: &mut Annotations) -> Result<(), QueryError> {
+    fn merge(&mut self, later: Self) {
         Self::merge(self, &later);
-        Ok(())
     }
 
     fn heap_bytes(&self) -> usize {
@@ -97,15 +90,16 @@ impl Sink for SoleValue {
 }
 
 impl Sink for Accumulator<'_> {
-    fn add(&mut self, row: Row<'_>, notes: &mut Annotations) -> Result<(), QueryError> {
-        Accumulator::add(self, row.rank, row.labels, row.drop_name, row.values, notes)
+    fn add(&mut self, row: Row<'_>, notes: &mut Annotations) {
+        let Row { rank, labels, drop_name, values } = row;
+        Self::add(self, &InputSeries { rank, labels, drop_name, values }, notes);
     }
 
-    fn merge(&mut self, later: Self, notes: &mut Annotations) -> Result<(), QueryError> {
-        Accumulator::merge(self, later, notes)
+    fn merge(&mut self, later: Self) {
+        Self::merge(self, later);
     }
 
     fn heap_bytes(&self) -> usize {
-        Accumulator::heap_bytes(self)
+        Self::heap_bytes(self)
     }
 }

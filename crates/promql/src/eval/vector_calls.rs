@@ -26,6 +26,10 @@ impl Evaluation<'_> {
         }
     }
 
+    pub(super) fn info(&mut self, _node: &Node) -> Result<Vec<Series>, QueryError> {
+        Err(unexpected(Function::Info))
+    }
+
     fn sort(
         &mut self,
         node: &Node,
