@@ -247,7 +247,8 @@ fn hints_are_those_that_a_store_gives_back() {
         };
         samples.into_iter().map(|sample| hint(sample.value)).collect()
     };
-    let (unknown, not_reset, gauge) = (Some(Hint::Unknown), Some(Hint::NotReset), Some(Hint::Gauge));
+    let (unknown, not_reset, gauge) =
+        (Some(Hint::Unknown), Some(Hint::NotReset), Some(Hint::Gauge));
     assert_eq!(hints("{{count:1}} {{count:2}} {{count:1}}"), [unknown, not_reset, unknown]);
     assert_eq!(hints("{{count:1}} {{count:1 counter_reset_hint:reset}}"), [unknown, unknown]);
     assert_eq!(

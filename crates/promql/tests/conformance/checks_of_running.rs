@@ -61,7 +61,8 @@ fn series_at(times: Times, series: &[(&str, Sample)]) -> Value {
             Value::Vector(series.iter().map(|(a, s)| (labels(a), s.clone())).collect())
         }
         Times::Range { start, end, step } => {
-            let times: Vec<i64> = (0..).map(|i| start + i * step).take_while(|t| *t <= end).collect();
+            let times: Vec<i64> =
+                (0..).map(|i| start + i * step).take_while(|t| *t <= end).collect();
             let points = |s: &Sample| times.iter().map(|t| (*t, s.clone())).collect();
             let mut matrix: Vec<_> = series.iter().map(|(a, s)| (labels(a), points(s))).collect();
             matrix.sort_by(|a, b| a.0.cmp(&b.0));
@@ -130,7 +131,8 @@ fn wrong_values_series_orders_and_annotations_are_found() {
 #[test]
 fn every_warning_needs_a_line_and_every_line_a_warning() {
     let language = canned(|_, times, _| {
-        let warnings = vec!["PromQL warning: a (1:1)".to_owned(), "PromQL warning: b (1:1)".to_owned()];
+        let warnings =
+            vec!["PromQL warning: a (1:1)".to_owned(), "PromQL warning: b (1:1)".to_owned()];
         Ok(Answer { value: series_at(times, &[]), warnings, infos: vec![] })
     });
     assert_reasons(
@@ -205,7 +207,9 @@ fn matrices_are_compared_point_by_point() {
         "eval instant at 9m q",
         &[("expect range vector from 0 to 2m step 2m\n{a=\"x\"} 1 1", "")],
     );
-    assert!(language.seen.borrow().iter().any(|(_, times, _)| *times == Times::Instant(2 * minute)));
+    assert!(
+        language.seen.borrow().iter().any(|(_, times, _)| *times == Times::Instant(2 * minute))
+    );
     let language = matrix(vec![(minute, one.clone()), (0, one)]);
     assert_reasons(
         &language,
@@ -274,7 +278,11 @@ fn scalars_and_strings_are_compared() {
     assert_reasons(
         &language,
         "eval instant at 1m q",
-        &[(r#"expect string "a\xc5""#, ""), ("expect string \"a\"", "the string"), ("5", "the string")],
+        &[
+            (r#"expect string "a\xc5""#, ""),
+            ("expect string \"a\"", "the string"),
+            ("5", "the string"),
+        ],
     );
 }
 
@@ -333,9 +341,12 @@ fn settings_must_answer_the_same_bits() {
         let reason = miss(&language, "eval instant at 5m q\n{a=\"x\"} 1");
         assert!(reason.starts_with(&format!("{odd:?} answers")), "{reason}");
     }
-    let language = canned(|_, _, setting| {
-        if setting == Setting::Default { Err("a".to_owned()) } else { Err("b".to_owned()) }
-    });
+    let language =
+        canned(
+            |_, _, setting| {
+                if setting == Setting::Default { Err("a".to_owned()) } else { Err("b".to_owned()) }
+            },
+        );
     assert!(miss(&language, "eval instant at 5m q\n expect fail").contains("error: b"));
 }
 

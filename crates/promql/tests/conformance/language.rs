@@ -7,20 +7,27 @@ use crate::store::StoredSample;
 /// How a query is evaluated. The answer must not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Setting {
-    /// As users have it.
+    /// As users have it: optimised, on several threads.
     Default,
-    /// Without the plan's optimisations, in one share.
-    PlainInOneShare,
-    /// Without the plan's optimisations, in many shares, on threads.
-    PlainInManyShares,
-    /// With the plan's optimisations, in many shares, on threads.
-    ManyShares,
+    OnOneThread,
+    Unoptimised,
+    UnoptimisedOnOneThread,
 }
 
 impl Setting {
     /// All but the default.
     pub(crate) const OTHERS: [Self; 3] =
-        [Self::PlainInOneShare, Self::PlainInManyShares, Self::ManyShares];
+        [Self::OnOneThread, Self::Unoptimised, Self::UnoptimisedOnOneThread];
+
+    /// Whether plans are optimised.
+    pub(crate) fn optimises(self) -> bool {
+        matches!(self, Self::Default | Self::OnOneThread)
+    }
+
+    /// Whether shares of series are evaluated on several threads.
+    pub(crate) fn uses_threads(self) -> bool {
+        matches!(self, Self::Default | Self::Unoptimised)
+    }
 }
 
 /// An implementation of the language.

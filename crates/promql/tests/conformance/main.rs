@@ -22,8 +22,8 @@ mod run;
 mod scan;
 mod script;
 mod series;
-mod siltstone;
 mod store;
+mod under_test;
 mod verdict;
 
 use std::env;
@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::run::{FileReport, run_script};
-use crate::siltstone::Siltstone;
+use crate::under_test::Siltstone;
 use crate::verdict::{judge, read_known};
 
 const KNOWN_MISSES: &str = include_str!("../known-misses.txt");

@@ -1,7 +1,7 @@
 //! What the runner compares: labels, samples and answers, in types of its own.
 //!
 //! They share no code with the crate under test, so that a mistake there cannot hide itself by
-//! making the expectation wrong in the same way. `siltstone.rs` converts at the border.
+//! making the expectation wrong in the same way. `under_test.rs` converts at the border.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -112,7 +112,12 @@ impl Classic {
             count,
             sum: self.sum,
             positive: counts.collect(),
-            custom_values: self.buckets.iter().map(|b| b.0).filter(|b| *b < f64::INFINITY).collect(),
+            custom_values: self
+                .buckets
+                .iter()
+                .map(|b| b.0)
+                .filter(|b| *b < f64::INFINITY)
+                .collect(),
             ..Histogram::default()
         };
         Ok(histogram.compacted())

@@ -128,12 +128,7 @@ impl<L: Language> Run<'_, L> {
     }
 
     /// Evaluates a query and checks what comes of it; returns the answer, if it may have one.
-    fn check(
-        &self,
-        query: &L::Query,
-        times: Times,
-        mode: &str,
-    ) -> Result<Option<Answer>, String> {
+    fn check(&self, query: &L::Query, times: Times, mode: &str) -> Result<Option<Answer>, String> {
         let expected = &self.case.expectations;
         let outcome = self.evaluate(query, times).map_err(|e| format!("{mode}{e}"))?;
         let checked = match (outcome, &expected.failure) {
@@ -149,11 +144,7 @@ impl<L: Language> Run<'_, L> {
     }
 
     /// Evaluates a query in all settings. The outer error says that they differ.
-    fn evaluate(
-        &self,
-        query: &L::Query,
-        times: Times,
-    ) -> Result<Result<Answer, String>, String> {
+    fn evaluate(&self, query: &L::Query, times: Times) -> Result<Result<Answer, String>, String> {
         let evaluate = |setting| self.language.evaluate(self.store, query, times, setting);
         let bits = |outcome: &Result<Answer, String>| match outcome {
             Ok(answer) => answer.bits(),

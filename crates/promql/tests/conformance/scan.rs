@@ -31,7 +31,11 @@ impl<'a> Scanner<'a> {
 
     /// Reads `text`, which must come next.
     pub(crate) fn expect(&mut self, text: &str) -> Result<(), String> {
-        if self.eat(text) { Ok(()) } else { Err(format!("expected {text:?} before {:?}", self.rest())) }
+        if self.eat(text) {
+            Ok(())
+        } else {
+            Err(format!("expected {text:?} before {:?}", self.rest()))
+        }
     }
 
     /// Reads the characters for which `belongs` holds.

@@ -48,12 +48,11 @@ pub(crate) struct LoadedSeries {
 }
 
 static LOAD: LazyLock<Regex> = LazyLock::new(|| pattern(r"^load(_with_nhcb)?\s+(.+?)$"));
-static INSTANT: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^eval(?:_(fail|warn|ordered|info))?\s+instant\s+at\s+(.+?)\s+(.+)$"));
+static INSTANT: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^eval(?:_(fail|warn|ordered|info))?\s+instant\s+at\s+(.+?)\s+(.+)$")
+});
 static RANGE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"^eval(?:_(fail|warn|info))?\s+range\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+?)\s+(.+)$",
-    )
+    pattern(r"^eval(?:_(fail|warn|info))?\s+range\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+?)\s+(.+)$")
 });
 
 fn pattern(text: &str) -> Regex {
@@ -101,8 +100,11 @@ pub(crate) fn read_script(text: &str) -> Result<Vec<Command>, String> {
 
 fn read_load(line: &str, body: &[&str]) -> Result<Load, String> {
     let parts = LOAD.captures(line).ok_or("expected load[_with_nhcb] <step>")?;
-    let mut load =
-        Load { step: whole_duration(&parts[2])?, with_nhcb: parts.get(1).is_some(), series: vec![] };
+    let mut load = Load {
+        step: whole_duration(&parts[2])?,
+        with_nhcb: parts.get(1).is_some(),
+        series: vec![],
+    };
     let mut starts = None;
     for line in body {
         if let Some(read) = read_starts(line) {
