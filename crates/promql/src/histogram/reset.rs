@@ -1,5 +1,6 @@
 //! Whether a counter started anew between two histograms of a series: `rate`, `increase`, `resets`.
 
+use super::arithmetic::within_zero;
 use super::buckets::Buckets;
 use super::custom::{common_bounds, merged};
 use super::layout::Layout;
@@ -34,13 +35,13 @@ impl Histogram {
                 self.exponential_reset(previous)
             }
             (Layout::Custom(_), Layout::Custom(_)) if self.layout.same(&previous.layout) => {
-                decreased(&self.positive, &previous.positive, |count| count != 0.0)
+                decreased(&self.positive, previous.positive.iter(), |count| count != 0.0)
             }
             (Layout::Custom(own), Layout::Custom(before)) => {
                 let common = common_bounds(own, before);
                 let own = merged(&self.positive, own, &common);
                 let before = merged(&previous.positive, before, &common);
-                decreased(&own, &before, |count| count > 0.0)
+                decreased(&own, before.iter(), |count| count > 0.0)
             }
             _ => true,
         }
@@ -59,25 +60,29 @@ impl Histogram {
         let sides = [(&self.positive, &previous.positive), (&self.negative, &previous.negative)];
         sides.into_iter().any(|(own, before)| {
             let reduced;
-            let before = if finer == 0 && self.zero_threshold == previous.zero_threshold {
+            let before = if finer == 0 {
                 before
             } else {
                 let mut buckets = before.clone();
                 buckets.reduce(finer);
-                buckets.retain(|index, _| self.layout.bound(index.into()) > self.zero_threshold);
                 reduced = buckets;
                 &reduced
             };
-            decreased(own, before, |count| count != 0.0)
+            let skip = within_zero(&self.layout, before, self.zero_threshold);
+            decreased(own, before.iter().skip(skip), |count| count != 0.0)
         })
     }
 }
 
 /// Whether a count is lower than in `previous`, where `populated` says whether a bucket that is gone
 /// is one that matters.
-fn decreased(buckets: &Buckets, previous: &Buckets, populated: impl Fn(f64) -> bool) -> bool {
+fn decreased(
+    buckets: &Buckets,
+    mut previous: impl Iterator<Item = (i32, f64)>,
+    populated: impl Fn(f64) -> bool,
+) -> bool {
     let mut rest = buckets.iter().peekable();
-    previous.iter().any(|(index, before)| {
+    previous.any(|(index, before)| {
         while rest.next_if(|&(at, _)| at < index).is_some() {}
         match rest.peek() {
             Some(&(at, count)) if at == index => count < before,
