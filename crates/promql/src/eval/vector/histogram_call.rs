@@ -10,7 +10,6 @@
 
 use std::borrow::Cow;
 
-use super::classic_histogram::ClassicHistogram;
 use super::histogram_groups::HistogramGroups;
 use crate::annotations::{Annotation, Annotations};
 use crate::ast::Span;
@@ -18,7 +17,9 @@ use crate::eval::merge::merge_same_labels;
 use crate::flags::Features;
 use crate::functions::Function;
 use crate::go_float::format_g;
-use crate::histogram::{Histogram, NanObservations};
+use crate::histogram::{
+    ClassicBucket, Histogram, NanObservations, classic_fraction, classic_quantile,
+};
 use crate::query_error::QueryError;
 use crate::value::{LabelSet, Series, StepColumn};
 
@@ -138,7 +139,7 @@ impl HistogramCall {
             }
             self.finish(&one.labels, columns, &mut result);
         }
-        let mut buffer = ClassicHistogram::default();
+        let mut buffer = Vec::new();
         for group in &groups.classic {
             let mut columns = self.columns(steps);
             for step in 0..steps {
@@ -209,32 +210,33 @@ impl HistogramCall {
         }
     }
 
-    /// Puts the results of one classic histogram at one step into `columns`; whether its counts had
-    /// to be made to increase for a quantile.
+    /// Puts the results of one classic histogram at one step into `columns`; whether counts that
+    /// decreased had to be raised for a quantile.
     fn classic_step(
         &self,
-        histogram: &mut ClassicHistogram,
+        buckets: &mut Vec<ClassicBucket>,
         step: usize,
         columns: &mut Columns,
     ) -> bool {
-        if let Kind::Fraction { lower, upper } = &self.kind {
-            columns.set(0, step, histogram.fraction(lower[step], upper[step]));
-            return false;
-        }
-        let needed =
-            histogram.is_complete() && self.quantiles().any(|values| is_quantile(values[step]));
-        let forced = needed && histogram.make_monotonic();
+        let mut forced = false;
+        let mut put = |slot, q| {
+            // The first quantile mends the buckets for all.
+            let quantile = classic_quantile(q, buckets);
+            forced |= quantile.forced.is_some();
+            columns.set(slot, step, quantile.value);
+        };
         match &self.kind {
+            Kind::Quantile(values) => put(0, values[step]),
             Kind::Quantiles { quantiles, .. } => {
                 let mut first = 0;
                 for one in quantiles {
-                    let value = histogram.quantile(one.values[step]);
-                    columns.set(first + one.text_at(step), step, value);
+                    put(first + one.text_at(step), one.values[step]);
                     first += one.texts.len();
                 }
             }
-            Kind::Quantile(values) => columns.set(0, step, histogram.quantile(values[step])),
-            Kind::Fraction { .. } => {}
+            Kind::Fraction { lower, upper } => {
+                columns.set(0, step, classic_fraction(lower[step], upper[step], buckets));
+            }
         }
         forced
     }

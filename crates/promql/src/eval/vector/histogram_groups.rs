@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::classic_histogram::ClassicHistogram;
 use crate::annotations::{Annotation, Annotations};
 use crate::ast::Span;
+use crate::histogram::ClassicBucket;
 use crate::value::{LabelSet, Series, is_absent};
 
 /// The label that holds the upper bound of a bucket.
@@ -92,17 +92,18 @@ impl ClassicGroup {
         self.buckets.iter().any(|(_, number)| !is_absent(series[*number].values.floats()[step]))
     }
 
-    /// Puts the buckets of `step` into `histogram`; none if there is a native histogram with the
-    /// same labels, because then it is not known which of the two is meant.
-    pub(super) fn gather(&self, series: &[Series], step: usize, histogram: &mut ClassicHistogram) {
-        histogram.start();
+    /// Replaces what is in `buckets` by those of `step`, in increasing order of bounds; by none if
+    /// there is a native histogram with the same labels, because then it is not known which of the
+    /// two is meant.
+    pub(super) fn gather(&self, series: &[Series], step: usize, buckets: &mut Vec<ClassicBucket>) {
+        buckets.clear();
         if self.native.is_some_and(|number| series[number].values.histogram(step).is_some()) {
             return;
         }
-        for (bound, number) in &self.buckets {
+        for (upper_bound, number) in &self.buckets {
             let count = series[*number].values.floats()[step];
             if !is_absent(count) {
-                histogram.push(*bound, count);
+                buckets.push(ClassicBucket { upper_bound: *upper_bound, count });
             }
         }
     }

@@ -24,6 +24,9 @@ use super::info_join;
 /// The metric of the info series if the call names none.
 const DEFAULT_METRIC: &str = "target_info";
 
+/// The names of info metrics where a call tells only which it does not mean.
+const INFO_METRICS: &str = ".+_info";
+
 /// The labels that tell of which target a series is.
 pub(super) const IDENTIFYING_LABELS: [&str; 2] = ["instance", "job"];
 
@@ -33,14 +36,11 @@ const REGEX_BYTES_MAX: usize = 4096;
 /// A call of `info` with all but its series.
 #[derive(Debug, Clone)]
 pub(crate) struct Info {
-    /// Matchers of the name of info metrics. Base series that they match are info series
-    /// themselves and get nothing.
+    /// Matchers of the name of info metrics, at least one of them `=` or `=~`. Base series that all
+    /// of them match are info series themselves and get nothing.
     names: Vec<Matcher>,
     /// Matchers of other labels. If there are any, only labels that they name are added.
     data: Vec<Matcher>,
-    /// Whether the second argument was there but named no metric: then all base series get labels,
-    /// those of [`DEFAULT_METRIC`] too.
-    enriches_all: bool,
 }
 
 /// Which info series may belong to some base series.
@@ -72,15 +72,20 @@ pub(crate) struct InfoSeries {
 }
 
 impl Info {
-    /// Prepares a call with the matchers of its second argument, `None` if there is none.
-    pub(crate) fn prepare(matchers: Option<&[Matcher]>) -> Self {
-        let (names, data): (Vec<Matcher>, Vec<Matcher>) =
-            matchers.unwrap_or_default().iter().cloned().partition(|m| m.name() == METRIC_NAME);
-        if !names.is_empty() {
-            return Self { names, data, enriches_all: false };
+    /// Prepares a call with the matchers of its second argument, none if it has none.
+    ///
+    /// Without a matcher of the name the info metric is [`DEFAULT_METRIC`]. With negative ones only,
+    /// which would select nearly everything, it is any metric that [`INFO_METRICS`] matches, too.
+    pub(crate) fn prepare(matchers: &[Matcher]) -> Self {
+        let (mut names, data): (Vec<Matcher>, Vec<Matcher>) =
+            matchers.iter().cloned().partition(|matcher| matcher.name() == METRIC_NAME);
+        if names.is_empty() {
+            names.push(Matcher::equal(METRIC_NAME, DEFAULT_METRIC));
+        } else if !names.iter().any(|matcher| matcher.op().is_positive()) {
+            let any = Matcher::regex(METRIC_NAME, INFO_METRICS);
+            names.push(any.expect("a constant that is a regular expression"));
         }
-        let names = vec![Matcher::equal(METRIC_NAME, DEFAULT_METRIC)];
-        Self { names, data, enriches_all: matchers.is_some() }
+        Self { names, data }
     }
 
     /// Which info series there may be for `base`. `None` if there are none, because no base series
@@ -129,7 +134,7 @@ impl Info {
     /// Whether a base series is an info series itself.
     pub(super) fn is_info(&self, labels: &LabelSet) -> bool {
         let name = labels.metric_name();
-        !self.enriches_all && self.names.iter().all(|matcher| matcher.matches(name))
+        self.names.iter().all(|matcher| matcher.matches(name))
     }
 
     /// Whether a label of an info series is one that is added.

@@ -6,7 +6,7 @@
 //! | `math` | `abs`, `ceil`, ..., trigonometry |
 //! | `calendar` | `year`, `month`, ... |
 //! | `scalars` | `time`, `pi`, `start`, ..., `scalar`, `vector`, dates of the steps |
-//! | `histogram_call`, `histogram_groups`, `classic_histogram` | `histogram_quantile`, `histogram_quantiles`, `histogram_fraction` |
+//! | `histogram_call`, `histogram_groups` | `histogram_quantile`, `histogram_quantiles`, `histogram_fraction` |
 //! | `info`, `info_join` | `info` |
 //! | `labels` | `label_replace`, `label_join` |
 //! | `absence` | `absent`, `absent_over_time` |
@@ -14,7 +14,6 @@
 
 mod absence;
 mod calendar;
-mod classic_histogram;
 mod histogram_call;
 mod histogram_groups;
 mod info;

@@ -41,13 +41,13 @@ fn target() -> InfoSeries {
 }
 
 fn with(matchers: &[Matcher]) -> Info {
-    Info::prepare(Some(matchers))
+    Info::prepare(matchers)
 }
 
 #[test]
 fn labels_of_the_target_are_added() {
     let expected = [r#"{__name__="m", data="d", instance="a", job="1", own="x"} 0 1 2"#];
-    assert_eq!(joined(&Info::prepare(None), &[plain()], &[target()]), expected);
+    assert_eq!(joined(&Info::prepare(&[]), &[plain()], &[target()]), expected);
     let named = with(&[Matcher::equal("__name__", "target_info")]);
     assert_eq!(joined(&named, &[plain()], &[target()]), expected);
     // Only labels that are named are added, and those that are there stay.
@@ -61,7 +61,7 @@ fn without_an_info_series_a_matcher_decides() {
     let other = base(&[("__name__", "m"), ("instance", "a"), ("job", "2")], &[1.0, 1.0, 1.0]);
     let unchanged = [r#"{__name__="m", instance="a", job="2"} 1 1 1"#];
     let other = [other];
-    assert_eq!(joined(&Info::prepare(None), &other, &[target()]), unchanged);
+    assert_eq!(joined(&Info::prepare(&[]), &other, &[target()]), unchanged);
     let any = with(&[Matcher::regex("data", ".*").unwrap()]);
     assert_eq!(joined(&any, &other, &[target()]), unchanged);
     let some = with(&[Matcher::regex("data", ".+").unwrap()]);
@@ -82,7 +82,7 @@ fn the_newest_sample_wins() {
         r#"{__name__="m", data="old", instance="a", job="1", own="x"} 0 _ _"#,
         r#"{__name__="m", data="new", instance="a", job="1", own="x"} _ 1 2"#,
     ];
-    let call = Info::prepare(None);
+    let call = Info::prepare(&[]);
     assert_eq!(joined(&call, &[plain()], &[new.clone(), old.clone()]), expected);
     assert_eq!(joined(&call, &[plain()], &[old.clone(), new]), expected);
     let same = info(&labels("new"), &[-1, 5, 6]);
@@ -120,20 +120,33 @@ fn info_series_among_the_base_get_nothing() {
     let mut series = target();
     series.labels = series.labels.with("more", "z");
     let (itself, series) = ([itself], [series]);
-    assert_eq!(joined(&Info::prepare(None), &itself, &series), expected);
+    assert_eq!(joined(&Info::prepare(&[]), &itself, &series), expected);
     // All matchers of the name must match.
     let (a, b) = (Matcher::regex("__name__", ".+_info"), Matcher::regex("__name__", "build.*"));
     let (a, b) = (a.unwrap(), b.unwrap());
-    assert!(with(&[a.clone()]).is_info(&itself[0].labels));
+    assert!(with(std::slice::from_ref(&a)).is_info(&itself[0].labels));
     assert!(!with(&[a, b]).is_info(&itself[0].labels));
-    assert!(!with(&[Matcher::equal("more", "z")]).is_info(&itself[0].labels));
+    assert!(with(&[Matcher::equal("more", "z")]).is_info(&itself[0].labels));
+}
+
+#[test]
+fn negative_matchers_of_the_name_leave_info_metrics() {
+    let call = with(&[Matcher::not_equal("__name__", "build_info")]);
+    assert!(!call.is_info(&plain().labels) && call.is_info(&target().labels));
+    let expected = [r#"{__name__="m", data="d", instance="a", job="1", own="x"} 0 1 2"#];
+    assert_eq!(joined(&call, &[plain()], &[target()]), expected);
+    let selection = call.selection(&[plain()]).unwrap();
+    let matches = |name: &str| {
+        selection.matchers.iter().filter(|m| m.name() == "__name__").all(|m| m.matches(name))
+    };
+    assert!(matches("target_info") && !matches("build_info") && !matches("m"));
 }
 
 #[test]
 fn results_with_equal_labels_are_an_error() {
     let mut other = plain();
     other.labels = other.labels.with("data", "d");
-    let error = failed(&Info::prepare(None), &[plain(), other], &[target()]);
+    let error = failed(&Info::prepare(&[]), &[plain(), other], &[target()]);
     assert_eq!(error, "vector cannot contain metrics with the same labelset");
 }
 
@@ -142,12 +155,12 @@ fn histograms_pass_and_the_name_still_goes() {
     let mut histogram = base(&[("__name__", "m"), ("instance", "a"), ("job", "1")], &[ABSENT; 3]);
     histogram.values.push_histogram(1, Arc::default());
     histogram.drop_name = true;
-    let result = Info::prepare(None).join(&[histogram], &[target()]).unwrap();
+    let result = Info::prepare(&[]).join(&[histogram], &[target()]).unwrap();
     assert_eq!(result[0].labels.get("data"), "d");
     assert!(result[0].drop_name && result[0].values.histogram(1).is_some());
     let mut target = target();
     target.samples[1] = InfoSample::Histogram;
-    let error = failed(&Info::prepare(None), &[plain()], &[target]);
+    let error = failed(&Info::prepare(&[]), &[plain()], &[target]);
     assert_eq!(error, "info sample should be float");
 }
 
@@ -168,13 +181,13 @@ fn the_selection_is_that_of_the_base() {
     // Info series themselves do not count.
     let mut itself = plain();
     itself.labels = target().labels;
-    assert!(Info::prepare(None).selection(&[itself]).is_none());
+    assert!(Info::prepare(&[]).selection(&[itself]).is_none());
     // Without `job`, it is not asked for; long lists are not either, but tested.
-    let selection = Info::prepare(None).selection(&[other]).unwrap();
+    let selection = Info::prepare(&[]).selection(&[other]).unwrap();
     assert_eq!(text(&selection), r#"__name__="target_info", instance="b.c|d""#);
     let many: Vec<Series> =
         (0..2000).map(|at| base(&[("instance", &format!("host-{at}"))], &[1.0])).collect();
-    let selection = Info::prepare(None).selection(&many).unwrap();
+    let selection = Info::prepare(&[]).selection(&many).unwrap();
     assert_eq!(selection.matchers.len(), 1);
     assert!(selection.accepts(&LabelSet::from_pairs([("instance", "host-1999")])));
     assert!(!selection.accepts(&LabelSet::from_pairs([("instance", "host-2000")])));
@@ -185,5 +198,5 @@ fn series_with_one_identifying_label_match_info_series_with_one() {
     let one = base(&[("__name__", "m"), ("instance", "a")], &[1.0, 1.0, 1.0]);
     let custom = info(&[("__name__", "target_info"), ("instance", "a"), ("data", "e")], &[0, 0, 0]);
     let expected = [r#"{__name__="m", data="e", instance="a"} 1 1 1"#];
-    assert_eq!(joined(&Info::prepare(None), &[one], &[target(), custom]), expected);
+    assert_eq!(joined(&Info::prepare(&[]), &[one], &[target(), custom]), expected);
 }
