@@ -5,6 +5,8 @@
 //! `{"دما", "شهر"="تهران"}`.
 
 mod error;
+pub mod go_float;
+pub mod histogram;
 mod lexer;
 mod selector;
 mod string_literal;
