@@ -8,19 +8,16 @@
 //! add up without overflow, and unlike an incremental mean it has no rounding that depends on the
 //! order, so that `avg` of huge numbers that cancel each other is 0 however they are cut into shares.
 //!
-//! Native histograms are summed divided by `2^64` from the start: counts of observations are not so
-//! small (below 1e-272) that this would cost a bit.
-
-use std::sync::Arc;
+//! Native histograms have a mean of their own ([`HistogramMean`]).
 
 use crate::annotations::Annotations;
-use crate::histogram::Kahan;
+use crate::histogram::{HistogramMean, Kahan};
 use crate::value::{ABSENT, StepColumn, is_absent};
 
 use super::accumulator::{InputSeries, Reduction};
 use super::call::AggregateCall;
 use super::groups::GroupState;
-use super::histograms::HistogramSums;
+use super::histograms::Histograms;
 use super::sum::{FloatSums, combined};
 
 /// `2^-64`.
@@ -34,7 +31,7 @@ pub(super) struct Avg {
     counts: Vec<f64>,
     /// At which steps the sum is divided by `2^64`; empty while there are none.
     scaled: Vec<bool>,
-    histograms: HistogramSums,
+    histograms: Histograms<HistogramMean>,
 }
 
 impl Avg {
@@ -90,7 +87,7 @@ impl GroupState for Avg {
             floats: FloatSums::new(call.steps),
             counts: vec![0.0; call.steps],
             scaled: Vec::new(),
-            histograms: HistogramSums::scaled(SCALE),
+            histograms: Histograms::new(),
         }
     }
 
@@ -131,12 +128,7 @@ impl Reduction for Avg {
     fn finish(self, call: &AggregateCall, notes: &mut Annotations) -> StepColumn {
         let means = (0..call.steps).map(|step| self.mean(step)).collect();
         let mut column = StepColumn::from_floats(means);
-        self.histograms.finish_into(&mut column, call, notes, |mut cell| {
-            cell.sum.div(f64::from(cell.count));
-            let mut mean = cell.total();
-            mean.mul(1.0 / SCALE);
-            Arc::new(mean)
-        });
+        self.histograms.finish_into(&mut column, call, notes);
         column
     }
 }

@@ -1,48 +1,93 @@
-//! Sums of native histograms, for `sum` and `avg`.
+//! Sums and means of native histograms, for `sum` and `avg`.
 //!
-//! All numbers of a histogram are summed with compensation ([`Kahan`](crate::histogram::Kahan)).
-//! Histograms with exponential and with custom buckets have no sum: where a group has both at a step,
-//! it has no result there, with a warning that names the metric of the first series that did not fit.
-//! Custom buckets with different bounds are brought to those in common, with an info.
+//! Exponential and custom buckets do not combine: where a group has both at a step, it has no result
+//! there, with a warning that names the metric of the first series, by rank, that did not fit those
+//! before. Custom buckets with different bounds are brought to those in common, with an info; series
+//! whose hints say both that the counter was reset and that it was not give a warning.
 //!
-//! Holds one histogram for each group and step that has any.
+//! Where there are floats as well, the warning about that is the only one; a mix of buckets hides
+//! other notes of its step. Prometheus stops at the first series that does not fit, so that the notes
+//! about a step with several of these faults depend on their order.
+//!
+//! Holds one histogram of compensated numbers for each group and step that has any.
 
 use std::sync::Arc;
 
 use crate::annotations::{Annotation, Annotations, HistogramOperation};
-use crate::histogram::{CounterResetHint, Histogram, HistogramOf, Kahan};
+use crate::histogram::{
+    Combined, CounterResetHint, Histogram, HistogramMean, HistogramSum, MixedLayouts,
+};
 use crate::value::{ABSENT, LabelSet, StepColumn, is_absent};
 
 use super::accumulator::InputSeries;
 use super::call::AggregateCall;
 
-/// The sums of the histograms of a group, at the steps that have any.
+/// What combines histograms of one kind of buckets into one.
+pub(super) trait Combine: Sized {
+    fn of(first: &Histogram) -> Self;
+    fn push(&mut self, histogram: &Histogram) -> Result<Combined, MixedLayouts>;
+    fn merge(&mut self, later: &Self) -> Result<Combined, MixedLayouts>;
+    /// The result, without empty buckets.
+    fn total(&self) -> Histogram;
+}
+
+impl Combine for HistogramSum {
+    fn of(first: &Histogram) -> Self {
+        first.into()
+    }
+
+    fn push(&mut self, histogram: &Histogram) -> Result<Combined, MixedLayouts> {
+        self.push(histogram)
+    }
+
+    fn merge(&mut self, later: &Self) -> Result<Combined, MixedLayouts> {
+        self.merge(later)
+    }
+
+    fn total(&self) -> Histogram {
+        self.total()
+    }
+}
+
+impl Combine for HistogramMean {
+    fn of(first: &Histogram) -> Self {
+        Self::new(first)
+    }
+
+    fn push(&mut self, histogram: &Histogram) -> Result<Combined, MixedLayouts> {
+        self.push(histogram)
+    }
+
+    fn merge(&mut self, later: &Self) -> Result<Combined, MixedLayouts> {
+        self.merge(later)
+    }
+
+    fn total(&self) -> Histogram {
+        self.total()
+    }
+}
+
+/// The combined histograms of a group, at the steps that have any.
 #[derive(Debug)]
-pub(super) struct HistogramSums {
+pub(super) struct Histograms<C> {
     /// Empty, or a cell for each step.
-    cells: Vec<Option<Box<Cell>>>,
-    /// What each histogram is multiplied by: a power of two.
-    scale: f64,
+    cells: Vec<Option<Box<Cell<C>>>>,
     heap_bytes: usize,
 }
 
 /// What there is at one step.
 #[derive(Debug)]
-enum Cell {
-    Sum(Running),
-    /// Both kinds of buckets: the first series with exponential ones, and the first with custom ones.
-    Mixed {
-        exponential: First,
-        custom: First,
-    },
+enum Cell<C> {
+    /// Histograms of one kind of buckets.
+    One(Running<C>),
+    /// Both kinds: the first series with exponential buckets, and the first with custom ones.
+    Mixed { exponential: First, custom: First },
 }
 
-/// A sum of histograms of one kind.
 #[derive(Debug)]
-pub(super) struct Running {
-    pub(super) sum: HistogramOf<Kahan>,
-    /// The number of histograms.
-    pub(super) count: u32,
+struct Running<C> {
+    combined: C,
+    is_custom: bool,
     first: First,
     saw_reset: bool,
     saw_no_reset: bool,
@@ -57,140 +102,168 @@ struct First {
 }
 
 impl First {
+    fn of(input: &InputSeries<'_>) -> Self {
+        Self { rank: input.rank, labels: input.labels.clone() }
+    }
+
     fn earlier(self, other: Self) -> Self {
         if other.rank < self.rank { other } else { self }
     }
 }
 
-impl Running {
-    fn new(histogram: &Histogram, scale: f64, first: First) -> Self {
-        let mut sum = HistogramOf::<Kahan>::from(histogram);
-        sum.mul(scale);
-        Self {
-            sum,
-            count: 1,
-            first,
-            saw_reset: histogram.hint == CounterResetHint::Reset,
-            saw_no_reset: histogram.hint == CounterResetHint::NotReset,
+impl<C: Combine> Running<C> {
+    fn new(histogram: &Histogram, input: &InputSeries<'_>) -> Self {
+        let mut new = Self {
+            combined: C::of(histogram),
+            is_custom: histogram.is_custom(),
+            first: First::of(input),
+            saw_reset: false,
+            saw_no_reset: false,
             bounds_reconciled: false,
+        };
+        new.saw(histogram.hint);
+        new
+    }
+
+    fn saw(&mut self, hint: CounterResetHint) {
+        self.saw_reset |= hint == CounterResetHint::Reset;
+        self.saw_no_reset |= hint == CounterResetHint::NotReset;
+    }
+
+    fn merge(&mut self, later: Self) -> Result<(), MixedLayouts> {
+        let combined = self.combined.merge(&later.combined)?;
+        self.first = self.first.clone().earlier(later.first);
+        self.saw_reset |= later.saw_reset;
+        self.saw_no_reset |= later.saw_no_reset;
+        self.bounds_reconciled |= later.bounds_reconciled | combined.bounds_reconciled;
+        Ok(())
+    }
+
+    fn annotate(&self, call: &AggregateCall, notes: &mut Annotations) {
+        let during = HistogramOperation::Aggregation;
+        if self.bounds_reconciled {
+            notes.add(Annotation::MismatchedCustomBuckets { during }, call.spans.operand);
         }
-    }
-
-    /// The sum with its compensation, without empty buckets.
-    pub(super) fn total(&self) -> Histogram {
-        let mut total = self.sum.total();
-        total.compact();
-        total
-    }
-
-    fn heap_bytes(&self) -> usize {
-        size_of::<Cell>() + self.sum.heap_bytes()
+        if self.saw_reset && self.saw_no_reset {
+            notes.add(Annotation::CounterResetCollision { during }, call.spans.operand);
+        }
     }
 }
 
-impl Cell {
+impl<C: Combine> Cell<C> {
+    /// Two series of different kinds.
+    fn mixed(a: First, a_is_custom: bool, b: First) -> Self {
+        let (custom, exponential) = if a_is_custom { (a, b) } else { (b, a) };
+        Self::Mixed { exponential, custom }
+    }
+
+    /// Takes a series of one kind.
+    fn note(&mut self, first: First, is_custom: bool) {
+        if let Self::Mixed { exponential, custom } = self {
+            let own = if is_custom { custom } else { exponential };
+            if first.rank < own.rank {
+                *own = first;
+            }
+        }
+    }
+
+    /// Takes a histogram of a series behind all before.
+    fn push(&mut self, histogram: &Histogram, input: &InputSeries<'_>) {
+        let Self::One(own) = self else {
+            self.note(First::of(input), histogram.is_custom());
+            return;
+        };
+        match own.combined.push(histogram) {
+            Ok(combined) => {
+                own.bounds_reconciled |= combined.bounds_reconciled;
+                own.saw(histogram.hint);
+            }
+            Err(MixedLayouts) => {
+                *self = Self::mixed(own.first.clone(), own.is_custom, First::of(input));
+            }
+        }
+    }
+
     /// Takes what a cell that comes later in the tree has.
-    fn merge(self, later: Self) -> Self {
+    fn merge(&mut self, later: Self) {
         match (self, later) {
-            (Self::Sum(mut own), Self::Sum(theirs)) => match own.sum.add_sum(&theirs.sum) {
-                Ok(combined) => {
-                    own.count += theirs.count;
-                    own.first = own.first.earlier(theirs.first);
-                    own.saw_reset |= theirs.saw_reset;
-                    own.saw_no_reset |= theirs.saw_no_reset;
-                    own.bounds_reconciled |= theirs.bounds_reconciled | combined.bounds_reconciled;
-                    Self::Sum(own)
-                }
-                Err(_) if own.sum.is_custom() => {
-                    Self::Mixed { exponential: theirs.first, custom: own.first }
-                }
-                Err(_) => Self::Mixed { exponential: own.first, custom: theirs.first },
-            },
-            (Self::Mixed { exponential, custom }, Self::Sum(sum))
-            | (Self::Sum(sum), Self::Mixed { exponential, custom }) => {
-                if sum.sum.is_custom() {
-                    Self::Mixed { exponential, custom: custom.earlier(sum.first) }
+            (own @ Self::Mixed { .. }, Self::One(theirs)) => {
+                own.note(theirs.first, theirs.is_custom);
+            }
+            (own @ Self::Mixed { .. }, Self::Mixed { exponential, custom }) => {
+                own.note(exponential, false);
+                own.note(custom, true);
+            }
+            (own @ Self::One(_), Self::Mixed { exponential, custom }) => {
+                let mixed = std::mem::replace(own, Self::Mixed { exponential, custom });
+                own.merge(mixed);
+            }
+            (own, Self::One(theirs)) => {
+                let Self::One(running) = own else { return };
+                if running.is_custom == theirs.is_custom {
+                    // Histograms of one kind always combine.
+                    let _ = running.merge(theirs);
                 } else {
-                    Self::Mixed { exponential: exponential.earlier(sum.first), custom }
+                    *own = Self::mixed(running.first.clone(), running.is_custom, theirs.first);
                 }
             }
-            (
-                Self::Mixed { exponential, custom },
-                Self::Mixed { exponential: theirs, custom: their_custom },
-            ) => Self::Mixed {
-                exponential: exponential.earlier(theirs),
-                custom: custom.earlier(their_custom),
-            },
-        }
-    }
-
-    fn heap_bytes(&self) -> usize {
-        match self {
-            Self::Sum(sum) => sum.heap_bytes(),
-            Self::Mixed { .. } => size_of::<Self>(),
         }
     }
 }
 
-impl HistogramSums {
-    /// Sums of the histograms as they are.
-    pub(super) fn unscaled() -> Self {
-        Self::scaled(1.0)
+impl<C: Combine> Histograms<C> {
+    pub(super) fn new() -> Self {
+        Self { cells: Vec::new(), heap_bytes: 0 }
     }
 
-    /// Sums of the histograms multiplied by `scale`.
-    pub(super) fn scaled(scale: f64) -> Self {
-        Self { cells: Vec::new(), scale, heap_bytes: 0 }
-    }
-
-    /// Adds the histograms of a series.
+    /// Adds the histograms of a series behind all before.
     pub(super) fn add(&mut self, input: &InputSeries<'_>) {
         for (step, histogram) in input.values.histograms() {
-            let first = First { rank: input.rank, labels: input.labels.clone() };
-            let cell = Cell::Sum(Running::new(histogram, self.scale, first));
-            self.merge_cell(*step as usize, input.values.steps(), Box::new(cell));
-        }
-    }
-
-    /// Adds the sums of `later`.
-    pub(super) fn merge(&mut self, later: Self) {
-        let steps = later.cells.len();
-        for (step, cell) in later.cells.into_iter().enumerate() {
-            if let Some(cell) = cell {
-                self.merge_cell(step, steps, cell);
+            match self.cell(*step as usize, input.values.steps()) {
+                Some(cell) => cell.push(histogram, input),
+                empty => {
+                    *empty = Some(Box::new(Cell::One(Running::new(histogram, input))));
+                    // Compensated numbers are twice as large.
+                    self.heap_bytes += size_of::<Cell<C>>() + 2 * histogram.heap_bytes();
+                }
             }
         }
     }
 
-    fn merge_cell(&mut self, step: usize, steps: usize, later: Box<Cell>) {
+    /// Adds what `later` has.
+    pub(super) fn merge(&mut self, later: Self) {
+        // An estimate: a step that both have counts twice.
+        self.heap_bytes += later.heap_bytes;
+        let steps = later.cells.len();
+        for (step, theirs) in later.cells.into_iter().enumerate() {
+            let Some(theirs) = theirs else { continue };
+            match self.cell(step, steps) {
+                Some(own) => own.merge(*theirs),
+                empty => *empty = Some(theirs),
+            }
+        }
+    }
+
+    fn cell(&mut self, step: usize, steps: usize) -> &mut Option<Box<Cell<C>>> {
         if self.cells.is_empty() {
             self.cells.resize_with(steps, || None);
-            self.heap_bytes += steps * size_of::<Option<Box<Cell>>>();
+            self.heap_bytes += steps * size_of::<Option<Box<Cell<C>>>>();
         }
-        let cell = match self.cells[step].take() {
-            None => later,
-            Some(mut own) => {
-                self.heap_bytes = self.heap_bytes.saturating_sub(own.heap_bytes());
-                *own = own.merge(*later);
-                own
-            }
-        };
-        self.heap_bytes += cell.heap_bytes();
-        self.cells[step] = Some(cell);
+        &mut self.cells[step]
     }
 
+    /// About how many bytes of heap it holds. Constant time.
     pub(super) fn heap_bytes(&self) -> usize {
         self.heap_bytes
     }
 
-    /// Puts `result` of each sum into `column`, which has the results of the floats. Where there are
-    /// both, neither stays.
+    /// Puts the results into `column`, which has the results of the floats. Where there are both,
+    /// neither stays.
     pub(super) fn finish_into(
         self,
         column: &mut StepColumn,
         call: &AggregateCall,
         notes: &mut Annotations,
-        result: impl Fn(Running) -> Arc<Histogram>,
     ) {
         let span = call.spans.operand;
         for (step, cell) in self.cells.into_iter().enumerate() {
@@ -200,23 +273,17 @@ impl HistogramSums {
                 notes.add(Annotation::MixedFloatsHistogramsAggregation, span);
                 continue;
             }
-            let sum = match *cell {
-                Cell::Sum(sum) => sum,
+            match *cell {
+                Cell::One(running) => {
+                    running.annotate(call, notes);
+                    column.push_histogram(step, Arc::new(running.combined.total()));
+                }
                 Cell::Mixed { exponential, custom } => {
                     let misfit = if exponential.rank > custom.rank { exponential } else { custom };
                     let metric = misfit.labels.metric_name().to_owned();
                     notes.add(Annotation::MixedExponentialCustomHistograms { metric }, span);
-                    continue;
                 }
-            };
-            let during = HistogramOperation::Aggregation;
-            if sum.bounds_reconciled {
-                notes.add(Annotation::MismatchedCustomBuckets { during }, span);
             }
-            if sum.saw_reset && sum.saw_no_reset {
-                notes.add(Annotation::CounterResetCollision { during }, span);
-            }
-            column.push_histogram(step, result(sum));
         }
     }
 }

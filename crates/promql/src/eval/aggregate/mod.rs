@@ -42,6 +42,9 @@ mod quantile;
 mod sum;
 mod top;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use accumulator::{Accumulator, InputSeries};
 pub(crate) use call::{AggregateCall, AggregateNode, AggregateSpans};
 pub(crate) use parameter::Parameter;

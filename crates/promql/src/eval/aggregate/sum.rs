@@ -3,16 +3,14 @@
 //! Streams; holds two floats for each group and step. Where a group has floats and native histograms
 //! at a step, it has no result there, with a warning.
 
-use std::sync::Arc;
-
 use crate::annotations::Annotations;
-use crate::histogram::Kahan;
+use crate::histogram::{HistogramSum, Kahan};
 use crate::value::{ABSENT, StepColumn, is_absent};
 
 use super::accumulator::{InputSeries, Reduction};
 use super::call::AggregateCall;
 use super::groups::GroupState;
-use super::histograms::HistogramSums;
+use super::histograms::Histograms;
 
 /// Columns of compensated sums. A sum is [`ABSENT`] until there is a float at its step.
 #[derive(Debug)]
@@ -91,12 +89,12 @@ pub(super) fn combined(own: Kahan, theirs: Kahan) -> Kahan {
 #[derive(Debug)]
 pub(super) struct Sum {
     floats: FloatSums,
-    histograms: HistogramSums,
+    histograms: Histograms<HistogramSum>,
 }
 
 impl GroupState for Sum {
     fn new(call: &AggregateCall) -> Self {
-        Self { floats: FloatSums::new(call.steps), histograms: HistogramSums::unscaled() }
+        Self { floats: FloatSums::new(call.steps), histograms: Histograms::new() }
     }
 
     fn add(&mut self, _: &AggregateCall, input: &InputSeries<'_>, _: &mut Annotations) {
@@ -121,7 +119,7 @@ impl Reduction for Sum {
             *sum = if is_absent(*sum) { ABSENT } else { *sum + compensation };
         }
         let mut column = StepColumn::from_floats(sums);
-        self.histograms.finish_into(&mut column, call, notes, |cell| Arc::new(cell.total()));
+        self.histograms.finish_into(&mut column, call, notes);
         column
     }
 }

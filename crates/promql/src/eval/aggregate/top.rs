@@ -226,7 +226,9 @@ impl Choice for Top {
                 let best = best_first(best, Order::of(call));
                 order_at_one_step = best.into_iter().map(|entry| set(step, entry)).collect();
             } else {
-                best.iter().for_each(|entry| drop(set(step, *entry)));
+                for entry in best {
+                    set(step, *entry);
+                }
             }
         }
         let by_rank = 0..members.len();
