@@ -10,6 +10,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use siltstone::Timestamp;
 use siltstone::types::STALE_MARKER_BITS;
@@ -186,6 +187,7 @@ impl Runner<'_> {
             let grid = chain.grid();
             let is_range = matches!(chain.stages[stage], Stage::Range(_));
             let held = self.run_ignoring_duplicates(chain, notes)?;
+            self.meter.hold(held.iter().map(Series::held_bytes).sum())?;
             if is_range && !all_differ(&held) {
                 return Err(same_labels_error());
             }
@@ -276,12 +278,14 @@ impl Runner<'_> {
     ) -> Result<Option<S>, QueryError> {
         let Chain { origin, stages } = chain;
         let runner = *self;
+        // What sinks hold is metered while they gather; then their result is what is held.
+        let held = AtomicUsize::new(0);
         let merge = |(mut left, mut left_notes): (S, Annotations), (right, right_notes)| {
             left_notes.merge(right_notes);
             left.merge(right);
             Ok((left, left_notes))
         };
-        let new_share = || ShareRun::new(runner, &stages, labels, make());
+        let new_share = || ShareRun::new(runner, (&stages, labels), make(), &held);
         let done = match origin {
             Origin::List(list) => {
                 let ranks = (0..u32::try_from(list.len()).unwrap_or(u32::MAX)).collect();
@@ -296,6 +300,7 @@ impl Runner<'_> {
                 fold_tree(shares, self.parallel, &leaf, &merge)?
             }
         };
+        self.meter.release(held.into_inner());
         Ok(done.map(|(sink, own)| {
             notes.merge(own);
             sink
@@ -342,14 +347,16 @@ struct ShareRun<'a, S> {
     scratch: RangeScratch,
     /// Bytes of the sink that the meter knows of.
     metered: usize,
+    /// Those of all shares.
+    held: &'a AtomicUsize,
 }
 
 impl<'a, S: Sink> ShareRun<'a, S> {
     fn new(
         runner: Runner<'a>,
-        stages: &'a [Stage],
-        changed: &'a ChangedLabels,
+        (stages, changed): (&'a [Stage], &'a ChangedLabels),
         sink: S,
+        held: &'a AtomicUsize,
     ) -> Self {
         Self {
             runner,
@@ -362,6 +369,7 @@ impl<'a, S: Sink> ShareRun<'a, S> {
             samples: SampleBuffer::default(),
             scratch: RangeScratch::default(),
             metered: 0,
+            held,
         }
     }
 
@@ -388,7 +396,7 @@ impl<'a, S: Sink> ShareRun<'a, S> {
     ) -> Result<(S, Annotations), QueryError> {
         for (rank, series) in share {
             self.runner.meter.check()?;
-            let bytes = series.values.heap_bytes() + size_of::<Series>();
+            let bytes = series.held_bytes();
             self.values = series.values;
             self.run_stages(0, (&series.labels, series.drop_name), rank, grid)?;
             self.runner.meter.release(bytes);
@@ -483,6 +491,7 @@ impl<'a, S: Sink> ShareRun<'a, S> {
         self.sink.add(row, &mut self.notes);
         let held = self.sink.heap_bytes();
         if held > self.metered {
+            self.held.fetch_add(held - self.metered, Ordering::Relaxed);
             self.runner.meter.hold(held - self.metered)?;
             self.metered = held;
         }

@@ -112,8 +112,7 @@ impl<'a> Evaluation<'a> {
         if drops || (self.runner.delayed_names && node.grid.count > 1) {
             series = merge_same_labels(series)?;
         }
-        let bytes = series.iter().map(|s| s.values.heap_bytes() + size_of::<Series>()).sum();
-        self.meter().hold(bytes)?;
+        self.meter().hold(series.iter().map(Series::held_bytes).sum())?;
         Ok(Value::Vector(series))
     }
 
@@ -170,16 +169,18 @@ impl<'a> Evaluation<'a> {
         ids.iter().map(|id| self.take_scalar(*id)).collect()
     }
 
-    pub(super) fn take_vector(&mut self, id: NodeId) -> Result<Vec<Series>, QueryError> {
+    fn take_vector(&mut self, id: NodeId) -> Result<Vec<Series>, QueryError> {
         match self.take(id)? {
-            Value::Vector(series) => {
-                let bytes =
-                    series.iter().map(|s| s.values.heap_bytes() + size_of::<Series>()).sum();
-                self.meter().release(bytes);
-                Ok(series)
-            }
+            Value::Vector(series) => Ok(series),
             _ => Err(QueryError::execution("expected an instant vector")),
         }
+    }
+
+    /// Takes a vector that is then used up. A chain gives back what its series held one by one.
+    pub(super) fn use_vector(&mut self, id: NodeId) -> Result<Vec<Series>, QueryError> {
+        let series = self.take_vector(id)?;
+        self.meter().release(series.iter().map(Series::held_bytes).sum());
+        Ok(series)
     }
 
     pub(super) fn take_text(&mut self, id: NodeId) -> Result<Arc<[u8]>, QueryError> {
@@ -213,7 +214,7 @@ impl<'a> Evaluation<'a> {
                 self.aggregate(node, (*op, grouping), *parameter, *operand)
             }
             NodeKind::VectorVector { op, return_bool, matching, left, right } => {
-                let (left, right) = (self.take_vector(*left)?, self.take_vector(*right)?);
+                let (left, right) = (self.use_vector(*left)?, self.use_vector(*right)?);
                 let operator = VectorVector {
                     op: *op,
                     matching,
@@ -244,7 +245,7 @@ impl<'a> Evaluation<'a> {
             }
             Value::Vector(mut series) => {
                 for series in &mut series {
-                    self.runner.meter.release(series.values.heap_bytes() + size_of::<Series>());
+                    self.runner.meter.release(series.held_bytes());
                     series.values.repeat(steps);
                 }
                 Value::Vector(series)
@@ -327,10 +328,7 @@ impl<'a> Evaluation<'a> {
         let make = || Accumulator::new(&call);
         let gathered = self.runner.run(chain, &make, &mut self.notes)?;
         let Some(gathered) = gathered else { return Ok(Value::Vector(Vec::new())) };
-        let held = gathered.heap_bytes();
-        let series = gathered.finish(&mut self.notes);
-        self.meter().release(held);
-        Ok(Value::Vector(series))
+        Ok(Value::Vector(gathered.finish(&mut self.notes)))
     }
 
     /// The list of a selection.

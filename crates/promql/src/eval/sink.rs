@@ -46,8 +46,8 @@ impl Collect {
 impl Sink for Collect {
     fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) {
         let values = std::mem::take(row.values);
-        self.bytes += values.heap_bytes() + size_of::<Series>();
         let series = Series { labels: row.labels.clone(), drop_name: row.drop_name, values };
+        self.bytes += series.held_bytes();
         self.rows.push((row.rank, series));
     }
 

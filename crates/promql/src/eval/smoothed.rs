@@ -107,6 +107,11 @@ fn between(
     share: f64,
     blamed: &mut Blamed<'_>,
 ) -> Option<Arc<Histogram>> {
+    if low.is_custom() != high.is_custom() {
+        let metric = blamed.labels.metric_name().to_owned();
+        blamed.notes.add(Annotation::MixedExponentialCustomHistograms { metric }, blamed.span);
+        return None;
+    }
     let mut result = high.clone();
     let is_counter = low.hint != CounterResetHint::Gauge && high.hint != CounterResetHint::Gauge;
     if is_counter && high.is_reset_after(low) {
@@ -116,12 +121,7 @@ fn between(
     let note = |during, blamed: &mut Blamed<'_>| {
         blamed.notes.add(Annotation::MismatchedCustomBuckets { during }, blamed.span);
     };
-    let Ok(difference) = result.sub(low) else {
-        let metric = blamed.labels.metric_name().to_owned();
-        blamed.notes.add(Annotation::MixedExponentialCustomHistograms { metric }, blamed.span);
-        return None;
-    };
-    if difference.bounds_reconciled {
+    if result.sub(low).is_ok_and(|difference| difference.bounds_reconciled) {
         note(HistogramOperation::Subtraction, blamed);
     }
     result.mul(share);

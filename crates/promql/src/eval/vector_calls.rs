@@ -41,7 +41,7 @@ impl Evaluation<'_> {
         let [vector, labels @ ..] = arguments else { return Err(unexpected(function)) };
         let labels = labels.iter().map(|id| self.take_text(*id));
         let labels: Vec<Arc<[u8]>> = labels.collect::<Result<_, _>>()?;
-        let series = self.take_vector(*vector)?;
+        let series = self.use_vector(*vector)?;
         let sort = Sort::prepare(function, labels.iter().map(|label| &**label), node.span)
             .ok_or_else(|| unexpected(function))?;
         Ok(sort.apply(series, node.grid.count, &mut self.notes))
@@ -59,7 +59,7 @@ impl Evaluation<'_> {
             match self.plan.node(*id).value_type {
                 ValueType::Scalar => parameters.push(self.take_scalar(*id)?),
                 ValueType::String => label = Some(self.take_text(*id)?),
-                _ => series = self.take_vector(*id)?,
+                _ => series = self.use_vector(*id)?,
             }
         }
         let spans: Vec<Span> = arguments.iter().map(|id| self.plan.node(*id).span).collect();
@@ -82,7 +82,7 @@ impl Evaluation<'_> {
         (operand, matchers): (NodeId, &[Matcher]),
         lookup: Lookup,
     ) -> Result<Vec<Series>, QueryError> {
-        let base = self.take_vector(operand)?;
+        let base = self.use_vector(operand)?;
         let info = Info::prepare(matchers);
         let found = match info.selection(&base) {
             Some(selection) => self.info_series(grid, &selection, lookup)?,

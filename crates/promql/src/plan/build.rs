@@ -354,28 +354,42 @@ impl Builder<'_> {
             Some(ExprKind::Selector(selector)) => selector.matchers.clone(),
             _ => Vec::new(),
         };
-        let shift = match self.first_selector(arguments[0]) {
-            Some(selector) => self.steps.shift(&selector.shift)?,
-            None => Shift::default(),
-        };
+        let shift = self.shift_of_first_selector(arguments[0])?;
         let operand = self.made(arguments[0])?;
         let what = LookupValue::Sample;
         let lookup = Lookup { shift, lookback: self.options.lookback, what };
         Ok(NodeKind::Info { operand, matchers, lookup })
     }
 
-    /// The selector in `id` that was written first.
-    fn first_selector(&self, id: ExprId) -> Option<&Selector> {
+    /// Where the selector in `whole` looks that was written first, seen from the steps of `whole`:
+    /// subqueries around it shift it, too.
+    fn shift_of_first_selector(&self, whole: ExprId) -> Result<Shift, QueryError> {
         let ast = self.ast;
-        // In post-order the expression's parts are the ones right before it.
-        let within = ast.get(id).span;
-        let parts = ast.nodes()[..=id.index()].iter();
-        parts
-            .filter(|part| part.span.start >= within.start && part.span.end <= within.end)
-            .find_map(|part| match &part.kind {
-                ExprKind::Selector(selector) => Some(&**selector),
-                _ => None,
-            })
+        // In post-order the parts of an expression are the ones right before it.
+        let within = ast.get(whole).span;
+        let is_part = |id: &usize| {
+            let part = &ast.nodes()[*id];
+            let inside = part.span.start >= within.start && part.span.end <= within.end;
+            inside && matches!(part.kind, ExprKind::Selector(_))
+        };
+        let Some(first) = (0..=whole.index()).find(is_part) else { return Ok(Shift::default()) };
+        let mut id = ExprId(u32::try_from(first).unwrap_or(u32::MAX));
+        let mut shift = Shift::default();
+        loop {
+            let own = match &ast.get(id).kind {
+                ExprKind::Selector(selector) => self.steps.shift(&selector.shift)?,
+                ExprKind::Subquery(subquery) => self.steps.shift(&subquery.shift)?,
+                _ => Shift::default(),
+            };
+            if shift.at.is_none() {
+                shift.at = own.at;
+                shift.offset = shift.offset.saturating_add(own.offset);
+            }
+            if id == whole {
+                return Ok(shift);
+            }
+            id = self.parents[id.index()];
+        }
     }
 
     /// The bytes of an argument that is a text.

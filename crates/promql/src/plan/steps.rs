@@ -191,7 +191,7 @@ fn invariance(ast: &Ast) -> Vec<bool> {
     invariant
 }
 
-/// Whether a function's value depends on the time of the step, whatever its arguments.
+/// Whether what a function answers depends on the step, whatever its arguments.
 fn depends_on_the_step(function: Function) -> bool {
     matches!(
         function,
@@ -206,6 +206,11 @@ fn depends_on_the_step(function: Function) -> bool {
             | Function::PredictLinear
             | Function::Time
             | Function::Timestamp
+            // They warn where there are several steps.
+            | Function::Sort
+            | Function::SortDesc
+            | Function::SortByLabel
+            | Function::SortByLabelDesc
     )
 }
 

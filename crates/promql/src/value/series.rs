@@ -15,6 +15,13 @@ pub struct Series {
     pub values: StepColumn,
 }
 
+impl Series {
+    /// About how many bytes it takes to hold it, apart from its labels, which are shared.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.values.heap_bytes() + size_of::<Self>()
+    }
+}
+
 /// The value of an expression over all steps.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {

@@ -67,7 +67,7 @@ pub(super) fn quantile(
     });
 }
 
-/// `mad_over_time`: the median of the distances from the median.
+/// `mad_over_time`: the median of the distances from the median; NaN if a value is.
 pub(super) fn mad(
     input: &Input<'_>,
     scratch: &mut RangeScratch,
@@ -92,6 +92,10 @@ pub(super) fn mad(
 fn median_distance(sorted: &[f64], distances: &mut Vec<f64>) -> f64 {
     let median = quantile_of_sorted(0.5, sorted);
     let (Some(least), Some(greatest)) = (sorted.first(), sorted.last()) else { return f64::NAN };
+    if least.is_nan() {
+        // NaN comes first. It is not left out, as a quantile could do.
+        return f64::NAN;
+    }
     if !(least.is_finite() && greatest.is_finite()) {
         distances.clear();
         distances.extend(sorted.iter().map(|value| order_key((value - median).abs())));

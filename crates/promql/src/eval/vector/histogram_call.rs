@@ -54,7 +54,7 @@ struct Quantiles {
 struct Spans {
     /// The vector, for its labels.
     vector: Span,
-    /// For NaN among the observations: the first argument, whatever that is.
+    /// For NaN among the observations: the vector.
     nan: Span,
     /// For counts that do not increase: the second argument, whatever that is.
     forced: Span,
@@ -89,7 +89,7 @@ impl HistogramCall {
         };
         let spans = Spans {
             vector: *arguments.get(vector)?,
-            nan: *arguments.first()?,
+            nan: *arguments.get(vector)?,
             forced: *arguments.get(1)?,
             parameters: arguments.get(quantiles)?.to_vec(),
         };
