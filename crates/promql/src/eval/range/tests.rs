@@ -118,10 +118,8 @@ impl Test {
 
     fn try_run(&self, data: &Data) -> Result<Answer, QueryError> {
         self.call.check()?;
-        let samples = SampleColumns {
-            floats: data.floats.column(),
-            histograms: data.histograms.column(),
-        };
+        let samples =
+            SampleColumns { floats: data.floats.column(), histograms: data.histograms.column() };
         let series = RangeSeries { labels: &self.labels, samples };
         let mut answer = Answer {
             column: StepColumn::absent(self.call.windows.grid.count),

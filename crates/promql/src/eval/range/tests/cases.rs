@@ -181,14 +181,10 @@ fn the_line_is_exact_far_from_the_epoch() {
 #[test]
 fn smoothing_refuses_factors_out_of_range_where_there_are_samples() {
     let data = Data::floats(10, &[1.0, 2.0, 3.0]);
-    let test = |at| {
-        Test::new(F::DoubleExponentialSmoothing, 60.0, at).parameter(0.5).parameter(1.0)
-    };
+    let test =
+        |at| Test::new(F::DoubleExponentialSmoothing, 60.0, at).parameter(0.5).parameter(1.0);
     let error = test(30.0).try_run(&data).err().unwrap();
-    assert_eq!(
-        error.to_string(),
-        "invalid trend factor. Expected: 0 < tf < 1, got: 1.000000"
-    );
+    assert_eq!(error.to_string(), "invalid trend factor. Expected: 0 < tf < 1, got: 1.000000");
     assert_eq!(test(-30.0).float(&data), None);
 }
 
@@ -213,8 +209,10 @@ fn what_does_not_look_like_a_counter_is_told() {
     assert!(infos(F::Rate, &[("__name__", "m"), ("__type__", "counter")], true).is_empty());
     assert_eq!(
         infos(F::Increase, &[("__name__", "m_total"), ("__type__", "gauge")], true),
-        ["PromQL info: metric might not be a counter, __type__ label is not set to \"counter\" or \
-          \"histogram\", got \"gauge\": \"m_total\" (1:1)"]
+        [
+            "PromQL info: metric might not be a counter, __type__ label is not set to \"counter\" or \
+          \"histogram\", got \"gauge\": \"m_total\" (1:1)"
+        ]
     );
     let before = Test::new(F::Rate, 60.0, 0.0).labels(&name).run(&data);
     assert!(before.notes.is_empty(), "no result");
@@ -281,8 +279,10 @@ fn histograms_beside_floats_are_ignored_where_only_floats_count() {
         assert_near(answer.floats()[0], value);
         assert_eq!(
             answer.infos(),
-            ["PromQL info: ignored histograms in a range containing both floats and histograms for \
-              metric name \"m_total\" (1:1)"],
+            [
+                "PromQL info: ignored histograms in a range containing both floats and histograms for \
+              metric name \"m_total\" (1:1)"
+            ],
             "{function:?}"
         );
         let only = Data { floats: super::Column::default(), ..mixed() };

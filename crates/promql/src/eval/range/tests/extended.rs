@@ -96,8 +96,7 @@ fn expected(test: &Test, data: &Data, (start, end): (i64, i64)) -> Option<f64> {
             _ => before.1,
         })
     };
-    let inside: Vec<f64> =
-        held.iter().filter(|s| start < s.0 && s.0 < end).map(|s| s.1).collect();
+    let inside: Vec<f64> = held.iter().filter(|s| start < s.0 && s.0 < end).map(|s| s.1).collect();
     let first = held.iter().find(|sample| sample.0 > start).map(|sample| sample.1);
     let mut path = vec![value_at(start).or(first)?];
     path.extend(&inside);

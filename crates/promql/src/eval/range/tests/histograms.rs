@@ -68,13 +68,15 @@ fn rates_follow_the_counts() {
     assert_near(irate.histogram().map(|h| h.count), 1.0 / 15.0);
     assert!(irate.notes.is_empty());
     let idelta = Test::new(F::Idelta, 60.0, 50.0).run(&data);
-    assert_eq!((idelta.histogram().unwrap().count, idelta.warnings()), (1.0, vec![NOT_GAUGE.into()]));
+    assert_eq!(
+        (idelta.histogram().unwrap().count, idelta.warnings()),
+        (1.0, vec![NOT_GAUGE.into()])
+    );
 }
 
 #[test]
 fn a_reset_adds_the_histogram_before_it() {
-    let data =
-        Data::histograms(10, &[4.0, 9.0, 2.0, 5.0].map(|count| counts(&[count, count])));
+    let data = Data::histograms(10, &[4.0, 9.0, 2.0, 5.0].map(|count| counts(&[count, count])));
     let increase = Test::new(F::Increase, 30.001, 30.0).run(&data);
     assert_near(increase.histogram().map(|h| h.count), 2.0 * (5.0 - 4.0 + 9.0) * 30.001 / 30.0);
     assert_eq!(Test::new(F::Resets, 60.0, 30.0).float(&data), Some(1.0));
@@ -150,7 +152,9 @@ fn custom_bounds_are_reconciled_and_told() {
         let answer = Test::new(function, 60.0, 10.0).run(&data);
         assert_eq!(
             answer.infos(),
-            [format!("PromQL info: mismatched custom buckets were reconciled during {during} (1:1)")]
+            [format!(
+                "PromQL info: mismatched custom buckets were reconciled during {during} (1:1)"
+            )]
         );
         let bounds = answer.histogram().unwrap().custom_bounds().unwrap().to_vec();
         assert_eq!(bounds, [5.0]);
@@ -224,11 +228,14 @@ fn start_timestamps_tell_resets_of_histograms() {
     assert_near(count(&Test::new(F::Irate, 300.0, 600.0), &data), 1.0);
     assert_eq!(Test::new(F::Resets, 300.0, 600.0).float(&data), Some(4.0));
     // A single one, whose start is in the window.
-    assert_near(count(&Test::new(F::Rate, 300.0, 180.0).steps(60.0, 1), &{
-        let mut single = Data::default();
-        single.histograms.push(120_000, 60_000, Arc::new(counts(&[60.0])));
-        single
-    }), 60.0 / 300.0);
+    assert_near(
+        count(&Test::new(F::Rate, 300.0, 180.0).steps(60.0, 1), &{
+            let mut single = Data::default();
+            single.histograms.push(120_000, 60_000, Arc::new(counts(&[60.0])));
+            single
+        }),
+        60.0 / 300.0,
+    );
 }
 
 #[test]
@@ -249,8 +256,7 @@ fn anchored_and_smoothed_windows_do_as_with_floats() {
 /// Histograms with these counts; a negative one stands for its amount after a reset.
 fn with_resets(interval: i64, values: &[f64]) -> Data {
     let histogram = |value: &f64| {
-        let hint =
-            if *value < 0.0 { CounterResetHint::Reset } else { CounterResetHint::Unknown };
+        let hint = if *value < 0.0 { CounterResetHint::Reset } else { CounterResetHint::Unknown };
         hinted(counts(&[value.abs()]), hint)
     };
     Data::histograms(interval, &values.iter().map(histogram).collect::<Vec<_>>())
@@ -258,9 +264,8 @@ fn with_resets(interval: i64, values: &[f64]) -> Data {
 
 #[test]
 fn resets_in_extended_windows_are_counted_once() {
-    let at = |mode, range, end, data: &Data| {
-        count(&Test::new(F::Increase, range, end).mode(mode), data)
-    };
+    let at =
+        |mode, range, end, data: &Data| count(&Test::new(F::Increase, range, end).mode(mode), data);
     // The left end lies within a reset: 110 * 0.95 .. 110 + 84 * 0.05.
     let data = with_resets(10, &[0.0, 396.0, -110.0, 194.0]);
     assert_near(at(Smoothed, 1.0, 20.5, &data), 9.7);

@@ -87,18 +87,20 @@ fn any_test() -> impl Strategy<Value = Test> {
         prop::collection::vec((0.01f64..0.99, 0.01f64..0.99), 60),
         any::<bool>(),
     )
-        .prop_map(|(function, (range, step, count), (start, at, offset), parameters, steady)| {
-            let mut test = Test::new(function, 1.0, 0.0).steps(1.0, count);
-            let windows = &mut test.call.windows;
-            (windows.grid.start, windows.grid.step, windows.range) = (start, step, range);
-            (windows.shift.at, windows.shift.offset) = (at, offset);
-            let (mut first, mut second): (Vec<_>, Vec<_>) = parameters.into_iter().unzip();
-            if steady {
-                (first, second) = (vec![first[0]; 60], vec![second[0]; 60]);
-            }
-            test.call.parameters = vec![first, second];
-            test
-        })
+        .prop_map(
+            |(function, (range, step, count), (start, at, offset), parameters, steady)| {
+                let mut test = Test::new(function, 1.0, 0.0).steps(1.0, count);
+                let windows = &mut test.call.windows;
+                (windows.grid.start, windows.grid.step, windows.range) = (start, step, range);
+                (windows.shift.at, windows.shift.offset) = (at, offset);
+                let (mut first, mut second): (Vec<_>, Vec<_>) = parameters.into_iter().unzip();
+                if steady {
+                    (first, second) = (vec![first[0]; 60], vec![second[0]; 60]);
+                }
+                test.call.parameters = vec![first, second];
+                test
+            },
+        )
 }
 
 /// What the reference gives at each step.

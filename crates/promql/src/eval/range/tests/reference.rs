@@ -19,9 +19,7 @@ pub(super) fn evaluate(function: Function, window: &Window<'_>) -> Option<f64> {
     let (first, last) = (window.samples.first()?, window.samples.last()?);
     let count = values.len() as f64;
     Some(match function {
-        F::Rate => {
-            extrapolated(window, true)? / ((window.end - window.start) as f64 / 1000.0)
-        }
+        F::Rate => extrapolated(window, true)? / ((window.end - window.start) as f64 / 1000.0),
         F::Increase => extrapolated(window, true)?,
         F::Delta => extrapolated(window, false)?,
         F::Irate | F::Idelta => {
