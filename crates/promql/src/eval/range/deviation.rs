@@ -30,7 +30,7 @@ pub(super) struct Moments {
 impl Moments {
     #[inline]
     fn push(&mut self, value: f64) {
-        self.special |= !(value.abs() < ORDINARY_MAX);
+        self.special |= value.is_nan() || value.abs() >= ORDINARY_MAX;
         self.count += 1.0;
         let distance = value - self.mean.total();
         self.mean.push(distance / self.count);

@@ -72,7 +72,7 @@ impl<'a> ExtendedHistograms<'a> {
         } else {
             Histogram::clone(&self.values[last])
         };
-        if !self.is_counter && !(is_gauge(&left) && is_gauge(&right)) {
+        if !self.is_counter && (!is_gauge(&left) || !is_gauge(&right)) {
             notes.add(Note::NotGauge);
         }
         let mut increase = right.clone();

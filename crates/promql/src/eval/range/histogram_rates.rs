@@ -88,7 +88,7 @@ impl<'a> HistogramRates<'a> {
     /// The increase between the first and the last of at least two histograms.
     fn increase(&self, run: Run, notes: &mut SeriesNotes<'_>) -> Option<Histogram> {
         let histograms = run.of(self.column.values);
-        let (&[ref first, ref second, ..], &[.., ref last]) = (histograms, histograms) else {
+        let ([first, second, ..], [.., last]) = (histograms, histograms) else {
             return None;
         };
         let resets = between(&self.resets, run);
@@ -126,7 +126,7 @@ impl<'a> HistogramRates<'a> {
         base: &Histogram,
         notes: &mut SeriesNotes<'_>,
     ) -> Option<i32> {
-        let &[ref first, ref inner @ .., ref last] = histograms else { return None };
+        let [first, inner @ .., last] = histograms else { return None };
         let mut resolution = base.schema().min(last.schema());
         let mut gauges = self.kind.is_counter && (is_gauge(first) || is_gauge(last));
         let mixed_ends = last.is_custom() != base.is_custom();

@@ -84,10 +84,10 @@ pub(super) fn evaluate(
             }
         } else if window.is_mixed() {
             notes.add(Note::Mixed);
-        } else if let Some(rates) = &histogram_rates {
-            if let Some(histogram) = rates.window(&window, range_seconds, notes) {
-                out.push_histogram(window.step, histogram);
-            }
+        } else if let Some(rates) = &histogram_rates
+            && let Some(histogram) = rates.window(&window, range_seconds, notes)
+        {
+            out.push_histogram(window.step, histogram);
         }
     });
 }
