@@ -379,7 +379,7 @@ fn many_groups_in_parallel_give_the_same() {
     let steps = 512;
     let column = |seed: usize, gap: usize| {
         let mut column = StepColumn::absent(steps);
-        for step in (0..steps).filter(|step| (step + seed) % gap != 0) {
+        for step in (0..steps).filter(|step| !(step + seed).is_multiple_of(gap)) {
             column.set_float(step, (seed * 31 + step) as f64);
         }
         column
