@@ -13,6 +13,7 @@
 //! - Spans lie in the text that was parsed; an operator's span holds those of its operands.
 
 mod duration;
+mod fixed_time;
 mod operator;
 mod selector;
 mod span;

@@ -53,7 +53,7 @@ pub(super) fn merge(series: Vec<Series>) -> Result<Vec<Series>, Overlap> {
     overlap.map_or(Ok(merged), |step| Err(Overlap { step }))
 }
 
-fn all_differ(series: &[Series]) -> bool {
+pub(super) fn all_differ(series: &[Series]) -> bool {
     let mut seen = HashSet::with_capacity(series.len());
     series.iter().all(|one| seen.insert(one.labels.encoded()))
 }

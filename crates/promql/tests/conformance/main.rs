@@ -1,0 +1,111 @@
+//! Prometheus's own test scripts, run against the crate: `cargo test -p siltstone-promql --test
+//! conformance -- --nocapture`.
+//!
+//! The scripts are not part of the project. They are read from the directory that
+//! `SILTSTONE_PROMQLTEST` names, or else from `../shared/promqltest` beside the project; without it
+//! nothing runs, which is said loudly. `SILTSTONE_PROMQLTEST_ONLY=functions` runs one file,
+//! `functions:123` the case of one line.
+//!
+//! The run fails on a miss that `tests/known-misses.txt` does not list and on a listed case that
+//! passes. The figures printed count what really passed, the total on the last line. The program has
+//! no test harness, so that nothing is printed behind it.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod compare;
+mod expect;
+mod histogram;
+mod language;
+mod model;
+mod nhcb;
+mod run;
+mod scan;
+mod script;
+mod series;
+mod store;
+mod under_test;
+mod verdict;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::run::{FileReport, run_script};
+use crate::under_test::Siltstone;
+use crate::verdict::{judge, read_known};
+
+const KNOWN_MISSES: &str = include_str!("../known-misses.txt");
+
+fn main() -> ExitCode {
+    // Tools that list tests find none here.
+    if env::args().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let directory = directory();
+    if !directory.is_dir() {
+        println!(
+            "SKIPPED: no conformance scripts in {}; SILTSTONE_PROMQLTEST names their directory",
+            directory.display()
+        );
+        return ExitCode::SUCCESS;
+    }
+    // A panic of a case is reported as its miss, so the hook prints nothing.
+    std::panic::set_hook(Box::new(|_| {}));
+    match run_directory(&directory) {
+        Ok(reports) if reports.iter().all(|report| report.lines.is_empty()) => {
+            println!("no case was run");
+            ExitCode::FAILURE
+        }
+        Ok(reports) => conclude(&reports),
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn directory() -> PathBuf {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/promqltest");
+    env::var_os("SILTSTONE_PROMQLTEST").map_or(beside, PathBuf::from)
+}
+
+/// Runs the scripts of a directory in order of their names.
+fn run_directory(directory: &Path) -> Result<Vec<FileReport>, String> {
+    let only = env::var("SILTSTONE_PROMQLTEST_ONLY").unwrap_or_default();
+    let (only_file, only_line) = match only.split_once(':') {
+        Some((file, line)) => (file, Some(line.parse().map_err(|e| format!("{only}: {e}"))?)),
+        None => (only.as_str(), None),
+    };
+    let mut reports = Vec::new();
+    for path in scripts(directory)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if only_file.is_empty() || name.trim_end_matches(".test") == only_file {
+            let text = std::fs::read_to_string(&path).map_err(|e| format!("{name}: {e}"))?;
+            reports.push(run_script(&Siltstone, &name, &text, only_line)?);
+        }
+    }
+    Ok(reports)
+}
+
+#[expect(clippy::disallowed_methods, reason = "lists scripts, not a store")]
+fn scripts(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(directory).map_err(|e| e.to_string())?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "test"));
+    paths.sort();
+    Ok(paths)
+}
+
+fn conclude(reports: &[FileReport]) -> ExitCode {
+    match read_known(KNOWN_MISSES) {
+        Ok(known) => {
+            let verdict = judge(reports, &known);
+            print!("{}", verdict.text);
+            if verdict.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            println!("known-misses.txt: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
