@@ -32,24 +32,30 @@ impl OneSide<'_> {
 /// since the result of a pair depends on these only. At each step at most one side has a value,
 /// because two series of a signature with values at one step are an error.
 pub(super) fn sides<'a>(one: &[Member<&'a Series>], include: &[String]) -> Vec<OneSide<'a>> {
+    if let [only] = one {
+        return vec![side(only.series)];
+    }
     let mut sides: Vec<OneSide<'a>> = Vec::new();
     let mut places: HashMap<Vec<&str>, usize> = HashMap::new();
     for Member { series, .. } in one {
         let copied: Vec<&str> = include.iter().map(|name| series.labels.get(name)).collect();
-        let steps = extent(&series.values);
         let place = *places.entry(copied).or_insert(sides.len());
+        let other = side(series);
         match sides.get_mut(place) {
-            Some(side) => {
-                add(side.values.to_mut(), &series.values);
-                side.steps = side.steps.start.min(steps.start)..side.steps.end.max(steps.end);
+            Some(known) => {
+                add(known.values.to_mut(), &series.values);
+                let start = known.steps.start.min(other.steps.start);
+                known.steps = start..known.steps.end.max(other.steps.end);
             }
-            None => {
-                let (labels, values) = (Some(&series.labels), Cow::Borrowed(&series.values));
-                sides.push(OneSide { labels, values, steps });
-            }
+            None => sides.push(other),
         }
     }
     sides
+}
+
+fn side(series: &Series) -> OneSide<'_> {
+    let (labels, values) = (Some(&series.labels), Cow::Borrowed(&series.values));
+    OneSide { labels, values, steps: extent(&series.values) }
 }
 
 /// The side of `value` at all steps at which no series of the signature has one; `None` if there are
@@ -66,7 +72,7 @@ pub(super) fn filled(
         values.set_float(step, value);
     }
     let is_needed = missing.contains(&true);
-    is_needed.then(|| OneSide { labels: None, values: Cow::Owned(values), steps: 0..steps })
+    is_needed.then_some(OneSide { labels: None, values: Cow::Owned(values), steps: 0..steps })
 }
 
 /// Sets the mark of each step at which the column has a value.

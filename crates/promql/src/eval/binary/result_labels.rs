@@ -41,8 +41,9 @@ impl<'q> ResultLabels<'q> {
         let lists = |names: &[String]| names.iter().any(|listed| listed == name);
         let one_to_one = self.matching.cardinality == Cardinality::OneToOne;
         let key = &self.matching.labels;
-        !(self.without_metric && is_metric_label(name))
-            && (!one_to_one || lists(&key.labels) == key.on)
-            && !lists(&self.matching.include)
+        let is_dropped = self.without_metric && is_metric_label(name);
+        let is_unmatched = one_to_one && lists(&key.labels) != key.on;
+        let is_copied = lists(&self.matching.include);
+        !is_dropped && !is_unmatched && !is_copied
     }
 }
