@@ -250,6 +250,7 @@ fn histograms_are_compared_in_all_that_they_have() {
         ("count:3 sum:5 z_bucket:1 z_bucket_w:0.5 buckets:[2]", "not"),
         ("count:3 sum:5 z_bucket:1 z_bucket_w:0.5 buckets:[0 2 1]", "not"),
         ("count:3 sum:5 z_bucket:1 z_bucket_w:0.5 n_buckets:[0 2]", "not"),
+        ("count:3 sum:5 z_bucket:1 z_bucket_w:0.5 buckets:[0 2] n_buckets:[1]", "not"),
     ];
     for (body, reason) in all {
         let body = format!("{{a=\"x\"}} {{{{{body}}}}}");

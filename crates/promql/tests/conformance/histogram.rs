@@ -82,12 +82,12 @@ impl Histogram {
         let custom = |histogram: &Self| histogram.schema == CUSTOM_SCHEMA;
         if custom(self) != custom(other)
             || self.custom_values != other.custom_values
-            || self.schema > other.schema
             || (self.zero_threshold != other.zero_threshold)
         {
-            return Err("a series needs histograms of one layout, the first not finer".to_owned());
+            return Err("a series needs histograms of one layout".to_owned());
         }
-        let finer = u32::try_from(other.schema - self.schema).map_err(|e| e.to_string())?;
+        let finer = u32::try_from(other.schema - self.schema)
+            .map_err(|_| "a series needs a first histogram that is not finer".to_owned())?;
         let hint = match (self.hint, other.hint) {
             (a, b) if a == b => a,
             (Hint::Gauge, _) | (_, Hint::Gauge) => Hint::Gauge,
