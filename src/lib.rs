@@ -42,6 +42,6 @@ pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{EncodedLabels, SeriesHandle};
 pub use sys::{Clock, ReadMode, SystemClock};
 pub use types::{
-    Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError, Sample, SegmentMeta,
-    SeriesId, TimeRange, Timestamp, Tombstone,
+    AnchoredRegex, Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError,
+    PatternBudget, Sample, SegmentMeta, SeriesId, TimeRange, Timestamp, Tombstone, ValueCaptures,
 };

@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {
         match siltstone_promql::parse_selector(text) {
             Ok(matchers) => assert!(matchers.iter().any(|m| !m.matches(""))),
-            Err(error) => assert!(text.get(error.span).is_some()),
+            Err(error) => assert!(text.get(error.span.range()).is_some()),
         }
     }
 });

@@ -3,11 +3,15 @@
 //! Pure values, used by every index and by the query languages above the engine. A matcher sees an
 //! absent label as the empty string, as Prometheus does.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use super::labels::{is_bare, write_quoted};
 use super::pattern::Pattern;
+
+/// Most characters of a pattern that an error shows.
+const SHOWN_CHARS_MAX: usize = 200;
 
 /// How a matcher compares the value of its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +46,10 @@ impl MatchOp {
 }
 
 /// A condition on one label. Cheap to clone.
+///
+/// Regular expressions are RE2's, as Prometheus reads them, and must match the whole value: `.`
+/// matches a newline, braces that are no repetition are literal, `\d`, `\s`, `\w` and `\b` are ASCII.
+/// Matching takes time linear in the value.
 ///
 /// ```
 /// # use siltstone::Matcher;
@@ -93,6 +101,11 @@ pub enum MatcherError {
         /// Largest compiled size allowed, in bytes.
         max: usize,
     },
+    /// The regular expressions of one request compile to more than the limit together.
+    OverBudget {
+        /// Largest compiled size of all of them, in bytes.
+        max: usize,
+    },
 }
 
 impl fmt::Display for MatcherError {
@@ -103,23 +116,38 @@ impl fmt::Display for MatcherError {
             }
             Self::Syntax { pattern, start, end, message } => {
                 let (before, at) = (excerpt(pattern, 0, *start), excerpt(pattern, *start, *end));
-                let column = before.chars().count() + 1;
+                let (pattern, column) = (shortened(pattern), before.chars().count() + 1);
                 write!(
                     f,
                     "invalid regular expression {pattern:?}: {message} at character {column}"
                 )?;
-                if at.is_empty() { Ok(()) } else { write!(f, " ({at:?})") }
+                if at.is_empty() { Ok(()) } else { write!(f, " ({:?})", shortened(at)) }
             }
-            Self::TooLarge { pattern, max } => write!(
+            Self::TooLarge { pattern, max } => {
+                let pattern = shortened(pattern);
+                write!(
+                    f,
+                    "the regular expression {pattern:?} compiles to more than the limit of {max} \
+                     bytes: shorten its repetitions"
+                )
+            }
+            Self::OverBudget { max } => write!(
                 f,
-                "the regular expression {pattern:?} compiles to more than the limit of {max} bytes: \
-                 shorten its repetitions"
+                "the regular expressions compile to more than the limit of {max} bytes together"
             ),
         }
     }
 }
 
 impl std::error::Error for MatcherError {}
+
+/// A text as far as a message shows it.
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+    }
+}
 
 fn excerpt(pattern: &str, start: usize, end: usize) -> &str {
     pattern.get(start..end).unwrap_or_default()
@@ -130,7 +158,8 @@ impl Matcher {
     ///
     /// # Errors
     /// [`MatcherError`] if `op` is `=~` or `!~` and `value` is not a regular expression within the
-    /// limits: 4 KiB, 64 levels of nesting, about 1 MiB compiled.
+    /// limits: 64 KiB, 250 levels of nesting, repetitions of at most 1,000 (with those around them),
+    /// about 1 MiB compiled.
     pub fn new(
         op: MatchOp,
         name: impl Into<String>,
@@ -216,8 +245,15 @@ impl Matcher {
         self.matches("")
     }
 
-    /// The values that `=` or the regular expression *denotes*, sorted, where they are a small finite
-    /// set. A positive matcher selects exactly these, a negative one all others.
+    /// The memory that its compiled regular expression holds, in bytes; 0 for `=` and `!=`. See
+    /// [`PatternBudget`](super::PatternBudget).
+    #[must_use]
+    pub fn compiled_bytes(&self) -> usize {
+        self.inner.pattern.as_ref().map_or(0, Pattern::bytes)
+    }
+
+    /// The values that `=` or the regular expression *denotes*, sorted, where they are a finite set:
+    /// at most 64, or as many as a long pattern spells out. A positive matcher selects exactly these, a negative one all others.
     #[must_use]
     pub fn literals(&self) -> Option<&[String]> {
         match &self.inner.pattern {

@@ -2,20 +2,27 @@
 //!
 //! The lowest floor: pure values, no I/O, imported by everything above.
 
+mod anchored_regex;
+mod automaton;
 mod clock_record;
 mod decode_error;
 mod fields;
 mod file_name;
 mod labels;
 mod limits;
+mod literal_set;
 mod matcher;
 mod pattern;
+mod pattern_budget;
+mod re2;
 mod segment_meta;
 mod series_id;
+mod template;
 mod time_range;
 mod tombstone;
 pub mod varint;
 
+pub use anchored_regex::{AnchoredRegex, ValueCaptures};
 pub use clock_record::{ClockRecord, SuspectClock};
 pub use decode_error::DecodeError;
 pub(crate) use fields::Fields;
@@ -23,6 +30,7 @@ pub use file_name::{FileName, TEMPORARY_SUFFIX};
 pub use labels::{Label, LabelError, LabelIter, Labels};
 pub use limits::LabelsLimits;
 pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use pattern_budget::PatternBudget;
 pub use segment_meta::SegmentMeta;
 pub use series_id::SeriesId;
 pub use time_range::TimeRange;

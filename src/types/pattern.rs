@@ -1,29 +1,17 @@
-//! The compiled form of a matcher's regular expression: syntax, limits, and what an index can use.
+//! The compiled form of a matcher's regular expression, and what an index can use of it.
 //!
-//! Built only by [`Matcher`](super::Matcher). The syntax and its meaning are RE2's as Prometheus
-//! uses it: the whole value must match, `.` matches a newline, and `\d`, `\s`, `\w` and `\b` are
-//! ASCII. Matching takes time linear in the value. A pattern is reduced, where it can be, to a
-//! finite set of literals or to a literal prefix; neither then runs an automaton.
+//! Built only by [`Matcher`](super::Matcher). The syntax and its meaning are RE2's (see
+//! [`re2`](super::re2)); the whole value must match. Matching takes time linear in the value. A
+//! pattern is reduced, where it can be, to a finite set of literals or to a literal prefix; neither
+//! then runs an automaton.
 
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
-use regex_syntax::ast::parse::ParserBuilder;
-use regex_syntax::ast::{self, Ast, ClassSet, ClassSetItem};
-use regex_syntax::hir::translate::TranslatorBuilder;
-use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
+use super::automaton::{self, compile};
+use super::literal_set;
 use super::matcher::MatcherError;
-
-/// Longest pattern in bytes.
-const PATTERN_BYTES_MAX: usize = 4096;
-/// Deepest nesting of groups, repetitions and classes.
-const NEST_LIMIT: u32 = 64;
-/// Largest compiled automaton in bytes, roughly.
-const COMPILED_BYTES_MAX: usize = 1 << 20;
-/// Most literals that a pattern is expanded to.
-const LITERALS_MAX: usize = 64;
-/// Most bytes of those literals together.
-const LITERALS_BYTES_MAX: usize = 64 * 1024;
 
 /// A compiled pattern.
 pub(super) struct Pattern {
@@ -46,11 +34,8 @@ enum Program {
 impl Pattern {
     /// Compiles `pattern`.
     pub(super) fn new(pattern: &str) -> Result<Self, MatcherError> {
-        if pattern.len() > PATTERN_BYTES_MAX {
-            return Err(MatcherError::TooLong { bytes: pattern.len(), max: PATTERN_BYTES_MAX });
-        }
-        let hir = parse(pattern)?;
-        if let Some(literals) = expand(strip_anchors(&hir)).and_then(into_sorted_strings) {
+        let hir = automaton::parse(pattern)?.hir;
+        if let Some(literals) = literal_set::expand(strip_anchors(&hir), pattern.len()) {
             let prefix = common_prefix(&literals);
             return Ok(Self { prefix, program: Program::Literals(literals) });
         }
@@ -64,7 +49,7 @@ impl Pattern {
         }
         prefix.clear();
         strip_anchors(&hir).iter().all(|part| append_prefix(part, &mut prefix));
-        let program = Program::Automaton(Box::new(compile(pattern, hir)?));
+        let program = Program::Automaton(Box::new(compile(pattern, hir, WhichCaptures::Implicit)?));
         Ok(Self { prefix: utf8_prefix(prefix), program })
     }
 
@@ -90,114 +75,22 @@ impl Pattern {
         }
     }
 
+    /// The memory that it holds, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let program = match &self.program {
+            Program::Literals(literals) => {
+                literals.iter().map(|literal| size_of::<String>() + literal.len()).sum()
+            }
+            Program::Prefix | Program::LongerThanPrefix => 0,
+            Program::Automaton(regex) => size_of::<Regex>() + regex.memory_usage(),
+        };
+        self.prefix.len() + program
+    }
+
     /// What every matching value starts with.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
-}
-
-fn parse(pattern: &str) -> Result<Hir, MatcherError> {
-    let mut ast = ParserBuilder::new()
-        .nest_limit(NEST_LIMIT)
-        .build()
-        .parse(pattern)
-        .map_err(|e| syntax_error(pattern, e.span(), e.kind().to_string()))?;
-    make_ascii(&mut ast);
-    TranslatorBuilder::new()
-        .dot_matches_new_line(true)
-        .build()
-        .translate(pattern, &ast)
-        .map_err(|e| syntax_error(pattern, e.span(), e.kind().to_string()))
-}
-
-fn syntax_error(pattern: &str, span: &ast::Span, message: String) -> MatcherError {
-    let (start, end) = (span.start.offset, span.end.offset);
-    MatcherError::Syntax { pattern: pattern.to_owned(), start, end, message }
-}
-
-fn compile(pattern: &str, hir: Hir) -> Result<Regex, MatcherError> {
-    let anchored = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
-    let config = Regex::config()
-        .which_captures(WhichCaptures::Implicit)
-        .nfa_size_limit(Some(COMPILED_BYTES_MAX))
-        .onepass_size_limit(Some(COMPILED_BYTES_MAX))
-        .hybrid_cache_capacity(COMPILED_BYTES_MAX);
-    let built = Regex::builder().configure(config).build_from_hir(&anchored);
-    built.map_err(|e| match e.size_limit() {
-        Some(max) => MatcherError::TooLarge { pattern: pattern.to_owned(), max },
-        None => MatcherError::Syntax {
-            pattern: pattern.to_owned(),
-            start: 0,
-            end: pattern.len(),
-            message: e.to_string(),
-        },
-    })
-}
-
-/// Gives `\d`, `\s`, `\w`, `\b` and their negations RE2's meaning, which is ASCII.
-fn make_ascii(ast: &mut Ast) {
-    match ast {
-        Ast::ClassPerl(class) => *ast = Ast::class_bracketed(ascii_class(class)),
-        Ast::ClassBracketed(class) => make_set_ascii(&mut class.kind),
-        Ast::Assertion(assertion) => {
-            use ast::AssertionKind::{NotWordBoundary, WordBoundary};
-            if matches!(assertion.kind, WordBoundary | NotWordBoundary) {
-                let span = assertion.span;
-                let inner = std::mem::replace(ast, Ast::empty(span));
-                *ast = without_unicode(span, inner);
-            }
-        }
-        Ast::Repetition(repetition) => make_ascii(&mut repetition.ast),
-        Ast::Group(group) => make_ascii(&mut group.ast),
-        Ast::Alternation(alternation) => alternation.asts.iter_mut().for_each(make_ascii),
-        Ast::Concat(concat) => concat.asts.iter_mut().for_each(make_ascii),
-        Ast::Empty(_) | Ast::Flags(_) | Ast::Literal(_) | Ast::Dot(_) | Ast::ClassUnicode(_) => {}
-    }
-}
-
-fn make_set_ascii(set: &mut ClassSet) {
-    match set {
-        ClassSet::Item(item) => make_item_ascii(item),
-        ClassSet::BinaryOp(op) => {
-            make_set_ascii(&mut op.lhs);
-            make_set_ascii(&mut op.rhs);
-        }
-    }
-}
-
-fn make_item_ascii(item: &mut ClassSetItem) {
-    match item {
-        ClassSetItem::Perl(class) => *item = ClassSetItem::Bracketed(Box::new(ascii_class(class))),
-        ClassSetItem::Bracketed(class) => make_set_ascii(&mut class.kind),
-        ClassSetItem::Union(union) => union.items.iter_mut().for_each(make_item_ascii),
-        _ => {}
-    }
-}
-
-fn ascii_class(class: &ast::ClassPerl) -> ast::ClassBracketed {
-    let ranges: &[(char, char)] = match class.kind {
-        ast::ClassPerlKind::Digit => &[('0', '9')],
-        ast::ClassPerlKind::Space => &[('\t', '\n'), ('\x0c', '\r'), (' ', ' ')],
-        ast::ClassPerlKind::Word => &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')],
-    };
-    let span = class.span;
-    let literal = |c| ast::Literal { span, kind: ast::LiteralKind::Verbatim, c };
-    let range = |&(start, end)| {
-        ClassSetItem::Range(ast::ClassSetRange { span, start: literal(start), end: literal(end) })
-    };
-    let items = ranges.iter().map(range).collect();
-    let kind = ClassSet::union(ast::ClassSetUnion { span, items });
-    ast::ClassBracketed { span, negated: class.negated, kind }
-}
-
-fn without_unicode(span: ast::Span, inner: Ast) -> Ast {
-    let item = |kind| ast::FlagsItem { span, kind };
-    let items = vec![
-        item(ast::FlagsItemKind::Negation),
-        item(ast::FlagsItemKind::Flag(ast::Flag::Unicode)),
-    ];
-    let kind = ast::GroupKind::NonCapturing(ast::Flags { span, items });
-    Ast::group(ast::Group { span, kind, ast: Box::new(inner) })
 }
 
 /// The parts of a pattern in sequence, without a leading `^` and a trailing `$`, which say what
@@ -219,76 +112,6 @@ fn strip_anchors(hir: &Hir) -> &[Hir] {
         parts = rest;
     }
     parts
-}
-
-/// All byte strings that the sequence `parts` matches, or `None` if they are too many.
-fn expand(parts: &[Hir]) -> Option<Vec<Vec<u8>>> {
-    parts.iter().try_fold(vec![Vec::new()], |done, part| cross(&done, &expand_one(part)?))
-}
-
-fn expand_one(hir: &Hir) -> Option<Vec<Vec<u8>>> {
-    match hir.kind() {
-        HirKind::Empty => Some(vec![Vec::new()]),
-        HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
-        HirKind::Class(Class::Unicode(class)) => {
-            let count: usize = class.iter().map(|range| range.len()).sum();
-            let chars = class.iter().flat_map(|range| range.start()..=range.end());
-            (count <= LITERALS_MAX).then(|| chars.map(|c| c.to_string().into_bytes()).collect())
-        }
-        HirKind::Class(Class::Bytes(class)) => {
-            // The class that matches nothing; every other class of a UTF-8 pattern is of characters.
-            class.ranges().is_empty().then(Vec::new)
-        }
-        HirKind::Look(_) => None,
-        HirKind::Repetition(repetition) => expand_repetition(repetition),
-        HirKind::Capture(capture) => expand_one(&capture.sub),
-        HirKind::Concat(parts) => expand(parts),
-        HirKind::Alternation(branches) => {
-            let mut all = Vec::new();
-            for branch in branches {
-                all.extend(expand_one(branch)?);
-                if all.len() > LITERALS_MAX {
-                    return None;
-                }
-            }
-            Some(all)
-        }
-    }
-}
-
-fn expand_repetition(repetition: &Repetition) -> Option<Vec<Vec<u8>>> {
-    let max = repetition.max.filter(|&max| max as usize <= LITERALS_MAX)?;
-    let once = expand_one(&repetition.sub)?;
-    let mut done = vec![Vec::new()];
-    let mut all = if repetition.min == 0 { done.clone() } else { Vec::new() };
-    for times in 1..=max {
-        done = cross(&done, &once)?;
-        if times >= repetition.min {
-            all.extend_from_slice(&done);
-        }
-        if all.len() > LITERALS_MAX {
-            return None;
-        }
-    }
-    Some(all)
-}
-
-fn cross(left: &[Vec<u8>], right: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
-    let bytes = |set: &[Vec<u8>]| set.iter().map(Vec::len).sum::<usize>();
-    let total = bytes(left) * right.len() + bytes(right) * left.len();
-    if left.len() * right.len() > LITERALS_MAX || total > LITERALS_BYTES_MAX {
-        return None;
-    }
-    let pairs = left.iter().flat_map(|l| right.iter().map(move |r| [&l[..], &r[..]].concat()));
-    Some(pairs.collect())
-}
-
-fn into_sorted_strings(literals: Vec<Vec<u8>>) -> Option<Vec<String>> {
-    let strings: Result<Vec<_>, _> = literals.into_iter().map(String::from_utf8).collect();
-    let mut strings = strings.ok()?;
-    strings.sort_unstable();
-    strings.dedup();
-    Some(strings)
 }
 
 /// The longest common prefix of sorted strings: that of the first and the last.

@@ -1,15 +1,44 @@
-//! Selectors of the Prometheus query language.
+//! The Prometheus query language.
 //!
-//! [`parse_selector`] turns `http_requests_total{job=~"api.*"}` into [`siltstone::Matcher`]s. Names and
-//! label names outside `[a-zA-Z_:][a-zA-Z0-9_:]*` are quoted, as in Prometheus 3:
-//! `{"دما", "شهر"="تهران"}`.
+//! [`Query::parse`] reads a query, [`Engine`] evaluates it over any [`Queryable`] source of series:
+//! the crate knows the types of Siltstone's engine and no store. [`parse_selector`] reads a selector
+//! alone, as in `match[]`, into [`siltstone::Matcher`]s; [`print`] and [`pretty`] write a query back.
+//!
+//! The language is that of Prometheus 3.14, its experimental parts included, which [`Features`]
+//! switch on by Prometheus's flags.
+//!
+//! # A tour
+//!
+//! 1. [`syntax`](mod@parse) turns text into an [`ast::Ast`] and checks its types.
+//! 2. `plan` turns that, for given times, into nodes that know at which steps they are evaluated.
+//! 3. `eval` runs the plan over columns: [`Engine`].
+//! 4. [`source`] is where series come from, [`histogram`] and [`LabelSet`] what is computed with.
 
+mod annotations;
+pub mod ast;
 mod error;
+mod eval;
+mod flags;
+pub mod functions;
 pub mod go_float;
 pub mod histogram;
-mod lexer;
-mod selector;
-mod string_literal;
+mod plan;
+mod printer;
+mod query_error;
+mod quote;
+pub mod source;
+mod syntax;
+mod value;
 
-pub use error::SelectorError;
-pub use selector::{INPUT_BYTES_MAX, MATCHERS_MAX, parse_selector};
+pub use annotations::{Annotation, Annotations, HistogramOperation, Severity};
+pub use error::ParseError;
+pub use eval::{Answer, Engine, Limits, Query, QueryValue, ResultSeries};
+pub use flags::Features;
+pub use printer::{pretty, print};
+pub use query_error::QueryError;
+pub use source::{Hints, MemorySource, Queryable, Selection, SeriesList};
+pub use syntax::{
+    DEPTH_MAX, INPUT_BYTES_MAX, MATCHERS_MAX, NODES_MAX, QUERY_BYTES_MAX, REGEXES_MAX, parse,
+    parse_selector, parse_series_labels,
+};
+pub use value::{LabelSet, Point, Series, StepColumn};

@@ -170,7 +170,11 @@ impl<C: Count> HistogramOf<C> {
 ///
 /// As in Prometheus, `buckets` are those after a reduction of the schema: of a bucket that became
 /// wider than the zero bucket, the part within is counted in both.
-fn within_zero<C: Count>(layout: &Layout, buckets: &Buckets<C>, threshold: f64) -> usize {
+pub(super) fn within_zero<C: Count>(
+    layout: &Layout,
+    buckets: &Buckets<C>,
+    threshold: f64,
+) -> usize {
     match layout {
         Layout::Custom(_) => 0,
         Layout::Exponential(_) => {

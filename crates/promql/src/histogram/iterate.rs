@@ -145,3 +145,59 @@ impl DoubleEndedIterator for AllBuckets<'_> {
 }
 
 impl ExactSizeIterator for AllBuckets<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::histogram::tests::{any_histogram, custom, exponential};
+
+    fn bounds(histogram: &Histogram) -> Vec<(f64, f64, f64)> {
+        histogram.buckets().map(|bucket| (bucket.lower, bucket.upper, bucket.count)).collect()
+    }
+
+    #[test]
+    fn buckets_ascend_around_the_zero_bucket() {
+        let parts = exponential(0, 1, &[1.0, 0.0]).negative(1, &[3.0, 4.0]).zero(0.5, 5.0);
+        assert_eq!(
+            bounds(&parts.clone().build()),
+            [(-4., -2., 4.), (-2., -1., 3.), (-0.5, 0.5, 5.), (1., 2., 1.), (2., 4., 0.)]
+        );
+        assert_eq!(bounds(&parts.zero(0.5, 0.0).build()).len(), 4, "an empty zero bucket");
+    }
+
+    #[test]
+    fn a_bucket_that_the_zero_bucket_overlaps_ends_at_it() {
+        let histogram = exponential(0, 1, &[1.0]).negative(1, &[2.0]).zero(1.5, 3.0).build();
+        assert_eq!(bounds(&histogram), [(-2., -1.5, 2.), (-1.5, 1.5, 3.), (1.5, 2., 1.)]);
+        let whole: Vec<_> =
+            histogram.positive_buckets().chain(histogram.negative_buckets()).collect();
+        assert_eq!((whole[0].lower, whole[1].upper), (1.0, -1.0));
+    }
+
+    #[test]
+    fn bounds_that_belong_to_a_bucket() {
+        let inclusive = |histogram: &Histogram| -> Vec<(bool, bool)> {
+            let buckets = histogram.buckets();
+            buckets.map(|bucket| (bucket.lower_inclusive, bucket.upper_inclusive)).collect()
+        };
+        let exponential = exponential(0, 1, &[1.0]).negative(1, &[2.0]).zero(0.5, 3.0).build();
+        assert_eq!(inclusive(&exponential), [(true, false), (true, true), (false, true)]);
+        let custom = custom(&[1.0], 0, &[1.0, 2.0]);
+        assert_eq!(inclusive(&custom), [(true, true), (false, true)]);
+        assert_eq!(bounds(&custom), [(f64::NEG_INFINITY, 1.0, 1.0), (1.0, f64::INFINITY, 2.0)]);
+    }
+
+    proptest! {
+        #[test]
+        fn buckets_do_not_overlap_and_come_backwards_from_the_back(histogram in any_histogram()) {
+            let buckets: Vec<Bucket> = histogram.buckets().collect();
+            prop_assert_eq!(buckets.len(), histogram.buckets().len());
+            prop_assert!(buckets.windows(2).all(|pair| pair[0].upper <= pair[1].lower));
+            let mut backwards: Vec<Bucket> = histogram.buckets().rev().collect();
+            backwards.reverse();
+            prop_assert_eq!(buckets, backwards);
+        }
+    }
+}

@@ -19,12 +19,24 @@ pub(crate) fn is_absent(value: f64) -> bool {
 }
 
 /// A value at a step.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Two are equal if they are of one kind and the same bit for bit, so that NaN equals NaN.
+#[derive(Debug, Clone)]
 pub enum Point {
     /// A float.
     Float(f64),
     /// A native histogram.
     Histogram(Arc<Histogram>),
+}
+
+impl PartialEq for Point {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Histogram(a), Self::Histogram(b)) => a.same(b) && a.hint == b.hint,
+            _ => false,
+        }
+    }
 }
 
 /// The values of one series at the steps of an evaluation: at each step none, a float or a native

@@ -1,17 +1,49 @@
 //! Functions of range vectors, evaluated over one series at all steps.
+//!
+//! The caller prepares a [`RangeCall`] once for all series, asks [`RangeCall::check`] whether the
+//! function takes the windows that were written, and calls [`evaluate`] for each series, which makes
+//! one pass over the samples: the two ends of the window move over the columns by index as the steps
+//! go on. No sample is copied per step, and memory is kept in a [`RangeScratch`] from series to
+//! series.
+//!
+//! # Invariants
+//!
+//! - Stale markers are no samples: the caller has removed them. All other NaNs are values.
+//! - The columns hold at least the samples of `Windows::needed`; others do no harm.
+//! - A result depends on the samples of its window, and for `anchored` and `smoothed` on those within
+//!   the lookback beside it, and on nothing else. What leaves a window is never subtracted from a
+//!   float, which would leave rounding errors, and NaN once there was an infinity.
+//!
+//! # Files
+//!
+//! `window` moves windows, `two_stacks` combines the samples of windows that overlap, `notes` adds
+//! annotations. Then one file for each family: `rates` (with `counter_resets` and `extrapolation`),
+//! `histogram_rates`, `instant_rates`, `extended` and `extended_histograms` (`anchored` and
+//! `smoothed`), `sums`, `histogram_sums`, `extrema`, `deviation`, `quantiles`, `regression`,
+//! `smoothing`, `positions`, `transitions`.
 
-use crate::ast::Span;
-use crate::eval::grid::Windows;
-use crate::flags::Features;
-use crate::functions::Function;
+mod call;
+mod counter_resets;
+mod deviation;
+mod extended;
+mod extended_histograms;
+mod extrapolation;
+mod extrema;
+mod histogram_rates;
+mod histogram_sums;
+mod instant_rates;
+mod notes;
+mod positions;
+mod quantiles;
+mod rates;
+mod regression;
+mod smoothing;
+mod sums;
+#[cfg(test)]
+mod tests;
+mod transitions;
+mod two_stacks;
+mod window;
 
-/// A call of a function of a range vector, prepared once for all series.
-pub(crate) struct RangeCall {
-    pub(crate) function: Function,
-    pub(crate) windows: Windows,
-    /// The scalar arguments in the order written, each with a value for every step.
-    pub(crate) parameters: Vec<Vec<f64>>,
-    pub(crate) features: Features,
-    /// The range vector argument, which annotations blame.
-    pub(crate) argument_span: Span,
-}
+pub(crate) use call::{RangeCall, RangeScratch, RangeSeries, evaluate};
+pub(crate) use quantiles::quantile_of_sorted;

@@ -1,0 +1,563 @@
+//! Chains: what is computed series by series, without holding them.
+//!
+//! A chain begins at series, those of a selection or of a value that is held, and leads through
+//! *stages*, each of which makes one series of one series. It ends in a sink.
+//!
+//! Labels change in two stages: `label_replace` and `label_join`, and, without delayed name removal,
+//! whatever drops names. They are computed for all series before any sample is read. Where two
+//! series would become one there, the chain is cut: what comes before is held and merged, and the
+//! rest is a chain over the merged series.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use siltstone::Timestamp;
+use siltstone::types::STALE_MARKER_BITS;
+
+use super::binary::VectorScalar;
+use super::grid::Grid;
+use super::lookup::{is_stale_histogram, look_up};
+use super::merge::{all_differ, merge_same_labels, same_labels_error};
+use super::meter::Meter;
+use super::range::{self, RangeCall, RangeScratch, RangeSeries};
+use super::share::{cut, fold_tree, hash};
+use super::sink::{Collect, Row, Sink};
+use super::smoothed::{Blamed, smooth};
+use super::vector::{LabelTransform, SeriesFunction, negate};
+use crate::annotations::Annotations;
+use crate::ast::Span;
+use crate::functions::Function;
+use crate::histogram::{CounterResetHint, Histogram};
+use crate::plan::{Lookup, LookupValue};
+use crate::query_error::QueryError;
+use crate::source::{KindColumn, SampleColumns, SeriesList, SourceError};
+use crate::value::{LabelSet, Series, StepColumn, is_absent};
+
+/// Where the series of a chain come from.
+pub(super) enum Origin<'a> {
+    /// A selection; the first stage is a [`Stage::Lookup`] or a [`Stage::Range`].
+    List(Arc<OrderedList<'a>>),
+    /// Series that are held, with values at the steps of this grid.
+    Held(Vec<Series>, Grid),
+}
+
+/// What makes one series of one series.
+pub(super) enum Stage {
+    /// Of samples the newest at each step of the grid.
+    Lookup(Lookup, Grid, Span),
+    /// A function of windows: of samples, or of the values so far, which are those of a subquery.
+    Range(RangeCall),
+    Function(SeriesFunction),
+    /// The unary minus.
+    Negate,
+    Scalar(VectorScalar, Vec<f64>),
+    Labels(LabelTransform),
+}
+
+impl Stage {
+    /// Whether the name goes: the series is no longer what it was called.
+    fn drops_name(&self) -> bool {
+        match self {
+            Self::Lookup(lookup, ..) => {
+                matches!(lookup.what, LookupValue::Timestamp | LookupValue::StartTimestamp)
+            }
+            Self::Range(call) => {
+                !matches!(call.function, Function::LastOverTime | Function::FirstOverTime)
+            }
+            Self::Function(_) | Self::Negate => true,
+            Self::Scalar(operator, _) => operator.drops_name(),
+            Self::Labels(_) => false,
+        }
+    }
+}
+
+/// Series and the stages that they go through.
+pub(super) struct Chain<'a> {
+    pub(super) origin: Origin<'a>,
+    pub(super) stages: Vec<Stage>,
+}
+
+impl Chain<'_> {
+    /// The steps of what comes out.
+    fn grid(&self) -> Grid {
+        let last = self.stages.iter().rev().find_map(|stage| match stage {
+            Stage::Lookup(_, grid, _) => Some(*grid),
+            Stage::Range(call) => Some(call.windows.grid),
+            _ => None,
+        });
+        match (&self.origin, last) {
+            (_, Some(grid)) => grid,
+            (Origin::Held(_, grid), None) => *grid,
+            (Origin::List(_), None) => unreachable!("samples are looked up or in windows"),
+        }
+    }
+}
+
+/// A listed selection in Prometheus's order.
+pub(super) struct OrderedList<'a> {
+    pub(super) list: Box<dyn SeriesList + 'a>,
+    /// The series numbers in order of labels.
+    pub(super) order: Vec<u32>,
+}
+
+impl<'a> OrderedList<'a> {
+    pub(super) fn new(list: Box<dyn SeriesList + 'a>) -> Self {
+        let labels = list.labels();
+        let mut order: Vec<u32> = (0..u32::try_from(labels.len()).unwrap_or(u32::MAX)).collect();
+        let by_labels = |a: &u32, b: &u32| labels[*a as usize].cmp(&labels[*b as usize]);
+        if !order.is_sorted_by(|a, b| by_labels(a, b).is_le()) {
+            order.sort_unstable_by(by_labels);
+        }
+        Self { list, order }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(super) fn labels(&self, rank: u32) -> &LabelSet {
+        &self.list.labels()[self.order[rank as usize] as usize]
+    }
+}
+
+/// The labels of a chain's series behind the stages that change them, by rank.
+///
+/// `behind[i]` is for stage `i`; `None` where it changes nothing, which is the rule.
+struct ChangedLabels {
+    behind: Vec<Option<Vec<(LabelSet, bool)>>>,
+}
+
+/// What runs chains.
+#[derive(Clone, Copy)]
+pub(super) struct Runner<'a> {
+    pub(super) meter: &'a Meter,
+    /// Whether shares run on rayon's threads.
+    pub(super) parallel: bool,
+    /// Prometheus's delayed name removal: names are dropped when the evaluation ends.
+    pub(super) delayed_names: bool,
+}
+
+impl Runner<'_> {
+    /// Runs `chain` into sinks that `make` makes, one for each share; `None` without series.
+    pub(super) fn run<S: Sink>(
+        &self,
+        mut chain: Chain<'_>,
+        make: &(impl Fn() -> S + Sync),
+        notes: &mut Annotations,
+    ) -> Result<Option<S>, QueryError> {
+        loop {
+            let stage = match self.change_labels(&chain)? {
+                Ok(labels) => return self.run_uncut(chain, &labels, make, notes),
+                Err(stage) => stage,
+            };
+            // Behind this stage several series have the same labels. It changes the labels of held
+            // series, which are then merged.
+            let rest = chain.stages.split_off(stage + 1);
+            let grid = chain.grid();
+            let is_range = matches!(chain.stages[stage], Stage::Range(_));
+            let held = self.run_ignoring_duplicates(chain, notes)?;
+            if is_range && !all_differ(&held) {
+                return Err(same_labels_error());
+            }
+            chain = Chain { origin: Origin::Held(merge_same_labels(held)?, grid), stages: rest };
+        }
+    }
+
+    /// The series that come out of `chain`, in order; those that end up with the same labels are
+    /// merged.
+    pub(super) fn collect(
+        &self,
+        chain: Chain<'_>,
+        notes: &mut Annotations,
+    ) -> Result<Vec<Series>, QueryError> {
+        let sink = self.run(chain, &Collect::default, notes)?;
+        Ok(sink.map(Collect::finish).unwrap_or_default())
+    }
+
+    /// The series that come out of `chain`, which may have the same labels.
+    fn run_ignoring_duplicates(
+        &self,
+        chain: Chain<'_>,
+        notes: &mut Annotations,
+    ) -> Result<Vec<Series>, QueryError> {
+        let labels = match self.all_changes(&chain, false)? {
+            Ok(labels) => labels,
+            Err(_) => unreachable!("duplicates are not looked for"),
+        };
+        let sink = self.run_uncut(chain, &labels, &Collect::default, notes)?;
+        Ok(sink.map(Collect::finish).unwrap_or_default())
+    }
+
+    fn change_labels(&self, chain: &Chain<'_>) -> Result<Result<ChangedLabels, usize>, QueryError> {
+        self.all_changes(chain, true)
+    }
+
+    /// The labels behind all stages; or the first stage behind which two series have the same, if
+    /// that is looked for.
+    fn all_changes(
+        &self,
+        chain: &Chain<'_>,
+        find_duplicates: bool,
+    ) -> Result<Result<ChangedLabels, usize>, QueryError> {
+        let mut behind: Vec<Option<Vec<(LabelSet, bool)>>> = Vec::new();
+        let mut last_change = None;
+        let mut dropped_since = false;
+        for (place, stage) in chain.stages.iter().enumerate() {
+            let drops = stage.drops_name();
+            dropped_since |= drops;
+            let changes = matches!(stage, Stage::Labels(_)) || (drops && !self.delayed_names);
+            if !changes {
+                behind.push(None);
+                continue;
+            }
+            self.meter.check()?;
+            let before = |rank: usize| match last_change.and_then(|at: usize| behind[at].as_ref()) {
+                Some(all) => all[rank].clone(),
+                None => chain.origin.labels(rank),
+            };
+            let mut changed = Vec::with_capacity(chain.origin.len());
+            for rank in 0..chain.origin.len() {
+                let (labels, mut drop_name) = before(rank);
+                drop_name |= dropped_since && self.delayed_names;
+                changed.push(match stage {
+                    Stage::Labels(transform) => {
+                        let labels = transform.apply(&labels, &mut drop_name);
+                        (labels, drop_name)
+                    }
+                    _ => (labels.without_metric(), false),
+                });
+            }
+            if find_duplicates && has_duplicates(&changed) {
+                return Ok(Err(place));
+            }
+            behind.push(Some(changed));
+            last_change = Some(place);
+            dropped_since = false;
+        }
+        Ok(Ok(ChangedLabels { behind }))
+    }
+
+    fn run_uncut<S: Sink>(
+        &self,
+        chain: Chain<'_>,
+        labels: &ChangedLabels,
+        make: &(impl Fn() -> S + Sync),
+        notes: &mut Annotations,
+    ) -> Result<Option<S>, QueryError> {
+        let Chain { origin, stages } = chain;
+        let runner = *self;
+        let merge = |(mut left, mut left_notes): (S, Annotations), (right, right_notes)| {
+            left_notes.merge(right_notes);
+            left.merge(right);
+            Ok((left, left_notes))
+        };
+        let new_share = || ShareRun::new(runner, &stages, labels, make());
+        let done = match origin {
+            Origin::List(list) => {
+                let ranks = (0..u32::try_from(list.len()).unwrap_or(u32::MAX)).collect();
+                let shares = cut(ranks, |rank| hash(list.labels(*rank)));
+                let leaf = |ranks: Vec<u32>| new_share().fold(&list, &ranks);
+                fold_tree(shares, self.parallel, &leaf, &merge)?
+            }
+            Origin::Held(series, grid) => {
+                let ranked = (0u32..).zip(series).collect();
+                let shares = cut(ranked, |(_, series): &(u32, Series)| hash(&series.labels));
+                let leaf = |share| new_share().take(share, grid);
+                fold_tree(shares, self.parallel, &leaf, &merge)?
+            }
+        };
+        Ok(done.map(|(sink, own)| {
+            notes.merge(own);
+            sink
+        }))
+    }
+}
+
+impl Origin<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::List(list) => list.len(),
+            Self::Held(series, _) => series.len(),
+        }
+    }
+
+    /// The labels of a series, and whether its name is to be dropped.
+    fn labels(&self, rank: usize) -> (LabelSet, bool) {
+        match self {
+            Self::List(list) => {
+                (list.labels(u32::try_from(rank).unwrap_or(u32::MAX)).clone(), false)
+            }
+            Self::Held(series, _) => (series[rank].labels.clone(), series[rank].drop_name),
+        }
+    }
+}
+
+fn has_duplicates(labels: &[(LabelSet, bool)]) -> bool {
+    let mut seen = HashSet::with_capacity(labels.len());
+    labels.iter().any(|(labels, _)| !seen.insert(labels))
+}
+
+/// Runs the stages on the series of one share.
+struct ShareRun<'a, S> {
+    runner: Runner<'a>,
+    stages: &'a [Stage],
+    changed: &'a ChangedLabels,
+    sink: S,
+    notes: Annotations,
+    /// The values of the series at hand.
+    values: StepColumn,
+    /// The result of a range function, which then takes the place of `values`.
+    next: StepColumn,
+    samples: SampleBuffer,
+    scratch: RangeScratch,
+    /// Bytes of the sink that the meter knows of.
+    metered: usize,
+}
+
+impl<'a, S: Sink> ShareRun<'a, S> {
+    fn new(
+        runner: Runner<'a>,
+        stages: &'a [Stage],
+        changed: &'a ChangedLabels,
+        sink: S,
+    ) -> Self {
+        Self {
+            runner,
+            stages,
+            changed,
+            sink,
+            notes: Annotations::default(),
+            values: StepColumn::default(),
+            next: StepColumn::default(),
+            samples: SampleBuffer::default(),
+            scratch: RangeScratch::default(),
+            metered: 0,
+        }
+    }
+
+    /// Reads the series of `list` with these ranks.
+    fn fold(
+        mut self,
+        list: &OrderedList<'_>,
+        ranks: &[u32],
+    ) -> Result<(S, Annotations), QueryError> {
+        let share: Vec<u32> = ranks.iter().map(|rank| list.order[*rank as usize]).collect();
+        let mut ranks = ranks.iter();
+        // The source passes our errors on as its own: this keeps what they were.
+        let mut failure = None;
+        let folded = list.list.fold(&share, &mut |_, columns| {
+            let Some(rank) = ranks.next() else { return Ok(()) };
+            self.read(list.labels(*rank), *rank, &columns).map_err(|error| {
+                failure = Some(error);
+                SourceError::from("the evaluation ended")
+            })
+        });
+        match (failure, folded) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(QueryError::Source(error)),
+            (None, Ok(())) => Ok((self.sink, self.notes)),
+        }
+    }
+
+    /// Takes held series.
+    fn take(
+        mut self,
+        share: Vec<(u32, Series)>,
+        grid: Grid,
+    ) -> Result<(S, Annotations), QueryError> {
+        for (rank, series) in share {
+            self.runner.meter.check()?;
+            let bytes = series.values.heap_bytes() + size_of::<Series>();
+            self.values = series.values;
+            self.run_stages(0, (&series.labels, series.drop_name), rank, grid)?;
+            self.runner.meter.release(bytes);
+        }
+        Ok((self.sink, self.notes))
+    }
+
+    /// The first stage, over samples, and the others.
+    fn read(
+        &mut self,
+        labels: &LabelSet,
+        rank: u32,
+        columns: &SampleColumns<'_>,
+    ) -> Result<(), QueryError> {
+        self.runner.meter.read_samples(columns.floats.len() + columns.histograms.len())?;
+        let Some(first) = self.stages.first() else { return Ok(()) };
+        let grid = match first {
+            Stage::Lookup(lookup, grid, span) => {
+                self.values.reset(grid.count);
+                if lookup.what == LookupValue::Smoothed {
+                    let samples = self.samples.without_stale_markers(columns);
+                    let blamed = Blamed { labels, span: *span, notes: &mut self.notes };
+                    smooth(lookup, *grid, &samples, blamed, &mut self.values);
+                } else {
+                    look_up(lookup, *grid, columns, &mut self.values);
+                }
+                *grid
+            }
+            Stage::Range(call) => {
+                self.values.reset(call.windows.grid.count);
+                let samples = self.samples.without_stale_markers(columns);
+                let series = RangeSeries { labels, samples };
+                let out = &mut self.values;
+                range::evaluate(call, &series, &mut self.scratch, &mut self.notes, out)?;
+                call.windows.grid
+            }
+            _ => unreachable!("samples are looked up or in windows"),
+        };
+        let labels = self.behind(0, rank, (labels, first.drops_name()));
+        self.run_stages(1, labels, rank, grid)
+    }
+
+    /// The labels behind a stage, and whether the name is to be dropped.
+    fn behind<'b>(&self, stage: usize, rank: u32, kept: (&'b LabelSet, bool)) -> (&'b LabelSet, bool)
+    where
+        'a: 'b,
+    {
+        match &self.changed.behind[stage] {
+            Some(all) => {
+                let (labels, drop_name) = &all[rank as usize];
+                (labels, *drop_name)
+            }
+            None => kept,
+        }
+    }
+
+    /// Runs the stages from `first` on on the values at hand, and gives them to the sink.
+    fn run_stages(
+        &mut self,
+        first: usize,
+        (mut labels, mut drop_name): (&LabelSet, bool),
+        rank: u32,
+        mut grid: Grid,
+    ) -> Result<(), QueryError> {
+        let stages = self.stages;
+        for (place, stage) in stages.iter().enumerate().skip(first) {
+            match stage {
+                Stage::Function(function) => function.apply(&mut self.values),
+                Stage::Negate => negate(&mut self.values),
+                Stage::Scalar(operator, scalars) => {
+                    operator.apply(&mut self.values, scalars, &mut self.notes);
+                }
+                Stage::Range(call) => {
+                    self.next.reset(call.windows.grid.count);
+                    let samples = self.samples.of_steps(&self.values, grid);
+                    let series = RangeSeries { labels, samples };
+                    let out = &mut self.next;
+                    range::evaluate(call, &series, &mut self.scratch, &mut self.notes, out)?;
+                    std::mem::swap(&mut self.values, &mut self.next);
+                    grid = call.windows.grid;
+                }
+                Stage::Labels(_) => {}
+                Stage::Lookup(..) => unreachable!("samples are looked up first"),
+            }
+            let kept = (labels, drop_name || stage.drops_name());
+            (labels, drop_name) = self.behind(place, rank, kept);
+        }
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        let row = Row { rank, labels, drop_name, values: &mut self.values };
+        self.sink.add(row, &mut self.notes);
+        let held = self.sink.heap_bytes();
+        if held > self.metered {
+            self.runner.meter.hold(held - self.metered)?;
+            self.metered = held;
+        }
+        Ok(())
+    }
+}
+
+/// Samples as a range function takes them, made of what has stale markers or is a subquery's.
+#[derive(Default)]
+struct SampleBuffer {
+    float_times: Vec<Timestamp>,
+    floats: Vec<f64>,
+    float_starts: Vec<Timestamp>,
+    histogram_times: Vec<Timestamp>,
+    histograms: Vec<Arc<Histogram>>,
+    histogram_starts: Vec<Timestamp>,
+}
+
+impl SampleBuffer {
+    /// The same samples without stale markers; copied only if there are any.
+    fn without_stale_markers<'b>(&'b mut self, columns: &SampleColumns<'b>) -> SampleColumns<'b> {
+        let is_stale = |value: &f64| value.to_bits() == STALE_MARKER_BITS;
+        let mut clean = *columns;
+        if columns.floats.values.iter().any(is_stale) {
+            let (times, values, starts) =
+                (&mut self.float_times, &mut self.floats, &mut self.float_starts);
+            clean.floats = copy_if(&columns.floats, times, values, starts, |v| !is_stale(v));
+        }
+        if columns.histograms.values.iter().any(is_stale_histogram) {
+            let (times, values, starts) =
+                (&mut self.histogram_times, &mut self.histograms, &mut self.histogram_starts);
+            let keep = |value: &Arc<Histogram>| !is_stale_histogram(value);
+            clean.histograms = copy_if(&columns.histograms, times, values, starts, keep);
+        }
+        clean
+    }
+
+    /// The values at the steps of `grid` as samples. Counter reset hints of histograms are
+    /// forgotten: between two steps there may have been samples.
+    fn of_steps(&mut self, values: &StepColumn, grid: Grid) -> SampleColumns<'_> {
+        self.float_times.clear();
+        self.floats.clear();
+        self.histogram_times.clear();
+        self.histograms.clear();
+        for (step, value) in values.floats().iter().enumerate() {
+            if !is_absent(*value) {
+                self.float_times.push(grid.time(step));
+                self.floats.push(*value);
+            }
+        }
+        for (step, histogram) in values.histograms() {
+            self.histogram_times.push(grid.time(*step as usize));
+            self.histograms.push(without_reset_hint(histogram));
+        }
+        SampleColumns {
+            floats: KindColumn {
+                timestamps: &self.float_times,
+                values: &self.floats,
+                start_timestamps: &[],
+            },
+            histograms: KindColumn {
+                timestamps: &self.histogram_times,
+                values: &self.histograms,
+                start_timestamps: &[],
+            },
+        }
+    }
+}
+
+/// The histogram, which no longer says whether it follows a counter reset.
+fn without_reset_hint(histogram: &Arc<Histogram>) -> Arc<Histogram> {
+    match histogram.hint {
+        CounterResetHint::Unknown | CounterResetHint::Gauge => histogram.clone(),
+        CounterResetHint::Reset | CounterResetHint::NotReset => {
+            let mut unknown = Histogram::clone(histogram);
+            unknown.hint = CounterResetHint::Unknown;
+            Arc::new(unknown)
+        }
+    }
+}
+
+/// Copies the samples whose value is to be kept.
+fn copy_if<'b, T: Clone>(
+    column: &KindColumn<'_, T>,
+    times: &'b mut Vec<Timestamp>,
+    values: &'b mut Vec<T>,
+    starts: &'b mut Vec<Timestamp>,
+    keep: impl Fn(&T) -> bool,
+) -> KindColumn<'b, T> {
+    times.clear();
+    values.clear();
+    starts.clear();
+    for (at, value) in column.values.iter().enumerate().filter(|(_, value)| keep(value)) {
+        times.push(column.timestamps[at]);
+        values.push(value.clone());
+        starts.extend(column.start_timestamps.get(at));
+    }
+    KindColumn { timestamps: times, values, start_timestamps: starts }
+}

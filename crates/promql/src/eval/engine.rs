@@ -1,0 +1,271 @@
+//! The public face of the evaluator: queries, engines, answers.
+
+use std::sync::Arc;
+
+use siltstone::{Cancel, Clock, SystemClock, Timestamp};
+
+use super::chain::Runner;
+use super::meter::{Limits, Meter};
+use super::run::{Evaluation, RootValue};
+use crate::annotations::{Annotations, Severity};
+use crate::ast::{Ast, ValueType};
+use crate::flags::Features;
+use crate::parse;
+use crate::plan::{self, Plan, PlanOptions, Times};
+use crate::query_error::QueryError;
+use crate::source::Queryable;
+use crate::value::{LabelSet, Point, Series};
+
+/// A query: its text and what it says.
+#[derive(Debug, Clone)]
+pub struct Query {
+    text: Arc<str>,
+    ast: Ast,
+    features: Features,
+}
+
+impl Query {
+    /// Parses `text`.
+    ///
+    /// # Errors
+    /// [`QueryError::Parse`] says what is wrong where.
+    pub fn parse(text: &str, features: Features) -> Result<Self, QueryError> {
+        let ast = parse(text, &features)?;
+        Ok(Self { text: text.into(), ast, features })
+    }
+
+    /// A query of this tree, which was made of `text`; annotations show places in it.
+    #[must_use]
+    pub fn from_ast(text: &str, ast: Ast, features: Features) -> Self {
+        Self { text: text.into(), ast, features }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The tree.
+    #[must_use]
+    pub fn ast(&self) -> &Ast {
+        &self.ast
+    }
+}
+
+/// How queries are evaluated. One engine serves any number of queries at a time.
+///
+/// ```
+/// use siltstone_promql::{Engine, Features, LabelSet, MemorySource, Point, Query, QueryValue};
+///
+/// let mut source = MemorySource::new();
+/// let series = LabelSet::from_pairs([("__name__", "requests_total"), ("job", "api")]);
+/// for t in 0..10 {
+///     source.insert(&series, t * 15_000, 0, Point::Float(t as f64));
+/// }
+/// let query = Query::parse("sum by (job) (increase(requests_total[1m]))", Features::default())?;
+/// let answer = Engine::default().instant(&source, &query, 120_000)?;
+/// let QueryValue::Vector(series) = &answer.value else { panic!("an instant vector") };
+/// assert_eq!(series[0].labels.get("job"), "api");
+/// assert_eq!(series[0].points[0], (120_000, Point::Float(4.0)));
+/// # Ok::<(), siltstone_promql::QueryError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Engine {
+    /// How old the sample of an instant lookup may be, in milliseconds; 5 minutes by default.
+    pub lookback: i64,
+    /// The step of subqueries that have none, in milliseconds; a minute by default.
+    pub subquery_step: i64,
+    /// What one query may use.
+    pub limits: Limits,
+    /// Whether shares of series are evaluated on rayon's threads. Answers are the same.
+    pub parallel: bool,
+    /// Whether plans are optimised. Answers are the same.
+    pub optimise: bool,
+    /// Where the time comes from that [`Limits::time`] is measured by.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            lookback: 300_000,
+            subquery_step: 60_000,
+            limits: Limits::default(),
+            parallel: true,
+            optimise: true,
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+}
+
+/// The answer to a query.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The value.
+    pub value: QueryValue,
+    /// Warnings and infos.
+    pub annotations: Annotations,
+    /// Samples that were read, each as often as it was read.
+    pub samples_read: u64,
+    /// The most bytes of values that were held at a time.
+    pub bytes_peak: u64,
+    text: Arc<str>,
+}
+
+impl Answer {
+    /// The warnings, as Prometheus words them: `PromQL warning: ... (1:5)`.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.annotations.texts(Severity::Warning, &self.text)
+    }
+
+    /// The infos, as Prometheus words them: `PromQL info: ... (1:5)`.
+    #[must_use]
+    pub fn infos(&self) -> Vec<String> {
+        self.annotations.texts(Severity::Info, &self.text)
+    }
+}
+
+/// The value of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueryValue {
+    /// Of an instant query for a scalar.
+    Scalar(f64),
+    /// Of an instant query for a text, which may be any bytes.
+    String(Arc<[u8]>),
+    /// Of an instant query for an instant vector: each series has one point, at the query's time.
+    Vector(Vec<ResultSeries>),
+    /// Of a range query, and of an instant query for a range vector; in order of labels.
+    Matrix(Vec<ResultSeries>),
+}
+
+/// A series of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultSeries {
+    /// Its labels.
+    pub labels: LabelSet,
+    /// Its points in time order; times are in milliseconds.
+    pub points: Vec<(Timestamp, Point)>,
+}
+
+impl Engine {
+    /// Evaluates `query` at `time`, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`QueryError`] says why there is no answer.
+    pub fn instant(
+        &self,
+        source: &dyn Queryable,
+        query: &Query,
+        time: Timestamp,
+    ) -> Result<Answer, QueryError> {
+        self.run(source, query, Times::Instant(time), Cancel::default())
+    }
+
+    /// Evaluates `query` at `start`, `start + step`, ... up to `end`; all in milliseconds.
+    ///
+    /// # Errors
+    /// [`QueryError`] says why there is no answer.
+    pub fn range(
+        &self,
+        source: &dyn Queryable,
+        query: &Query,
+        (start, end): (Timestamp, Timestamp),
+        step: i64,
+    ) -> Result<Answer, QueryError> {
+        self.run(source, query, Times::Range { start, end, step }, Cancel::default())
+    }
+
+    /// What an evaluation of `query` would do, as text.
+    ///
+    /// # Errors
+    /// [`QueryError`] says why the query cannot be evaluated at these times.
+    pub fn explain(
+        &self,
+        query: &Query,
+        (start, end): (Timestamp, Timestamp),
+        step: i64,
+    ) -> Result<String, QueryError> {
+        Ok(self.plan(query, Times::Range { start, end, step })?.to_string())
+    }
+
+    fn plan(&self, query: &Query, times: Times) -> Result<Plan, QueryError> {
+        let options = PlanOptions {
+            lookback: self.lookback.max(1),
+            subquery_step: self.subquery_step.max(1),
+            steps_max: self.limits.steps,
+            optimise: self.optimise,
+        };
+        plan::build(query.ast(), times, options)
+    }
+
+    fn run(
+        &self,
+        source: &dyn Queryable,
+        query: &Query,
+        times: Times,
+        cancel: Cancel,
+    ) -> Result<Answer, QueryError> {
+        let plan = self.plan(query, times)?;
+        let is_range = matches!(times, Times::Range { .. });
+        let root_type = plan.node(plan.root()).value_type;
+        if is_range && matches!(root_type, ValueType::Matrix | ValueType::String) {
+            let message = format!(
+                "invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
+                root_type.documented()
+            );
+            return Err(QueryError::BadTimes(message));
+        }
+        let meter = Meter::new(self.limits, cancel, self.clock.clone());
+        meter.check()?;
+        let features = query.features;
+        let delayed_names = features.delayed_name_removal;
+        let runner = Runner { meter: &meter, parallel: self.parallel, delayed_names };
+        let evaluation = Evaluation::new(&plan, source, (features, self.optimise), runner);
+        let (root, annotations) = evaluation.run()?;
+        Ok(Answer {
+            value: result(root, &plan, is_range),
+            annotations,
+            samples_read: meter.samples(),
+            bytes_peak: meter.bytes_peak(),
+            text: query.text.clone(),
+        })
+    }
+}
+
+/// The root's value as a result.
+fn result(root: RootValue, plan: &Plan, is_range: bool) -> QueryValue {
+    match root {
+        RootValue::Samples(mut series) => {
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
+            QueryValue::Matrix(series)
+        }
+        RootValue::String(text) => QueryValue::String(text),
+        RootValue::Scalar(values) if is_range => {
+            let points = values.iter().enumerate();
+            let points = points.map(|(step, v)| (plan.grid.time(step), Point::Float(*v))).collect();
+            QueryValue::Matrix(vec![ResultSeries { labels: LabelSet::default(), points }])
+        }
+        RootValue::Scalar(values) => {
+            QueryValue::Scalar(values.first().copied().unwrap_or(f64::NAN))
+        }
+        RootValue::Vector(series) => {
+            let mut series: Vec<ResultSeries> =
+                series.into_iter().map(|series| points(series, plan)).collect();
+            if is_range {
+                series.sort_by(|a, b| a.labels.cmp(&b.labels));
+                QueryValue::Matrix(series)
+            } else {
+                QueryValue::Vector(series)
+            }
+        }
+    }
+}
+
+fn points(series: Series, plan: &Plan) -> ResultSeries {
+    let points = series.values.iter();
+    let points = points.map(|(step, point)| (plan.grid.time(step), point)).collect();
+    ResultSeries { labels: series.labels, points }
+}

@@ -1,0 +1,124 @@
+//! What one evaluation may use, and what it has used.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use siltstone::{Cancel, Clock};
+
+use crate::query_error::QueryError;
+
+/// Bounds of one evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most samples that are read, each as often as it is read.
+    pub samples: u64,
+    /// Most bytes of values that are held at a time.
+    pub bytes: u64,
+    /// Most series that are listed, all selections together.
+    pub series: u64,
+    /// Most steps of the query, and of each subquery.
+    pub steps: usize,
+    /// Longest time; `None` for no bound.
+    pub time: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            samples: 1_000_000_000,
+            bytes: 1 << 30,
+            series: 10_000_000,
+            steps: 10_000_000,
+            time: Some(Duration::from_secs(120)),
+        }
+    }
+}
+
+/// Counts what an evaluation uses; shared by its threads.
+pub(crate) struct Meter {
+    limits: Limits,
+    cancel: Cancel,
+    clock: Arc<dyn Clock>,
+    /// When the time is up, on the clock's monotonic time.
+    deadline: Option<Duration>,
+    samples: AtomicU64,
+    series: AtomicU64,
+    bytes: AtomicU64,
+    bytes_peak: AtomicU64,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: Limits, cancel: Cancel, clock: Arc<dyn Clock>) -> Self {
+        let deadline = limits.time.map(|time| clock.monotonic().saturating_add(time));
+        Self {
+            limits,
+            cancel,
+            clock,
+            deadline,
+            samples: AtomicU64::new(0),
+            series: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            bytes_peak: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// Fails when the evaluation was cancelled or its time is up.
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        if self.cancel.is_cancelled() {
+            return Err(QueryError::Cancelled);
+        }
+        if self.deadline.is_some_and(|deadline| self.clock.monotonic() > deadline) {
+            return Err(QueryError::Timeout);
+        }
+        Ok(())
+    }
+
+    /// Counts samples that are read.
+    pub(crate) fn read_samples(&self, count: usize) -> Result<(), QueryError> {
+        add(&self.samples, count as u64, self.limits.samples, "samples")?;
+        self.check()
+    }
+
+    /// Counts series that are listed.
+    pub(crate) fn list_series(&self, count: usize) -> Result<(), QueryError> {
+        add(&self.series, count as u64, self.limits.series, "series").map(drop)
+    }
+
+    /// Counts bytes that will be held until [`Meter::release`].
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), QueryError> {
+        let held = add(&self.bytes, bytes as u64, self.limits.bytes, "bytes of values")?;
+        self.bytes_peak.fetch_max(held, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives back bytes that were held.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Samples that were read.
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that were held at a time.
+    pub(crate) fn bytes_peak(&self) -> u64 {
+        self.bytes_peak.load(Ordering::Relaxed)
+    }
+}
+
+/// Adds `more` to a counter and returns the sum, which may be at most `max`.
+fn add(
+    counter: &AtomicU64,
+    more: u64,
+    max: u64,
+    what: &'static str,
+) -> Result<u64, QueryError> {
+    let sum = counter.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+    if sum > max { Err(QueryError::Limit { what, max }) } else { Ok(sum) }
+}

@@ -1,0 +1,141 @@
+//! Windows that move over the columns of a series.
+//!
+//! The ends of the windows never fall from step to step (steps are in time order, and `@` keeps them
+//! where they are), so each end moves over a column once: two pointers, whatever the number of
+//! steps.
+
+use siltstone::Timestamp;
+
+use crate::eval::grid::Windows;
+use crate::source::SampleColumns;
+
+/// Neighbouring samples of a column: the indices from `first` up to and without `end`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) first: usize,
+    /// At least `first`.
+    pub(super) end: usize,
+}
+
+impl Run {
+    /// The number of samples.
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        self.end - self.first
+    }
+
+    #[inline]
+    pub(super) fn is_empty(self) -> bool {
+        self.end == self.first
+    }
+
+    /// The index of the last sample; there is one.
+    #[inline]
+    pub(super) fn last(self) -> usize {
+        self.end - 1
+    }
+
+    /// The entries of `column` in this run.
+    #[inline]
+    pub(super) fn of<T>(self, column: &[T]) -> &[T] {
+        &column[self.first..self.end]
+    }
+}
+
+/// The samples of one column in a window that moves on.
+#[derive(Debug)]
+pub(super) struct Slider<'a> {
+    timestamps: &'a [Timestamp],
+    run: Run,
+}
+
+impl<'a> Slider<'a> {
+    /// Over samples at `timestamps`, which increase.
+    pub(super) fn new(timestamps: &'a [Timestamp]) -> Self {
+        Self { timestamps, run: Run::default() }
+    }
+
+    /// The samples with `start < t <= end`. Neither end is before that of the call before.
+    #[inline]
+    pub(super) fn move_to(&mut self, start: Timestamp, end: Timestamp) -> Run {
+        let ahead = &self.timestamps[self.run.end..];
+        self.run.end += ahead.iter().take_while(|t| **t <= end).count();
+        let held = self.run.of(self.timestamps);
+        self.run.first += held.iter().take_while(|t| **t <= start).count();
+        self.run
+    }
+}
+
+/// The samples of a series in the window of one step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub(super) step: usize,
+    /// Exclusive.
+    pub(super) start: Timestamp,
+    /// Inclusive.
+    pub(super) end: Timestamp,
+    pub(super) floats: Run,
+    pub(super) histograms: Run,
+}
+
+impl Window {
+    /// Whether there is no sample at all.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.floats.is_empty() && self.histograms.is_empty()
+    }
+
+    /// Whether there are samples of both kinds.
+    #[inline]
+    pub(super) fn is_mixed(&self) -> bool {
+        !self.floats.is_empty() && !self.histograms.is_empty()
+    }
+}
+
+/// Calls `visit` with the window of every step, in order.
+#[inline]
+pub(super) fn each_window(
+    windows: &Windows,
+    samples: &SampleColumns<'_>,
+    mut visit: impl FnMut(Window),
+) {
+    let mut floats = Slider::new(samples.floats.timestamps);
+    let mut histograms = Slider::new(samples.histograms.timestamps);
+    for step in 0..windows.grid.count {
+        let end = windows.end(step);
+        let start = end.saturating_sub(windows.range);
+        let (floats, histograms) = (floats.move_to(start, end), histograms.move_to(start, end));
+        visit(Window { step, start, end, floats, histograms });
+    }
+}
+
+/// A window and the samples around it that `anchored` and `smoothed` may look at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ExtendedWindow {
+    /// What lies in the window itself.
+    pub(super) inner: Window,
+    /// The floats of the window and those within the lookback beside it.
+    pub(super) floats: Run,
+    /// The histograms of the window and those within the lookback beside it.
+    pub(super) histograms: Run,
+}
+
+/// Calls `visit` with the window of every step, in order, together with the samples less than the
+/// lookback before it and, if `ahead`, those up to the lookback behind it.
+pub(super) fn each_extended_window(
+    windows: &Windows,
+    samples: &SampleColumns<'_>,
+    ahead: bool,
+    mut visit: impl FnMut(&ExtendedWindow),
+) {
+    let mut floats = Slider::new(samples.floats.timestamps);
+    let mut histograms = Slider::new(samples.histograms.timestamps);
+    let reach = if ahead { windows.lookback } else { 0 };
+    each_window(windows, samples, |inner| {
+        let start = inner.start.saturating_sub(windows.lookback);
+        let end = inner.end.saturating_add(reach);
+        let floats = floats.move_to(start, end);
+        let histograms = histograms.move_to(start, end);
+        visit(&ExtendedWindow { inner, floats, histograms });
+    });
+}

@@ -1,0 +1,104 @@
+//! Range vectors as results: what an instant query for `x[5m]` or `x[5m:1m]` answers.
+
+use siltstone::Timestamp;
+use siltstone::types::STALE_MARKER_BITS;
+
+use super::engine::ResultSeries;
+use super::grid::Windows;
+use super::lookup::is_stale_histogram;
+use super::merge::merge_same_labels;
+use super::run::Evaluation;
+use crate::plan::{NodeId, RangeSource, SelectionId};
+use crate::query_error::QueryError;
+use crate::source::{SampleColumns, SourceError};
+use crate::value::Point;
+
+impl Evaluation<'_> {
+    /// The samples of a range vector in its window, which is one: range queries have no range
+    /// vectors as results.
+    pub(super) fn samples(
+        &mut self,
+        source: RangeSource,
+        windows: &Windows,
+    ) -> Result<Vec<ResultSeries>, QueryError> {
+        match source {
+            RangeSource::Selection(id) => self.stored_samples(id, windows),
+            RangeSource::Subquery(operand) => self.evaluated_samples(operand, windows),
+        }
+    }
+
+    fn stored_samples(
+        &mut self,
+        id: SelectionId,
+        windows: &Windows,
+    ) -> Result<Vec<ResultSeries>, QueryError> {
+        let list = self.list(id)?;
+        let meter = self.meter();
+        let mut found = Vec::new();
+        let mut failure = None;
+        let folded = list.list.fold(&list.order, &mut |number, columns| {
+            let points = match points_in(&columns, windows) {
+                Ok(points) => points,
+                Err(error) => {
+                    failure = Some(error);
+                    return Err(SourceError::from("the evaluation ended"));
+                }
+            };
+            let bytes = points.len() * size_of::<(Timestamp, Point)>();
+            if let Err(error) = meter.read_samples(points.len()).and_then(|()| meter.hold(bytes)) {
+                failure = Some(error);
+                return Err(SourceError::from("the evaluation ended"));
+            }
+            if !points.is_empty() {
+                let labels = list.list.labels()[number as usize].clone();
+                found.push(ResultSeries { labels, points });
+            }
+            Ok(())
+        });
+        match (failure, folded) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(QueryError::Source(error)),
+            (None, Ok(())) => Ok(found),
+        }
+    }
+
+    fn evaluated_samples(
+        &mut self,
+        operand: NodeId,
+        windows: &Windows,
+    ) -> Result<Vec<ResultSeries>, QueryError> {
+        let grid = self.plan.node(operand).grid;
+        let chain = self.chain(operand)?;
+        let mut series = self.runner.collect(chain, &mut self.notes)?;
+        for series in series.iter_mut().filter(|series| series.drop_name) {
+            series.labels = series.labels.without_metric();
+        }
+        let (start, end) = (windows.start(0), windows.end(0));
+        let series = merge_same_labels(series)?.into_iter().map(|series| {
+            let times = series.values.iter().map(|(step, point)| (grid.time(step), point));
+            let points = times.filter(|(time, _)| *time > start && *time <= end).collect();
+            ResultSeries { labels: series.labels, points }
+        });
+        Ok(series.filter(|series| !series.points.is_empty()).collect())
+    }
+}
+
+/// The samples of one series in a window, without stale markers, both kinds by time.
+fn points_in(
+    columns: &SampleColumns<'_>,
+    windows: &Windows,
+) -> Result<Vec<(Timestamp, Point)>, QueryError> {
+    let (start, end) = (windows.start(0), windows.end(0));
+    let is_inside = |time: &Timestamp| *time > start && *time <= end;
+    let floats = columns.floats.timestamps.iter().zip(columns.floats.values);
+    let floats = floats
+        .filter(|(time, value)| is_inside(time) && value.to_bits() != STALE_MARKER_BITS)
+        .map(|(time, value)| (*time, Point::Float(*value)));
+    let histograms = columns.histograms.timestamps.iter().zip(columns.histograms.values);
+    let histograms = histograms
+        .filter(|(time, value)| is_inside(time) && !is_stale_histogram(value))
+        .map(|(time, value)| (*time, Point::Histogram(value.clone())));
+    let mut points: Vec<(Timestamp, Point)> = floats.chain(histograms).collect();
+    points.sort_by_key(|(time, _)| *time);
+    Ok(points)
+}

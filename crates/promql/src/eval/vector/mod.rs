@@ -1,0 +1,27 @@
+//! Functions of instant vectors and scalars.
+//!
+//! | file | functions |
+//! |---|---|
+//! | `series_function` | one series to one series: `clamp`, `round`, `timestamp`, `-v`, statistics of histograms, and those of the next two |
+//! | `math` | `abs`, `ceil`, ..., trigonometry |
+//! | `calendar` | `year`, `month`, ... |
+//! | `scalars` | `time`, `pi`, `start`, ..., `scalar`, `vector`, dates of the steps |
+//! | `labels` | `label_replace`, `label_join` |
+//! | `absence` | `absent`, `absent_over_time` |
+//! | `sort`, `natural_order` | `sort`, `sort_by_label`, ... |
+
+mod absence;
+mod calendar;
+mod labels;
+mod math;
+mod natural_order;
+mod scalars;
+mod series_function;
+mod sort;
+
+pub(crate) use absence::{Presence, absent_labels};
+pub(crate) use labels::LabelTransform;
+pub(crate) use scalars::{QueryTimes, SoleValue, constant, date_of_steps, extreme, vector_of};
+pub(crate) use math::{go_max, go_min};
+pub(crate) use series_function::{SeriesFunction, negate};
+pub(crate) use sort::Sort;

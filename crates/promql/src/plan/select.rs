@@ -1,0 +1,72 @@
+//! The selections of a plan: what each selector reads, equal ones once.
+
+use std::collections::HashMap;
+
+use siltstone::{Matcher, Timestamp};
+
+use super::{Selection, SelectionId};
+
+/// Gathers selections.
+#[derive(Default)]
+pub(super) struct Selections {
+    all: Vec<Selection>,
+    /// By the text of the matchers and the times.
+    known: HashMap<(String, Timestamp, Timestamp), SelectionId>,
+}
+
+/// What the samples of a selection are for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purpose {
+    pub(super) function: Option<&'static str>,
+    pub(super) range: Option<i64>,
+    pub(super) step: i64,
+}
+
+impl Selections {
+    /// The selection of `matchers` between two times, both inclusive; with `share` one that is there
+    /// already, if it is equal.
+    pub(super) fn add(
+        &mut self,
+        matchers: &[Matcher],
+        (start, end): (Timestamp, Timestamp),
+        purpose: Purpose,
+        share: bool,
+    ) -> SelectionId {
+        let mut key = String::new();
+        for matcher in matchers {
+            key.push_str(&matcher.to_string());
+            key.push(',');
+        }
+        if share && let Some(id) = self.known.get(&(key.clone(), start, end)) {
+            let shared = &mut self.all[id.index()];
+            shared.readers += 1;
+            if (shared.function, shared.range) != (purpose.function, purpose.range) {
+                (shared.function, shared.range) = (None, None);
+            }
+            shared.labels_kept = None;
+            return *id;
+        }
+        let id = SelectionId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+        self.all.push(Selection {
+            matchers: matchers.to_vec(),
+            start,
+            end,
+            function: purpose.function,
+            range: purpose.range,
+            step: purpose.step,
+            labels_kept: None,
+            readers: 1,
+        });
+        self.known.insert((key, start, end), id);
+        id
+    }
+
+    /// The selection `id`, for what is learned of it later.
+    pub(super) fn get_mut(&mut self, id: SelectionId) -> &mut Selection {
+        &mut self.all[id.index()]
+    }
+
+    pub(super) fn finish(self) -> Vec<Selection> {
+        self.all
+    }
+}

@@ -1,0 +1,1 @@
+//! The printers against hand-written queries.

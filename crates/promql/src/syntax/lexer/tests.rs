@@ -1,0 +1,1 @@
+//! The lexer against hand-written texts.

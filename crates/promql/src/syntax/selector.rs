@@ -1,0 +1,177 @@
+//! Selectors: an optional metric name, and label matchers in braces.
+
+use siltstone::{MatchOp, Matcher};
+
+use super::parser::{Parser, Rule, within};
+use super::string_literal::unquote;
+use super::token::{Token, TokenKind};
+use crate::ast::{BinaryOp, ExprId, ExprKind, RangeMode, Selector, Span, TimeShift, ValueType};
+use crate::error::{Fault, ParseError};
+use crate::flags::Features;
+use crate::quote::quoted;
+
+/// Longest selector that is parsed alone, in bytes.
+pub const INPUT_BYTES_MAX: usize = 16 << 10;
+
+/// Most matchers in a selector: each may hold a regular expression, which takes time and memory.
+pub const MATCHERS_MAX: usize = 64;
+
+/// Most different regular expressions in a query, for the same reason.
+pub const REGEXES_MAX: usize = 512;
+
+/// The label that holds the name of the metric.
+pub(super) const METRIC_NAME: &str = "__name__";
+
+/// What Prometheus calls a list of matchers.
+const MATCHING: &str = "label matching";
+
+/// Parses a selector, such as `metric{a="b",c=~"d.*"}` or `{"metric.with.dots","label name"="v"}`,
+/// into its matchers, in the order written; a metric name is a matcher of `__name__`.
+///
+/// ```
+/// let matchers = siltstone_promql::parse_selector(r#"up{job=~"api|db"}"#)?;
+/// assert_eq!(matchers.len(), 2);
+/// assert!(matchers[1].matches("db"));
+/// # Ok::<(), siltstone_promql::ParseError>(())
+/// ```
+///
+/// # Errors
+/// [`ParseError`] says where and why `text` is not a selector of at most [`INPUT_BYTES_MAX`] bytes and
+/// [`MATCHERS_MAX`] matchers, of which one must exclude the empty value, so that nobody selects
+/// everything by a slip.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+    within("selector", text, INPUT_BYTES_MAX)
+        .and_then(|()| Parser::new(text, Features::default()).lone_selector())
+        .map_err(|fault| ParseError::new(text, fault))
+}
+
+impl Parser<'_> {
+    /// A selector that is the whole text.
+    fn lone_selector(mut self) -> Result<Vec<Matcher>, Fault> {
+        let token = self.peek()?;
+        let name = if token.kind == TokenKind::LeftBrace {
+            None
+        } else if token.kind.is_metric_name() {
+            Some(self.bump()?)
+        } else {
+            return Err(self.unexpected_token(token));
+        };
+        let root = self.selector(name)?;
+        self.expect_end()?;
+        self.check_types(root)?;
+        match self.nodes.pop().map(|node| node.kind) {
+            Some(ExprKind::Selector(selector)) => Ok(selector.matchers),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// A selector whose name, if it has one before the braces, has been taken.
+    pub(super) fn selector(&mut self, name: Option<Token>) -> Result<ExprId, Fault> {
+        let mut matchers = Vec::new();
+        let mut span = name.map(|token| token.span);
+        let name = name.map(|token| self.written(token.span).to_owned());
+        if let Some(name) = &name {
+            matchers.push(Matcher::equal(METRIC_NAME, name.as_str()));
+        }
+        if self.peek()?.kind == TokenKind::LeftBrace {
+            let braces = self.matchers(&mut matchers)?;
+            span = Some(span.map_or(braces, |name| name.to(braces)));
+        }
+        let shift = TimeShift::default();
+        let selector = Selector { name, matchers, shift, mode: RangeMode::Inside };
+        let span = span.unwrap_or_default();
+        self.push(ExprKind::Selector(Box::new(selector)), span, ValueType::Vector)
+    }
+
+    /// Matchers in braces; returns the place of the braces.
+    fn matchers(&mut self, matchers: &mut Vec<Matcher>) -> Result<Span, Fault> {
+        let open = self.bump()?;
+        loop {
+            let token = self.peek()?;
+            if token.kind == TokenKind::RightBrace {
+                self.bump()?;
+                return Ok(open.span.to(token.span));
+            }
+            if matchers.len() == MATCHERS_MAX {
+                let message = format!("a selector has at most {MATCHERS_MAX} matchers");
+                return Err(Fault::new(token.span, message));
+            }
+            matchers.push(self.matcher()?);
+            let separator = self.peek()?;
+            match separator.kind {
+                TokenKind::Comma => {
+                    self.bump()?;
+                }
+                TokenKind::RightBrace => {}
+                _ => {
+                    let expected = "\",\" or \"}\"";
+                    return Err(self.unexpected(separator, Rule { context: MATCHING, expected }));
+                }
+            }
+        }
+    }
+
+    /// `name op "value"`, or a string alone, which is the name of the metric.
+    fn matcher(&mut self) -> Result<Matcher, Fault> {
+        let token = self.peek()?;
+        if !matches!(token.kind, TokenKind::Identifier | TokenKind::String) {
+            let expected = "identifier or \"}\"";
+            return Err(self.unexpected(token, Rule { context: MATCHING, expected }));
+        }
+        self.bump()?;
+        let name = self.name_or_text(token)?;
+        let op_token = self.peek()?;
+        let op = match op_token.kind {
+            TokenKind::Assign => MatchOp::Equal,
+            TokenKind::Operator(BinaryOp::NotEqual) => MatchOp::NotEqual,
+            TokenKind::Regex => MatchOp::Regex,
+            TokenKind::NotRegex => MatchOp::NotRegex,
+            _ if token.kind == TokenKind::String => return Ok(Matcher::equal(METRIC_NAME, name)),
+            _ => {
+                let expected = "label matching operator";
+                return Err(self.unexpected(op_token, Rule { context: MATCHING, expected }));
+            }
+        };
+        self.bump()?;
+        let value =
+            self.expect(TokenKind::String, Rule { context: MATCHING, expected: "string" })?;
+        let text = self.name_or_text(value)?;
+        self.made_once(op, name, text, token.span.to(value.span))
+    }
+
+    /// The text of a name or of a string.
+    pub(super) fn name_or_text(&self, token: Token) -> Result<String, Fault> {
+        let text = self.written(token.span);
+        if token.kind != TokenKind::String {
+            return Ok(text.to_owned());
+        }
+        String::from_utf8(unquote(text).into_owned()).map_err(|error| {
+            let message = format!("invalid UTF-8 in {}", quoted(error.as_bytes()));
+            Fault::new(token.span, message)
+        })
+    }
+
+    /// A matcher; a regular expression that the query has already is not compiled again.
+    fn made_once(
+        &mut self,
+        op: MatchOp,
+        name: String,
+        value: String,
+        span: Span,
+    ) -> Result<Matcher, Fault> {
+        if matches!(op, MatchOp::Equal | MatchOp::NotEqual) {
+            return Matcher::new(op, name, value).map_err(|e| Fault::new(span, e.to_string()));
+        }
+        let is_same = |m: &&Matcher| m.op() == op && m.name() == name && m.value() == value;
+        if let Some(matcher) = self.regexes.iter().find(is_same) {
+            return Ok(matcher.clone());
+        }
+        if self.regexes.len() == REGEXES_MAX {
+            let message = format!("a query has at most {REGEXES_MAX} regular expressions");
+            return Err(Fault::new(span, message));
+        }
+        let matcher = Matcher::new(op, name, value).map_err(|e| Fault::new(span, e.to_string()))?;
+        self.regexes.push(matcher.clone());
+        Ok(matcher)
+    }
+}

@@ -1,0 +1,84 @@
+//! The labels of a series as test scripts and rule tests write them: `name{label="value"}`.
+
+use super::parser::{Parser, QUERY_BYTES_MAX, Rule, within};
+use super::selector::METRIC_NAME;
+use super::token::TokenKind;
+use crate::error::{Fault, ParseError};
+use crate::flags::Features;
+
+/// What Prometheus calls the labels of a series.
+const LABEL_SET: &str = "label set";
+
+/// Reads the labels at the start of a series description, and the byte at which its values begin.
+///
+/// The labels come in the order written, the metric name as `__name__`; a label may come twice, and
+/// its value may be empty. Braces follow the name without a blank.
+///
+/// ```
+/// let (labels, rest) = siltstone_promql::parse_series_labels(r#"up{job="a"} 1 2 _"#)?;
+/// assert_eq!(labels, [("__name__".into(), "up".into()), ("job".into(), "a".into())]);
+/// assert_eq!(rest, 11);
+/// # Ok::<(), siltstone_promql::ParseError>(())
+/// ```
+///
+/// # Errors
+/// [`ParseError`] says where and why the labels are wrong.
+pub fn parse_series_labels(text: &str) -> Result<(Vec<(String, String)>, usize), ParseError> {
+    within("series description", text, QUERY_BYTES_MAX)
+        .and_then(|()| Parser::new(text, Features::default()).series_labels())
+        .map_err(|fault| ParseError::new(text, fault))
+}
+
+impl Parser<'_> {
+    fn series_labels(mut self) -> Result<(Vec<(String, String)>, usize), Fault> {
+        let mut labels = Vec::new();
+        let token = self.bump()?;
+        if token.kind.is_metric_name() {
+            labels.push((METRIC_NAME.to_owned(), self.written(token.span).to_owned()));
+            let end = token.span.end as usize;
+            // The lexer must not look at the values, which are not of its language.
+            if !self.text[end..].starts_with('{') {
+                return Ok((labels, end));
+            }
+            self.bump()?;
+        } else if token.kind != TokenKind::LeftBrace {
+            return Err(self.unexpected_token(token));
+        }
+        loop {
+            if let Some(close) = self.accept(TokenKind::RightBrace)? {
+                return Ok((labels, close.span.end as usize));
+            }
+            labels.push(self.series_label()?);
+            let separator = self.peek()?;
+            match separator.kind {
+                TokenKind::Comma => {
+                    self.bump()?;
+                }
+                TokenKind::RightBrace => {}
+                _ => {
+                    let expected = "\",\" or \"}\"";
+                    return Err(self.unexpected(separator, Rule { context: LABEL_SET, expected }));
+                }
+            }
+        }
+    }
+
+    /// `name="value"`, or a string alone, which is the name of the metric.
+    fn series_label(&mut self) -> Result<(String, String), Fault> {
+        let token = self.peek()?;
+        if !matches!(token.kind, TokenKind::Identifier | TokenKind::String) {
+            let expected = "identifier or \"}\"";
+            return Err(self.unexpected(token, Rule { context: LABEL_SET, expected }));
+        }
+        self.bump()?;
+        let name = self.name_or_text(token)?;
+        let is_alone = self.peek()?.kind != TokenKind::Assign;
+        if is_alone && token.kind == TokenKind::String {
+            return Ok((METRIC_NAME.to_owned(), name));
+        }
+        self.expect(TokenKind::Assign, Rule { context: LABEL_SET, expected: "\"=\"" })?;
+        let value =
+            self.expect(TokenKind::String, Rule { context: LABEL_SET, expected: "string" })?;
+        Ok((name, self.name_or_text(value)?))
+    }
+}

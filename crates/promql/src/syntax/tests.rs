@@ -1,0 +1,1 @@
+//! The parser against hand-written texts.
