@@ -1,0 +1,75 @@
+//! An aggregation of a query, prepared once for all of its series.
+
+use crate::annotations::{Annotation, Annotations};
+use crate::ast::{AggregateOp, Grouping, Span};
+use crate::query_error::QueryError;
+
+use super::groups::GroupLabels;
+use super::parameter::{self, Parameter, Prepared};
+
+/// The places in the query that annotations of an aggregation blame.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AggregateSpans {
+    /// The whole aggregation.
+    pub(crate) whole: Span,
+    /// The expression that is aggregated.
+    pub(crate) operand: Span,
+    /// The parameter; not looked at where there is none.
+    pub(crate) parameter: Span,
+}
+
+/// An aggregation as it is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AggregateNode<'a> {
+    pub(crate) op: AggregateOp,
+    pub(crate) grouping: &'a Grouping,
+    pub(crate) spans: AggregateSpans,
+}
+
+/// An aggregation, ready to take series: immutable, and shared by all accumulators.
+#[derive(Debug)]
+pub(crate) struct AggregateCall {
+    pub(crate) op: AggregateOp,
+    pub(crate) spans: AggregateSpans,
+    /// The number of values of each column.
+    pub(crate) steps: usize,
+    pub(super) groups: GroupLabels,
+    pub(super) parameter: Prepared,
+}
+
+impl AggregateCall {
+    /// Checks the parameter and prepares the grouping, for columns of `steps` values. Warnings about
+    /// the parameter go to `notes`.
+    ///
+    /// # Errors
+    /// A parameter that the language forbids, in Prometheus's words: NaN or a number beyond 64 bits
+    /// for `topk`, `bottomk` and `limitk`, NaN for `limit_ratio`, a label name for `count_values`
+    /// that is empty or no UTF-8.
+    pub(crate) fn prepare(
+        node: AggregateNode<'_>,
+        parameter: Parameter,
+        steps: usize,
+        notes: &mut Annotations,
+    ) -> Result<Self, QueryError> {
+        let AggregateNode { op, grouping, spans } = node;
+        let parameter = parameter::prepare(op, parameter, |note| {
+            notes.add(note, spans.parameter);
+        })?;
+        let groups = match &parameter {
+            Prepared::Label(label) => GroupLabels::except(grouping, label),
+            _ => GroupLabels::new(grouping),
+        };
+        Ok(Self { op, spans, steps, groups, parameter })
+    }
+
+    /// Notes that the operand had native histograms, which this aggregation ignores. `topk` and
+    /// `bottomk` blame the whole aggregation, others their operand, as Prometheus does.
+    pub(super) fn histogram_ignored(&self, notes: &mut Annotations) {
+        let span = match self.op {
+            AggregateOp::Topk | AggregateOp::Bottomk => self.spans.whole,
+            _ => self.spans.operand,
+        };
+        let aggregation = self.op.as_str();
+        notes.add(Annotation::HistogramIgnoredInAggregation { aggregation }, span);
+    }
+}
