@@ -19,6 +19,7 @@ use super::transitions::{self, Transition};
 use super::{extended, instant_rates, quantiles, smoothing, sums};
 
 /// A call of a function of a range vector, prepared once for all series.
+#[derive(Debug)]
 pub(crate) struct RangeCall {
     pub(crate) function: Function,
     pub(crate) windows: Windows,

@@ -1,8 +1,8 @@
 //! `quantile_over_time` and `mad_over_time`, from the values of the window in order.
 //!
 //! The ordered values move with the window: what leaves is removed and what enters is inserted, each
-//! found by binary search; where much changes at once they are sorted anew. NaN is below all other
-//! values. Histograms are ignored beside floats; alone they have no result.
+//! found by binary search; where much changes at once they are sorted anew. For quantiles, NaN is below
+//! all other values; a deviation of values with NaN among them is NaN. Histograms are ignored beside floats; alone they have no result.
 
 use crate::annotations::Annotation;
 use crate::go_float::format_g;
@@ -88,10 +88,13 @@ pub(super) fn mad(
     });
 }
 
-/// The median of the distances of `sorted` from its median.
+/// The median of the distances of `sorted` from its median; NaN if there is NaN.
 fn median_distance(sorted: &[f64], distances: &mut Vec<f64>) -> f64 {
-    let median = quantile_of_sorted(0.5, sorted);
     let (Some(least), Some(greatest)) = (sorted.first(), sorted.last()) else { return f64::NAN };
+    if least.is_nan() {
+        return f64::NAN;
+    }
+    let median = quantile_of_sorted(0.5, sorted);
     if !(least.is_finite() && greatest.is_finite()) {
         distances.clear();
         distances.extend(sorted.iter().map(|value| order_key((value - median).abs())));
