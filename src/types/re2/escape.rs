@@ -43,13 +43,11 @@ fn octal(input: &mut Input<'_>, first: u32) -> u32 {
 
 /// Two digits, or any number of them in braces, up to the last character of Unicode.
 fn hexadecimal(input: &mut Input<'_>) -> Option<u32> {
-    let mut value = 0;
     if !input.eat("{") {
-        for _ in 0..2 {
-            value = value * 16 + input.next()?.to_digit(16)?;
-        }
-        return Some(value);
+        let (first, second) = (input.next()?, input.next()?);
+        return Some(first.to_digit(16)? * 16 + second.to_digit(16)?);
     }
+    let mut value = 0;
     let mut digits = 0;
     loop {
         match input.next()? {
