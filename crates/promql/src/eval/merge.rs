@@ -82,12 +82,17 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::histogram::Histogram;
+    use crate::histogram::{Histogram, HistogramParts};
     use crate::value::{ABSENT, Point};
 
     fn series(name: &str, drop_name: bool, floats: &[f64]) -> Series {
         let values = StepColumn::from_floats(floats.to_vec());
         Series { labels: LabelSet::from_pairs([("name", name)]), drop_name, values }
+    }
+
+    fn histogram_of(count: f64) -> Arc<Histogram> {
+        let parts = HistogramParts { count, ..HistogramParts::default() };
+        Arc::new(parts.try_into().unwrap())
     }
 
     fn text(series: &[Series]) -> Vec<String> {
@@ -104,8 +109,7 @@ mod tests {
     #[test]
     fn series_that_take_turns_are_one() {
         let mut histogram = series("a", false, &[ABSENT, ABSENT, ABSENT]);
-        let h = Histogram { count: 7.0, ..Histogram::default() };
-        histogram.values.push_histogram(1, Arc::new(h));
+        histogram.values.push_histogram(1, histogram_of(7.0));
         let merged = merge_same_labels(vec![
             series("a", false, &[ABSENT, ABSENT, 3.0]),
             series("b", false, &[5.0, 5.0, 5.0]),
@@ -118,7 +122,8 @@ mod tests {
 
     #[test]
     fn series_at_one_step_are_an_error_at_the_earliest() {
-        let late = [series("a", false, &[1.0, 1.0, 1.0]), series("a", false, &[ABSENT, ABSENT, 1.0])];
+        let late =
+            [series("a", false, &[1.0, 1.0, 1.0]), series("a", false, &[ABSENT, ABSENT, 1.0])];
         let early = [series("b", false, &[1.0, 1.0]), series("b", false, &[ABSENT, 1.0])];
         let all: Vec<Series> = late.into_iter().chain(early).collect();
         assert_eq!(merge(all.clone()).unwrap_err(), Overlap { step: 1 });
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn a_float_and_a_histogram_at_one_step_are_an_error() {
         let mut histogram = series("a", false, &[ABSENT, ABSENT]);
-        histogram.values.push_histogram(1, Arc::new(Histogram::default()));
+        histogram.values.push_histogram(1, histogram_of(1.0));
         let float = series("a", false, &[ABSENT, 1.0]);
         let overlap = Overlap { step: 1 };
         assert_eq!(merge(vec![float.clone(), histogram.clone()]).unwrap_err(), overlap);

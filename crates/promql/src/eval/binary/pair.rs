@@ -65,7 +65,11 @@ impl PairRule {
         let refused = || Outcome::refused(Note::Types(left.kind(), right.kind()));
         match (left, right) {
             (Operand::Float(l), Operand::Float(r)) => {
-                if self.is_trim() { refused() } else { Outcome::of(self.floats(l, r)) }
+                if self.is_trim() {
+                    refused()
+                } else {
+                    Outcome::of(self.floats(l, r))
+                }
             }
             (Operand::Histogram(l), Operand::Histogram(r)) => {
                 self.histograms(l, r).unwrap_or_else(refused)

@@ -17,7 +17,7 @@ pub(super) fn combine_sets(
     mut left: Vec<Series>,
     right: Vec<Series>,
 ) -> Vec<Series> {
-    match op {
+    let mut results = match op {
         BinaryOp::And => masked(key, left, &right, true),
         BinaryOp::Unless => masked(key, left, &right, false),
         _ => {
@@ -25,7 +25,9 @@ pub(super) fn combine_sets(
             left.extend(others);
             left
         }
-    }
+    };
+    results.retain(|series| !series.values.is_empty());
+    results
 }
 
 /// The values of `series` at the steps at which a match has a value (`with_match`), or none has.
@@ -38,7 +40,6 @@ fn masked(key: &MatchKey, series: Vec<Series>, by: &[Series], with_match: bool) 
         mask_group(group, with_match);
     }
     let mut left: Vec<_> = join.many.into_iter().map(|m| (m.place, m.series)).collect();
-    left.retain(|(_, series)| !series.values.is_empty());
     left.sort_by_key(|(place, _)| *place);
     left.into_iter().map(|(_, series)| series).collect()
 }
