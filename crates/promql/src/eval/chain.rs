@@ -95,9 +95,9 @@ impl Chain<'_> {
 
 /// A listed selection in Prometheus's order.
 pub(super) struct OrderedList<'a> {
-    pub(super) list: Box<dyn SeriesList + 'a>,
+    list: Box<dyn SeriesList + 'a>,
     /// The series numbers in order of labels.
-    pub(super) order: Vec<u32>,
+    order: Vec<u32>,
 }
 
 impl<'a> OrderedList<'a> {
@@ -115,7 +115,37 @@ impl<'a> OrderedList<'a> {
         self.order.len()
     }
 
-    pub(super) fn labels(&self, rank: u32) -> &LabelSet {
+    /// Hands the samples of all series to `visit`, in order.
+    pub(super) fn fold_all(
+        &self,
+        mut visit: impl FnMut(&LabelSet, &SampleColumns<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        self.fold(&self.order, |number, columns| {
+            visit(&self.list.labels()[number as usize], columns)
+        })
+    }
+
+    /// Hands the samples of the series with these numbers to `visit`.
+    fn fold(
+        &self,
+        numbers: &[u32],
+        mut visit: impl FnMut(u32, &SampleColumns<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        // The source passes our errors on as its own: this keeps what they were.
+        let mut failure = None;
+        let folded = self.list.fold(numbers, &mut |number, columns| {
+            visit(number, &columns).map_err(|error| {
+                failure = Some(error);
+                SourceError::from("the evaluation ended")
+            })
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => folded.map_err(QueryError::Source),
+        }
+    }
+
+    fn labels(&self, rank: u32) -> &LabelSet {
         &self.list.labels()[self.order[rank as usize] as usize]
     }
 }
@@ -343,20 +373,11 @@ impl<'a, S: Sink> ShareRun<'a, S> {
     ) -> Result<(S, Annotations), QueryError> {
         let share: Vec<u32> = ranks.iter().map(|rank| list.order[*rank as usize]).collect();
         let mut ranks = ranks.iter();
-        // The source passes our errors on as its own: this keeps what they were.
-        let mut failure = None;
-        let folded = list.list.fold(&share, &mut |_, columns| {
-            let Some(rank) = ranks.next() else { return Ok(()) };
-            self.read(list.labels(*rank), *rank, &columns).map_err(|error| {
-                failure = Some(error);
-                SourceError::from("the evaluation ended")
-            })
-        });
-        match (failure, folded) {
-            (Some(error), _) => Err(error),
-            (None, Err(error)) => Err(QueryError::Source(error)),
-            (None, Ok(())) => Ok((self.sink, self.notes)),
-        }
+        list.fold(&share, |_, columns| match ranks.next() {
+            Some(rank) => self.read(list.labels(*rank), *rank, columns),
+            None => Ok(()),
+        })?;
+        Ok((self.sink, self.notes))
     }
 
     /// Takes held series.

@@ -137,7 +137,6 @@ pub(crate) fn is_stale_histogram(histogram: &Arc<Histogram>) -> bool {
 mod tests {
     use super::*;
     use crate::eval::grid::Shift;
-    use crate::plan::SelectionId;
     use crate::value::{Point, is_absent};
 
     fn floats(lookup: &Lookup, grid: Grid, samples: &[(i64, f64)]) -> Vec<Option<f64>> {
@@ -151,7 +150,7 @@ mod tests {
     }
 
     fn lookup(what: LookupValue, shift: Shift) -> Lookup {
-        Lookup { selection: SelectionId::FIRST, shift, lookback: 5, what }
+        Lookup { shift, lookback: 5, what }
     }
 
     #[test]

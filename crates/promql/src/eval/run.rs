@@ -227,7 +227,9 @@ impl<'a> Evaluation<'a> {
             NodeKind::VectorFunction { function, arguments } => {
                 self.vector_function(node, *function, arguments).map(Value::Vector)
             }
-            NodeKind::Info { .. } => self.info(node).map(Value::Vector),
+            NodeKind::Info { operand, matchers, lookup } => {
+                self.info(node.grid, (*operand, matchers), *lookup).map(Value::Vector)
+            }
             _ => {
                 let chain = self.chain_to(node)?;
                 self.runner.collect(chain, &mut self.notes).map(Value::Vector)
@@ -381,7 +383,7 @@ impl<'a> Evaluation<'a> {
         let origin = loop {
             stages.push(self.stage(at)?);
             match &at.kind {
-                NodeKind::Lookup(lookup) => break Ok(lookup.selection),
+                NodeKind::Lookup { selection, .. } => break Ok(*selection),
                 NodeKind::RangeFunction { source: RangeSource::Selection(id), .. } => {
                     break Ok(*id);
                 }
@@ -408,7 +410,7 @@ impl<'a> Evaluation<'a> {
     /// The stage that a link of a chain is.
     fn stage(&mut self, node: &Node) -> Result<Stage, QueryError> {
         match &node.kind {
-            NodeKind::Lookup(lookup) => Ok(Stage::Lookup(*lookup, node.grid, node.span)),
+            NodeKind::Lookup { lookup, .. } => Ok(Stage::Lookup(*lookup, node.grid, node.span)),
             NodeKind::RangeFunction { function, windows, parameters, argument_span, .. } => {
                 let call = RangeCall {
                     function: *function,
@@ -446,7 +448,7 @@ impl<'a> Evaluation<'a> {
 
 /// Whether a node makes of each series one series, and so can be a part of a chain.
 fn is_link(kind: &NodeKind) -> bool {
-    matches!(kind, NodeKind::Lookup(_) | NodeKind::RangeFunction { .. })
+    matches!(kind, NodeKind::Lookup { .. } | NodeKind::RangeFunction { .. })
         || link_operand(kind).is_some()
 }
 

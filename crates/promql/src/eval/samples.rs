@@ -10,7 +10,7 @@ use super::merge::merge_same_labels;
 use super::run::Evaluation;
 use crate::plan::{NodeId, RangeSource, SelectionId};
 use crate::query_error::QueryError;
-use crate::source::{SampleColumns, SourceError};
+use crate::source::SampleColumns;
 use crate::value::Point;
 
 impl Evaluation<'_> {
@@ -35,31 +35,16 @@ impl Evaluation<'_> {
         let list = self.list(id)?;
         let meter = self.meter();
         let mut found = Vec::new();
-        let mut failure = None;
-        let folded = list.list.fold(&list.order, &mut |number, columns| {
-            let points = match points_in(&columns, windows) {
-                Ok(points) => points,
-                Err(error) => {
-                    failure = Some(error);
-                    return Err(SourceError::from("the evaluation ended"));
-                }
-            };
-            let bytes = points.len() * size_of::<(Timestamp, Point)>();
-            if let Err(error) = meter.read_samples(points.len()).and_then(|()| meter.hold(bytes)) {
-                failure = Some(error);
-                return Err(SourceError::from("the evaluation ended"));
-            }
+        list.fold_all(|labels, columns| {
+            let points = points_in(columns, windows);
+            meter.read_samples(points.len())?;
+            meter.hold(points.len() * size_of::<(Timestamp, Point)>())?;
             if !points.is_empty() {
-                let labels = list.list.labels()[number as usize].clone();
-                found.push(ResultSeries { labels, points });
+                found.push(ResultSeries { labels: labels.clone(), points });
             }
             Ok(())
-        });
-        match (failure, folded) {
-            (Some(error), _) => Err(error),
-            (None, Err(error)) => Err(QueryError::Source(error)),
-            (None, Ok(())) => Ok(found),
-        }
+        })?;
+        Ok(found)
     }
 
     fn evaluated_samples(
@@ -87,7 +72,7 @@ impl Evaluation<'_> {
 fn points_in(
     columns: &SampleColumns<'_>,
     windows: &Windows,
-) -> Result<Vec<(Timestamp, Point)>, QueryError> {
+) -> Vec<(Timestamp, Point)> {
     let (start, end) = (windows.start(0), windows.end(0));
     let is_inside = |time: &Timestamp| *time > start && *time <= end;
     let floats = columns.floats.timestamps.iter().zip(columns.floats.values);
@@ -100,5 +85,5 @@ fn points_in(
         .map(|(time, value)| (*time, Point::Histogram(value.clone())));
     let mut points: Vec<(Timestamp, Point)> = floats.chain(histograms).collect();
     points.sort_by_key(|(time, _)| *time);
-    Ok(points)
+    points
 }

@@ -136,6 +136,22 @@ fn checked_custom(parts: &HistogramParts) -> Result<Layout, HistogramError> {
     Layout::custom(parts.custom_bounds.clone())
 }
 
+impl Default for Histogram {
+    /// A histogram without observations, of schema 0.
+    fn default() -> Self {
+        Self {
+            hint: CounterResetHint::Unknown,
+            count: 0.0,
+            sum: 0.0,
+            zero_count: 0.0,
+            zero_threshold: 0.0,
+            layout: Layout::Exponential(0),
+            positive: Buckets::default(),
+            negative: Buckets::default(),
+        }
+    }
+}
+
 impl Histogram {
     /// A histogram without observations or buckets that can be added to and subtracted from any
     /// histogram of the layout of `other`.

@@ -32,7 +32,6 @@ pub(crate) fn build(ast: &Ast, times: Times, options: PlanOptions) -> Result<Pla
     let mut builder = Builder {
         ast,
         steps,
-        times,
         options,
         nodes: Vec::with_capacity(ast.nodes().len()),
         selections: Selections::default(),
@@ -60,7 +59,6 @@ fn parents(ast: &Ast) -> Vec<ExprId> {
 struct Builder<'a> {
     ast: &'a Ast,
     steps: Steps,
-    times: Times,
     options: PlanOptions,
     nodes: Vec<Node>,
     selections: Selections,
@@ -163,23 +161,15 @@ impl Builder<'_> {
         selector: &Selector,
         what: LookupValue,
     ) -> Result<NodeKind, QueryError> {
+        let what = if selector.mode == RangeMode::Smoothed { LookupValue::Smoothed } else { what };
         let shift = self.steps.shift(&selector.shift)?;
+        let lookup = Lookup { shift, lookback: self.options.lookback, what };
         let grid = self.steps.grid(id);
-        let lookback = self.options.lookback;
-        let mut end = shift.apply(grid.end());
-        let start = shift.apply(grid.start).saturating_sub(lookback).saturating_add(1);
-        let what = match selector.mode {
-            RangeMode::Smoothed => {
-                end = end.saturating_add(lookback);
-                LookupValue::Smoothed
-            }
-            RangeMode::Inside | RangeMode::Anchored => what,
-        };
         let purpose = Purpose { function: None, range: None, step: grid.step };
-        let times = if grid.count == 0 { (0, -1) } else { (start, end) };
-        let selection =
-            self.selections.add(&selector.matchers, times, purpose, self.options.optimise);
-        Ok(NodeKind::Lookup(Lookup { selection, shift, lookback, what }))
+        let times = lookup.needed(grid);
+        let share = self.options.optimise;
+        let selection = self.selections.add(&selector.matchers, times, purpose, share);
+        Ok(NodeKind::Lookup { lookup, selection })
     }
 
     /// Where the samples of the range vector `id` come from, for `function`.
@@ -369,7 +359,9 @@ impl Builder<'_> {
             None => Shift::default(),
         };
         let operand = self.made(arguments[0])?;
-        Ok(NodeKind::Info { operand, matchers, shift, lookback: self.options.lookback })
+        let what = LookupValue::Sample;
+        let lookup = Lookup { shift, lookback: self.options.lookback, what };
+        Ok(NodeKind::Info { operand, matchers, lookup })
     }
 
     /// The selector in `id` that was written first.
@@ -428,7 +420,7 @@ impl Builder<'_> {
     fn selection_of_chain(&self, mut id: NodeId) -> Option<SelectionId> {
         loop {
             id = match &self.nodes[id.index()].kind {
-                NodeKind::Lookup(lookup) => return Some(lookup.selection),
+                NodeKind::Lookup { selection, .. } => return Some(*selection),
                 NodeKind::RangeFunction { source: RangeSource::Selection(selection), .. } => {
                     return Some(*selection);
                 }

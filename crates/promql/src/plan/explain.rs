@@ -62,14 +62,14 @@ impl fmt::Display for Described<'_> {
         match &self.0.kind {
             NodeKind::Number(value) => write!(f, "number {value}"),
             NodeKind::Text(text) => write!(f, "text {:?}", String::from_utf8_lossy(text)),
-            NodeKind::Lookup(lookup) => {
+            NodeKind::Lookup { lookup, selection } => {
                 let what = match lookup.what {
                     LookupValue::Sample => "newest sample",
                     LookupValue::Smoothed => "interpolated value",
                     LookupValue::Timestamp => "time of the newest sample",
                     LookupValue::StartTimestamp => "start timestamp of the newest sample",
                 };
-                write!(f, "{what} of selection {}", lookup.selection.index())?;
+                write!(f, "{what} of selection {}", selection.index())?;
                 write_shift(f, lookup.shift)
             }
             NodeKind::RangeFunction { function, source, windows, .. } => {

@@ -54,9 +54,6 @@ impl NodeId {
 pub(crate) struct SelectionId(u32);
 
 impl SelectionId {
-    #[cfg(test)]
-    pub(crate) const FIRST: Self = Self(0);
-
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
@@ -147,7 +144,7 @@ pub(crate) enum NodeKind {
     /// A text.
     Text(Arc<[u8]>),
     /// The newest sample of each series.
-    Lookup(Lookup),
+    Lookup { lookup: Lookup, selection: SelectionId },
     /// A function of the samples in a window of each series.
     RangeFunction {
         function: Function,
@@ -175,8 +172,8 @@ pub(crate) enum NodeKind {
     VectorFunction { function: Function, arguments: Vec<NodeId> },
     /// `absent`: 1, with these labels, where no series has a value.
     Absent { operand: NodeId, labels: LabelSet },
-    /// `info` with the matchers of its second argument.
-    Info { operand: NodeId, matchers: Vec<Matcher>, shift: Shift, lookback: i64 },
+    /// `info` with the matchers of its second argument, and how info series are looked up.
+    Info { operand: NodeId, matchers: Vec<Matcher>, lookup: Lookup },
     /// A function whose value is a scalar, or `vector(scalar)`, or a function of the step's time.
     ScalarFunction { function: Function, arguments: Vec<NodeId> },
     /// An operator between two scalars.
@@ -220,7 +217,6 @@ pub(crate) enum RangeSource {
 /// An instant lookup: at each step the newest sample that is not older than the lookback.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lookup {
-    pub(crate) selection: SelectionId,
     pub(crate) shift: Shift,
     /// Milliseconds.
     pub(crate) lookback: i64,
@@ -240,13 +236,28 @@ pub(crate) enum LookupValue {
     StartTimestamp,
 }
 
+impl Lookup {
+    /// The times of the samples that the steps of `grid` need together, inclusive.
+    pub(crate) fn needed(&self, grid: Grid) -> (Timestamp, Timestamp) {
+        if grid.count == 0 {
+            return (0, -1);
+        }
+        let start = self.shift.apply(grid.start).saturating_sub(self.lookback).saturating_add(1);
+        let end = self.shift.apply(grid.end());
+        match self.what {
+            LookupValue::Smoothed => (start, end.saturating_add(self.lookback)),
+            _ => (start, end),
+        }
+    }
+}
+
 impl NodeKind {
     /// Calls `visit` with the operands, in the order in which they are evaluated.
     pub(crate) fn for_each_operand(&self, mut visit: impl FnMut(NodeId)) {
         let mut ids = [None; 2];
         let mut lists: [&[NodeId]; 1] = [&[]];
         match self {
-            Self::Number(_) | Self::Text(_) | Self::Lookup(_) => {}
+            Self::Number(_) | Self::Text(_) | Self::Lookup { .. } => {}
             Self::RangeFunction { source, parameters, .. } => {
                 ids[0] = source.operand();
                 lists[0] = parameters;
@@ -279,7 +290,7 @@ impl NodeKind {
     /// Calls `change` with the operands.
     fn for_each_operand_mut(&mut self, mut change: impl FnMut(&mut NodeId)) {
         match self {
-            Self::Number(_) | Self::Text(_) | Self::Lookup(_) => {}
+            Self::Number(_) | Self::Text(_) | Self::Lookup { .. } => {}
             Self::RangeFunction { source, parameters, .. } => {
                 source.operand_mut().into_iter().chain(parameters).for_each(change);
             }

@@ -17,7 +17,7 @@ pub struct Series {
 
 /// The value of an expression over all steps.
 #[derive(Debug, Clone)]
-pub enum Value {
+pub(crate) enum Value {
     /// A number at each step.
     Scalar(Vec<f64>),
     /// Series in the order of the result.

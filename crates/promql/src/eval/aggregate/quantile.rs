@@ -79,11 +79,12 @@ fn quantile(q: f64, values: &mut [f64]) -> f64 {
     let lower = *lower;
     // Prometheus, too, multiplies the upper value by a weight of 0, so that an infinity there gives
     // NaN even where the rank is whole.
-    let upper = above.iter().copied().min_by(|a, b| nan_first(a, b)).unwrap_or(lower);
+    let upper = above.iter().copied().min_by(nan_first).unwrap_or(lower);
     lower * (1.0 - weight) + upper * weight
 }
 
-/// The order of numbers, with all NaNs before them.
+/// The order of numbers, with all NaNs before them. -0 is before 0, so that which of them a rank
+/// finds does not depend on the order of the series.
 fn nan_first(a: &f64, b: &f64) -> Ordering {
-    a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
+    b.is_nan().cmp(&a.is_nan()).then(a.total_cmp(b))
 }

@@ -289,7 +289,7 @@ mod tests {
         // A better value drives out the root, which is the first of equal ones.
         assert_eq!(best(&[0.0, 0.0, 5.0], 2, true), [2, 1]);
         assert_eq!(best(&[0.0, 0.0, -5.0], 2, false), [2, 1]);
-        assert_eq!(best(&[0.0, 0.0, 0.0, 5.0], 3, true), [3, 2, 1]);
+        assert_eq!(best(&[0.0, 0.0, 0.0, 5.0], 3, true), [3, 1, 2]);
     }
 
     #[test]

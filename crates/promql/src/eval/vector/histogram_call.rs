@@ -134,7 +134,9 @@ impl HistogramCall {
                     let note = Annotation::MixedClassicNativeHistograms { metric };
                     notes.add(note, self.spans.vector);
                 } else {
-                    self.native_step(histogram, step, &one.labels, &mut columns, notes);
+                    self.native_step(histogram, step, &mut columns, |nan| {
+                        notes.add(self.nan_note(nan, &one.labels), self.spans.nan);
+                    });
                 }
             }
             self.finish(&one.labels, columns, &mut result);
@@ -174,40 +176,40 @@ impl HistogramCall {
         one.into_iter().chain(many.iter().map(|quantiles| quantiles.values.as_slice()))
     }
 
-    /// Puts the results of one native histogram at one step into `columns`.
+    /// Calls `visit` with the column and the value of each quantile at `step`.
+    fn each_quantile(&self, step: usize, mut visit: impl FnMut(usize, f64)) {
+        match &self.kind {
+            Kind::Quantile(values) => visit(0, values[step]),
+            Kind::Quantiles { quantiles, .. } => {
+                let mut first = 0;
+                for one in quantiles {
+                    visit(first + one.text_at(step), one.values[step]);
+                    first += one.texts.len();
+                }
+            }
+            Kind::Fraction { .. } => {}
+        }
+    }
+
+    /// Puts the results of one native histogram at one step into `columns`, and tells `note` what
+    /// NaN observations did to them.
     fn native_step(
         &self,
         histogram: &Histogram,
         step: usize,
-        labels: &LabelSet,
         columns: &mut Columns,
-        notes: &mut Annotations,
+        mut note: impl FnMut(NanObservations),
     ) {
-        let mut put = |slot, (value, nan): (f64, Option<NanObservations>)| {
-            columns.set(slot, step, value);
+        let mut put = |column, (value, nan): (f64, Option<NanObservations>)| {
+            columns.set(column, step, value);
             if let Some(nan) = nan {
-                let metric = self.metric(labels);
-                let note = match nan {
-                    NanObservations::ResultIsNan => Annotation::QuantileNanResult { metric },
-                    NanObservations::ResultIsSkewed => Annotation::QuantileNanSkew { metric },
-                    NanObservations::LeftOut => Annotation::FractionNans { metric },
-                };
-                notes.add(note, self.spans.nan);
+                note(nan);
             }
         };
-        match &self.kind {
-            Kind::Quantile(values) => put(0, histogram.quantile(values[step])),
-            Kind::Fraction { lower, upper } => {
-                put(0, histogram.fraction(lower[step], upper[step]));
-            }
-            Kind::Quantiles { quantiles, .. } => {
-                let mut first = 0;
-                for one in quantiles {
-                    put(first + one.text_at(step), histogram.quantile(one.values[step]));
-                    first += one.texts.len();
-                }
-            }
+        if let Kind::Fraction { lower, upper } = &self.kind {
+            put(0, histogram.fraction(lower[step], upper[step]));
         }
+        self.each_quantile(step, |column, q| put(column, histogram.quantile(q)));
     }
 
     /// Puts the results of one classic histogram at one step into `columns`; whether counts that
@@ -218,27 +220,27 @@ impl HistogramCall {
         step: usize,
         columns: &mut Columns,
     ) -> bool {
+        if let Kind::Fraction { lower, upper } = &self.kind {
+            columns.set(0, step, classic_fraction(lower[step], upper[step], buckets));
+        }
         let mut forced = false;
-        let mut put = |slot, q| {
+        self.each_quantile(step, |column, q| {
             // The first quantile mends the buckets for all.
             let quantile = classic_quantile(q, buckets);
             forced |= quantile.forced.is_some();
-            columns.set(slot, step, quantile.value);
-        };
-        match &self.kind {
-            Kind::Quantile(values) => put(0, values[step]),
-            Kind::Quantiles { quantiles, .. } => {
-                let mut first = 0;
-                for one in quantiles {
-                    put(first + one.text_at(step), one.values[step]);
-                    first += one.texts.len();
-                }
-            }
-            Kind::Fraction { lower, upper } => {
-                columns.set(0, step, classic_fraction(lower[step], upper[step], buckets));
-            }
-        }
+            columns.set(column, step, quantile.value);
+        });
         forced
+    }
+
+    /// The annotation of NaN observations in a histogram of `labels`.
+    fn nan_note(&self, nan: NanObservations, labels: &LabelSet) -> Annotation {
+        let metric = self.metric(labels);
+        match nan {
+            NanObservations::ResultIsNan => Annotation::QuantileNanResult { metric },
+            NanObservations::ResultIsSkewed => Annotation::QuantileNanSkew { metric },
+            NanObservations::LeftOut => Annotation::FractionNans { metric },
+        }
     }
 
     /// The name that annotations give the metric.

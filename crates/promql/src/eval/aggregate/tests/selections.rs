@@ -42,15 +42,14 @@ fn ties_depend_on_rank_and_not_on_shares() {
     for cut in 0..16_usize {
         let shares: Vec<usize> = (0..4).map(|at| cut >> at & 1).collect();
         let (result, _) = run_in_shares(&call, &rows, &shares, 2);
-        assert_eq!(names(&result), ["03", "02", "01"], "{shares:?}");
+        assert_eq!(names(&result), ["03", "01", "02"], "{shares:?}");
     }
 }
 
 #[test]
 fn k_varies_with_the_step() {
-    let rows: Vec<Row> = (0..4)
-        .map(|at| row(&[("i", &at.to_string())], &vec![float(f64::from(at)); 4]))
-        .collect();
+    let rows: Vec<Row> =
+        (0..4).map(|at| row(&[("i", &at.to_string())], &vec![float(f64::from(at)); 4])).collect();
     let counts_of = |op| {
         let parameter = Parameter::Scalar(vec![0.0, 1.0, 3.0, 99.0]);
         let result = run(&call(op, &by(&[]), parameter, 4), &rows).0;
@@ -145,9 +144,8 @@ fn the_ratio_varies_with_the_step() {
 }
 
 fn versions() -> Vec<Row> {
-    let of = |i: &str, job: &str, point| {
-        row(&[("__name__", "v"), ("i", i), ("job", job)], &[point])
-    };
+    let of =
+        |i: &str, job: &str, point| row(&[("__name__", "v"), ("i", i), ("job", job)], &[point]);
     vec![
         of("0", "a", float(6.0)),
         of("1", "a", float(6.0)),
