@@ -44,3 +44,29 @@ impl TimeShift {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Features, parse, print};
+
+    #[test]
+    fn the_time_is_put_where_there_is_none_and_not_into_subqueries() {
+        for (query, fixed) in [
+            ("a", "a @ 60.000"),
+            ("a offset 5m", "a @ 60.000 offset 5m"),
+            ("rate(a[5m] @ 10)", "rate(a[5m] @ 10.000)"),
+            ("a @ start() + b @ end()", "a @ 60.000 + b @ 60.000"),
+            ("sum by (x) (rate(a[5m])) / -b", "sum by (x) (rate(a[5m] @ 60.000)) / -b @ 60.000"),
+            ("max_over_time(a[5m:1m])", "max_over_time(a[5m:1m] @ 60.000)"),
+            ("max_over_time((a + b)[5m:] @ 10)", "max_over_time((a + b)[5m:] @ 10.000)"),
+            (
+                "max_over_time(rate(a[1m] @ start())[5m:]) + a",
+                "max_over_time(rate(a[1m] @ start())[5m:] @ 60.000) + a @ 60.000",
+            ),
+            ("vector(1) + 2", "vector(1) + 2"),
+        ] {
+            let ast = parse(query, &Features::experimental()).unwrap();
+            assert_eq!(print(&ast.with_at(60_000)), fixed, "{query}");
+        }
+    }
+}

@@ -5,6 +5,7 @@
 
 mod checks_of_reading;
 mod checks_of_running;
+mod checks_of_the_whole;
 mod compare;
 mod expect;
 mod histogram;
@@ -16,4 +17,5 @@ mod scan;
 mod script;
 mod series;
 mod store;
+mod under_test;
 mod verdict;

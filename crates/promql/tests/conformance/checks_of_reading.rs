@@ -283,6 +283,7 @@ fn classic_histograms_become_native_ones() {
     let (_, histogram) = native("h_bucket{le=\"1\"} 1\n h_count 4").unwrap();
     assert_eq!(histogram.positive, [(0, 1.0), (1, 3.0)], "the infinite bucket is the count");
     assert!(native("h_bucket{le=\"1\"} 2\n h_bucket{le=\"2\"} 1").is_err(), "not cumulative");
+    assert!(native("h_bucket{le=\"2\"} 1\n h_bucket{le=\"1\"} 2").is_err(), "in any order");
     assert!(native("h_bucket 2").is_err(), "no bound");
     assert!(native(&format!("{all}\n h_count{{a=\"b\"}} 4")).is_err(), "another count");
     assert!(native("h_bucket{le=\"x\"} 2").is_err(), "not read, so that there is none");
@@ -304,6 +305,7 @@ fn numbers_are_equal_up_to_a_millionth() {
     assert!(almost_equal(f64::INFINITY, f64::INFINITY));
     assert!(!almost_equal(f64::INFINITY, -f64::INFINITY));
     assert!(almost_equal(0.0, -0.0) && !almost_equal(0.0, 1e-300));
+    assert!(almost_equal(0.0, 1e-320) && !almost_equal(1e-310, 2e-310));
     assert!(almost_equal(1.0, 1.000_001_9) && !almost_equal(1.0, 1.000_002_1));
     assert!(!almost_equal(1.0, -1.0) && !almost_equal(f64::MAX, -f64::MAX));
 }

@@ -250,6 +250,7 @@ fn histograms_are_compared_in_all_that_they_have() {
         ("count:3 sum:5 z_bucket:1 z_bucket_w:0.5 buckets:[2]", "not"),
         ("count:3 sum:5 z_bucket:1 z_bucket_w:0.5 buckets:[0 2 1]", "not"),
         ("count:3 sum:5 z_bucket:1 z_bucket_w:0.5 n_buckets:[0 2]", "not"),
+        ("count:3 sum:5 z_bucket:1 z_bucket_w:0.5 buckets:[0 2] n_buckets:[1]", "not"),
     ];
     for (body, reason) in all {
         let body = format!("{{a=\"x\"}} {{{{{body}}}}}");
@@ -370,7 +371,7 @@ fn only_listed_misses_are_excused_and_only_while_they_miss() {
     };
     let judged = |list: &str| judge(&[report()], &read_known(list).unwrap());
     let fine = judged("# why\na.test:5 not yet\nabsent.test:7 x\n");
-    assert_eq!(fine.faults, [String::new(); 0]);
+    assert!(fine.faults.is_empty(), "{:?}", fine.faults);
     assert!(fine.text.contains("known miss a.test:5 q\n    why\n"));
     assert!(fine.text.ends_with("a.test: 2/3\nknown misses: 1\ntotal: 2/3\n"), "{}", fine.text);
     assert_eq!(judged("").faults, ["a.test:5 misses and is not listed"]);

@@ -182,7 +182,8 @@ pub(crate) fn almost_equal(a: f64, b: f64) -> bool {
         return true;
     }
     let (sum, distance) = (a.abs() + b.abs(), (a - b).abs());
-    if a == 0.0 || b == 0.0 || sum < f64::MIN_POSITIVE {
+    // Also where one of them is 0: their distance is their sum then.
+    if sum < f64::MIN_POSITIVE {
         return distance < EPSILON * f64::MIN_POSITIVE;
     }
     distance / sum.min(f64::MAX) < EPSILON

@@ -82,12 +82,12 @@ impl Histogram {
         let custom = |histogram: &Self| histogram.schema == CUSTOM_SCHEMA;
         if custom(self) != custom(other)
             || self.custom_values != other.custom_values
-            || self.schema > other.schema
             || (self.zero_threshold != other.zero_threshold)
         {
-            return Err("a series needs histograms of one layout, the first not finer".to_owned());
+            return Err("a series needs histograms of one layout".to_owned());
         }
-        let finer = u32::try_from(other.schema - self.schema).map_err(|e| e.to_string())?;
+        let finer = u32::try_from(other.schema - self.schema)
+            .map_err(|_| "a series needs a first histogram that is not finer".to_owned())?;
         let hint = match (self.hint, other.hint) {
             (a, b) if a == b => a,
             (Hint::Gauge, _) | (_, Hint::Gauge) => Hint::Gauge,
@@ -119,19 +119,20 @@ impl Histogram {
     /// Whether a store that has `previous` as the last sample of the series takes `self` for its
     /// continuation: the layout is the same, and nothing has become less.
     pub(crate) fn continues(&self, previous: &Self) -> bool {
+        // False where one of them is NaN, which is no decrease.
+        let fell = |before: f64, after: f64| after < before;
         let kept = |before: &[(i32, f64)], after: &[(i32, f64)]| {
             before.iter().all(|(index, count)| {
                 let now = after.iter().find(|(i, _)| i == index).map_or(0.0, |(_, count)| *count);
-                // Written so that a NaN is no decrease.
-                !(*count > now)
+                !fell(*count, now)
             })
         };
         self.hint != Hint::Reset
-            && !(self.count < previous.count)
+            && !fell(previous.count, self.count)
             && self.schema == previous.schema
             && self.zero_threshold == previous.zero_threshold
             && self.custom_values == previous.custom_values
-            && !(self.zero_count < previous.zero_count)
+            && !fell(previous.zero_count, self.zero_count)
             && kept(&previous.positive, &self.positive)
             && kept(&previous.negative, &self.negative)
     }

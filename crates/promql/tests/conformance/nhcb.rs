@@ -15,6 +15,9 @@ struct Classic {
     sum: f64,
 }
 
+/// A native histogram's labels, and its samples by slot.
+pub(crate) type Converted = (Labels, BTreeMap<usize, Sample>);
+
 /// What the last part of a metric's name says of the series.
 enum Part {
     /// A bucket with its upper bound.
@@ -24,9 +27,7 @@ enum Part {
 }
 
 /// The native histograms of all classic ones among `series`, with their slots.
-pub(crate) fn convert(
-    series: &[LoadedSeries],
-) -> Result<Vec<(Labels, BTreeMap<usize, Sample>)>, String> {
+pub(crate) fn convert(series: &[LoadedSeries]) -> Result<Vec<Converted>, String> {
     let mut found: BTreeMap<Labels, BTreeMap<usize, Classic>> = BTreeMap::new();
     for one in series {
         let Some((base, part)) = part_of(&one.labels)? else { continue };

@@ -92,7 +92,9 @@ fn depends_on_time(ast: &Ast) -> bool {
     let mut open = vec![ast.root()];
     while let Some(id) = open.pop() {
         match &ast.get(id).kind {
-            ExprKind::Call { function, .. } if DEPENDENT_ON_TIME.contains(&function.signature().name) => {
+            ExprKind::Call { function, .. }
+                if DEPENDENT_ON_TIME.contains(&function.signature().name) =>
+            {
                 return true;
             }
             ExprKind::Subquery(_) => {}
