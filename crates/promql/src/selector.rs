@@ -6,14 +6,14 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use siltstone::{MatchOp, Matcher};
+use siltstone::{MatchOp, Matcher, PatternBudget};
 
 use crate::error::{Fault, SelectorError};
 use crate::lexer::{Lexer, Token, TokenKind};
 use crate::string_literal::unquote;
 
-/// Longest selector that is parsed, in bytes.
-pub const INPUT_BYTES_MAX: usize = 16 << 10;
+/// Longest selector that is parsed, in bytes: a few of the longest regular expressions.
+pub const INPUT_BYTES_MAX: usize = 256 << 10;
 
 /// Most matchers in a selector: each may hold a regular expression, which takes time and memory.
 pub const MATCHERS_MAX: usize = 64;
@@ -33,13 +33,14 @@ const METRIC_NAME: &str = "__name__";
 ///
 /// # Errors
 /// [`SelectorError`] says where and why `input` is not a selector of at most [`INPUT_BYTES_MAX`]
-/// bytes and [`MATCHERS_MAX`] matchers.
+/// bytes and [`MATCHERS_MAX`] matchers, whose regular expressions fit in a [`PatternBudget`].
 pub fn parse_selector(input: &str) -> Result<Vec<Matcher>, SelectorError> {
     let parsed = if input.len() > INPUT_BYTES_MAX {
         let message = format!("the selector is longer than the limit of {INPUT_BYTES_MAX} bytes");
         Err(Fault::new(INPUT_BYTES_MAX..input.len(), message))
     } else {
-        Parser { input, lexer: Lexer::new(input) }.selector()
+        let budget = PatternBudget::default();
+        Parser { input, lexer: Lexer::new(input), budget }.selector()
     };
     parsed.map_err(|fault| SelectorError::new(input, fault))
 }
@@ -47,6 +48,7 @@ pub fn parse_selector(input: &str) -> Result<Vec<Matcher>, SelectorError> {
 struct Parser<'a> {
     input: &'a str,
     lexer: Lexer<'a>,
+    budget: PatternBudget,
 }
 
 impl<'a> Parser<'a> {
@@ -107,7 +109,10 @@ impl<'a> Parser<'a> {
                         return Err(unexpected(&value, "a string, the value of the label"));
                     }
                     let text = unquote(&self.input[value.span.clone()], value.span.start)?;
-                    matchers.push(matcher(op, &name, &text, value.span)?);
+                    let matcher = matcher(op, &name, &text, value.span.clone())?;
+                    let taken = self.budget.take_matcher(&matcher);
+                    taken.map_err(|e| Fault::new(value.span, e.to_string()))?;
+                    matchers.push(matcher);
                     token = self.lexer.next()?;
                     name == METRIC_NAME
                 }

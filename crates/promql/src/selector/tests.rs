@@ -78,7 +78,17 @@ fn the_length_is_limited() {
     assert!(parse_selector(&input).is_ok());
     input.push(' ');
     let error = parse_selector(&input).unwrap_err();
-    assert_eq!(error.message, "the selector is longer than the limit of 16384 bytes");
+    assert_eq!(error.message, "the selector is longer than the limit of 262144 bytes");
+}
+
+#[test]
+fn regular_expressions_are_long_but_share_a_budget() {
+    let long = format!("{{pod=~\"{}\"}}", "web-7d4b9c6f5d-00000|".repeat(3000));
+    assert!(parse_selector(&format!("up{long}")).is_ok());
+    let large = |count: usize| format!("{{{}}}", "a=~\"[^x]{900}y\",".repeat(count));
+    assert!(parse_selector(&large(1)).is_ok());
+    let error = parse_selector(&large(MATCHERS_MAX)).unwrap_err();
+    assert!(error.message.contains("limit of 8388608 bytes together"), "{error}");
 }
 
 #[test]
