@@ -57,7 +57,7 @@ fn selectors_read_regular_expressions_as_prometheus_does() {
         ("[[y]z]", &["[z]"]),
         (r"\[y]z]", &["[y]z]"]),
         ("[c&&d]+", &["c&d", "cd"]),
-        ("[w--]~*", &[]),
+        ("w[+--]~", &["w-~"]),
         ("[w~~-]+", &["w-~"]),
         (r"c\>d", &["c>d"]),
         ("(?i)ſ", &["S"]),
@@ -87,7 +87,7 @@ fn a_delete_of_what_does_not_match_takes_no_more_than_prometheus() {
 #[test]
 fn every_value_of_a_variable_fits_in_a_selector() {
     let server = routes(&["/page/0007", "/page/7000"]);
-    let all: Vec<String> = (0..4000).map(|page| format!("/page/{page:04}")).collect();
+    let all: Vec<String> = (0..5900).map(|page| format!("/page/{page:04}")).collect();
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let body = format!("match[]={}", percent(&format!("hits{{route=~\"{}\"}}", all.join("|"))));
     let answer = server.post("/api/v1/series", &form, body.as_bytes());
