@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 use serde_json::Value;
 use siltstone::{AnchoredRegex, Matcher, MatcherError};
 
@@ -120,4 +123,30 @@ fn captures_expand_as_in_prometheus() {
         }
         Ok(())
     });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// A matcher is reduced to literals or a prefix where it can be; captures never are.
+    #[test]
+    fn short_cuts_agree_with_the_automaton(
+        parts in vec(select(vec![
+            "a", "b", "ab", "س", "K", "|", "|", "(", ")", "(?:", "(?i)", "[ab]", "[^a]", ".", ".*",
+            ".+", "*", "?", "{2}", "{1,2}", "{0}", "^", "$", "\\b", "\\Qa.\\E", "\\d", "", "{x}",
+        ]), 1..9),
+        values in vec("[abkKA\u{633}\u{212a}.{}x1\n]{0,4}", 1..24),
+    ) {
+        let pattern = parts.concat();
+        let Ok(matcher) = Matcher::regex("v", &pattern) else { return Ok(()) };
+        let automaton = AnchoredRegex::new(&pattern).unwrap();
+        let literals = matcher.literals();
+        for value in values.iter().chain(literals.unwrap_or_default()) {
+            let expected = automaton.is_match(value);
+            prop_assert_eq!(matcher.matches(value), expected, "{:?} {:?}", pattern, value);
+            prop_assert!(!expected || value.starts_with(matcher.prefix()), "{:?}", pattern);
+            let listed = literals.is_none_or(|all| all.contains(value) == expected);
+            prop_assert!(listed, "{:?} {:?}", pattern, value);
+        }
+    }
 }

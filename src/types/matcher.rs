@@ -376,21 +376,89 @@ mod tests {
         let shown = error("شهر(b").to_string();
         assert_eq!(
             shown,
-            "invalid regular expression \"شهر(b\": unclosed group at character 4 (\"(\")"
+            "invalid regular expression \"شهر(b\": missing closing ) at character 4 (\"(\")"
         );
-        assert!(matches!(error("a**{"), MatcherError::Syntax { .. }));
-        assert!(matches!(error(r"(?=a)"), MatcherError::Syntax { start: 0, .. }));
-        assert!(matches!(error(&"x".repeat(4097)), MatcherError::TooLong { bytes: 4097, .. }));
-        assert!(matches!(error(r"(\p{L}{500}){500}"), MatcherError::TooLarge { .. }));
-        let deep = format!("{}a{}", "(".repeat(65), ")".repeat(65));
-        assert!(error(&deep).to_string().contains("nest"), "{}", error(&deep));
-        assert!(Matcher::regex("a", "x".repeat(4096)).is_ok());
+        let shown = error("شهر**").to_string();
+        assert!(shown.ends_with("invalid nested repetition operator at character 4 (\"**\")"));
+        assert!(matches!(error(r"(?=a)"), MatcherError::Syntax { start: 0, end: 3, .. }));
+        let long = error(&format!("{}[z-a]", "é".repeat(5000))).to_string();
+        assert!(long.ends_with("é…\": invalid character class range at character 5002 (\"z-a\")"));
+        assert!(long.len() < 600, "{long}");
+    }
+
+    #[test]
+    fn patterns_are_limited() {
+        let error = |pattern: &str| Matcher::regex("a", pattern).unwrap_err();
+        let long = |bytes| "x".repeat(bytes) + ".y";
+        assert!(matches!(error(&long(65_535)), MatcherError::TooLong { bytes: 65_537, .. }));
+        assert!(Matcher::regex("a", "x".repeat(65_536)).is_ok());
+        assert!(matches!(error(r"(?:\pL{31}\pN){31}"), MatcherError::TooLarge { .. }));
+        for (open, close) in [("(", ")"), ("(?:", ")"), ("(?:", ")?"), ("(a|", ")"), ("(?:a", ")*")]
+        {
+            let nested =
+                |levels: usize| format!("{}x{}", open.repeat(levels), close.repeat(levels));
+            assert!(Matcher::regex("a", nested(83)).is_ok(), "{open} {close}");
+            for levels in [251, 8000] {
+                let message = error(&nested(levels)).to_string();
+                assert!(message.contains("expression nests too deeply"), "{open}: {message}");
+            }
+        }
+        let classes = error(&r"[\PL]".repeat(2000)).to_string();
+        assert!(classes.contains("expression too large"), "{classes}");
+    }
+
+    #[test]
+    fn the_deepest_patterns_need_little_stack() {
+        let build = || {
+            for (open, close) in [("(", ")"), ("(a", ")"), ("(?:a|", "b)"), ("(?:a", ")+")] {
+                let levels = (0..250).rev();
+                let nested = |n: usize| format!("{}x{}", open.repeat(n), close.repeat(n));
+                let deepest = levels.map(nested).find_map(|p| Matcher::regex("a", p).ok()).unwrap();
+                assert!(!deepest.matches("y"));
+            }
+        };
+        let small = std::thread::Builder::new().stack_size(512 << 10);
+        small.spawn(build).unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn what_spells_thousands_of_values_out_is_a_set() {
+        let names: Vec<String> = (0..3000).map(|n| format!("web.{n:05}")).collect();
+        let spelled = names.join("|").replace('.', r"\.");
+        for pattern in [spelled.clone(), format!("^(?:{spelled})$"), format!("({spelled}|)")] {
+            let matcher = regex(&pattern);
+            assert!(matcher.literals().is_some_and(|all| all.len() >= 3000));
+            assert!(names.iter().all(|name| matcher.matches(name)));
+            assert!(!matcher.matches("web.03000") && !matcher.matches("webx00001"));
+            assert!((48_000..300_000).contains(&matcher.compiled_bytes()));
+        }
+        let few = names[..200].join("|");
+        assert_eq!(regex(&format!("({few}).*")).literals(), None);
+        assert_eq!(Matcher::equal("a", "x").compiled_bytes(), 0);
+        assert!(regex("a.*").compiled_bytes() < 100 && regex("a.*b").compiled_bytes() > 1000);
     }
 
     #[test]
     fn hostile_patterns_stay_bounded() {
-        let _ = Matcher::regex("a", "(((a{60}){60}){60}){60}");
-        let _ = Matcher::regex("a", "((a|b){60}|(c?){60}){60}");
+        for pattern in [
+            "(((a{30}){30}){30}){30}".to_owned(),
+            "((a|b){30}|(c?){30}){30}".to_owned(),
+            "a{1000}".repeat(9000),
+            "(){1000}".repeat(8000),
+            "(|".repeat(200) + &"|".repeat(60_000) + &")".repeat(200),
+            format!("({})", (0..9000).map(|n| format!("{n:x}|")).collect::<String>())
+                + &"()".repeat(9000),
+            format!("({}){{60}}", "|".repeat(60_000)),
+            r"\pL".repeat(21_000),
+            r"(?i)[\x{0}-\x{10FFFF}]".to_owned() + &r"[\x{0}-\x{10FFFF}]".repeat(3200),
+            format!("(?i)[{}]", r"\W\x{0}-\x{10FFFF}".repeat(3200)),
+            format!("[{}]", "[:".repeat(30_000)),
+            "(?i)".to_owned() + &"k".repeat(60_000),
+            "[^a]?".repeat(13_000),
+            "[".repeat(65_536),
+        ] {
+            let _ = Matcher::regex("a", pattern);
+        }
         let slow = regex("(x+x+)+y");
         assert!(!slow.matches(&"x".repeat(8192)));
     }
@@ -407,7 +475,7 @@ mod tests {
         /// The short cuts (literals, prefixes) answer as the plain automaton does.
         #[test]
         fn short_cuts_agree_with_the_automaton(
-            pattern in "(\\^)?[ab](b|\\.\\*|\\?|\\(a\\|bc\\)|\\{1,2\\}|[ab\u{633}]){0,4}(\\.\\+|\\.\\*|\\$)?",
+            pattern in "(\\^|\\(\\?i\\))?[ab](b|\\.\\*|\\?|\\(a\\|bc\\)|\\{1,2\\}|[ab\u{633}]){0,4}(\\.\\+|\\.\\*|\\$)?",
             values in proptest::collection::vec("[abc\u{633}]{0,5}", 1..20),
         ) {
             let Ok(matcher) = Matcher::regex("n", pattern.clone()) else { return Ok(()) };

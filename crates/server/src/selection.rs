@@ -5,7 +5,9 @@ mod steps;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use siltstone::{Columns, Labels, MatchOp, Matcher, QueryOptions, Result, Snapshot, TimeRange};
+use siltstone::{
+    Columns, Labels, MatchOp, Matcher, PatternBudget, QueryOptions, Result, Snapshot, TimeRange,
+};
 use siltstone_promql::parse_selector;
 
 /// Most selectors of one selection.
@@ -23,17 +25,24 @@ impl Selection {
     /// Reads selectors such as `up{job=~"api.*"}`; without any, nothing is selected.
     ///
     /// # Errors
-    /// A message that says where a selector is wrong.
+    /// A message that says where a selector is wrong, or that the regular expressions of all of them
+    /// are larger than a [`PatternBudget`].
     pub fn parse<'a>(
         selectors: impl IntoIterator<Item = &'a str>,
         range: TimeRange,
     ) -> std::result::Result<Self, String> {
         let mut parsed = Vec::new();
+        let mut budget = PatternBudget::default();
         for text in selectors {
             if parsed.len() == SELECTORS_MAX {
                 return Err(format!("more than {SELECTORS_MAX} selectors"));
             }
-            parsed.push(parse_selector(text).map_err(|error| format!("{text}: {error}"))?);
+            let matchers = parse_selector(text).map_err(|error| format!("{text}: {error}"))?;
+            // Every request goes through here, so that this bounds what its patterns hold.
+            for matcher in &matchers {
+                budget.take_matcher(matcher).map_err(|error| error.to_string())?;
+            }
+            parsed.push(matchers);
         }
         Ok(Self { selectors: parsed, range })
     }

@@ -17,11 +17,13 @@ pub(super) struct CharSet {
     plain: Vec<ClassUnicodeRange>,
     /// What is not: RE2 folds a set before it takes its opposite.
     exact: Vec<ClassUnicodeRange>,
+    /// How many characters folding yielded.
+    folded: usize,
 }
 
 impl CharSet {
     pub(super) fn new(fold: bool) -> Self {
-        Self { fold, plain: Vec::new(), exact: Vec::new() }
+        Self { fold, plain: Vec::new(), exact: Vec::new(), folded: 0 }
     }
 
     /// The characters with numbers from `start` to `end`, except surrogates, which no text holds.
@@ -47,24 +49,27 @@ impl CharSet {
             return;
         }
         if self.fold {
-            fold::fold(&mut class);
+            self.folded += fold::fold(&mut class);
         }
         class.negate();
         self.exact.extend(class.ranges());
     }
 
-    pub(super) fn finish(self) -> ClassUnicode {
+    /// The class, and the work that it took: ranges, and characters that were folded.
+    pub(super) fn finish(self) -> (ClassUnicode, usize) {
         let mut class = ClassUnicode::new(self.plain);
+        let mut work = self.folded;
         if self.fold {
-            fold::fold(&mut class);
+            work += fold::fold(&mut class);
         }
         class.union(&ClassUnicode::new(self.exact));
-        class
+        work += class.ranges().len();
+        (class, work)
     }
 }
 
-/// Reads a class, which begins with `[`. `charge` is told how many ranges of characters each Unicode
-/// class adds, and may refuse.
+/// Reads a class, which begins with `[`. `charge` is told how much work it and the Unicode classes in
+/// it take, in ranges, and may refuse.
 pub(super) fn read_bracketed(
     input: &mut Input<'_>,
     fold: bool,
@@ -90,7 +95,8 @@ pub(super) fn read_bracketed(
             set.add_range(start, end);
         }
     }
-    let mut class = set.finish();
+    let (mut class, work) = set.finish();
+    charge(input, work)?;
     if negated {
         class.negate();
     }

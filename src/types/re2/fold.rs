@@ -10,13 +10,15 @@ use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 /// All characters that fold lie in this range.
 const FOLDING: std::ops::RangeInclusive<char> = 'A'..='\u{1ffff}';
 
-/// Adds to `class` what its characters fold to.
-pub(super) fn fold(class: &mut ClassUnicode) {
+/// Adds to `class` what its characters fold to; returns how many characters were added or were there.
+pub(super) fn fold(class: &mut ClassUnicode) -> usize {
     let mut partners = Vec::new();
     for range in class.ranges() {
         partners.extend(partners_of(range.start(), range.end()).map(single));
     }
+    let count = partners.len();
     class.union(&ClassUnicode::new(partners));
+    count
 }
 
 /// `c` and what it folds to, if it folds at all.

@@ -12,7 +12,8 @@ use super::repeat::{Count, read_count};
 use super::sets::read_perl;
 use super::unicode;
 
-/// Most ranges of characters that the classes of a pattern have together, 4 MiB.
+/// Most ranges of characters that the classes of a pattern have together, 4 MiB, and characters that
+/// are folded for them.
 const CLASS_RANGES_MAX: usize = 1 << 19;
 
 /// A pattern that was read.
@@ -54,7 +55,7 @@ struct Parser<'p> {
     /// The innermost open group, or the whole pattern.
     group: Group,
     names: Vec<Option<String>>,
-    /// How many ranges the classes have so far.
+    /// How many ranges the classes took so far.
     class_ranges: usize,
 }
 
@@ -137,7 +138,7 @@ impl Parser<'_> {
                     let class = read_bracketed(&mut self.input, fold, |input, count| {
                         charge(ranges, count, input, start)
                     })?;
-                    self.push_class(class, start)?;
+                    self.group.push(Node::class(class));
                 }
                 '\\' => self.escape(start)?,
                 _ => {
@@ -170,12 +171,6 @@ impl Parser<'_> {
         }
     }
 
-    fn push_class(&mut self, class: ClassUnicode, start: usize) -> Result<(), Fault> {
-        charge(&mut self.class_ranges, class.ranges().len(), &self.input, start)?;
-        self.group.push(Node::class(class));
-        Ok(())
-    }
-
     fn escape(&mut self, start: usize) -> Result<(), Fault> {
         let looks = [
             ("\\A", Look::Start),
@@ -205,7 +200,10 @@ impl Parser<'_> {
             }
             return Ok(());
         }
-        self.push_class(set.finish(), start)
+        let (class, work) = set.finish();
+        charge(&mut self.class_ranges, work, &self.input, start)?;
+        self.group.push(Node::class(class));
+        Ok(())
     }
 
     /// What follows `\Q`, up to `\E` or the end, literally.
@@ -297,7 +295,7 @@ impl Parser<'_> {
 
 const TOO_DEEP: &str = "expression nests too deeply";
 
-/// Counts `ranges` more in a pattern whose classes have `total` so far.
+/// Counts `ranges` more in a pattern whose classes took `total` so far.
 fn charge(total: &mut usize, ranges: usize, input: &Input<'_>, start: usize) -> Result<(), Fault> {
     *total += ranges;
     match *total <= CLASS_RANGES_MAX {

@@ -12,6 +12,9 @@ use crate::request_body::read_whole;
 use crate::selection::Selection;
 use crate::time::{TimeScale, parse_time};
 
+/// Longest form: that of the longest regular expression, each of its bytes percent-encoded, and more.
+const FORM_BYTES_MAX: usize = 512 << 10;
+
 /// Which series in which time, and how many results.
 #[derive(Debug, Clone)]
 pub(crate) struct Query {
@@ -57,7 +60,7 @@ pub(crate) async fn params(app: &App, request: Request<Incoming>) -> Result<Para
     if head.method == Method::POST || head.method == Method::PUT {
         let form = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if form.is_some_and(|form| form.starts_with("application/x-www-form-urlencoded")) {
-            let limit = app.config.header_bytes_max;
+            let limit = FORM_BYTES_MAX.min(app.config.body_bytes_max);
             let _memory = app.reserve(limit).await?;
             let mut text = Vec::new();
             read_whole(body, limit, &app.config, &mut text).await?;

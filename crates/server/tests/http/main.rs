@@ -9,5 +9,6 @@ mod harness;
 mod import_export;
 mod lifecycle;
 mod limits;
+mod regex;
 mod remote_write;
 mod series;
