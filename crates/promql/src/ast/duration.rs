@@ -43,9 +43,7 @@ pub enum DurationOp {
     Range,
     /// Parentheses.
     Paren(ExprId),
-    /// `+x`
-    Plus(ExprId),
-    /// `-x`
+    /// `-x`; a plus changes nothing and is not kept.
     Minus(ExprId),
     /// `min_of(a, b)`
     Min(ExprId, ExprId),

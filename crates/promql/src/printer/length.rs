@@ -48,10 +48,6 @@ fn write_expression(out: &mut String, expression: &DurationExpr) {
                 out.push('(');
                 pieces.extend([Piece::Text(")"), Piece::Node(inner)]);
             }
-            DurationOp::Plus(operand) => {
-                out.push('+');
-                pieces.push(Piece::Node(operand));
-            }
             DurationOp::Minus(operand) => {
                 out.push('-');
                 pieces.push(Piece::Node(operand));

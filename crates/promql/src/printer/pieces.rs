@@ -7,8 +7,8 @@ use siltstone::Matcher;
 use super::float::{write_plain, write_short};
 use super::length::{write_length, write_seconds};
 use crate::ast::{
-    Aggregate, Ast, At, Binary, Cardinality, ExprId, ExprKind, Matching, RangeMode, Selector,
-    TimeShift, UnaryOp,
+    Aggregate, Ast, At, Binary, BinaryOp, Cardinality, ExprId, ExprKind, Matching, RangeMode,
+    Selector, TimeShift, UnaryOp,
 };
 use crate::quote::quoted;
 
@@ -31,7 +31,11 @@ pub(super) fn push_pieces(ast: &Ast, id: ExprId, out: &mut Vec<Piece>) {
             out.extend([Static(sign(*op)), Operand(*operand)]);
         }
         ExprKind::Binary(binary) => {
-            out.push(Operand(binary.left));
+            out.push(if is_infinite_base(ast, binary) {
+                Static("Inf")
+            } else {
+                Operand(binary.left)
+            });
             out.push(Text(format!(" {} ", operator(binary))));
             out.push(Operand(binary.right));
         }
@@ -96,6 +100,14 @@ fn number(value: f64, is_duration: bool) -> String {
         write_plain(&mut text, value);
     }
     text
+}
+
+/// Whether an operator is a power of infinity. `+Inf ^ 2` would be read as `+(Inf ^ 2)`, so infinity
+/// goes without its sign there.
+pub(super) fn is_infinite_base(ast: &Ast, binary: &Binary) -> bool {
+    let left = &ast.get(binary.left).kind;
+    binary.op == BinaryOp::Pow
+        && matches!(left, ExprKind::Number { value: f64::INFINITY, is_duration: false })
 }
 
 /// A sign as it is written.

@@ -1,6 +1,8 @@
 //! The form of many lines: an expression that does not fit on a line is split at its operands.
 
-use super::pieces::{Piece, aggregation, operator, push_pieces, sign, subquery_suffix};
+use super::pieces::{
+    Piece, aggregation, is_infinite_base, operator, push_pieces, sign, subquery_suffix,
+};
 use crate::ast::{Ast, ExprId, ExprKind};
 
 /// An expression longer than this, in bytes, is split.
@@ -112,8 +114,14 @@ impl Writer<'_> {
                 tasks.extend([Task::Indent(level), Task::Static(")")]);
             }
             ExprKind::Binary(binary) if !fits => {
-                let first = Task::Split { id: binary.left, level: level + 1, indented };
-                tasks.extend([first, Task::Static("\n"), Task::Indent(level)]);
+                if is_infinite_base(self.ast, binary) {
+                    tasks.extend([Task::Indent(if indented { level + 1 } else { 0 })]);
+                    tasks.push(Task::Static("Inf"));
+                } else {
+                    let id = binary.left;
+                    tasks.push(Task::Split { id, level: level + 1, indented });
+                }
+                tasks.extend([Task::Static("\n"), Task::Indent(level)]);
                 tasks.extend([Task::Text(operator(binary)), Task::Static("\n")]);
                 tasks.push(below(binary.right));
             }

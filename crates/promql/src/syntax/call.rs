@@ -38,7 +38,7 @@ impl Parser<'_> {
             match token.kind {
                 TokenKind::Comma => {
                     self.bump()?;
-                    if matches!(self.peek()?.kind, TokenKind::RightParen | TokenKind::Comma) {
+                    if !self.peek()?.kind.begins_expression() {
                         let message = "trailing commas not allowed in function call args";
                         return Err(Fault::new(token.span, message));
                     }

@@ -10,6 +10,9 @@ use super::token::{Keyword, Token, TokenKind};
 use crate::ast::{BinaryOp, DurationExpr, DurationNode, DurationOp, ExprId, Length, Span, UnaryOp};
 use crate::error::Fault;
 
+/// The weakest operator in the operand of a sign: one that binds stronger than the sign.
+const SIGNED_POWER_MIN: u8 = SIGN_POWER + 1;
+
 /// Where a length stands, which decides what is expected there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -85,14 +88,23 @@ impl Parser<'_> {
         lengths.into_length()
     }
 
-    /// What follows `offset`: one operand, but one that begins with a parenthesis goes on.
+    /// What follows `offset`: one operand with a sign, but what begins with a parenthesis or with two
+    /// signs goes on.
     pub(super) fn offset_length(&mut self) -> Result<Length, Fault> {
         let mut lengths = Lengths { nodes: Vec::new(), place: Place::Offset };
         let token = self.peek()?;
         if let Some(op) = sign(token.kind) {
             self.bump()?;
-            let operand = self.length_operand(&mut lengths)?;
-            self.signed(&mut lengths, op, token.span, operand)?;
+            let goes_on = sign(self.peek()?.kind).is_some();
+            let operand = if goes_on {
+                self.length(&mut lengths, SIGNED_POWER_MIN)?
+            } else {
+                self.length_operand(&mut lengths)?
+            };
+            let operand = self.signed(&mut lengths, op, token.span, operand)?;
+            if goes_on {
+                self.length_operators(&mut lengths, operand, 0)?;
+            }
         } else {
             let operand = self.length_operand(&mut lengths)?;
             if token.kind == TokenKind::LeftParen {
@@ -108,7 +120,7 @@ impl Parser<'_> {
         let operand = match sign(token.kind) {
             Some(op) => {
                 self.bump()?;
-                let operand = self.nested(token.span, |p| p.length(lengths, SIGN_POWER))?;
+                let operand = self.nested(token.span, |p| p.length(lengths, SIGNED_POWER_MIN))?;
                 self.signed(lengths, op, token.span, operand)?
             }
             None => self.length_operand(lengths)?,
@@ -163,11 +175,10 @@ impl Parser<'_> {
             node.span = span;
             return Ok(operand);
         }
-        let op = match op {
-            UnaryOp::Plus => DurationOp::Plus(operand),
-            UnaryOp::Minus => DurationOp::Minus(operand),
-        };
-        self.push_length(lengths, op, span)
+        match op {
+            UnaryOp::Plus => Ok(operand),
+            UnaryOp::Minus => self.push_length(lengths, DurationOp::Minus(operand), span),
+        }
     }
 
     /// A literal, a function or a length in parentheses.

@@ -332,6 +332,3 @@ impl<'a> Lexer<'a> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

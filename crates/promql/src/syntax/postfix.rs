@@ -96,6 +96,8 @@ impl Parser<'_> {
         self.bump()?;
         let offset = self.offset_length()?;
         let end = self.taken_end();
+        // An error in the next token comes first: it decides whether the length goes on.
+        self.peek()?;
         let span = self.node(operand).span;
         let Some(shift) = self.shift_mut(operand) else {
             return Err(not_shiftable("offset", span));

@@ -147,12 +147,24 @@ impl TokenKind {
         }
     }
 
+    /// Whether an expression may begin with it.
+    pub(super) fn begins_expression(self) -> bool {
+        match self {
+            Self::LeftParen
+            | Self::LeftBrace
+            | Self::Number
+            | Self::Duration
+            | Self::String
+            | Self::Operator(BinaryOp::Add | BinaryOp::Sub) => true,
+            _ => self.is_metric_name(),
+        }
+    }
+
     /// Whether it may stand for the name of a label in a list of them.
     pub(super) fn is_label_name(self) -> bool {
         match self {
-            Self::Identifier | Self::MetricIdentifier | Self::Aggregate(_) | Self::Keyword(_) => {
-                true
-            }
+            Self::Identifier | Self::MetricIdentifier | Self::Aggregate(_) => true,
+            Self::Keyword(word) => word != Keyword::Without,
             Self::Operator(op) => op.is_set_operator() || op == BinaryOp::Atan2,
             _ => false,
         }

@@ -1,1 +1,0 @@
-//! The lexer against hand-written texts.

@@ -1,0 +1,404 @@
+//! Random queries that pass the type checker, written in every way that the grammar allows.
+//!
+//! The source of choices is the caller's: random bytes of a property test, which shrink, or those of
+//! a fuzzer. All zeros make the smallest query.
+
+use siltstone_promql::Features;
+use siltstone_promql::ast::ValueType;
+use siltstone_promql::functions::Function;
+
+/// Deepest nesting of what is generated.
+const DEPTH_MAX: u32 = 6;
+
+/// Writes one query.
+pub(crate) struct Generator<'a> {
+    /// Answers a number below its argument, which is at least 1.
+    choose: &'a mut dyn FnMut(usize) -> usize,
+    features: Features,
+    depth: u32,
+    out: String,
+}
+
+/// A query whose features are among `features`; `choose` answers a number below its argument.
+pub(crate) fn query(features: Features, choose: &mut dyn FnMut(usize) -> usize) -> String {
+    let mut generator = Generator { choose, features, depth: 0, out: String::new() };
+    let value_type = generator.pick(&[
+        ValueType::Vector,
+        ValueType::Scalar,
+        ValueType::Vector,
+        ValueType::Vector,
+        ValueType::Matrix,
+        ValueType::String,
+    ]);
+    generator.expression(value_type);
+    generator.out
+}
+
+/// Choices from bytes, 0 behind their end.
+pub(crate) fn choices(bytes: &[u8]) -> impl FnMut(usize) -> usize {
+    let mut at = 0;
+    move |below| {
+        let byte = bytes.get(at).copied().unwrap_or(0);
+        at += 1;
+        usize::from(byte) % below
+    }
+}
+
+impl Generator<'_> {
+    fn one_in(&mut self, n: usize) -> bool {
+        (self.choose)(n) == n - 1
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[(self.choose)(of.len())]
+    }
+
+    fn write(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
+    fn pick_text(&mut self, of: &[&str]) {
+        let text = self.pick(of);
+        self.write(text);
+    }
+
+    fn blank(&mut self) {
+        self.pick_text(&[" ", "  ", "\n", " # comment (\n"]);
+    }
+
+    fn expression(&mut self, value_type: ValueType) {
+        self.depth += 1;
+        let deep = self.depth > DEPTH_MAX;
+        match value_type {
+            ValueType::String => self.pick_text(STRINGS),
+            ValueType::Matrix => self.matrix(deep),
+            ValueType::Scalar if deep => self.pick_text(NUMBERS),
+            ValueType::Scalar => self.scalar(),
+            ValueType::Vector if deep => self.selector(),
+            ValueType::Vector => self.vector(),
+        }
+        self.depth -= 1;
+    }
+
+    fn scalar(&mut self) {
+        match (self.choose)(6) {
+            0 | 1 => self.pick_text(NUMBERS),
+            2 => self.call(ValueType::Scalar),
+            3 => self.parens(ValueType::Scalar),
+            4 => self.unary(ValueType::Scalar),
+            _ => {
+                self.expression(ValueType::Scalar);
+                self.blank();
+                let op = self.pick(OPERATORS);
+                self.write(op);
+                if COMPARISONS.contains(&op) {
+                    self.write(" bool");
+                }
+                self.blank();
+                self.expression(ValueType::Scalar);
+            }
+        }
+    }
+
+    fn vector(&mut self) {
+        match (self.choose)(8) {
+            0 => self.selector(),
+            1 => self.parens(ValueType::Vector),
+            2 => self.unary(ValueType::Vector),
+            3 => self.binary(),
+            4 | 5 => self.aggregate(),
+            _ => self.call(ValueType::Vector),
+        }
+    }
+
+    fn matrix(&mut self, deep: bool) {
+        if deep || !self.one_in(4) {
+            self.series();
+            self.write("[");
+            self.length();
+            self.write("]");
+            self.mode();
+        } else {
+            let is_primary = self.one_in(2);
+            if is_primary {
+                self.selector()
+            } else {
+                self.parens(ValueType::Vector)
+            }
+            self.write("[");
+            self.length();
+            self.write(":");
+            if self.one_in(2) {
+                self.length();
+            }
+            self.write("]");
+        }
+        self.shift();
+    }
+
+    fn selector(&mut self) {
+        self.series();
+        self.shift();
+        self.mode();
+    }
+
+    fn series(&mut self) {
+        let named = !self.one_in(4);
+        if named {
+            self.pick_text(METRICS);
+        }
+        if named && self.one_in(2) {
+            return;
+        }
+        self.write("{");
+        let count = (self.choose)(3);
+        let mut separator = "";
+        if !named {
+            self.pick_text(&["\"a.b\"", "x=\"1\"", "'دما'", "x!=\"\"", "__name__=~\"a.+\""]);
+            separator = ",";
+        }
+        for _ in 0..count {
+            self.write(separator);
+            self.pick_text(LABELS);
+            self.pick_text(&["=", " != "]);
+            self.pick_text(TEXTS);
+            separator = " , ";
+        }
+        if self.one_in(3) && !separator.is_empty() {
+            self.write(",");
+        }
+        self.write("}");
+    }
+
+    fn shift(&mut self) {
+        let order = (self.choose)(6);
+        // Half of the selectors have no shift, a third has both parts, in either order.
+        for part in [order % 2, 1 - order % 2] {
+            match (order, part) {
+                (0..=2, _) => {}
+                (_, 0) => {
+                    self.write(" offset ");
+                    self.offset();
+                }
+                (4.., _) => {
+                    self.pick_text(&[" @ 1.5", " @ -3", "@start()", "@ end( )", " @ 1e9", "@5m"]);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn mode(&mut self) {
+        if self.features.extended_ranges && self.one_in(6) {
+            self.pick_text(&[" anchored", " SMOOTHED"]);
+        }
+    }
+
+    fn offset(&mut self) {
+        let lengths = self.features.duration_expressions;
+        match (self.choose)(if lengths { 6 } else { 2 }) {
+            0 => self.pick_text(LENGTHS),
+            1 => {
+                self.pick_text(&["-", "+ "]);
+                self.pick_text(LENGTHS);
+            }
+            2 => self.pick_text(&["step()", "-range()", "min_of(step(), 5m)", "-max_of(1,2)"]),
+            _ => {
+                self.pick_text(&["", "-", "+"]);
+                self.write("(");
+                self.length_expression();
+                self.write(")");
+            }
+        }
+    }
+
+    fn length(&mut self) {
+        self.pick_text(LENGTHS);
+        // Behind an operator, because a negative literal alone is refused.
+        if self.features.duration_expressions && self.one_in(4) {
+            self.pick_text(&["+", " - ", "*", "/", "%", "^"]);
+            self.length_expression();
+        }
+    }
+
+    fn length_expression(&mut self) {
+        self.depth += 1;
+        match if self.depth > DEPTH_MAX { 0 } else { (self.choose)(6) } {
+            0 => self.pick_text(LENGTHS),
+            1 => self.pick_text(&["step()", "RANGE()", "1.5", "2", "1e3"]),
+            2 => {
+                self.pick_text(&["-", "+"]);
+                self.length_expression();
+            }
+            3 => {
+                self.write("(");
+                self.length_expression();
+                self.write(")");
+            }
+            4 => {
+                self.pick_text(&["min_of(", "max_of("]);
+                self.length_expression();
+                self.write(",");
+                self.length_expression();
+                self.write(")");
+            }
+            _ => {
+                self.length_expression();
+                self.pick_text(&["+", " - ", "*", "/", "%", "^"]);
+                self.length_expression();
+            }
+        }
+        self.depth -= 1;
+    }
+
+    fn parens(&mut self, value_type: ValueType) {
+        self.write("(");
+        self.expression(value_type);
+        self.write(")");
+    }
+
+    fn unary(&mut self, value_type: ValueType) {
+        self.pick_text(&["-", "+", "- "]);
+        self.expression(value_type);
+    }
+
+    fn binary(&mut self) {
+        let shape = (self.choose)(6);
+        let (left, right) = match shape {
+            0 => (ValueType::Vector, ValueType::Scalar),
+            1 => (ValueType::Scalar, ValueType::Vector),
+            _ => (ValueType::Vector, ValueType::Vector),
+        };
+        // In parentheses, so that the types of the operands hold whatever binds first.
+        self.write("(");
+        self.parens(left);
+        self.blank();
+        let sets = shape > 3;
+        let op = if sets { self.pick(&["and", "or", "UNLESS"]) } else { self.pick(OPERATORS) };
+        self.write(op);
+        if COMPARISONS.contains(&op) && self.one_in(2) {
+            self.write(" bool");
+        }
+        if shape > 1 {
+            self.matching(sets);
+        }
+        self.blank();
+        self.parens(right);
+        self.write(")");
+    }
+
+    fn matching(&mut self, sets: bool) {
+        if self.one_in(2) {
+            self.pick_text(&[" on", " ignoring "]);
+            self.labels(&["a", "job", "by", "\"a b\""]);
+            if !sets && self.one_in(2) {
+                self.pick_text(&[" group_left", " group_right "]);
+                self.labels(&["x", "sum", "'دما'"]);
+            }
+        }
+        if !sets && self.features.fill_modifiers && self.one_in(4) {
+            self.pick_text(&[
+                " fill(0)",
+                " fill (-1.5)",
+                " fill_left(5m)",
+                " fill_right(NaN) fill_left(1e30)",
+                " fill_left(1) fill_right (+1e-7)",
+            ]);
+        }
+    }
+
+    fn labels(&mut self, names: &[&str]) {
+        self.write("(");
+        let count = (self.choose)(3);
+        for index in 0..count {
+            self.write(if index > 0 { ", " } else { "" });
+            self.pick_text(names);
+        }
+        self.write(if count > 1 { ",)" } else { ")" });
+    }
+
+    fn aggregate(&mut self) {
+        let experimental = self.features.experimental_functions;
+        let op = self.pick(if experimental { AGGREGATIONS } else { &AGGREGATIONS[..12] });
+        self.write(op);
+        let place = (self.choose)(3);
+        if place == 1 {
+            self.grouping();
+        }
+        self.write("(");
+        match op {
+            "count_values" => self.expression(ValueType::String),
+            "topk" | "bottomk" | "quantile" | "limitk" | "limit_ratio" => {
+                self.expression(ValueType::Scalar);
+            }
+            _ => {}
+        }
+        if !self.out.ends_with('(') {
+            self.write(", ");
+        }
+        self.expression(ValueType::Vector);
+        self.write(")");
+        if place == 2 {
+            self.grouping();
+        }
+    }
+
+    fn grouping(&mut self) {
+        self.pick_text(&[" by", " without ", " BY "]);
+        self.labels(&["a", "offset", "\"a.b\"", "le", "bool"]);
+    }
+
+    fn call(&mut self, returns: ValueType) {
+        let experimental = self.features.experimental_functions;
+        let usable = |f: &&Function| {
+            let signature = f.signature();
+            signature.returns == returns && (experimental || !signature.experimental)
+        };
+        let functions: Vec<Function> = Function::ALL.iter().filter(usable).copied().collect();
+        let function = self.pick(&functions);
+        let signature = function.signature();
+        let spare = signature.arguments_max.saturating_sub(signature.arguments_min).min(3);
+        let count = signature.arguments_min + (self.choose)(spare + 1);
+        self.write(function.name());
+        self.write("(");
+        for index in 0..count {
+            self.write(if index > 0 { ", " } else { "" });
+            if function == Function::Info && index == 1 {
+                self.pick_text(&["{}", "{a=\"b\"}", "{__name__=~\"x.*\", b=''}"]);
+            } else if let Some(argument) = signature.argument(index) {
+                self.expression(argument);
+            }
+        }
+        self.write(")");
+    }
+}
+
+const AGGREGATIONS: &[&str] = &[
+    "sum",
+    "avg",
+    "COUNT",
+    "min",
+    "max",
+    "group",
+    "stddev",
+    "stdvar",
+    "topk",
+    "bottomk",
+    "count_values",
+    "quantile",
+    "limitk",
+    "limit_ratio",
+];
+const COMPARISONS: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
+const OPERATORS: &[&str] =
+    &["+", "-", "*", "/", "%", "^", "atan2", "==", "!=", "<", "<=", ">", ">=", "</", ">/"];
+const METRICS: &[&str] =
+    &["a", "b_total", "job:x:rate5m", "sum", "offset", "and", "start", "anchored", "fill", "by"];
+const LABELS: &[&str] = &["a", "sum", "by", "\"a b\"", "inf", "_x1"];
+const TEXTS: &[&str] = &["\"\"", "'v'", "`\\d`", "\"\\u0645\\n\"", "\"a\\\"b\""];
+const STRINGS: &[&str] = &["\"s\"", "'it\\'s'", "`raw\\`", "\"a\\xc5z\"", "\"دما\\t\"", "\"\""];
+const NUMBERS: &[&str] = &[
+    "0", "1", "1.5", ".5", "1e10", "1e-9", "0x1F", "017", "1_000", "Inf", "NaN", "5m", "1h30m",
+    "1ms",
+];
+const LENGTHS: &[&str] = &["1s", "5m", "1h30m", "300", "1.5", "1y2w3d4h5m6s7ms", "0x10", "90d"];
