@@ -24,6 +24,7 @@ use super::range::{self, RangeCall, RangeScratch, RangeSeries};
 use super::share::{cut, fold_tree, hash};
 use super::sink::{Collect, Row, Sink};
 use super::smoothed::{Blamed, smooth};
+use super::statistics::ResetHints;
 use super::vector::{LabelTransform, SeriesFunction, negate};
 use crate::annotations::Annotations;
 use crate::ast::Span;
@@ -47,7 +48,8 @@ pub(super) enum Stage {
     /// Of samples the newest at each step of the grid.
     Lookup(Lookup, Grid, Span),
     /// A function of windows: of samples, or of the values so far, which are those of a subquery.
-    Range(RangeCall),
+    /// Of samples only their statistics may matter: [`Lookup::statistics`].
+    Range(RangeCall, bool),
     Function(SeriesFunction),
     /// The unary minus.
     Negate,
@@ -62,7 +64,7 @@ impl Stage {
             Self::Lookup(lookup, ..) => {
                 matches!(lookup.what, LookupValue::Timestamp | LookupValue::StartTimestamp)
             }
-            Self::Range(call) => {
+            Self::Range(call, _) => {
                 !matches!(call.function, Function::LastOverTime | Function::FirstOverTime)
             }
             Self::Function(_) | Self::Negate => true,
@@ -83,7 +85,7 @@ impl Chain<'_> {
     fn grid(&self) -> Grid {
         let last = self.stages.iter().rev().find_map(|stage| match stage {
             Stage::Lookup(_, grid, _) => Some(*grid),
-            Stage::Range(call) => Some(call.windows.grid),
+            Stage::Range(call, _) => Some(call.windows.grid),
             _ => None,
         });
         match (&self.origin, last) {
@@ -185,7 +187,7 @@ impl Runner<'_> {
             // series, which are then merged.
             let rest = chain.stages.split_off(stage + 1);
             let grid = chain.grid();
-            let is_range = matches!(chain.stages[stage], Stage::Range(_));
+            let is_range = matches!(chain.stages[stage], Stage::Range(..));
             let held = self.run_ignoring_duplicates(chain, notes)?;
             self.meter.hold(held.iter().map(Series::held_bytes).sum())?;
             if is_range && !all_differ(&held) {
@@ -344,6 +346,7 @@ struct ShareRun<'a, S> {
     /// The result of a range function, which then takes the place of `values`.
     next: StepColumn,
     samples: SampleBuffer,
+    hints: ResetHints,
     scratch: RangeScratch,
     /// Bytes of the sink that the meter knows of.
     metered: usize,
@@ -367,6 +370,7 @@ impl<'a, S: Sink> ShareRun<'a, S> {
             values: StepColumn::default(),
             next: StepColumn::default(),
             samples: SampleBuffer::default(),
+            hints: ResetHints::default(),
             scratch: RangeScratch::default(),
             metered: 0,
             held,
@@ -416,18 +420,20 @@ impl<'a, S: Sink> ShareRun<'a, S> {
         let grid = match first {
             Stage::Lookup(lookup, grid, span) => {
                 self.values.reset(grid.count);
+                let columns = self.hints.applied(columns, lookup.statistics);
                 if lookup.what == LookupValue::Smoothed {
-                    let samples = self.samples.without_stale_markers(columns);
+                    let samples = self.samples.without_stale_markers(&columns);
                     let blamed = Blamed { labels, span: *span, notes: &mut self.notes };
                     smooth(lookup, *grid, &samples, blamed, &mut self.values);
                 } else {
-                    look_up(lookup, *grid, columns, &mut self.values);
+                    look_up(lookup, *grid, &columns, &mut self.values);
                 }
                 *grid
             }
-            Stage::Range(call) => {
+            Stage::Range(call, statistics) => {
                 self.values.reset(call.windows.grid.count);
-                let samples = self.samples.without_stale_markers(columns);
+                let columns = self.hints.applied(columns, *statistics);
+                let samples = self.samples.without_stale_markers(&columns);
                 let series = RangeSeries { labels, samples };
                 let out = &mut self.values;
                 range::evaluate(call, &series, &mut self.scratch, &mut self.notes, out)?;
@@ -469,7 +475,7 @@ impl<'a, S: Sink> ShareRun<'a, S> {
                 Stage::Scalar(operator, scalars) => {
                     operator.apply(&mut self.values, scalars, &mut self.notes);
                 }
-                Stage::Range(call) => {
+                Stage::Range(call, _) => {
                     self.next.reset(call.windows.grid.count);
                     let samples = self.samples.of_steps(&self.values, grid);
                     let series = RangeSeries { labels, samples };

@@ -150,7 +150,7 @@ mod tests {
     }
 
     fn lookup(what: LookupValue, shift: Shift) -> Lookup {
-        Lookup { shift, lookback: 5, what }
+        Lookup { shift, lookback: 5, what, statistics: false }
     }
 
     #[test]

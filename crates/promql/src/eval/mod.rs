@@ -34,6 +34,7 @@ mod samples;
 mod share;
 mod sink;
 mod smoothed;
+mod statistics;
 pub(crate) mod vector;
 mod vector_calls;
 

@@ -409,7 +409,14 @@ impl<'a> Evaluation<'a> {
     fn stage(&mut self, node: &Node) -> Result<Stage, QueryError> {
         match &node.kind {
             NodeKind::Lookup { lookup, .. } => Ok(Stage::Lookup(*lookup, node.grid, node.span)),
-            NodeKind::RangeFunction { function, windows, parameters, argument_span, .. } => {
+            NodeKind::RangeFunction {
+                function,
+                windows,
+                statistics,
+                parameters,
+                argument_span,
+                ..
+            } => {
                 let call = RangeCall {
                     function: *function,
                     windows: *windows,
@@ -418,7 +425,7 @@ impl<'a> Evaluation<'a> {
                     argument_span: *argument_span,
                 };
                 call.check()?;
-                Ok(Stage::Range(call))
+                Ok(Stage::Range(call, *statistics))
             }
             NodeKind::SeriesFunction { function, parameters, .. } => {
                 let parameters = self.take_scalars(parameters)?;

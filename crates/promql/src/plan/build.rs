@@ -37,6 +37,7 @@ pub(crate) fn build(ast: &Ast, times: Times, options: PlanOptions) -> Result<Pla
         selections: Selections::default(),
         made: vec![None; ast.nodes().len()],
         parents: parents(ast),
+        statistics: statistics(ast),
     };
     for index in 0..ast.nodes().len() {
         builder.add_expression(ExprId(u32::try_from(index).unwrap_or(u32::MAX)))?;
@@ -56,6 +57,32 @@ fn parents(ast: &Ast) -> Vec<ExprId> {
     parents
 }
 
+/// For each expression whether only the counts and sums of its histograms matter: it is within
+/// `histogram_count`, `histogram_sum` or `histogram_avg`, and neither in a subquery nor in a function
+/// that looks at buckets, as Prometheus finds it.
+fn statistics(ast: &Ast) -> Vec<bool> {
+    let mut within = vec![(false, false); ast.nodes().len()];
+    for index in (0..within.len()).rev() {
+        let id = ExprId(u32::try_from(index).unwrap_or(u32::MAX));
+        let (mut counts, mut buckets) = within[index];
+        match &ast.get(id).kind {
+            ExprKind::Subquery(_) => buckets = true,
+            ExprKind::Call { function, .. } => match function {
+                Function::HistogramCount | Function::HistogramSum | Function::HistogramAvg => {
+                    counts = true;
+                }
+                Function::HistogramQuantile
+                | Function::HistogramQuantiles
+                | Function::HistogramFraction => buckets = true,
+                _ => {}
+            },
+            _ => {}
+        }
+        ast.for_each_operand(id, |operand| within[operand.index()] = (counts, buckets));
+    }
+    within.into_iter().map(|(counts, buckets)| counts && !buckets).collect()
+}
+
 struct Builder<'a> {
     ast: &'a Ast,
     steps: Steps,
@@ -65,6 +92,8 @@ struct Builder<'a> {
     /// The node of each expression; a selector in a range has none.
     made: Vec<Option<NodeId>>,
     parents: Vec<ExprId>,
+    /// For each expression whether only the counts and sums of its histograms matter.
+    statistics: Vec<bool>,
 }
 
 impl Builder<'_> {
@@ -163,7 +192,9 @@ impl Builder<'_> {
     ) -> Result<NodeKind, QueryError> {
         let what = if selector.mode == RangeMode::Smoothed { LookupValue::Smoothed } else { what };
         let shift = self.steps.shift(&selector.shift)?;
-        let lookup = Lookup { shift, lookback: self.options.lookback, what };
+        let lookback = self.options.lookback;
+        let statistics = self.statistics[id.index()];
+        let lookup = Lookup { shift, lookback, what, statistics };
         let grid = self.steps.grid(id);
         let purpose = Purpose { function: None, range: None, step: grid.step };
         let times = lookup.needed(grid);
@@ -315,6 +346,7 @@ impl Builder<'_> {
             function: called,
             source,
             windows,
+            statistics: self.statistics[range.index()],
             parameters,
             argument_span,
         };
@@ -357,7 +389,8 @@ impl Builder<'_> {
         let shift = self.shift_of_first_selector(arguments[0])?;
         let operand = self.made(arguments[0])?;
         let what = LookupValue::Sample;
-        let lookup = Lookup { shift, lookback: self.options.lookback, what };
+        let lookback = self.options.lookback;
+        let lookup = Lookup { shift, lookback, what, statistics: false };
         Ok(NodeKind::Info { operand, matchers, lookup })
     }
 

@@ -47,7 +47,7 @@ impl LengthContext {
                 DurationOp::Number { seconds, .. } => seconds,
                 DurationOp::Step => self.step as f64 / 1000.0,
                 DurationOp::Range => self.range as f64 / 1000.0,
-                DurationOp::Paren(operand) | DurationOp::Plus(operand) => of(operand),
+                DurationOp::Paren(operand) => of(operand),
                 DurationOp::Minus(operand) => -of(operand),
                 DurationOp::Min(a, b) => go_min(of(a), of(b)),
                 DurationOp::Max(a, b) => go_max(of(a), of(b)),

@@ -150,6 +150,8 @@ pub(crate) enum NodeKind {
         function: Function,
         source: RangeSource,
         windows: Windows,
+        /// As [`Lookup::statistics`].
+        statistics: bool,
         /// The scalar arguments, in the order written.
         parameters: Vec<NodeId>,
         /// The first argument, which annotations blame.
@@ -221,6 +223,9 @@ pub(crate) struct Lookup {
     /// Milliseconds.
     pub(crate) lookback: i64,
     pub(crate) what: LookupValue,
+    /// Whether only the counts and sums of histograms matter. Each is then told, before anything
+    /// else, whether it follows a counter reset; see `eval::statistics`.
+    pub(crate) statistics: bool,
 }
 
 /// What a lookup yields of the sample that it finds.
