@@ -68,12 +68,7 @@ impl Avg {
     fn mean(&self, step: usize) -> f64 {
         let Some(Kahan { sum, compensation }) = self.floats.at(step) else { return ABSENT };
         let mean = sum / self.counts[step] + compensation / self.counts[step];
-        if !self.scaled.get(step).is_some_and(|scaled| *scaled) {
-            return mean;
-        }
-        // The mean of finite numbers is finite, even if it is rounded up.
-        let limit = if sum.is_finite() { f64::MAX } else { f64::INFINITY };
-        (mean / SCALE).clamp(-limit, limit)
+        if self.scaled.get(step).is_some_and(|scaled| *scaled) { mean / SCALE } else { mean }
     }
 }
 

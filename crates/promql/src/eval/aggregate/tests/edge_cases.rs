@@ -36,7 +36,10 @@ fn a_mean_does_not_overflow() {
     assert_eq!(only(Avg, &floats(&[big; 4])), big);
     assert_eq!(only(Avg, &floats(&[-big; 4])), -big);
     assert_eq!(only(Avg, &floats(&[-big, -big, big, big])), 0.0);
-    assert_eq!(only(Avg, &floats(&[f64::MAX; 7])), f64::MAX);
+    for count in 1..100 {
+        let mean = only(Avg, &floats(&vec![-f64::MAX; count]));
+        assert!(mean.is_finite() && mean / f64::MAX < -1.0 + 1e-15, "{count}: {mean}");
+    }
     let call = call(Avg, &by(&[]), Parameter::None, 1);
     for shares in [[0, 1, 1, 0], [0, 0, 1, 1], [0, 0, 0, 1], [1, 0, 0, 0]] {
         let rows = floats(&[-big, -big, big, big]);

@@ -8,13 +8,14 @@ fn named(points: Vec<Vec<Option<Point>>>) -> Vec<Row> {
     rows.map(|(at, points)| row(&[("__name__", &format!("m{at}"))], &points)).collect()
 }
 
-/// The result at the first step, and the notes, of all ways to cut the rows into two shares.
+/// The result at the first step, and the notes, of all ways to cut the rows into three shares.
 fn in_all_shares(op: AggregateOp, rows: &[Row]) -> (Option<Point>, Vec<String>) {
     let parameter = if op == Quantile { scalar(0.5) } else { Parameter::None };
     let call = call(op, &by(&[]), parameter, 1);
-    let mut all = (0..1 << rows.len()).map(|cut: usize| {
-        let shares: Vec<usize> = (0..rows.len()).map(|at| cut >> at & 1).collect();
-        let (result, notes) = run_in_shares(&call, rows, &shares, 2);
+    let exponents = 0..u32::try_from(rows.len()).expect("few rows");
+    let mut all = (0..3_usize.pow(exponents.end)).map(|cut| {
+        let shares: Vec<usize> = exponents.clone().map(|at| cut / 3_usize.pow(at) % 3).collect();
+        let (result, notes) = run_in_shares(&call, rows, &shares, 3);
         (result.first().and_then(|series| series.values.get(0)), texts(&notes))
     });
     let first = all.next().expect("one way at least");

@@ -136,11 +136,13 @@ fn a_ratio_and_its_complement_share_the_series() {
 
 #[test]
 fn the_ratio_varies_with_the_step() {
-    let rows = [row(&[("i", "0")], &[float(1.0), point(exponential(1.0, &[1.0])), float(1.0)])];
-    let call = call(LimitRatio, &by(&[]), Parameter::Scalar(vec![0.0, 1.0, -1.0]), 3);
+    let histogram = point(exponential(1.0, &[1.0]));
+    let points = [float(1.0), histogram.clone(), float(1.0), histogram];
+    let rows = [row(&[("i", "0")], &points)];
+    let call = call(LimitRatio, &by(&[]), Parameter::Scalar(vec![0.0, 1.0, -1.0, 0.0]), 4);
     let (result, _) = run(&call, &rows);
-    let column = &result[0].values;
-    assert!(!column.is_present(0) && column.is_present(1) && column.is_present(2));
+    let present = [0, 1, 2, 3].map(|step| result[0].values.is_present(step));
+    assert_eq!(present, [false, true, true, false]);
 }
 
 fn versions() -> Vec<Row> {
@@ -178,6 +180,23 @@ fn values_are_counted_by_their_text() {
     }
     assert_eq!(of("{count:1, sum:2, (1,2]:1}"), Some(2.0));
     assert_eq!(counts.len(), 6);
+}
+
+#[test]
+fn values_are_counted_at_each_step() {
+    let rows = [
+        row(&[("i", "0")], &[float(1.0), float(2.0), float(2.0), None]),
+        row(&[("i", "1")], &[float(2.0), float(2.0), None, None]),
+    ];
+    let call = call(CountValues, &by(&[]), Parameter::Label(b"v".as_slice().into()), 4);
+    let (result, _) = run(&call, &rows);
+    let counts: Vec<(&str, Vec<(usize, Point)>)> =
+        result.iter().map(|s| (s.labels.get("v"), s.values.iter().collect())).collect();
+    let one = |step, count| (step, Point::Float(count));
+    assert_eq!(
+        counts,
+        [("1", vec![one(0, 1.0)]), ("2", vec![one(0, 1.0), one(1, 2.0), one(2, 1.0)])]
+    );
 }
 
 #[test]
