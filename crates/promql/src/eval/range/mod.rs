@@ -46,4 +46,3 @@ mod two_stacks;
 mod window;
 
 pub(crate) use call::{RangeCall, RangeScratch, RangeSeries, evaluate};
-pub(crate) use quantiles::quantile_of_sorted;
