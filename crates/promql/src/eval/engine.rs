@@ -71,7 +71,6 @@ impl Query {
 /// # Ok::<(), siltstone_promql::QueryError>(())
 /// ```
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Engine {
     /// How old the sample of an instant lookup may be, in milliseconds; 5 minutes by default.
     pub lookback: i64,
