@@ -98,7 +98,8 @@ impl<'a> Parser<'a> {
             lexer: Lexer::new(text),
             next: None,
             taken_end: 0,
-            nodes: Vec::new(),
+            // Most queries have fewer nodes, and grow once or never.
+            nodes: Vec::with_capacity(16),
             length_nodes: 0,
             pending: Vec::new(),
             depth: 0,
