@@ -63,6 +63,10 @@ impl Meter {
         }
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     pub(crate) fn cancel(&self) -> &Cancel {
         &self.cancel
     }

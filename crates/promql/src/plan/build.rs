@@ -1,5 +1,6 @@
 //! From the syntax tree to the plan.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::prune::prune;
@@ -35,6 +36,7 @@ pub(crate) fn build(ast: &Ast, times: Times, options: PlanOptions) -> Result<Pla
         options,
         nodes: Vec::with_capacity(ast.nodes().len()),
         selections: Selections::default(),
+        readers: HashMap::new(),
         made: vec![None; ast.nodes().len()],
         parents: parents(ast),
         statistics: statistics(ast),
@@ -89,6 +91,8 @@ struct Builder<'a> {
     options: PlanOptions,
     nodes: Vec<Node>,
     selections: Selections,
+    /// The nodes that read selections, by what they compute of them.
+    readers: HashMap<String, NodeId>,
     /// The node of each expression; a selector in a range has none.
     made: Vec<Option<NodeId>>,
     parents: Vec<ExprId>,
@@ -142,9 +146,55 @@ impl Builder<'_> {
     /// Adds the node of the expression `id`, and its repetition where it has one.
     fn add_node(&mut self, id: ExprId, kind: NodeKind) {
         let Expr { span, value_type, .. } = self.ast.get(id);
-        let node = Node { kind, grid: self.steps.grid(id), span: *span, value_type: *value_type };
-        self.made[id.index()] = Some(self.push(node));
+        let grid = self.steps.grid(id);
+        let node = Node { kind, grid, span: *span, value_type: *value_type, users: 0 };
+        self.made[id.index()] = Some(self.push_once(node));
         self.add_repeat(id);
+    }
+
+    /// Adds `node`; one that reads a selection only if there is no equal one, which then blames the
+    /// later place: of equal annotations the last one counts anyway.
+    fn push_once(&mut self, node: Node) -> NodeId {
+        let Some(key) = self.shared_key(&node) else { return self.push(node) };
+        if let Some(equal) = self.readers.get(&key).copied() {
+            self.blame_later_place(equal, &node);
+            return equal;
+        }
+        let id = self.push(node);
+        self.readers.insert(key, id);
+        id
+    }
+
+    fn blame_later_place(&mut self, equal: NodeId, later: &Node) {
+        let equal = &mut self.nodes[equal.index()];
+        equal.span = later.span;
+        if let NodeKind::RangeFunction { argument_span, .. } = &mut equal.kind
+            && let NodeKind::RangeFunction { argument_span: later, .. } = &later.kind
+        {
+            *argument_span = *later;
+        }
+    }
+
+    /// What two nodes have in common that read the same and compute the same of it; `None` for
+    /// nodes that are not shared.
+    fn shared_key(&self, node: &Node) -> Option<String> {
+        let parameters = match &node.kind {
+            NodeKind::Lookup { .. } => Vec::new(),
+            NodeKind::RangeFunction { source: RangeSource::Selection(_), parameters, .. } => {
+                let constants = parameters.iter().map(|id| self.constant(*id));
+                constants.collect::<Option<Vec<f64>>>()?
+            }
+            _ => return None,
+        };
+        let kind = match &node.kind {
+            NodeKind::Lookup { lookup, selection } => format!("{lookup:?} {selection:?}"),
+            NodeKind::RangeFunction { function, source, windows, statistics, .. } => {
+                format!("{function:?} {source:?} {windows:?} {statistics}")
+            }
+            _ => return None,
+        };
+        let bits: Vec<u64> = parameters.into_iter().map(f64::to_bits).collect();
+        self.options.optimise.then(|| format!("{kind} {bits:?} {:?}", node.grid))
     }
 
     fn add_repeat(&mut self, id: ExprId) {
@@ -161,7 +211,7 @@ impl Builder<'_> {
             return;
         }
         let kind = NodeKind::Repeat(made);
-        let node = Node { kind, grid, span: *span, value_type: *value_type };
+        let node = Node { kind, grid, span: *span, value_type: *value_type, users: 0 };
         self.made[id.index()] = Some(self.push(node));
     }
 
@@ -354,7 +404,8 @@ impl Builder<'_> {
             return Ok(kind);
         }
         let (grid, span) = (self.steps.grid(id), self.ast.get(id).span);
-        let operand = self.push(Node { kind, grid, span, value_type: ValueType::Vector });
+        let node = Node { kind, grid, span, value_type: ValueType::Vector, users: 0 };
+        let operand = self.push_once(node);
         let labels = self.labels_of_absent(arguments[0]);
         Ok(NodeKind::AbsentOverTime { operand, labels })
     }

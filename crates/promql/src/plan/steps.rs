@@ -118,9 +118,10 @@ impl Steps {
     /// The grid of a subquery's operand, where the subquery itself is evaluated at `outer`: all
     /// multiples of its step in the windows of all outer steps.
     fn subquery_grid(&self, subquery: &Subquery, outer: Grid) -> Result<Grid, QueryError> {
+        // A step that was cut to nothing stands for none, as in Prometheus.
         let step = match &subquery.step {
+            None | Some(Length::Fixed(0)) => self.options.subquery_step,
             Some(step) => self.lengths.positive(step)?,
-            None => self.options.subquery_step,
         };
         let shift = self.shift(&subquery.shift)?;
         let range = self.range(&subquery.range)?;

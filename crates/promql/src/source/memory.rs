@@ -163,6 +163,14 @@ impl SeriesList for Listed<'_> {
         &self.labels
     }
 
+    fn samples(&self) -> Option<u64> {
+        let count = |series: &&MemorySeries| {
+            let floats = series.floats.within(self.start, self.end);
+            floats.len() + series.histograms.within(self.start, self.end).len()
+        };
+        Some(self.series.iter().map(|series| count(series) as u64).sum())
+    }
+
     fn fold(
         &self,
         share: &[u32],

@@ -88,6 +88,8 @@ pub(super) struct Parser<'a> {
     pub(super) aggregations: usize,
     /// Every regular expression so far, so that none is compiled twice.
     pub(super) regexes: Vec<siltstone::Matcher>,
+    /// What they may hold together.
+    pub(super) pattern_budget: siltstone::PatternBudget,
 }
 
 impl<'a> Parser<'a> {
@@ -105,6 +107,7 @@ impl<'a> Parser<'a> {
             depth: 0,
             aggregations: 0,
             regexes: Vec::new(),
+            pattern_budget: siltstone::PatternBudget::default(),
         }
     }
 
