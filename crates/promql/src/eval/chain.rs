@@ -446,7 +446,12 @@ impl<'a, S: Sink> ShareRun<'a, S> {
     }
 
     /// The labels behind a stage, and whether the name is to be dropped.
-    fn behind<'b>(&self, stage: usize, rank: u32, kept: (&'b LabelSet, bool)) -> (&'b LabelSet, bool)
+    fn behind<'b>(
+        &self,
+        stage: usize,
+        rank: u32,
+        kept: (&'b LabelSet, bool),
+    ) -> (&'b LabelSet, bool)
     where
         'a: 'b,
     {

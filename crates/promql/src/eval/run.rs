@@ -13,14 +13,14 @@ use super::merge::merge_same_labels;
 use super::meter::Meter;
 use super::range::RangeCall;
 use super::vector::{
-    LabelTransform, Presence, QueryTimes, SeriesFunction, SoleValue, constant, date_of_steps,
-    extreme, vector_of,
+    LabelTransform, Presence, SeriesFunction, SoleValue, constant, date_of_steps, extreme,
+    vector_of,
 };
 use crate::annotations::Annotations;
 use crate::ast::{AggregateOp, Grouping, ValueType};
 use crate::flags::Features;
 use crate::functions::Function;
-use crate::plan::{Node, NodeId, NodeKind, Plan, RangeSource, SelectionId, Times};
+use crate::plan::{Node, NodeId, NodeKind, Plan, RangeSource, SelectionId};
 use crate::query_error::QueryError;
 use crate::source::{Queryable, Selection};
 use crate::value::{LabelSet, Series, Value};
@@ -304,15 +304,12 @@ impl<'a> Evaluation<'a> {
             }
             (_, [left, right]) => {
                 let (left, right) = (self.take_scalar(*left)?, self.take_scalar(*right)?);
-                extreme(function, &left, &right).map(Value::Scalar)
+                extreme(function, &left, &right)
+                    .map(Value::Scalar)
                     .ok_or_else(|| unexpected(function))
             }
             _ => {
-                let (start, end, step) = match self.plan.times {
-                    Times::Instant(time) => (time, time, 0),
-                    Times::Range { start, end, step } => (start, end, step),
-                };
-                let query = QueryTimes { start, end, step };
+                let query = self.plan.times.of_query();
                 let scalar = constant(function, query, node.grid).map(Value::Scalar);
                 scalar
                     .or_else(|| date_of_steps(function, node.grid).map(Value::Vector))
@@ -490,15 +487,14 @@ fn link_operand(kind: &NodeKind) -> Option<NodeId> {
 }
 
 /// The arguments of `label_replace` and `label_join` behind the vector.
-fn label_transform(
-    function: Function,
-    texts: &[Arc<[u8]>],
-) -> Result<LabelTransform, QueryError> {
+fn label_transform(function: Function, texts: &[Arc<[u8]>]) -> Result<LabelTransform, QueryError> {
     match texts {
         [target, replacement, source, regex] if function == Function::LabelReplace => {
             LabelTransform::replace(target, replacement, source, regex)
         }
-        [target, separator, sources @ ..] => LabelTransform::join(target, separator, sources.iter().map(|source| &**source)),
+        [target, separator, sources @ ..] => {
+            LabelTransform::join(target, separator, sources.iter().map(|source| &**source))
+        }
         _ => Err(unexpected(function)),
     }
 }

@@ -14,8 +14,8 @@ use crate::ast::{
     ValueType,
 };
 use crate::eval::binary::scalar_scalar;
-use crate::eval::grid::{Shift, Windows};
-use crate::eval::vector::absent_labels;
+use crate::eval::grid::{Grid, Shift, Windows};
+use crate::eval::vector::{QueryTimes, absent_labels, constant, extreme};
 use crate::functions::Function;
 use crate::query_error::QueryError;
 use crate::value::LabelSet;
@@ -33,6 +33,7 @@ pub(crate) fn build(ast: &Ast, times: Times, options: PlanOptions) -> Result<Pla
     let mut builder = Builder {
         ast,
         steps,
+        query: times.of_query(),
         options,
         nodes: Vec::with_capacity(ast.nodes().len()),
         selections: Selections::default(),
@@ -88,6 +89,7 @@ fn statistics(ast: &Ast) -> Vec<bool> {
 struct Builder<'a> {
     ast: &'a Ast,
     steps: Steps,
+    query: QueryTimes,
     options: PlanOptions,
     nodes: Vec<Node>,
     selections: Selections,
@@ -362,7 +364,10 @@ impl Builder<'_> {
             }
             _ if arguments.is_empty() || takes_scalars(function) => {
                 let arguments = self.all_made(arguments)?;
-                Ok(NodeKind::ScalarFunction { function, arguments })
+                Ok(match self.constant_call(function, &arguments) {
+                    Some(value) => NodeKind::Number(value),
+                    None => NodeKind::ScalarFunction { function, arguments },
+                })
             }
             _ if makes_series_of_series(function) => {
                 let operand = self.made(arguments[0])?;
@@ -374,6 +379,18 @@ impl Builder<'_> {
                 Ok(NodeKind::VectorFunction { function, arguments })
             }
         }
+    }
+
+    /// The value of a call that is the same at every step, if constants may be folded.
+    fn constant_call(&self, function: Function, arguments: &[NodeId]) -> Option<f64> {
+        let values = match arguments {
+            [] if self.options.optimise && function != Function::Time => {
+                constant(function, self.query, Grid::instant(0))
+            }
+            [left, right] => extreme(function, &[self.constant(*left)?], &[self.constant(*right)?]),
+            _ => None,
+        };
+        values?.first().copied()
     }
 
     /// A call of a function of a range vector.

@@ -89,8 +89,7 @@ mod tests {
     use crate::ast::{DurationNode, Span};
 
     fn evaluate(ops: Vec<DurationOp>) -> Result<i64, QueryError> {
-        let nodes =
-            ops.into_iter().map(|op| DurationNode { op, span: Span::default() }).collect();
+        let nodes = ops.into_iter().map(|op| DurationNode { op, span: Span::default() }).collect();
         let length = Length::Expression(Box::new(DurationExpr::new(nodes)));
         LengthContext { step: 15_000, range: 60_000 }.positive(&length)
     }

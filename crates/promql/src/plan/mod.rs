@@ -35,6 +35,7 @@ use siltstone::{Matcher, Timestamp};
 
 use crate::ast::{AggregateOp, BinaryOp, Grouping, Matching, Span, ValueType};
 use crate::eval::grid::{Grid, Shift, Windows};
+use crate::eval::vector::QueryTimes;
 use crate::functions::Function;
 use crate::source::{Hints, Selection};
 use crate::value::LabelSet;
@@ -69,6 +70,16 @@ pub(crate) enum Times {
     Instant(Timestamp),
     /// A range query: `start`, `start + step`, ... up to `end`.
     Range { start: Timestamp, end: Timestamp, step: i64 },
+}
+
+impl Times {
+    /// As the functions `start`, `end`, `step` and `range` tell them.
+    pub(crate) fn of_query(self) -> QueryTimes {
+        match self {
+            Self::Instant(time) => QueryTimes { start: time, end: time, step: 0 },
+            Self::Range { start, end, step } => QueryTimes { start, end, step },
+        }
+    }
 }
 
 /// What a plan depends on besides the query and its times.
@@ -219,12 +230,7 @@ pub(crate) enum NodeKind {
         right: NodeId,
     },
     /// An aggregation over series.
-    Aggregate {
-        op: AggregateOp,
-        grouping: Grouping,
-        parameter: Option<NodeId>,
-        operand: NodeId,
-    },
+    Aggregate { op: AggregateOp, grouping: Grouping, parameter: Option<NodeId>, operand: NodeId },
     /// The operand's value at its one step, at each step.
     Repeat(NodeId),
 }
