@@ -1,15 +1,15 @@
 //! Series for the benches, and an evaluator that computes each step by itself.
 
-pub mod naive;
+pub(crate) mod naive;
 
 use siltstone_promql::{LabelSet, MemorySource, Point};
 
 /// The distance of samples in milliseconds.
-pub const SCRAPE: i64 = 15_000;
+pub(crate) const SCRAPE: i64 = 15_000;
 
 /// `series` series of `samples` samples: counters that are reset now and then, jittered by values
 /// that a generator yields.
-pub fn source(series: usize, samples: usize) -> MemorySource {
+pub(crate) fn source(series: usize, samples: usize) -> MemorySource {
     let mut source = MemorySource::new();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for number in 0..series {

@@ -7,19 +7,23 @@ use siltstone::{Cancel, Matcher};
 use siltstone_promql::{Hints, Queryable, Selection};
 
 /// A function of the samples in a window: their times in milliseconds and values, and its bounds.
-pub type WindowFunction = fn(&[i64], &[f64], (i64, i64)) -> Option<f64>;
+pub(crate) type WindowFunction = fn(&[i64], &[f64], (i64, i64)) -> Option<f64>;
 
 /// The windows of a range query.
 #[derive(Clone, Copy)]
-pub struct Steps {
-    pub start: i64,
-    pub end: i64,
-    pub step: i64,
-    pub range: i64,
+pub(crate) struct Steps {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) step: i64,
+    pub(crate) range: i64,
 }
 
 /// `function(requests_total[range])` at all steps: the results of all series, one after the other.
-pub fn over_time(source: &dyn Queryable, steps: Steps, function: WindowFunction) -> Vec<f64> {
+pub(crate) fn over_time(
+    source: &dyn Queryable,
+    steps: Steps,
+    function: WindowFunction,
+) -> Vec<f64> {
     let mut results = Vec::new();
     each_series(source, steps, |_, times, values| {
         for (start, end) in windows(steps) {
@@ -35,7 +39,7 @@ pub fn over_time(source: &dyn Queryable, steps: Steps, function: WindowFunction)
 }
 
 /// `sum by (job) (rate(requests_total[range]))` at all steps.
-pub fn sum_of_rates(source: &dyn Queryable, steps: Steps) -> BTreeMap<(String, i64), f64> {
+pub(crate) fn sum_of_rates(source: &dyn Queryable, steps: Steps) -> BTreeMap<(String, i64), f64> {
     let mut sums = BTreeMap::new();
     each_series(source, steps, |job, times, values| {
         for (start, end) in windows(steps) {
@@ -77,7 +81,7 @@ fn each_series(source: &dyn Queryable, steps: Steps, mut visit: impl FnMut(&str,
 }
 
 /// Prometheus's `rate`.
-pub fn rate(times: &[i64], values: &[f64], (start, end): (i64, i64)) -> Option<f64> {
+pub(crate) fn rate(times: &[i64], values: &[f64], (start, end): (i64, i64)) -> Option<f64> {
     let (first, last) = (values.first()?, values.last()?);
     if values.len() < 2 {
         return None;
@@ -96,17 +100,17 @@ pub fn rate(times: &[i64], values: &[f64], (start, end): (i64, i64)) -> Option<f
 }
 
 /// `max_over_time` of values that are no NaNs.
-pub fn max(_: &[i64], values: &[f64], _: (i64, i64)) -> Option<f64> {
+pub(crate) fn max(_: &[i64], values: &[f64], _: (i64, i64)) -> Option<f64> {
     values.iter().copied().reduce(f64::max)
 }
 
 /// `avg_over_time` without compensation.
-pub fn avg(_: &[i64], values: &[f64], _: (i64, i64)) -> Option<f64> {
+pub(crate) fn avg(_: &[i64], values: &[f64], _: (i64, i64)) -> Option<f64> {
     Some(values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// `quantile_over_time(0.9, ...)`.
-pub fn quantile(_: &[i64], values: &[f64], _: (i64, i64)) -> Option<f64> {
+pub(crate) fn quantile(_: &[i64], values: &[f64], _: (i64, i64)) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let rank = 0.9 * (sorted.len() - 1) as f64;

@@ -1,3 +1,5 @@
+//! The calls of histogram functions, over classic buckets and native histograms.
+
 use std::sync::Arc;
 
 use super::*;

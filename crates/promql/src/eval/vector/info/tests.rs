@@ -1,3 +1,5 @@
+//! Joins of base series with info series.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Each function of one series on floats, histograms and steps without values.
+
 use super::*;
 use crate::histogram::{Histogram, HistogramParts};
 use crate::value::{ABSENT, Point};
