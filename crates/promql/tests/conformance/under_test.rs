@@ -71,11 +71,13 @@ impl Language for Siltstone {
         times: Times,
         setting: Setting,
     ) -> Result<Answer, String> {
-        let mut engine = Engine::default();
-        engine.lookback = LOOKBACK_MS;
-        engine.subquery_step = SUBQUERY_STEP_MS;
-        engine.optimise = setting.optimises();
-        engine.parallel = setting.uses_threads();
+        let engine = Engine {
+            lookback: LOOKBACK_MS,
+            subquery_step: SUBQUERY_STEP_MS,
+            optimise: setting.optimises(),
+            parallel: setting.uses_threads(),
+            ..Engine::default()
+        };
         let answer = match times {
             Times::Instant(time) => engine.instant(store, query, time),
             Times::Range { start, end, step } => engine.range(store, query, (start, end), step),
