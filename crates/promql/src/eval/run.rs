@@ -17,7 +17,7 @@ use super::vector::{
     extreme, vector_of,
 };
 use crate::annotations::Annotations;
-use crate::ast::{AggregateOp, Grouping, ValueType};
+use crate::ast::ValueType;
 use crate::flags::Features;
 use crate::functions::Function;
 use crate::plan::{Node, NodeId, NodeKind, Plan, RangeSource, SelectionId, Times};
@@ -210,8 +210,11 @@ impl<'a> Evaluation<'a> {
             NodeKind::Absent { operand, labels } | NodeKind::AbsentOverTime { operand, labels } => {
                 self.absent(*operand, labels, steps)
             }
-            NodeKind::Aggregate { op, grouping, parameter, operand } => {
-                self.aggregate(node, (*op, grouping), *parameter, *operand)
+            NodeKind::Aggregate { op, grouping, parameter, operand, spans } => {
+                let spans =
+                    AggregateSpans { whole: node.span, parameter: spans.0, operand: spans.1 };
+                let call = AggregateNode { op: *op, grouping, spans };
+                self.aggregate(call, *parameter, *operand, node.grid.count)
             }
             NodeKind::VectorVector { op, return_bool, matching, left, right } => {
                 let (left, right) = (self.use_vector(*left)?, self.use_vector(*right)?);
@@ -225,8 +228,8 @@ impl<'a> Evaluation<'a> {
                 };
                 operator.evaluate(left, right, &mut self.notes).map(Value::Vector)
             }
-            NodeKind::VectorFunction { function, arguments } => {
-                self.vector_function(node, *function, arguments).map(Value::Vector)
+            NodeKind::VectorFunction { function, arguments, spans } => {
+                self.vector_function(node, *function, (arguments, spans)).map(Value::Vector)
             }
             NodeKind::Info { operand, matchers, lookup } => {
                 self.info(node.grid, (*operand, matchers), *lookup).map(Value::Vector)
@@ -304,16 +307,11 @@ impl<'a> Evaluation<'a> {
 
     fn aggregate(
         &mut self,
-        node: &Node,
-        (op, grouping): (AggregateOp, &Grouping),
+        call: AggregateNode<'_>,
         parameter: Option<NodeId>,
         operand: NodeId,
+        steps: usize,
     ) -> Result<Value, QueryError> {
-        let spans = AggregateSpans {
-            whole: node.span,
-            operand: self.plan.node(operand).span,
-            parameter: parameter.map_or(node.span, |p| self.plan.node(p).span),
-        };
         let parameter = match parameter {
             None => Parameter::None,
             Some(id) if self.plan.node(id).value_type == ValueType::String => {
@@ -322,8 +320,6 @@ impl<'a> Evaluation<'a> {
             Some(id) => Parameter::Scalar(self.take_scalar(id)?),
         };
         let chain = self.chain(operand)?;
-        let call = AggregateNode { op, grouping, spans };
-        let steps = node.grid.count;
         let call = AggregateCall::prepare(call, parameter, steps, &mut self.notes)?;
         let make = || Accumulator::new(&call);
         let gathered = self.runner.run(chain, &make, &mut self.notes)?;

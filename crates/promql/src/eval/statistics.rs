@@ -66,7 +66,9 @@ mod tests {
         let counts = [5.0, 7.0, 3.0, 4.0];
         let histograms = counts.map(|count| {
             let hint = if count == 4.0 { CounterResetHint::Gauge } else { CounterResetHint::Unknown };
-            Arc::new(Histogram { count, hint, ..Histogram::default() })
+            let mut histogram = Histogram::default();
+            (histogram.count, histogram.hint) = (count, hint);
+            Arc::new(histogram)
         });
         let timestamps = [1, 2, 3, 4];
         let column =

@@ -9,8 +9,8 @@ use super::{
     Lookup, LookupValue, Node, NodeId, NodeKind, Plan, PlanOptions, RangeSource, SelectionId, Times,
 };
 use crate::ast::{
-    Aggregate, AggregateOp, Ast, Binary, Expr, ExprId, ExprKind, RangeMode, Selector, UnaryOp,
-    ValueType,
+    Aggregate, AggregateOp, Ast, Binary, Expr, ExprId, ExprKind, RangeMode, Selector, Span,
+    UnaryOp, ValueType,
 };
 use crate::eval::binary::scalar_scalar;
 use crate::eval::grid::{Shift, Windows};
@@ -279,12 +279,21 @@ impl Builder<'_> {
         })
     }
 
+    /// The place of an argument as Prometheus shows it: parentheses around it are not part of it, a
+    /// sign is.
+    fn span_inside(&self, id: ExprId) -> Span {
+        self.ast.get(self.ast.without_parens(id)).span
+    }
+
     fn aggregate(&mut self, aggregate: &Aggregate) -> Result<NodeKind, QueryError> {
+        let operand = self.span_inside(aggregate.operand);
+        let parameter = aggregate.parameter.map_or(operand, |p| self.span_inside(p));
         Ok(NodeKind::Aggregate {
             op: aggregate.op,
             grouping: aggregate.grouping.clone(),
             parameter: aggregate.parameter.map(|p| self.made(p)).transpose()?,
             operand: self.made(aggregate.operand)?,
+            spans: (parameter, operand),
         })
     }
 
@@ -320,8 +329,9 @@ impl Builder<'_> {
                 Ok(NodeKind::SeriesFunction { function, operand, parameters })
             }
             _ => {
+                let spans = arguments.iter().map(|a| self.span_inside(*a)).collect();
                 let arguments = self.all_made(arguments)?;
-                Ok(NodeKind::VectorFunction { function, arguments })
+                Ok(NodeKind::VectorFunction { function, arguments, spans })
             }
         }
     }

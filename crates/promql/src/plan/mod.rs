@@ -171,7 +171,12 @@ pub(crate) enum NodeKind {
     /// `label_replace` or `label_join` with its texts.
     LabelFunction { function: Function, operand: NodeId, texts: Vec<Arc<[u8]>> },
     /// A function of a whole instant vector.
-    VectorFunction { function: Function, arguments: Vec<NodeId> },
+    VectorFunction {
+        function: Function,
+        arguments: Vec<NodeId>,
+        /// The arguments as annotations blame them: without parentheses around them.
+        spans: Vec<Span>,
+    },
     /// `absent`: 1, with these labels, where no series has a value.
     Absent { operand: NodeId, labels: LabelSet },
     /// `info` with the matchers of its second argument, and how info series are looked up.
@@ -202,6 +207,9 @@ pub(crate) enum NodeKind {
         grouping: Grouping,
         parameter: Option<NodeId>,
         operand: NodeId,
+        /// The parameter (or the operand, where there is none) and the operand as annotations blame
+        /// them: without parentheses around them.
+        spans: (Span, Span),
     },
     /// The operand's value at its one step, at each step.
     Repeat(NodeId),
