@@ -1,7 +1,7 @@
 //! Walks the tree of a query: the value of an expression at a list of times.
 
 use siltstone_promql::ast::{
-    Aggregate, Ast, At, Binary, ExprId, ExprKind, Length, RangeMode, Selector, Subquery, TimeShift,
+    Aggregate, AggregateOp, Ast, At, Binary, ExprId, ExprKind, Length, RangeMode, Selector, Subquery, TimeShift,
     UnaryOp, ValueType,
 };
 use siltstone_promql::functions::Function;
@@ -109,12 +109,13 @@ impl Evaluator<'_> {
                 return Ok(Value::Matrix(self.samples_of_root(id, times)?));
             }
         };
-        self.settled(value, times)
+        self.settled(value, &expression.kind, times)
     }
 
     /// Drops names where they go at once, and refuses vectors with two series of the same labels. In
-    /// an instant query with names that go at the end, that is checked at the end only.
-    fn settled(&mut self, mut value: Value, times: &[i64]) -> Result<Value, Failure> {
+    /// an instant query with names that go at the end, that is checked at the end only, and where
+    /// labels change.
+    fn settled(&mut self, mut value: Value, kind: &ExprKind, times: &[i64]) -> Result<Value, Failure> {
         match &mut value {
             Value::Vector(vectors) => {
                 for sample in vectors.iter_mut().flatten() {
@@ -123,7 +124,7 @@ impl Evaluator<'_> {
                         drop_name(sample);
                     }
                 }
-                if !self.settings.delayed_names || times.len() > 1 {
+                if !self.settings.delayed_names || times.len() > 1 || changes_labels(kind) {
                     check_labels(vectors)?;
                 }
                 self.is_open |= flags_differ(vectors);
@@ -189,6 +190,10 @@ impl Evaluator<'_> {
                 drop_name(&mut sample);
                 all.push(Series { labels: sample.labels, samples: inside });
             }
+        }
+        all.sort_by(|a, b| a.labels.cmp(&b.labels));
+        if all.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
+            return Err(SAME_LABELS);
         }
         Ok(all)
     }
@@ -306,13 +311,43 @@ impl Evaluator<'_> {
             },
         };
         let operand = vectors(self.value(call.operand, times)?)?;
+        let in_order = self.is_in_order(call.operand);
         let mut results = Vec::new();
         for (vector, parameter) in operand.into_iter().zip(&parameters) {
-            let result = aggregate(call.op, &call.grouping, parameter, vector)?;
-            self.is_open |= result.is_open;
+            let before = vector.len();
+            let scale = largest(vector.iter().map(|sample| sample.value));
+            let mut result = aggregate(call.op, &call.grouping, parameter, vector)?;
+            let cuts = call.op == AggregateOp::Limitk && result.samples.len() < before;
+            self.is_open |= result.is_open || (cuts && !in_order);
+            if matches!(call.op, AggregateOp::Stddev | AggregateOp::Stdvar) {
+                for sample in &mut result.samples {
+                    sample.value = self.rounding.moved_by(sample.value, scale);
+                }
+            }
             results.push(result.samples);
         }
         Ok(Value::Vector(results))
+    }
+
+    /// Whether the series of a vector are in the order of their labels: it is made of a selector by
+    /// functions of single series. The order of other vectors is left open.
+    fn is_in_order(&self, id: ExprId) -> bool {
+        let mut id = id;
+        loop {
+            id = match &self.ast.get(id).kind {
+                ExprKind::Selector(_) => return true,
+                ExprKind::Paren(inner) | ExprKind::Unary { operand: inner, .. } => *inner,
+                ExprKind::Call { function, arguments } => match function {
+                    Function::LabelReplace | Function::LabelJoin => return false,
+                    _ => match arguments.first() {
+                        Some(first) => *first,
+                        None => return false,
+                    },
+                },
+                ExprKind::Range { selector, .. } => *selector,
+                _ => return false,
+            }
+        }
     }
 
     fn call(
@@ -475,7 +510,10 @@ impl Evaluator<'_> {
                     samples: &inside,
                     parameters: &parameters,
                 };
-                if let Some(value) = over_window(called, &window) {
+                if let Some(mut value) = over_window(called, &window) {
+                    if subtracts(function) {
+                        value = self.rounding.moved_by(value, largest(inside.iter().map(|s| s.1)));
+                    }
                     results[at].push(Sample { value, ..result.clone() });
                     has_values = true;
                 }
@@ -586,6 +624,21 @@ fn flags_differ(vectors: &[Vec<Sample>]) -> bool {
         vectors.iter().flatten().map(|sample| (&sample.labels, sample.drop_name)).collect();
     all.sort();
     all.windows(2).any(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1)
+}
+
+fn changes_labels(kind: &ExprKind) -> bool {
+    use Function::{LabelJoin, LabelReplace};
+    matches!(kind, ExprKind::Call { function: LabelReplace | LabelJoin, .. })
+}
+
+/// Whether the function subtracts sums, so that little may be left of many digits.
+fn subtracts(function: Function) -> bool {
+    use Function as F;
+    matches!(function, F::Deriv | F::PredictLinear | F::StddevOverTime | F::StdvarOverTime)
+}
+
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |largest, value| f64::max(largest, value.abs()))
 }
 
 fn check_factors(factors: &[f64]) -> Result<(), Failure> {

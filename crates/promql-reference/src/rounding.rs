@@ -27,10 +27,22 @@ impl Rounding {
         if self.size == 0.0 || is_exact || !value.is_finite() {
             return value;
         }
+        value * (1.0 + self.share())
+    }
+
+    /// `value` moved as if it were the difference of numbers of this size.
+    pub(crate) fn moved_by(&self, value: f64, scale: f64) -> f64 {
+        if self.size == 0.0 || !value.is_finite() || !scale.is_finite() {
+            return value;
+        }
+        value + scale * self.share()
+    }
+
+    /// A relative change: up to `size`, up or down.
+    fn share(&self) -> f64 {
         // A linear congruential generator (Knuth's MMIX): its top bits as a number in [-1, 1).
         let next = self.state.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         self.state.set(next);
-        let share = (next >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
-        value * (1.0 + self.size * share)
+        self.size * ((next >> 11) as f64 / (1_u64 << 52) as f64 - 1.0)
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use siltstone_promql::{Features, LabelSet};
+use siltstone_promql::ast::ValueType;
+use siltstone_promql::{Features, LabelSet, MemorySource, Point};
 
-use super::{Choose, OF_SERIES, query};
+use super::{Choose, OF_SERIES, query, query_of_type};
 use crate::evaluate::{Settings, Times};
 use crate::value::Series;
 
@@ -21,6 +22,20 @@ pub struct Case {
     pub times: Times,
     /// How.
     pub settings: Settings,
+}
+
+impl Case {
+    /// The series as a source of the evaluator under test.
+    #[must_use]
+    pub fn source(&self) -> MemorySource {
+        let mut source = MemorySource::new();
+        for series in &self.series {
+            for (time, value) in &series.samples {
+                source.insert(&series.labels, *time, 0, Point::Float(*value));
+            }
+        }
+        source
+    }
 }
 
 /// As a person can read it: the query, how and when, and the series.
@@ -52,7 +67,12 @@ pub fn case(choose: Choose<'_>) -> Case {
         rounding: 0.0,
     };
     let times = times(choose);
-    let query = query(features, &OF_SERIES, choose);
+    // Range queries for other types are refused, which says little about the rest of them.
+    let is_vector = matches!(times, Times::Range { .. }) && choose(8) != 7;
+    let query = match is_vector {
+        true => query_of_type(ValueType::Vector, features, &OF_SERIES, choose),
+        false => query(features, &OF_SERIES, choose),
+    };
     let series = series(choose);
     Case { series, query, features, times, settings }
 }
@@ -68,7 +88,7 @@ fn times(choose: Choose<'_>) -> Times {
 
 fn series(choose: Choose<'_>) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
-    let count = if choose(8) == 7 { 65 + choose(40) } else { 1 + choose(8) };
+    let count = if choose(8) == 7 { 65 + choose(40) } else { 4 + choose(16) };
     let is_large = count > 64;
     for number in 0..count {
         let labels = labels(choose, is_large.then_some(number));
@@ -82,7 +102,7 @@ fn series(choose: Choose<'_>) -> Vec<Series> {
 }
 
 fn labels(choose: Choose<'_>, number: Option<usize>) -> LabelSet {
-    let name = ["a", "b_total", "c_bucket"][choose(3)];
+    let name = ["a", "b_total", "a", "c_bucket"][choose(4)];
     let mut labels = LabelSet::from_pairs([
         ("__name__", name),
         ("x", ["1", "2", "10", ""][choose(4)]),
@@ -108,7 +128,7 @@ fn samples(choose: Choose<'_>) -> Vec<(i64, f64)> {
         state ^= state << 17;
         (state >> 11) % below
     };
-    let count = random(60);
+    let count = 10 + random(60);
     let mut time = random(80) as i64 * 15_000 - 600_000;
     let mut counter = 0.0;
     let mut samples = Vec::new();

@@ -8,7 +8,7 @@ mod query;
 mod vocabulary;
 
 pub use case::{Case, case};
-pub use query::query;
+pub use query::{query, query_of_type};
 pub use vocabulary::{ANY_TEXT, OF_SERIES, Vocabulary, WILD};
 
 /// Answers a number below its argument, which is from 1 to 256.

@@ -19,15 +19,19 @@ struct Generator<'a> {
 /// A query that needs no more than `features`, in the words of `words`. All choices 0 make the
 /// smallest.
 pub fn query(features: Features, words: &'static Vocabulary, choose: Choose<'_>) -> String {
+    use ValueType::{Matrix, Scalar, String, Vector};
+    let value_type = [Vector, Scalar, Vector, Vector, Matrix, String][choose(6)];
+    query_of_type(value_type, features, words, choose)
+}
+
+/// The same, with a value of this type.
+pub fn query_of_type(
+    value_type: ValueType,
+    features: Features,
+    words: &'static Vocabulary,
+    choose: Choose<'_>,
+) -> String {
     let mut generator = Generator { choose, features, words, depth: 0, out: String::new() };
-    let value_type = generator.pick(&[
-        ValueType::Vector,
-        ValueType::Scalar,
-        ValueType::Vector,
-        ValueType::Vector,
-        ValueType::Matrix,
-        ValueType::String,
-    ]);
     generator.expression(value_type);
     generator.out
 }

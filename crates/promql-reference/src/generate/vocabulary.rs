@@ -58,10 +58,10 @@ pub const ANY_TEXT: Vocabulary = Vocabulary {
 pub const OF_SERIES: Vocabulary = Vocabulary {
     depth_max: 4,
     floats_only: true,
-    metrics: &["a", "a", "b_total", "c_bucket", "nothing"],
+    metrics: &["a", "a", "b_total", "c_bucket", "a", "b_total", "c_bucket", "nothing"],
     unnamed: &["x=\"1\"", "x!=\"\"", "__name__=~\"a|b.*\"", "y=~\"u|v\"", "__name__!=\"a\",x=~\".+\""],
-    labels: &["x", "y", "z", "le"],
-    texts: &["\"1\"", "\"\"", "\"u\"", "\"2\""],
+    labels: &["x", "y", "z"],
+    texts: &["\"1\"", "\"\"", "\"u\""],
     groups: &["x", "y", "z", "le", "none"],
     keys: &["x", "y", "z", "none"],
     copied: &["le", "new"],

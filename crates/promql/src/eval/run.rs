@@ -14,7 +14,7 @@ use super::meter::Meter;
 use super::range::RangeCall;
 use super::vector::{
     LabelTransform, Presence, QueryTimes, SeriesFunction, SoleValue, constant, date_of_steps,
-    extreme, vector_of,
+    extreme, negated, vector_of,
 };
 use crate::annotations::Annotations;
 use crate::ast::ValueType;
@@ -45,6 +45,8 @@ pub(super) struct Evaluation<'a> {
     lists: Vec<Option<Arc<OrderedList<'a>>>>,
     /// The values of the nodes that are evaluated and not taken yet.
     values: Vec<Option<Value>>,
+    /// Bytes of the scalars that were taken for the node at hand.
+    scalar_bytes: usize,
     pub(super) notes: Annotations,
 }
 
@@ -63,6 +65,7 @@ impl<'a> Evaluation<'a> {
             runner,
             lists: plan.selections.iter().map(|_| None).collect(),
             values: plan.nodes.iter().map(|_| None).collect(),
+            scalar_bytes: 0,
             notes: Annotations::default(),
         }
     }
@@ -82,23 +85,32 @@ impl<'a> Evaluation<'a> {
             self.meter().check()?;
             if let NodeKind::Samples { source, windows } = &node.kind {
                 let series = self.samples(*source, windows)?;
+                self.give_back_scalars();
                 return Ok((RootValue::Samples(series), self.notes));
             }
             let value = self.evaluate(node)?;
             let value = self.settle(value, node)?;
+            self.give_back_scalars();
             self.values[slot] = Some(value);
         }
         let root = match self.take(plan.root())? {
             Value::Scalar(values) => RootValue::Scalar(values),
             Value::String(text) => RootValue::String(text),
-            Value::Vector(series) => RootValue::Vector(drop_names(series)?),
+            Value::Vector(series) => {
+                self.meter().release(series.iter().map(Series::held_bytes).sum());
+                RootValue::Vector(drop_names(series)?)
+            }
         };
+        self.give_back_scalars();
         Ok((root, self.notes))
     }
 
     /// Drops names at once where they are not dropped at the end, and makes one of series with the
     /// same labels.
     fn settle(&mut self, value: Value, node: &Node) -> Result<Value, QueryError> {
+        if let Value::Scalar(values) = &value {
+            self.meter().hold(size_of_val(values.as_slice()))?;
+        }
         let Value::Vector(mut series) = value else { return Ok(value) };
         series.retain(|series| !series.values.is_empty());
         let drops = !self.runner.delayed_names && series.iter().any(|series| series.drop_name);
@@ -152,10 +164,19 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Takes the value of a node that was evaluated.
+    /// Takes the value of a node that was evaluated. A scalar counts as held until the node that
+    /// takes it is evaluated: a chain holds those of all its stages.
     pub(super) fn take(&mut self, id: NodeId) -> Result<Value, QueryError> {
         let value = self.values[id.index()].take();
+        if let Some(Value::Scalar(values)) = &value {
+            self.scalar_bytes += size_of_val(values.as_slice());
+        }
         value.ok_or_else(|| QueryError::execution("an operand was not evaluated"))
+    }
+
+    /// Gives back the bytes of the scalars that were taken.
+    fn give_back_scalars(&mut self) {
+        self.runner.meter.release(std::mem::take(&mut self.scalar_bytes));
     }
 
     pub(super) fn take_scalar(&mut self, id: NodeId) -> Result<Vec<f64>, QueryError> {
@@ -197,7 +218,7 @@ impl<'a> Evaluation<'a> {
             NodeKind::Text(text) => Ok(Value::String(text.clone())),
             NodeKind::NegateScalar(operand) => {
                 let values = self.take_scalar(*operand)?;
-                Ok(Value::Scalar(values.into_iter().map(|value| -value).collect()))
+                Ok(Value::Scalar(values.into_iter().map(negated).collect()))
             }
             NodeKind::ScalarScalar { op, left, right } => {
                 let (left, right) = (self.take_scalar(*left)?, self.take_scalar(*right)?);
@@ -247,8 +268,13 @@ impl<'a> Evaluation<'a> {
                 Value::Scalar(vec![values.first().copied().unwrap_or(f64::NAN); steps])
             }
             Value::Vector(mut series) => {
+                // Before it is there: a small value may become a large one. The caller holds it then.
+                let meter = self.meter();
+                let bytes = series.len().saturating_mul(steps).saturating_mul(size_of::<f64>());
+                meter.hold(bytes)?;
+                meter.release(bytes);
                 for series in &mut series {
-                    self.runner.meter.release(series.held_bytes());
+                    meter.release(series.held_bytes());
                     series.values.repeat(steps);
                 }
                 Value::Vector(series)
