@@ -1,48 +1,47 @@
-//! Queries: any text, and generated ones with a part of them overwritten.
-//!
-//! A parse ends with a tree or with an error inside the text; what is printed of a tree reads back as
-//! the same tree.
+//! Queries: what can be read is printed, and what is printed reads back as the same. The first byte
+//! decides whether the others are a text or the choices of a generator of queries.
 
 #![no_main]
 
-#[path = "../../crates/promql/tests/support/mod.rs"]
-mod support;
-
 use libfuzzer_sys::fuzz_target;
-use siltstone_promql::{Features, parse, parse_series_labels, pretty, print};
-use support::generator::{choices, query};
-use support::meaning;
+use siltstone_promql::{Features, parse, parse_selector, parse_series_labels, pretty, print};
+use siltstone_promql_reference::generate::{ANY_TEXT, choices, query};
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&kind, data)) = data.split_first() else { return };
-    let text = match kind % 3 {
-        0 => String::from_utf8_lossy(data).into_owned(),
-        1 => query(Features::experimental(), &mut choices(data)),
-        _ => {
-            let (damage, data) = data.split_at(data.len().min(8));
-            let text = query(Features::experimental(), &mut choices(data));
-            let mut bytes = text.into_bytes();
-            let at = damage.iter().fold(0, |at, b| at * 31 + usize::from(*b)) % (bytes.len() + 1);
-            let end = (at + damage.len() / 2).min(bytes.len());
-            bytes.splice(at..end, damage.iter().copied());
-            String::from_utf8_lossy(&bytes).into_owned()
-        }
+    let Some((kind, rest)) = data.split_first() else { return };
+    let features = match kind % 4 {
+        0 => Features::default(),
+        _ => Features { type_and_unit_labels: kind % 4 == 1, ..Features::experimental() },
     };
-    let features = if kind < 128 { Features::experimental() } else { Features::default() };
-    match parse(&text, &features) {
-        Ok(ast) => {
-            for printed in [print(&ast), pretty(&ast)] {
-                // A length below a millisecond prints as nothing, which is no range.
-                let Ok(again) = parse(&printed, &features) else {
-                    assert!(printed.contains("0s"), "{text} / {printed}");
-                    return;
-                };
-                assert_eq!(meaning(&again), meaning(&ast), "{text} / {printed}");
-            }
-        }
-        Err(error) => assert!(text.get(error.span.range()).is_some()),
+    if kind & 4 == 0 {
+        let text = query(features, &ANY_TEXT, &mut choices(rest));
+        assert!(parse(&text, &features).is_ok(), "{text}");
+        return check(&text, &features);
     }
-    if let Ok((_, rest)) = parse_series_labels(&text) {
-        assert!(text.get(rest..).is_some());
+    if let Ok(text) = std::str::from_utf8(rest) {
+        check(text, &features);
+        let _ = parse_selector(text).map_err(|error| error.to_string());
+        let _ = parse_series_labels(text).map_err(|error| error.to_string());
     }
 });
+
+fn check(text: &str, features: &Features) {
+    let ast = match parse(text, features) {
+        Ok(ast) => ast,
+        Err(error) => {
+            assert!(text.get(error.span.range()).is_some(), "{text:?}: {error:?}");
+            return;
+        }
+    };
+    for node in ast.nodes() {
+        assert!(text.get(node.span.range()).is_some(), "{text:?}: {node:?}");
+    }
+    // What has no place any more is all that matters.
+    let printed = print(&ast);
+    for again in [&printed, &pretty(&ast)] {
+        let ast = parse(again, features).unwrap_or_else(|e| panic!("{text:?}: {again:?}: {e}"));
+        assert_eq!(print(&ast), printed, "{text:?}");
+    }
+    let fixed = ast.with_at(60_000);
+    assert!(parse(&print(&fixed), features).is_ok(), "{text:?}");
+}

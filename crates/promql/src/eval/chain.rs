@@ -12,15 +12,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use siltstone::Timestamp;
-use siltstone::types::STALE_MARKER_BITS;
-
 use super::binary::VectorScalar;
 use super::grid::Grid;
-use super::lookup::{is_stale_histogram, look_up};
+use super::lookup::look_up;
 use super::merge::{all_differ, merge_same_labels, same_labels_error};
 use super::meter::Meter;
 use super::range::{self, RangeCall, RangeScratch, RangeSeries};
+use super::sample_buffer::SampleBuffer;
 use super::share::{cut, fold_tree, hash};
 use super::sink::{Collect, Row, Sink};
 use super::smoothed::{Blamed, smooth};
@@ -29,11 +27,17 @@ use super::vector::{LabelTransform, SeriesFunction, negate};
 use crate::annotations::Annotations;
 use crate::ast::Span;
 use crate::functions::Function;
-use crate::histogram::{CounterResetHint, Histogram};
 use crate::plan::{Lookup, LookupValue};
 use crate::query_error::QueryError;
-use crate::source::{KindColumn, SampleColumns, SeriesList, SourceError};
-use crate::value::{LabelSet, Series, StepColumn, is_absent};
+use crate::source::{SampleColumns, SeriesList, SourceError};
+use crate::value::{LabelSet, Series, StepColumn};
+
+/// Longest labels of one series that a query may make, names and values together.
+const LABELS_BYTES_MAX: usize = 1 << 20;
+
+/// From so many steps on, time limit and cancellation are looked at before each stage of each series;
+/// else before each series.
+const LONG_STEPS: usize = 4096;
 
 /// Where the series of a chain come from.
 pub(super) enum Origin<'a> {
@@ -64,9 +68,11 @@ impl Stage {
             Self::Lookup(lookup, ..) => {
                 matches!(lookup.what, LookupValue::Timestamp | LookupValue::StartTimestamp)
             }
-            Self::Range(call, _) => {
-                !matches!(call.function, Function::LastOverTime | Function::FirstOverTime)
-            }
+            // Nothing is named after the series that `absent_over_time` looks at.
+            Self::Range(call, _) => !matches!(
+                call.function,
+                Function::LastOverTime | Function::FirstOverTime | Function::AbsentOverTime
+            ),
             Self::Function(_) | Self::Negate => true,
             Self::Scalar(operator, _) => operator.drops_name(),
             Self::Labels(_) => false,
@@ -160,6 +166,14 @@ struct ChangedLabels {
     behind: Vec<Option<Vec<(LabelSet, bool)>>>,
 }
 
+impl ChangedLabels {
+    /// Bytes of the labels, which the meter knows of.
+    fn bytes(&self) -> usize {
+        let sets = self.behind.iter().flatten().flatten();
+        sets.map(|(labels, _)| labels.encoded().len()).sum()
+    }
+}
+
 /// What runs chains.
 #[derive(Clone, Copy)]
 pub(super) struct Runner<'a> {
@@ -180,7 +194,11 @@ impl Runner<'_> {
     ) -> Result<Option<S>, QueryError> {
         loop {
             let stage = match self.change_labels(&chain)? {
-                Ok(labels) => return self.run_uncut(chain, &labels, make, notes),
+                Ok(labels) => {
+                    let done = self.run_uncut(chain, &labels, make, notes)?;
+                    self.meter.release(labels.bytes());
+                    return Ok(done);
+                }
                 Err(stage) => stage,
             };
             // Behind this stage several series have the same labels. It changes the labels of held
@@ -189,11 +207,12 @@ impl Runner<'_> {
             let grid = chain.grid();
             let is_range = matches!(chain.stages[stage], Stage::Range(..));
             let held = self.run_ignoring_duplicates(chain, notes)?;
-            self.meter.hold(held.iter().map(Series::held_bytes).sum())?;
             if is_range && !all_differ(&held) {
                 return Err(same_labels_error());
             }
-            chain = Chain { origin: Origin::Held(merge_same_labels(held)?, grid), stages: rest };
+            let held = merge_same_labels(held)?;
+            self.meter.hold(held.iter().map(Series::held_bytes).sum())?;
+            chain = Chain { origin: Origin::Held(held, grid), stages: rest };
         }
     }
 
@@ -219,6 +238,7 @@ impl Runner<'_> {
             Err(_) => unreachable!("duplicates are not looked for"),
         };
         let sink = self.run_uncut(chain, &labels, &Collect::default, notes)?;
+        self.meter.release(labels.bytes());
         Ok(sink.map(Collect::finish).unwrap_or_default())
     }
 
@@ -253,22 +273,34 @@ impl Runner<'_> {
             for rank in 0..chain.origin.len() {
                 let (labels, mut drop_name) = before(rank);
                 drop_name |= dropped_since && self.delayed_names;
-                changed.push(match stage {
-                    Stage::Labels(transform) => {
-                        let labels = transform.apply(&labels, &mut drop_name);
-                        (labels, drop_name)
-                    }
-                    _ => (labels.without_metric(), false),
-                });
+                let labels = match stage {
+                    Stage::Labels(transform) => transform.apply(&labels, &mut drop_name),
+                    _ => labels.without_metric(),
+                };
+                self.hold_labels(&labels)?;
+                changed.push((labels, drop_name && matches!(stage, Stage::Labels(_))));
             }
-            if find_duplicates && has_duplicates(&changed) {
+            let is_cut = find_duplicates && has_duplicates(&changed);
+            behind.push(Some(changed));
+            if is_cut {
+                self.meter.release(ChangedLabels { behind }.bytes());
                 return Ok(Err(place));
             }
-            behind.push(Some(changed));
             last_change = Some(place);
             dropped_since = false;
         }
         Ok(Ok(ChangedLabels { behind }))
+    }
+
+    /// Labels that are made count as held: a call of `label_join` in another may double them each
+    /// time.
+    fn hold_labels(&self, labels: &LabelSet) -> Result<(), QueryError> {
+        let bytes = labels.encoded().len();
+        if bytes > LABELS_BYTES_MAX {
+            let max = LABELS_BYTES_MAX as u64;
+            return Err(QueryError::Limit { what: "bytes of labels of a series", max });
+        }
+        self.meter.hold(bytes)
     }
 
     fn run_uncut<S: Sink>(
@@ -474,6 +506,9 @@ impl<'a, S: Sink> ShareRun<'a, S> {
     ) -> Result<(), QueryError> {
         let stages = self.stages;
         for (place, stage) in stages.iter().enumerate().skip(first) {
+            if grid.count >= LONG_STEPS {
+                self.runner.meter.check()?;
+            }
             match stage {
                 Stage::Function(function) => function.apply(&mut self.values),
                 Stage::Negate => negate(&mut self.values),
@@ -508,99 +543,4 @@ impl<'a, S: Sink> ShareRun<'a, S> {
         }
         Ok(())
     }
-}
-
-/// Samples as a range function takes them, made of what has stale markers or is a subquery's.
-#[derive(Default)]
-struct SampleBuffer {
-    float_times: Vec<Timestamp>,
-    floats: Vec<f64>,
-    float_starts: Vec<Timestamp>,
-    histogram_times: Vec<Timestamp>,
-    histograms: Vec<Arc<Histogram>>,
-    histogram_starts: Vec<Timestamp>,
-}
-
-impl SampleBuffer {
-    /// The same samples without stale markers; copied only if there are any.
-    fn without_stale_markers<'b>(&'b mut self, columns: &SampleColumns<'b>) -> SampleColumns<'b> {
-        let is_stale = |value: &f64| value.to_bits() == STALE_MARKER_BITS;
-        let mut clean = *columns;
-        // Without an early end, so that several values are looked at at a time.
-        let floats = columns.floats.values;
-        if floats.iter().fold(false, |any, value| any | is_stale(value)) {
-            let (times, values, starts) =
-                (&mut self.float_times, &mut self.floats, &mut self.float_starts);
-            clean.floats = copy_if(&columns.floats, times, values, starts, |v| !is_stale(v));
-        }
-        if columns.histograms.values.iter().any(is_stale_histogram) {
-            let (times, values, starts) =
-                (&mut self.histogram_times, &mut self.histograms, &mut self.histogram_starts);
-            let keep = |value: &Arc<Histogram>| !is_stale_histogram(value);
-            clean.histograms = copy_if(&columns.histograms, times, values, starts, keep);
-        }
-        clean
-    }
-
-    /// The values at the steps of `grid` as samples. Counter reset hints of histograms are
-    /// forgotten: between two steps there may have been samples.
-    fn of_steps(&mut self, values: &StepColumn, grid: Grid) -> SampleColumns<'_> {
-        self.float_times.clear();
-        self.floats.clear();
-        self.histogram_times.clear();
-        self.histograms.clear();
-        for (step, value) in values.floats().iter().enumerate() {
-            if !is_absent(*value) {
-                self.float_times.push(grid.time(step));
-                self.floats.push(*value);
-            }
-        }
-        for (step, histogram) in values.histograms() {
-            self.histogram_times.push(grid.time(*step as usize));
-            self.histograms.push(without_reset_hint(histogram));
-        }
-        SampleColumns {
-            floats: KindColumn {
-                timestamps: &self.float_times,
-                values: &self.floats,
-                start_timestamps: &[],
-            },
-            histograms: KindColumn {
-                timestamps: &self.histogram_times,
-                values: &self.histograms,
-                start_timestamps: &[],
-            },
-        }
-    }
-}
-
-/// The histogram, which no longer says whether it follows a counter reset.
-fn without_reset_hint(histogram: &Arc<Histogram>) -> Arc<Histogram> {
-    match histogram.hint {
-        CounterResetHint::Unknown | CounterResetHint::Gauge => histogram.clone(),
-        CounterResetHint::Reset | CounterResetHint::NotReset => {
-            let mut unknown = Histogram::clone(histogram);
-            unknown.hint = CounterResetHint::Unknown;
-            Arc::new(unknown)
-        }
-    }
-}
-
-/// Copies the samples whose value is to be kept.
-fn copy_if<'b, T: Clone>(
-    column: &KindColumn<'_, T>,
-    times: &'b mut Vec<Timestamp>,
-    values: &'b mut Vec<T>,
-    starts: &'b mut Vec<Timestamp>,
-    keep: impl Fn(&T) -> bool,
-) -> KindColumn<'b, T> {
-    times.clear();
-    values.clear();
-    starts.clear();
-    for (at, value) in column.values.iter().enumerate().filter(|(_, value)| keep(value)) {
-        times.push(column.timestamps[at]);
-        values.push(value.clone());
-        starts.extend(column.start_timestamps.get(at));
-    }
-    KindColumn { timestamps: times, values, start_timestamps: starts }
 }

@@ -84,6 +84,8 @@ pub struct Engine {
     pub optimise: bool,
     /// Where the time comes from that [`Limits::time`] is measured by.
     pub clock: Arc<dyn Clock>,
+    /// Stops the evaluations of this engine, for good; see [`Engine::cancelled_by`].
+    pub cancel: Cancel,
 }
 
 impl Default for Engine {
@@ -95,6 +97,7 @@ impl Default for Engine {
             parallel: true,
             optimise: true,
             clock: Arc::new(SystemClock::new()),
+            cancel: Cancel::default(),
         }
     }
 }
@@ -150,6 +153,13 @@ pub struct ResultSeries {
 }
 
 impl Engine {
+    /// An engine like this one for the queries that `cancel` stops. They end with
+    /// [`QueryError::Cancelled`] at their next series.
+    #[must_use]
+    pub fn cancelled_by(&self, cancel: Cancel) -> Self {
+        Self { cancel, ..self.clone() }
+    }
+
     /// Evaluates `query` at `time`, in milliseconds since the Unix epoch.
     ///
     /// # Errors
@@ -160,7 +170,7 @@ impl Engine {
         query: &Query,
         time: Timestamp,
     ) -> Result<Answer, QueryError> {
-        self.run(source, query, Times::Instant(time), Cancel::default())
+        self.run(source, query, Times::Instant(time))
     }
 
     /// Evaluates `query` at `start`, `start + step`, ... up to `end`; all in milliseconds.
@@ -174,7 +184,7 @@ impl Engine {
         (start, end): (Timestamp, Timestamp),
         step: i64,
     ) -> Result<Answer, QueryError> {
-        self.run(source, query, Times::Range { start, end, step }, Cancel::default())
+        self.run(source, query, Times::Range { start, end, step })
     }
 
     /// What an evaluation of `query` at `start`, `start + step`, ... up to `end` would do, as text,
@@ -225,7 +235,6 @@ impl Engine {
         source: &dyn Queryable,
         query: &Query,
         times: Times,
-        cancel: Cancel,
     ) -> Result<Answer, QueryError> {
         let plan = self.plan(query, times)?;
         let is_range = matches!(times, Times::Range { .. });
@@ -237,13 +246,14 @@ impl Engine {
             );
             return Err(QueryError::BadTimes(message));
         }
-        let meter = Meter::new(self.limits, cancel, self.clock.clone());
+        let meter = Meter::new(self.limits, self.cancel.clone(), self.clock.clone());
         meter.check()?;
         let features = query.features;
         let delayed_names = features.delayed_name_removal;
         let runner = Runner { meter: &meter, parallel: self.parallel, delayed_names };
         let evaluation = Evaluation::new(&plan, source, (features, self.optimise), runner);
         let (root, annotations) = evaluation.run()?;
+        debug_assert_eq!(meter.bytes_held(), 0, "what was held is given back: {}", query.text);
         Ok(Answer {
             value: result(root, &plan, is_range),
             annotations,

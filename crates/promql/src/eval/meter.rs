@@ -102,7 +102,14 @@ impl Meter {
 
     /// Gives back bytes that were held.
     pub(crate) fn release(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        let held = self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        debug_assert!(held >= bytes as u64, "{bytes} bytes are given back, but {held} were held");
+    }
+
+    /// The bytes that are held: 0 when an evaluation has succeeded. One that fails leaves the count
+    /// as it is, for nothing reads it any more.
+    pub(crate) fn bytes_held(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Samples that were read.

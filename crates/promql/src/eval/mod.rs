@@ -30,6 +30,7 @@ mod merge;
 mod meter;
 pub(crate) mod range;
 mod run;
+mod sample_buffer;
 mod samples;
 mod share;
 mod sink;

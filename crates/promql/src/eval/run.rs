@@ -13,11 +13,11 @@ use super::merge::merge_same_labels;
 use super::meter::Meter;
 use super::range::RangeCall;
 use super::vector::{
-    LabelTransform, Presence, SeriesFunction, SoleValue, constant, date_of_steps, extreme,
+    LabelTransform, Presence, SeriesFunction, SoleValue, constant, date_of_steps, extreme, negated,
     vector_of,
 };
 use crate::annotations::Annotations;
-use crate::ast::{AggregateOp, Grouping, ValueType};
+use crate::ast::ValueType;
 use crate::flags::Features;
 use crate::functions::Function;
 use crate::plan::{Node, NodeId, NodeKind, Plan, RangeSource, SelectionId};
@@ -47,6 +47,8 @@ pub(super) struct Evaluation<'a> {
     values: Vec<Option<Value>>,
     /// For each node how many of its users have not taken its value.
     users: Vec<usize>,
+    /// Bytes of the scalars that were taken for the node at hand.
+    scalar_bytes: usize,
     pub(super) notes: Annotations,
 }
 
@@ -66,6 +68,7 @@ impl<'a> Evaluation<'a> {
             lists: plan.selections.iter().map(|_| None).collect(),
             values: plan.nodes.iter().map(|_| None).collect(),
             users: plan.nodes.iter().map(|node| node.users).collect(),
+            scalar_bytes: 0,
             notes: Annotations::default(),
         }
     }
@@ -86,23 +89,32 @@ impl<'a> Evaluation<'a> {
             self.meter().check()?;
             if let NodeKind::Samples { source, windows } = &node.kind {
                 let series = self.samples(*source, windows)?;
+                self.give_back_scalars();
                 return Ok((RootValue::Samples(series), self.notes));
             }
             let value = self.evaluate(node)?;
             let value = self.settle(value, node)?;
+            self.give_back_scalars();
             self.values[slot] = Some(value);
         }
         let root = match self.take(plan.root())? {
             Value::Scalar(values) => RootValue::Scalar(values),
             Value::String(text) => RootValue::String(text),
-            Value::Vector(series) => RootValue::Vector(drop_names(series)?),
+            Value::Vector(series) => {
+                self.meter().release(series.iter().map(Series::held_bytes).sum());
+                RootValue::Vector(drop_names(series)?)
+            }
         };
+        self.give_back_scalars();
         Ok((root, self.notes))
     }
 
     /// Drops names at once where they are not dropped at the end, and makes one of series with the
     /// same labels.
     fn settle(&mut self, value: Value, node: &Node) -> Result<Value, QueryError> {
+        if let Value::Scalar(values) = &value {
+            self.meter().hold(size_of_val(values.as_slice()))?;
+        }
         let Value::Vector(mut series) = value else { return Ok(value) };
         series.retain(|series| !series.values.is_empty());
         let drops = !self.runner.delayed_names && series.iter().any(|series| series.drop_name);
@@ -172,11 +184,15 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Takes the value of a node that was evaluated.
+    /// Takes the value of a node that was evaluated. A scalar counts as held until the node that
+    /// takes it is evaluated: a chain holds those of all its stages.
     pub(super) fn take(&mut self, id: NodeId) -> Result<Value, QueryError> {
         let node = self.plan.node(id);
         if let NodeKind::Number(value) = node.kind {
-            return Ok(Value::Scalar(vec![value; node.grid.count]));
+            let values = vec![value; node.grid.count];
+            self.meter().hold(size_of_val(values.as_slice()))?;
+            self.scalar_bytes += size_of_val(values.as_slice());
+            return Ok(Value::Scalar(values));
         }
         let slot = &mut self.values[id.index()];
         let users = &mut self.users[id.index()];
@@ -187,7 +203,16 @@ impl<'a> Evaluation<'a> {
             self.runner.meter.hold(series.iter().map(Series::held_bytes).sum())?;
             return Ok(Value::Vector(series.clone()));
         }
-        slot.take().ok_or_else(|| QueryError::execution("an operand was not evaluated"))
+        let value = slot.take();
+        if let Some(Value::Scalar(values)) = &value {
+            self.scalar_bytes += size_of_val(values.as_slice());
+        }
+        value.ok_or_else(|| QueryError::execution("an operand was not evaluated"))
+    }
+
+    /// Gives back the bytes of the scalars that were taken.
+    fn give_back_scalars(&mut self) {
+        self.runner.meter.release(std::mem::take(&mut self.scalar_bytes));
     }
 
     pub(super) fn take_scalar(&mut self, id: NodeId) -> Result<Vec<f64>, QueryError> {
@@ -228,7 +253,7 @@ impl<'a> Evaluation<'a> {
             NodeKind::Text(text) => Ok(Value::String(text.clone())),
             NodeKind::NegateScalar(operand) => {
                 let values = self.take_scalar(*operand)?;
-                Ok(Value::Scalar(values.into_iter().map(|value| -value).collect()))
+                Ok(Value::Scalar(values.into_iter().map(negated).collect()))
             }
             NodeKind::ScalarScalar { op, left, right } => {
                 let (left, right) = (self.take_scalar(*left)?, self.take_scalar(*right)?);
@@ -241,8 +266,11 @@ impl<'a> Evaluation<'a> {
             NodeKind::Absent { operand, labels } | NodeKind::AbsentOverTime { operand, labels } => {
                 self.absent(*operand, labels, steps)
             }
-            NodeKind::Aggregate { op, grouping, parameter, operand } => {
-                self.aggregate(node, (*op, grouping), *parameter, *operand)
+            NodeKind::Aggregate { op, grouping, parameter, operand, spans } => {
+                let spans =
+                    AggregateSpans { whole: node.span, parameter: spans.0, operand: spans.1 };
+                let call = AggregateNode { op: *op, grouping, spans };
+                self.aggregate(call, *parameter, *operand, node.grid.count)
             }
             NodeKind::VectorVector { op, return_bool, matching, left, right } => {
                 let (left, right) = (self.use_vector(*left)?, self.use_vector(*right)?);
@@ -256,8 +284,8 @@ impl<'a> Evaluation<'a> {
                 };
                 operator.evaluate(left, right, &mut self.notes).map(Value::Vector)
             }
-            NodeKind::VectorFunction { function, arguments } => {
-                self.vector_function(node, *function, arguments).map(Value::Vector)
+            NodeKind::VectorFunction { function, arguments, spans } => {
+                self.vector_function(node, *function, (arguments, spans)).map(Value::Vector)
             }
             NodeKind::Info { operand, matchers, lookup } => {
                 self.info(node.grid, (*operand, matchers), *lookup).map(Value::Vector)
@@ -275,8 +303,13 @@ impl<'a> Evaluation<'a> {
                 Value::Scalar(vec![values.first().copied().unwrap_or(f64::NAN); steps])
             }
             Value::Vector(mut series) => {
+                // Before it is there: a small value may become a large one. The caller holds it then.
+                let meter = self.meter();
+                let bytes = series.len().saturating_mul(steps).saturating_mul(size_of::<f64>());
+                meter.hold(bytes)?;
+                meter.release(bytes);
                 for series in &mut series {
-                    self.runner.meter.release(series.held_bytes());
+                    meter.release(series.held_bytes());
                     series.values.repeat(steps);
                 }
                 Value::Vector(series)
@@ -332,16 +365,11 @@ impl<'a> Evaluation<'a> {
 
     fn aggregate(
         &mut self,
-        node: &Node,
-        (op, grouping): (AggregateOp, &Grouping),
+        call: AggregateNode<'_>,
         parameter: Option<NodeId>,
         operand: NodeId,
+        steps: usize,
     ) -> Result<Value, QueryError> {
-        let spans = AggregateSpans {
-            whole: node.span,
-            operand: self.plan.node(operand).span,
-            parameter: parameter.map_or(node.span, |p| self.plan.node(p).span),
-        };
         let parameter = match parameter {
             None => Parameter::None,
             Some(id) if self.plan.node(id).value_type == ValueType::String => {
@@ -350,8 +378,6 @@ impl<'a> Evaluation<'a> {
             Some(id) => Parameter::Scalar(self.take_scalar(id)?),
         };
         let chain = self.chain(operand)?;
-        let call = AggregateNode { op, grouping, spans };
-        let steps = node.grid.count;
         let call = AggregateCall::prepare(call, parameter, steps, &mut self.notes)?;
         let make = || Accumulator::new(&call);
         let gathered = self.runner.run(chain, &make, &mut self.notes)?;

@@ -34,16 +34,20 @@ impl Evaluation<'_> {
     ) -> Result<Vec<ResultSeries>, QueryError> {
         let list = self.list(id)?;
         let meter = self.meter();
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         list.fold_all(|labels, columns| {
             let points = points_in(columns, windows);
             meter.read_samples(points.len())?;
-            meter.hold(points.len() * size_of::<(Timestamp, Point)>())?;
+            let own = points.len() * size_of::<(Timestamp, Point)>();
+            meter.hold(own)?;
+            bytes += own;
             if !points.is_empty() {
                 found.push(ResultSeries { labels: labels.clone(), points });
             }
             Ok(())
         })?;
+        // They are the answer now.
+        meter.release(bytes);
         Ok(found)
     }
 

@@ -65,11 +65,10 @@ mod tests {
     fn unknown_hints_are_found_out() {
         let counts = [5.0, 7.0, 3.0, 4.0];
         let histograms = counts.map(|count| {
+            let hint =
+                if count == 4.0 { CounterResetHint::Gauge } else { CounterResetHint::Unknown };
             let mut histogram = Histogram::default();
-            histogram.count = count;
-            if count == 4.0 {
-                histogram.hint = CounterResetHint::Gauge;
-            }
+            (histogram.count, histogram.hint) = (count, hint);
             Arc::new(histogram)
         });
         let timestamps = [1, 2, 3, 4];

@@ -21,14 +21,14 @@ impl Evaluation<'_> {
         &mut self,
         node: &Node,
         function: Function,
-        arguments: &[NodeId],
+        (arguments, spans): (&[NodeId], &[Span]),
     ) -> Result<Vec<Series>, QueryError> {
         match function {
             Function::Sort
             | Function::SortDesc
             | Function::SortByLabel
             | Function::SortByLabelDesc => self.sort(node, function, arguments),
-            _ => self.histogram_function(node, function, arguments),
+            _ => self.histogram_function(node, function, (arguments, spans)),
         }
     }
 
@@ -52,7 +52,7 @@ impl Evaluation<'_> {
         &mut self,
         node: &Node,
         function: Function,
-        arguments: &[NodeId],
+        (arguments, spans): (&[NodeId], &[Span]),
     ) -> Result<Vec<Series>, QueryError> {
         let (mut parameters, mut label, mut series) = (Vec::new(), None, Vec::new());
         for id in arguments {
@@ -62,9 +62,8 @@ impl Evaluation<'_> {
                 _ => series = self.use_vector(*id)?,
             }
         }
-        let spans: Vec<Span> = arguments.iter().map(|id| self.plan.node(*id).span).collect();
         let call =
-            HistogramCall::prepare(function, parameters, label.as_deref(), &spans, self.features)
+            HistogramCall::prepare(function, parameters, label.as_deref(), spans, self.features)
                 .ok_or_else(|| unexpected(function))?;
         let steps = node.grid.count;
         // What the result may take, before it is made.

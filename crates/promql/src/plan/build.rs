@@ -10,12 +10,12 @@ use super::{
     Lookup, LookupValue, Node, NodeId, NodeKind, Plan, PlanOptions, RangeSource, SelectionId, Times,
 };
 use crate::ast::{
-    Aggregate, AggregateOp, Ast, Binary, Expr, ExprId, ExprKind, RangeMode, Selector, UnaryOp,
-    ValueType,
+    Aggregate, AggregateOp, Ast, Binary, BinaryOp, Expr, ExprId, ExprKind, RangeMode, Selector,
+    Span, UnaryOp, ValueType,
 };
 use crate::eval::binary::scalar_scalar;
 use crate::eval::grid::{Grid, Shift, Windows};
-use crate::eval::vector::{QueryTimes, absent_labels, constant, extreme};
+use crate::eval::vector::{QueryTimes, absent_labels, constant, extreme, negated};
 use crate::functions::Function;
 use crate::query_error::QueryError;
 use crate::value::LabelSet;
@@ -295,7 +295,7 @@ impl Builder<'_> {
 
     fn negate_scalar(&self, operand: NodeId) -> NodeKind {
         match self.constant(operand) {
-            Some(value) => NodeKind::Number(-value),
+            Some(value) => NodeKind::Number(negated(value)),
             None => NodeKind::NegateScalar(operand),
         }
     }
@@ -313,6 +313,12 @@ impl Builder<'_> {
         let (op, return_bool) = (binary.op, binary.return_bool);
         let types = (self.ast.get(binary.left).value_type, self.ast.get(binary.right).value_type);
         Ok(match (types, &binary.matching) {
+            ((ValueType::Scalar, ValueType::Scalar), _)
+                if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) =>
+            {
+                let message = format!("operator \"{op}\" not allowed for Scalar operations");
+                return Err(QueryError::execution(message));
+            }
             ((ValueType::Scalar, ValueType::Scalar), _) => {
                 match (self.constant(left), self.constant(right)) {
                     (Some(a), Some(b)) => NodeKind::Number(scalar_scalar(op, &[a], &[b])[0]),
@@ -331,12 +337,21 @@ impl Builder<'_> {
         })
     }
 
+    /// The place of an argument as Prometheus shows it: parentheses around it are not part of it, a
+    /// sign is.
+    fn span_inside(&self, id: ExprId) -> Span {
+        self.ast.get(self.ast.without_parens(id)).span
+    }
+
     fn aggregate(&mut self, aggregate: &Aggregate) -> Result<NodeKind, QueryError> {
+        let operand = self.span_inside(aggregate.operand);
+        let parameter = aggregate.parameter.map_or(operand, |p| self.span_inside(p));
         Ok(NodeKind::Aggregate {
             op: aggregate.op,
             grouping: aggregate.grouping.clone(),
             parameter: aggregate.parameter.map(|p| self.made(p)).transpose()?,
             operand: self.made(aggregate.operand)?,
+            spans: (parameter, operand),
         })
     }
 
@@ -375,8 +390,9 @@ impl Builder<'_> {
                 Ok(NodeKind::SeriesFunction { function, operand, parameters })
             }
             _ => {
+                let spans = arguments.iter().map(|a| self.span_inside(*a)).collect();
                 let arguments = self.all_made(arguments)?;
-                Ok(NodeKind::VectorFunction { function, arguments })
+                Ok(NodeKind::VectorFunction { function, arguments, spans })
             }
         }
     }
@@ -402,22 +418,20 @@ impl Builder<'_> {
         range: ExprId,
     ) -> Result<NodeKind, QueryError> {
         let range = self.ast.without_parens(range);
-        let is_absent = function == Function::AbsentOverTime;
-        let called = if is_absent { Function::PresentOverTime } else { function };
         let first = self.ast.without_parens(arguments[0]);
         let argument_span = self.ast.get(first).span;
         let others = arguments.iter().copied().filter(|a| self.ast.without_parens(*a) != range);
         let parameters = self.all_made(&others.collect::<Vec<_>>())?;
         let (source, windows) = self.range_vector(range, Some(function))?;
         let kind = NodeKind::RangeFunction {
-            function: called,
+            function,
             source,
             windows,
             statistics: self.statistics[range.index()],
             parameters,
             argument_span,
         };
-        if !is_absent {
+        if function != Function::AbsentOverTime {
             return Ok(kind);
         }
         let (grid, span) = (self.steps.grid(id), self.ast.get(id).span);

@@ -191,7 +191,7 @@ pub(crate) enum NodeKind {
         argument_span: Span,
     },
     /// `absent_over_time`: 1, with these labels, where no series has a sample in its window. The
-    /// operand is `present_over_time` of the same.
+    /// operand is a [`NodeKind::RangeFunction`] that says for each series where it has one.
     AbsentOverTime { operand: NodeId, labels: LabelSet },
     /// The samples of each series in one window: the result of an instant query for a range vector.
     Samples { source: RangeSource, windows: Windows },
@@ -204,7 +204,12 @@ pub(crate) enum NodeKind {
     /// `label_replace` or `label_join` with its texts.
     LabelFunction { function: Function, operand: NodeId, texts: Vec<Arc<[u8]>> },
     /// A function of a whole instant vector.
-    VectorFunction { function: Function, arguments: Vec<NodeId> },
+    VectorFunction {
+        function: Function,
+        arguments: Vec<NodeId>,
+        /// The arguments as annotations blame them: without parentheses around them.
+        spans: Vec<Span>,
+    },
     /// `absent`: 1, with these labels, where no series has a value.
     Absent { operand: NodeId, labels: LabelSet },
     /// `info` with the matchers of its second argument, and how info series are looked up.
@@ -230,7 +235,15 @@ pub(crate) enum NodeKind {
         right: NodeId,
     },
     /// An aggregation over series.
-    Aggregate { op: AggregateOp, grouping: Grouping, parameter: Option<NodeId>, operand: NodeId },
+    Aggregate {
+        op: AggregateOp,
+        grouping: Grouping,
+        parameter: Option<NodeId>,
+        operand: NodeId,
+        /// The parameter (or the operand, where there is none) and the operand as annotations blame
+        /// them: without parentheses around them.
+        spans: (Span, Span),
+    },
     /// The operand's value at its one step, at each step.
     Repeat(NodeId),
 }

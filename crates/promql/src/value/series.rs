@@ -16,9 +16,9 @@ pub struct Series {
 }
 
 impl Series {
-    /// About how many bytes it takes to hold it, apart from its labels, which are shared.
+    /// About how many bytes it takes to hold it. Its labels count in full, though they may be shared.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.values.heap_bytes() + size_of::<Self>()
+        self.values.heap_bytes() + size_of::<Self>() + self.labels.encoded().len()
     }
 }
 

@@ -1,7 +1,5 @@
 //! What several tests of the parser share.
 
-pub(crate) mod generator;
-
 use siltstone_promql::ast::{Ast, Expr, ExprKind};
 
 /// The tree as text, without what has no meaning: places, the order of matchers, an empty `by ()`.

@@ -31,5 +31,5 @@ pub(crate) use info::{Info, InfoSample, InfoSelection, InfoSeries};
 pub(crate) use labels::LabelTransform;
 pub(crate) use math::{go_max, go_min};
 pub(crate) use scalars::{QueryTimes, SoleValue, constant, date_of_steps, extreme, vector_of};
-pub(crate) use series_function::{SeriesFunction, negate};
+pub(crate) use series_function::{SeriesFunction, negate, negated};
 pub(crate) use sort::Sort;

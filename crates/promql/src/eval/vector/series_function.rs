@@ -102,11 +102,16 @@ impl SeriesFunction {
 /// The unary minus: the sign of floats, and of all counts and the sum of histograms, is turned.
 pub(crate) fn negate(values: &mut StepColumn) {
     for value in values.floats_mut().iter_mut().filter(|value| !is_absent(**value)) {
-        *value = present(-*value);
+        *value = negated(*value);
     }
     for (_, histogram) in values.histograms_mut() {
         Arc::make_mut(histogram).mul(-1.0);
     }
+}
+
+/// `-value`, which is never the value that stands for none.
+pub(crate) fn negated(value: f64) -> f64 {
+    present(-value)
 }
 
 /// `max(low, min(high, value))`, both as Go's `math` has them; no value at steps with `high < low`.

@@ -1,47 +1,39 @@
 //! Random queries that pass the type checker, written in every way that the grammar allows.
-//!
-//! The source of choices is the caller's: random bytes of a property test, which shrink, or those of
-//! a fuzzer. All zeros make the smallest query.
 
 use siltstone_promql::Features;
 use siltstone_promql::ast::ValueType;
 use siltstone_promql::functions::Function;
 
-/// Deepest nesting of what is generated.
-const DEPTH_MAX: u32 = 6;
+use super::Choose;
+use super::vocabulary::Vocabulary;
 
 /// Writes one query.
-pub(crate) struct Generator<'a> {
-    /// Answers a number below its argument, which is at least 1.
-    choose: &'a mut dyn FnMut(usize) -> usize,
+struct Generator<'a> {
+    choose: Choose<'a>,
     features: Features,
+    words: &'static Vocabulary,
     depth: u32,
     out: String,
 }
 
-/// A query whose features are among `features`; `choose` answers a number below its argument.
-pub(crate) fn query(features: Features, choose: &mut dyn FnMut(usize) -> usize) -> String {
-    let mut generator = Generator { choose, features, depth: 0, out: String::new() };
-    let value_type = generator.pick(&[
-        ValueType::Vector,
-        ValueType::Scalar,
-        ValueType::Vector,
-        ValueType::Vector,
-        ValueType::Matrix,
-        ValueType::String,
-    ]);
-    generator.expression(value_type);
-    generator.out
+/// A query that needs no more than `features`, in the words of `words`. All choices 0 make the
+/// smallest.
+pub fn query(features: Features, words: &'static Vocabulary, choose: Choose<'_>) -> String {
+    use ValueType::{Matrix, Scalar, String, Vector};
+    let value_type = [Vector, Scalar, Vector, Vector, Matrix, String][choose(6)];
+    query_of_type(value_type, features, words, choose)
 }
 
-/// Choices from bytes, 0 behind their end.
-pub(crate) fn choices(bytes: &[u8]) -> impl FnMut(usize) -> usize {
-    let mut at = 0;
-    move |below| {
-        let byte = bytes.get(at).copied().unwrap_or(0);
-        at += 1;
-        usize::from(byte) % below
-    }
+/// The same, with a value of this type.
+pub fn query_of_type(
+    value_type: ValueType,
+    features: Features,
+    words: &'static Vocabulary,
+    choose: Choose<'_>,
+) -> String {
+    let mut generator = Generator { choose, features, words, depth: 0, out: String::new() };
+    generator.expression(value_type);
+    generator.out
 }
 
 impl Generator<'_> {
@@ -62,17 +54,21 @@ impl Generator<'_> {
         self.write(text);
     }
 
+    fn operators(&self) -> &'static [&'static str] {
+        if self.words.floats_only { &OPERATORS[..OPERATORS.len() - 2] } else { OPERATORS }
+    }
+
     fn blank(&mut self) {
         self.pick_text(&[" ", "  ", "\n", " # comment (\n"]);
     }
 
     fn expression(&mut self, value_type: ValueType) {
         self.depth += 1;
-        let deep = self.depth > DEPTH_MAX;
+        let deep = self.depth > self.words.depth_max;
         match value_type {
-            ValueType::String => self.pick_text(STRINGS),
+            ValueType::String => self.pick_text(self.words.strings),
             ValueType::Matrix => self.matrix(deep),
-            ValueType::Scalar if deep => self.pick_text(NUMBERS),
+            ValueType::Scalar if deep => self.pick_text(self.words.numbers),
             ValueType::Scalar => self.scalar(),
             ValueType::Vector if deep => self.selector(),
             ValueType::Vector => self.vector(),
@@ -82,14 +78,14 @@ impl Generator<'_> {
 
     fn scalar(&mut self) {
         match (self.choose)(6) {
-            0 | 1 => self.pick_text(NUMBERS),
+            0 | 1 => self.pick_text(self.words.numbers),
             2 => self.call(ValueType::Scalar),
             3 => self.parens(ValueType::Scalar),
             4 => self.unary(ValueType::Scalar),
             _ => {
                 self.expression(ValueType::Scalar);
                 self.blank();
-                let op = self.pick(OPERATORS);
+                let op = self.pick(self.operators());
                 self.write(op);
                 if COMPARISONS.contains(&op) {
                     self.write(" bool");
@@ -145,7 +141,7 @@ impl Generator<'_> {
     fn series(&mut self) {
         let named = !self.one_in(4);
         if named {
-            self.pick_text(METRICS);
+            self.pick_text(self.words.metrics);
         }
         if named && self.one_in(2) {
             return;
@@ -154,14 +150,14 @@ impl Generator<'_> {
         let count = (self.choose)(3);
         let mut separator = "";
         if !named {
-            self.pick_text(&["\"a.b\"", "x=\"1\"", "'دما'", "x!=\"\"", "__name__=~\"a.+\""]);
+            self.pick_text(self.words.unnamed);
             separator = ",";
         }
         for _ in 0..count {
             self.write(separator);
-            self.pick_text(LABELS);
+            self.pick_text(self.words.labels);
             self.pick_text(&["=", " != "]);
-            self.pick_text(TEXTS);
+            self.pick_text(self.words.texts);
             separator = " , ";
         }
         if self.one_in(3) && !separator.is_empty() {
@@ -181,7 +177,7 @@ impl Generator<'_> {
                     self.offset();
                 }
                 (4.., _) => {
-                    self.pick_text(&[" @ 1.5", " @ -3", "@start()", "@ end( )", " @ 1e9", "@5m"]);
+                    self.pick_text(self.words.at);
                 }
                 _ => {}
             }
@@ -197,10 +193,10 @@ impl Generator<'_> {
     fn offset(&mut self) {
         let lengths = self.features.duration_expressions;
         match (self.choose)(if lengths { 6 } else { 2 }) {
-            0 => self.pick_text(LENGTHS),
+            0 => self.pick_text(self.words.lengths),
             1 => {
                 self.pick_text(&["-", "+ "]);
-                self.pick_text(LENGTHS);
+                self.pick_text(self.words.lengths);
             }
             2 => self.pick_text(&["step()", "-range()", "min_of(step(), 5m)", "-max_of(1,2)"]),
             _ => {
@@ -213,7 +209,7 @@ impl Generator<'_> {
     }
 
     fn length(&mut self) {
-        self.pick_text(LENGTHS);
+        self.pick_text(self.words.lengths);
         // Behind an operator, because a negative literal alone is refused.
         if self.features.duration_expressions && self.one_in(4) {
             self.pick_text(&["+", " - ", "*", "/", "%", "^"]);
@@ -223,8 +219,8 @@ impl Generator<'_> {
 
     fn length_expression(&mut self) {
         self.depth += 1;
-        match if self.depth > DEPTH_MAX { 0 } else { (self.choose)(6) } {
-            0 => self.pick_text(LENGTHS),
+        match if self.depth > self.words.depth_max { 0 } else { (self.choose)(6) } {
+            0 => self.pick_text(self.words.lengths),
             1 => self.pick_text(&["step()", "RANGE()", "1.5", "2", "1e3"]),
             2 => {
                 self.pick_text(&["-", "+"]);
@@ -274,7 +270,8 @@ impl Generator<'_> {
         self.parens(left);
         self.blank();
         let sets = shape > 3;
-        let op = if sets { self.pick(&["and", "or", "UNLESS"]) } else { self.pick(OPERATORS) };
+        let op =
+            if sets { self.pick(&["and", "or", "UNLESS"]) } else { self.pick(self.operators()) };
         self.write(op);
         if COMPARISONS.contains(&op) && self.one_in(2) {
             self.write(" bool");
@@ -290,10 +287,10 @@ impl Generator<'_> {
     fn matching(&mut self, sets: bool) {
         if self.one_in(2) {
             self.pick_text(&[" on", " ignoring "]);
-            self.labels(&["a", "job", "by", "\"a b\""]);
+            self.labels(self.words.keys);
             if !sets && self.one_in(2) {
                 self.pick_text(&[" group_left", " group_right "]);
-                self.labels(&["x", "sum", "'دما'"]);
+                self.labels(self.words.copied);
             }
         }
         if !sets && self.features.fill_modifiers && self.one_in(4) {
@@ -345,14 +342,16 @@ impl Generator<'_> {
 
     fn grouping(&mut self) {
         self.pick_text(&[" by", " without ", " BY "]);
-        self.labels(&["a", "offset", "\"a.b\"", "le", "bool"]);
+        self.labels(self.words.groups);
     }
 
     fn call(&mut self, returns: ValueType) {
         let experimental = self.features.experimental_functions;
         let usable = |f: &&Function| {
             let signature = f.signature();
-            signature.returns == returns && (experimental || !signature.experimental)
+            signature.returns == returns
+                && (experimental || !signature.experimental)
+                && (!self.words.floats_only || is_of_floats(**f))
         };
         let functions: Vec<Function> = Function::ALL.iter().filter(usable).copied().collect();
         let function = self.pick(&functions);
@@ -390,15 +389,23 @@ const AGGREGATIONS: &[&str] = &[
     "limit_ratio",
 ];
 const COMPARISONS: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
+/// The last two are for native histograms.
 const OPERATORS: &[&str] =
     &["+", "-", "*", "/", "%", "^", "atan2", "==", "!=", "<", "<=", ">", ">=", "</", ">/"];
-const METRICS: &[&str] =
-    &["a", "b_total", "job:x:rate5m", "sum", "offset", "and", "start", "anchored", "fill", "by"];
-const LABELS: &[&str] = &["a", "sum", "by", "\"a b\"", "inf", "_x1"];
-const TEXTS: &[&str] = &["\"\"", "'v'", "`\\d`", "\"\\u0645\\n\"", "\"a\\\"b\""];
-const STRINGS: &[&str] = &["\"s\"", "'it\\'s'", "`raw\\`", "\"a\\xc5z\"", "\"دما\\t\"", "\"\""];
-const NUMBERS: &[&str] = &[
-    "0", "1", "1.5", ".5", "1e10", "1e-9", "0x1F", "017", "1_000", "Inf", "NaN", "5m", "1h30m",
-    "1ms",
-];
-const LENGTHS: &[&str] = &["1s", "5m", "1h30m", "300", "1.5", "1y2w3d4h5m6s7ms", "0x10", "90d"];
+
+/// Whether the function is about series of floats alone.
+fn is_of_floats(function: Function) -> bool {
+    use Function as F;
+    !matches!(
+        function,
+        F::HistogramAvg
+            | F::HistogramCount
+            | F::HistogramFraction
+            | F::HistogramQuantiles
+            | F::HistogramStddev
+            | F::HistogramStdvar
+            | F::HistogramSum
+            | F::Info
+            | F::StartTimestamp
+    )
+}
