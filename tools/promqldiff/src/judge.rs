@@ -1,0 +1,92 @@
+//! Asks both sides and decides what a difference is: known, rounding, or a finding.
+
+use siltstone_peerbench::RigError;
+use siltstone_promql::ast::{AggregateOp, ExprKind};
+use siltstone_promql::{Features, MemorySource};
+
+use crate::answer::Outcome;
+use crate::compare::{Aspect, Difference, compare};
+use crate::dataset::Dataset;
+use crate::known::{self, Finding};
+use crate::ours::{self, Way};
+use crate::prometheus::Prometheus;
+use crate::shrink::Case;
+
+/// By which part of itself samples are changed to see how much an answer depends on rounding.
+const JITTER: f64 = 1e-13;
+
+/// What came of one case.
+pub(crate) enum Verdict {
+    /// Equal.
+    Same(Outcome),
+    /// A known difference, for this reason.
+    Known(&'static str),
+    /// Numbers that differ no more than by what rounding of the samples would change.
+    Rounding,
+    Different(Difference),
+}
+
+/// Both sides, with the same series.
+pub(crate) struct Judge {
+    prometheus: Prometheus,
+    source: MemorySource,
+    jittered: Vec<MemorySource>,
+    pub(crate) features: Features,
+}
+
+impl Judge {
+    pub(crate) fn new(prometheus: Prometheus, data: &Dataset, features: Features) -> Self {
+        let jittered = (1..=2).map(|seed| data.source(Some((seed, JITTER)))).collect();
+        Self { prometheus, source: data.source(None), jittered, features }
+    }
+
+    pub(crate) fn prometheus(&mut self) -> &mut Prometheus {
+        &mut self.prometheus
+    }
+
+    /// Ends the server.
+    pub(crate) fn stop(self) -> Result<(), RigError> {
+        self.prometheus.stop()
+    }
+
+    /// Evaluates the case on both sides.
+    pub(crate) fn judge(&mut self, case: &Case, way: Way) -> Result<Verdict, RigError> {
+        let ours = ours::ask(&self.source, &case.query, self.features, case.times, way);
+        let theirs = self.prometheus.ask(&case.query, case.times)?;
+        let ordered = self.is_ordered(&case.query);
+        let Err(difference) = compare(&theirs, &ours, ordered) else {
+            return Ok(Verdict::Same(theirs));
+        };
+        let finding =
+            Finding { query: &case.query, theirs: &theirs, ours: &ours, difference: &difference };
+        if let Some(known) = known::find(&finding) {
+            return Ok(Verdict::Known(known.reason));
+        }
+        if difference.aspect == Aspect::Value && self.is_rounding(case, way, &ours) {
+            return Ok(Verdict::Rounding);
+        }
+        Ok(Verdict::Different(difference))
+    }
+
+    /// Whether our own answer has other numbers if the samples are changed in their last digits.
+    fn is_rounding(&self, case: &Case, way: Way, ours: &Outcome) -> bool {
+        self.jittered.iter().any(|source| {
+            let changed = ours::ask(source, &case.query, self.features, case.times, way);
+            compare(&changed, ours, false).is_err()
+        })
+    }
+
+    /// Whether the order of an instant query's series is defined.
+    fn is_ordered(&self, query: &str) -> bool {
+        let Ok(ast) = siltstone_promql::parse(query, &self.features) else { return false };
+        match &ast.get(ast.without_parens(ast.root())).kind {
+            ExprKind::Call { function, .. } => function.name().starts_with("sort"),
+            ExprKind::Aggregate(aggregate) => {
+                matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk)
+                    && !aggregate.grouping.without
+                    && aggregate.grouping.labels.is_empty()
+            }
+            _ => false,
+        }
+    }
+}
