@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
 /// What a query is evaluated at; milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +14,26 @@ pub(crate) enum Times {
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Instant(time) => write!(f, "instant at {time}"),
-            Self::Range { start, end, step } => write!(f, "range {start}..{end} step {step}"),
+            Self::Instant(time) => write!(f, "{time}"),
+            Self::Range { start, end, step } => write!(f, "{start}..{end}/{step}"),
         }
+    }
+}
+
+impl FromStr for Times {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| text.parse::<i64>().map_err(|e| format!("{text:?}: {e}"));
+        let Some((start, rest)) = text.split_once("..") else {
+            return Ok(Self::Instant(number(text)?));
+        };
+        let (end, step) = rest.split_once('/').ok_or("a step is missing, as in 0..60000/15000")?;
+        let (start, end, step) = (number(start)?, number(end)?, number(step)?);
+        if step < 1 || end < start {
+            return Err("a range has a step above 0 and does not end before it starts".into());
+        }
+        Ok(Self::Range { start, end, step })
     }
 }
 
@@ -89,4 +107,19 @@ pub(crate) struct Buckets {
     pub(crate) sum: f64,
     /// Rule of the bounds (0 to 3), lower bound, upper bound, count; without empty buckets.
     pub(crate) buckets: Vec<(u8, f64, f64, f64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for times in [Times::Instant(-5), Times::Range { start: 1, end: 20, step: 3 }] {
+            assert_eq!(times.to_string().parse(), Ok(times));
+        }
+        for wrong in ["", "1..2", "2..1/1", "1..2/0", "1..x/1"] {
+            assert!(wrong.parse::<Times>().is_err(), "{wrong}");
+        }
+    }
 }

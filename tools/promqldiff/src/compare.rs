@@ -96,8 +96,6 @@ fn annotations(
 ) -> Result<(), Difference> {
     // Theirs are cut to a few, of which we cannot know which.
     let cut = ours.len() > ANNOTATIONS_SHOWN && theirs.len() > ANNOTATIONS_SHOWN;
-    let theirs: BTreeSet<String> = theirs.iter().map(|text| plain(text)).collect();
-    let ours: BTreeSet<String> = ours.iter().map(|text| plain(text)).collect();
     if cut || theirs == ours {
         return Ok(());
     }
@@ -106,12 +104,8 @@ fn annotations(
     };
     differ(
         aspect,
-        format!("only theirs: {}\n  only ours:   {}", only(&theirs, &ours), only(&ours, &theirs)),
+        format!("only theirs: {}\n  only ours:   {}", only(theirs, ours), only(ours, theirs)),
     )
-}
-
-fn plain(text: &str) -> String {
-    text.to_owned()
 }
 
 fn values(theirs: &Value, ours: &Value, ordered: bool) -> Result<(), Difference> {
@@ -148,11 +142,19 @@ fn rows(theirs: &[Row], ours: &[Row]) -> Result<(), Difference> {
     if a.len() != theirs.len() || b.len() != ours.len() {
         return differ(Aspect::Labels, "a label set is there twice".into());
     }
-    if let Some((labels, points)) = a.iter().find(|(labels, _)| !b.contains_key(*labels)) {
-        return differ(Aspect::Labels, format!("only theirs ({} to {}): {labels:?} {:?}", a.len(), b.len(), points.first()));
-    }
-    if let Some((labels, points)) = b.iter().find(|(labels, _)| !a.contains_key(*labels)) {
-        return differ(Aspect::Labels, format!("only ours ({} to {}): {labels:?} {:?}", a.len(), b.len(), points.first()));
+    let alone = |rows: &BTreeMap<Labels, _>, others: &BTreeMap<Labels, _>| {
+        let alone = rows.iter().filter(|(labels, _)| !others.contains_key(*labels)).take(2);
+        format!("{:?}", alone.collect::<Vec<_>>())
+    };
+    if a.keys().ne(b.keys()) {
+        let text = format!(
+            "{} and {} series\n  only theirs {}\n  only ours   {}",
+            a.len(),
+            b.len(),
+            alone(&a, &b),
+            alone(&b, &a)
+        );
+        return differ(Aspect::Labels, text);
     }
     for (labels, theirs) in &a {
         presence(labels, theirs, &b[labels])?;
@@ -183,7 +185,7 @@ fn presence(
     let first = a.symmetric_difference(&b).next();
     differ(
         Aspect::Presence,
-        format!("{labels:?}: {} and {} points, the first alone {first:?}", a.len(), b.len()),
+        format!("{labels:?}, the first alone {first:?}:\n  theirs {theirs:?}\n  ours   {ours:?}"),
     )
 }
 

@@ -30,6 +30,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use siltstone_peerbench::{Interrupt, RigError};
 
+use crate::answer::Times;
+
 /// Asks a Prometheus server and Siltstone the same random PromQL queries and reports where they
 /// differ
 #[derive(Debug, Parser)]
@@ -65,6 +67,9 @@ struct Cli {
     /// Compares this query instead of random ones; may be repeated
     #[arg(long, value_name = "QUERY")]
     query: Vec<String>,
+    /// When to evaluate it, in milliseconds: `TIME` or `START..END/STEP` [default: random times]
+    #[arg(long, value_name = "TIMES", requires = "query")]
+    at: Vec<Times>,
 }
 
 fn main() -> ExitCode {

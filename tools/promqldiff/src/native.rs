@@ -30,7 +30,8 @@ impl Native {
         buckets.sum::<f64>() + self.zero_count + self.outside
     }
 
-    /// The crate's histogram, all numbers times `factor`.
+    /// The crate's histogram, all counts times `factor` and the sum times its square, so that they
+    /// change each by its own part.
     pub(crate) fn histogram(&self, factor: f64) -> Arc<Histogram> {
         let buckets = |(first, counts): &(i32, Vec<f64>)| {
             let counts: Vec<f64> = counts.iter().map(|c| c * factor).collect();
@@ -43,7 +44,7 @@ impl Native {
             custom_bounds: self.custom.as_slice().into(),
             hint,
             count: self.count() * factor,
-            sum: if self.sum.is_finite() { self.sum * factor } else { self.sum },
+            sum: if self.sum.is_finite() { self.sum * factor * factor } else { self.sum },
             zero_count: self.zero_count * factor,
             zero_threshold: self.zero_threshold,
             positive: buckets(&self.positive),

@@ -52,7 +52,8 @@ pub(crate) fn run(cli: &Cli, work: &Path, interrupt: &Interrupt) -> Result<Count
         let mut random = Random::new(mix(cli.seed ^ mix(number)));
         let drawn = generate::query(&vocabulary, &mut random);
         let query = cli.query.get(number as usize).cloned().unwrap_or(drawn);
-        let times = generate::times(&vocabulary, &mut random);
+        let drawn = generate::times(&vocabulary, &mut random);
+        let times = if cli.at.is_empty() { drawn } else { cli.at.clone() };
         runner.query(number, &query, &times, &mut random)?;
     }
     runner.judge.stop()?;
@@ -131,7 +132,7 @@ impl Runner {
         }
         *self.counts.found.entry(aspect).or_default() += 1;
         println!("\n#{number} {aspect:?} {way:?}\n  {}", small.query);
-        println!("  {}", small.times);
+        println!("  at {}", small.times);
         println!("  {}", shown.text.chars().take(1500).collect::<String>());
         if original != small.query {
             println!("  from {original}");

@@ -64,9 +64,11 @@ impl Stage {
             Self::Lookup(lookup, ..) => {
                 matches!(lookup.what, LookupValue::Timestamp | LookupValue::StartTimestamp)
             }
-            Self::Range(call, _) => {
-                !matches!(call.function, Function::LastOverTime | Function::FirstOverTime)
-            }
+            // Where no series is present needs no names, and no quarrel about equal labels.
+            Self::Range(call, _) => !matches!(
+                call.function,
+                Function::LastOverTime | Function::FirstOverTime | Function::AbsentOverTime
+            ),
             Self::Function(_) | Self::Negate => true,
             Self::Scalar(operator, _) => operator.drops_name(),
             Self::Labels(_) => false,

@@ -22,9 +22,9 @@ use crate::value::LabelSet;
 /// Makes the plan of `ast` at `times`.
 ///
 /// # Errors
-/// [`QueryError::BadTimes`] for times that make no sense, [`QueryError::Limit`] for too many steps,
-/// [`QueryError::Execution`] for duration expressions without a good value and for functions that
-/// `anchored` or `smoothed` windows are not made for.
+/// [`QueryError::BadTimes`] for times that make no sense, those of duration expressions among them,
+/// [`QueryError::Limit`] for too many steps, [`QueryError::Execution`] for functions that `anchored` or
+/// `smoothed` windows are not made for.
 pub(crate) fn build(ast: &Ast, times: Times, options: PlanOptions) -> Result<Plan, QueryError> {
     let steps = Steps::new(ast, times, options)?;
     let mut grid = steps.grid(ast.root());
@@ -107,7 +107,9 @@ impl Builder<'_> {
                 self.add_repeat(id);
                 return Ok(());
             }
-            ExprKind::Range { .. } | ExprKind::Subquery(_) if id != ast.root() => {
+            ExprKind::Range { .. } | ExprKind::Subquery(_)
+                if id != ast.without_parens(ast.root()) =>
+            {
                 // What reads it makes its node: a function of a range vector.
                 return Ok(());
             }
@@ -336,14 +338,13 @@ impl Builder<'_> {
     ) -> Result<NodeKind, QueryError> {
         let range = self.ast.without_parens(range);
         let is_absent = function == Function::AbsentOverTime;
-        let called = if is_absent { Function::PresentOverTime } else { function };
         let first = self.ast.without_parens(arguments[0]);
         let argument_span = self.ast.get(first).span;
         let others = arguments.iter().copied().filter(|a| self.ast.without_parens(*a) != range);
         let parameters = self.all_made(&others.collect::<Vec<_>>())?;
         let (source, windows) = self.range_vector(range, Some(function))?;
         let kind = NodeKind::RangeFunction {
-            function: called,
+            function,
             source,
             windows,
             statistics: self.statistics[range.index()],

@@ -158,7 +158,7 @@ pub(crate) enum NodeKind {
         argument_span: Span,
     },
     /// `absent_over_time`: 1, with these labels, where no series has a sample in its window. The
-    /// operand is `present_over_time` of the same.
+    /// operand is the range function of that name, which says where each series has one.
     AbsentOverTime { operand: NodeId, labels: LabelSet },
     /// The samples of each series in one window: the result of an instant query for a range vector.
     Samples { source: RangeSource, windows: Windows },

@@ -13,20 +13,33 @@ use crate::dataset::{Dataset, Stored};
 const REQUEST_BYTES: usize = 1 << 20;
 
 /// Writes all series in their order, so that the server numbers them in it.
+///
+/// The server stores the floats of a request before its histograms, and what is older than a stored
+/// sample of its series not at all: of a series with both kinds, each request has one run.
 pub(super) fn all(client: &mut HttpClient, data: &Dataset) -> Result<(), RigError> {
-    let mut message = Vec::new();
-    for series in &data.series {
-        // The server takes all floats of a message before its histograms, which are too old then.
-        let is_float = |sample: &(i64, Stored)| matches!(sample.1, Stored::Float(_));
-        for samples in series.samples.chunk_by(|a, b| is_float(a) == is_float(b)) {
-            put_bytes(&mut message, 1, &one(&series.labels, samples));
+    let is_float = |sample: &(i64, Stored)| matches!(sample.1, Stored::Float(_));
+    let mut runs: Vec<_> = data
+        .series
+        .iter()
+        .map(|series| (&series.labels, series.samples.chunk_by(|a, b| is_float(a) == is_float(b))))
+        .collect();
+    loop {
+        let mut message = Vec::new();
+        let mut written = false;
+        for (labels, runs) in &mut runs {
+            let Some(run) = runs.next() else { continue };
+            put_bytes(&mut message, 1, &one(labels, run));
+            written = true;
+            if message.len() > REQUEST_BYTES {
+                post(client, &message)?;
+                message.clear();
+            }
         }
-        if message.len() > REQUEST_BYTES {
-            post(client, &message)?;
-            message.clear();
+        if !written {
+            return Ok(());
         }
+        post(client, &message)?;
     }
-    post(client, &message)
 }
 
 fn post(client: &mut HttpClient, message: &[u8]) -> Result<(), RigError> {
