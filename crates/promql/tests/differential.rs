@@ -59,3 +59,41 @@ fn a_length_without_a_good_value_is_a_bad_query() {
         assert_eq!(error.to_string(), message, "{text}");
     }
 }
+
+#[test]
+fn a_window_of_less_than_a_millisecond_holds_nothing() {
+    let source = source(&[&[("__name__", "m")]]);
+    let samples = instant(&source, "m[1s ^ -1 / 1000000]").unwrap();
+    assert_eq!(samples.value, QueryValue::Matrix(Vec::new()));
+    let rate = instant(&source, "rate(m[1ms / 11])").unwrap();
+    assert_eq!(rate.value, QueryValue::Vector(Vec::new()));
+    // A step that short is the default one, of a minute.
+    let QueryValue::Vector(count) =
+        instant(&source, "count_over_time(m[150s:1ms / 2] @ 660)").unwrap().value
+    else {
+        panic!("an instant vector");
+    };
+    assert_eq!(count[0].points, [(NOW, Point::Float(2.0))]);
+}
+
+#[test]
+fn texts_are_sorted_by_their_runs_of_digits() {
+    let values = ["0.0009", "6.4e-07", "10", "0.5", "9"];
+    let labels = values.map(|v| [("__name__", "m"), ("le", v)]);
+    let labels: Vec<&[(&str, &str)]> = labels.iter().map(|l| l.as_slice()).collect();
+    let features = Features { experimental_functions: true, ..Features::default() };
+    let query = Query::parse("sort_by_label(m, \"le\")", features).unwrap();
+    let answer = Engine::default().instant(&source(&labels), &query, NOW).unwrap();
+    let QueryValue::Vector(series) = answer.value else { panic!("an instant vector") };
+    let sorted: Vec<&str> = series.iter().map(|s| s.labels.get("le")).collect();
+    assert_eq!(sorted, ["0.5", "0.0009", "6.4e-07", "9", "10"]);
+}
+
+#[test]
+fn absent_has_no_label_that_another_matcher_takes_series_of_away() {
+    for text in ["absent(x{a!=\"1\", a=\"2\"})", "absent_over_time(x{a!~\"b.*\", a=\"2\"}[5m])"] {
+        let answer = instant(&source(&[]), text).unwrap();
+        let QueryValue::Vector(series) = answer.value else { panic!("an instant vector") };
+        assert!(series[0].labels.is_empty(), "{text}");
+    }
+}

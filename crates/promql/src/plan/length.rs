@@ -12,7 +12,8 @@ pub(super) struct LengthContext {
 }
 
 impl LengthContext {
-    /// The length of a window or the step of a subquery, in milliseconds: at least 1.
+    /// The length of a window or the step of a subquery, in milliseconds: 0 for less than one, else
+    /// at least 1.
     pub(super) fn positive(&self, length: &Length) -> Result<i64, QueryError> {
         match length {
             Length::Fixed(milliseconds) => Ok(*milliseconds),
@@ -22,11 +23,7 @@ impl LengthContext {
                 if !seconds.is_nan() && seconds <= 0.0 {
                     return Err(refused(expression, root, "duration must be greater than 0"));
                 }
-                // Less than a millisecond, or no number: no window holds anything then.
-                match milliseconds(expression, seconds)? {
-                    0 => Err(refused(expression, root, "duration must be at least a millisecond")),
-                    positive => Ok(positive),
-                }
+                milliseconds(expression, seconds)
             }
         }
     }
@@ -115,8 +112,7 @@ mod tests {
     use crate::ast::{DurationNode, Span};
 
     fn evaluate(ops: Vec<DurationOp>) -> Result<i64, QueryError> {
-        let nodes =
-            ops.into_iter().map(|op| DurationNode { op, span: Span::default() }).collect();
+        let nodes = ops.into_iter().map(|op| DurationNode { op, span: Span::default() }).collect();
         let length = Length::Expression(Box::new(DurationExpr::new(nodes)));
         LengthContext { step: 15_000, range: 60_000 }.positive(&length)
     }
@@ -141,6 +137,6 @@ mod tests {
         assert_eq!(text(vec![number(-1.0)]), "0:0: duration must be greater than 0");
         assert_eq!(text(vec![number(1e300)]), "0:0: duration is out of range");
         assert_eq!(text(vec![number(f64::NAN)]), "0:0: duration is out of range");
-        assert_eq!(text(vec![number(1e-9)]), "0:0: duration must be at least a millisecond");
+        assert_eq!(evaluate(vec![number(1e-9)]).unwrap(), 0);
     }
 }
