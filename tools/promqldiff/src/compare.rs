@@ -32,6 +32,8 @@ pub(crate) enum Aspect {
     Order,
     Warnings,
     Infos,
+    /// How a query is formatted.
+    Format,
 }
 
 /// A difference.

@@ -84,6 +84,31 @@ impl Judge {
         Ok(Verdict::Different(difference))
     }
 
+    /// Formats the query on both sides; the difference, if there is one.
+    pub(crate) fn judge_format(&mut self, query: &str) -> Result<Option<Difference>, RigError> {
+        let ours = match siltstone_promql::parse(query, &self.features) {
+            Ok(ast) => Ok(siltstone_promql::pretty(&ast)),
+            Err(error) => Err(error.to_string()),
+        };
+        let theirs = self.prometheus.format(query)?;
+        let text = || format!("theirs {theirs:?}\n  ours   {ours:?}");
+        let aspect = match (&theirs, &ours) {
+            (Ok(theirs), Ok(ours)) if theirs == ours => return Ok(None),
+            (Err(theirs), Err(ours))
+                if known::parse_error(theirs) == known::parse_error(ours) =>
+            {
+                return Ok(None);
+            }
+            (Ok(theirs), Ok(ours)) if known::formatted(theirs) == known::formatted(ours) => {
+                return Ok(None);
+            }
+            (Ok(_), Ok(_)) => Aspect::Format,
+            (Err(_), Err(_)) => Aspect::ErrorText,
+            _ => Aspect::ErrorOrAnswer,
+        };
+        Ok(Some(Difference { aspect, text: text() }))
+    }
+
     /// Whether our own answer has other numbers if the samples are changed in their last digits.
     fn is_rounding(&self, case: &Case, way: Way, ours: &Outcome) -> bool {
         self.jittered.iter().any(|source| {

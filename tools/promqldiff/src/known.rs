@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::answer::{Answer, Outcome, Sample, Times, Value};
+use crate::answer::{Answer, Labels, Outcome, Sample, Times, Value};
 use crate::compare::{Aspect, Difference};
 
 /// A finding: the query, both outcomes, and in what they differ.
@@ -38,10 +38,56 @@ const KNOWN: &[Known] = &[
         holds: |f| {
             let fails = their_error(f)
                 .is_some_and(|e| e.starts_with("found duplicate series for info metric"));
-            let differs = matches!(f.difference.aspect, Aspect::Labels | Aspect::Presence);
+            let differs = f.difference.aspect >= Aspect::Labels;
             f.query.contains("info(")
                 && matches!(f.times, Times::Range { .. })
                 && (fails && matches!(f.ours, Outcome::Answer(_)) || differs)
+        },
+    },
+    Known {
+        reason: "info(): 3.5 drops series without info series where a matcher names info metrics",
+        holds: |f| {
+            let empty = |outcome: &Outcome| {
+                matches!(outcome, Outcome::Answer(answer) if answer.value.is_empty())
+            };
+            f.query.contains("info(") && empty(f.theirs) && f.difference.aspect == Aspect::Labels
+        },
+    },
+    Known {
+        reason: "delayed name removal: 3.5 forgets it behind subqueries and info()",
+        holds: |f| {
+            let forgets = f.query.contains("info(") || f.query.contains(':');
+            forgets && f.difference.aspect == Aspect::Labels && unnamed(f.theirs) == unnamed(f.ours)
+        },
+    },
+    Known {
+        reason: "mad_over_time: 3.14 has NaN if there is one among the samples",
+        holds: |f| {
+            f.query.contains("mad_over_time(")
+                && f.difference.aspect == Aspect::Value
+                && f.difference.text.contains("ours   Float(NaN)")
+        },
+    },
+    Known {
+        reason: "deriv, predict_linear: ours are exact where Prometheus cancels large times or overflows",
+        holds: |f| {
+            ["deriv(", "predict_linear("].iter().any(|name| f.query.contains(name))
+                && (f.query.contains("extreme") || nearly(f.theirs, f.ours))
+        },
+    },
+    Known {
+        reason: "limitk: Prometheus has its series in the order of a heap, which later ties show",
+        holds: |f| {
+            f.query.contains("limitk")
+                && ["topk", "bottomk", "limitk"].iter().any(|op| f.query.matches(op).count() > 1
+                    || *op != "limitk" && f.query.contains(op))
+                && matches!(f.difference.aspect, Aspect::Labels | Aspect::Presence)
+        },
+    },
+    Known {
+        reason: "3.5 fails on a text in parentheses",
+        holds: |f| {
+            their_error(f).is_some_and(|e| e.contains("unexpected result in StepInvariantExpr"))
         },
     },
     Known {
@@ -52,11 +98,12 @@ const KNOWN: &[Known] = &[
         },
     },
     Known {
-        reason: "topk, bottomk, limitk, limit_ratio of NaN: 3.14 refuses it before any series",
+        reason: "topk, bottomk, limitk, limit_ratio: 3.14 refuses NaN and infinities before any series",
         holds: |f| {
-            matches!(our_error(f), Some("Parameter value is NaN" | "Ratio value is NaN"))
-                && (their_error(f) == Some("Scalar value NaN overflows int64")
-                    || matches!(f.theirs, Outcome::Answer(_)))
+            let refuses = our_error(f).is_some_and(|e| {
+                e == "Parameter value is NaN" || e == "Ratio value is NaN" || e.contains("int64")
+            });
+            refuses && their_error(f) != our_error(f)
         },
     },
     Known {
@@ -146,8 +193,8 @@ const REWRITINGS: &[Rewriting] = &[
         rewrite: |text| Some(unplaced(text)),
     },
     Rewriting {
-        reason: "annotations: 3.5 counts parentheses to the operand of an aggregation",
-        applies: |text| text.contains("aggregation ("),
+        reason: "annotations: 3.5 counts parentheses to the operand of an aggregation or a call",
+        applies: |text| text.contains("aggregation (") || text.contains("value should be between"),
         rewrite: |text| Some(unplaced(text)),
     },
     Rewriting {
@@ -229,7 +276,7 @@ fn match_series(message: &str) -> Option<(String, [String; 2])> {
 }
 
 /// A parse error with the words of 3.5 for those of 3.14.
-fn parse_error(message: &str) -> String {
+pub(crate) fn parse_error(message: &str) -> String {
     let message = message.strip_prefix("invalid parameter \"query\": ").unwrap_or(message);
     let message = message
         .replace("number, duration, step(), or range()", "number or duration")
@@ -243,6 +290,19 @@ fn parse_error(message: &str) -> String {
     out + rest
 }
 
+/// A formatted query without what 3.14 formats in another way: names in quotes in lists of labels, and
+/// the empty second argument of `info`.
+pub(crate) fn formatted(text: &str) -> String {
+    let mut out = String::new();
+    for (at, list) in text.split('(').enumerate() {
+        let (names, rest) = list.split_once(')').unwrap_or((list, ""));
+        out.push_str(if at > 0 { "(" } else { "" });
+        out.push_str(&names.replace('"', ""));
+        out.push_str(rest);
+    }
+    out.replace(", {})", ", )")
+}
+
 fn has(outcome: &Outcome, annotation: &str) -> bool {
     let Outcome::Answer(answer) = outcome else { return false };
     answer.warnings.union(&answer.infos).any(|text| text.contains(annotation))
@@ -254,4 +314,38 @@ fn has_histograms(outcome: &Outcome) -> bool {
         return false;
     };
     rows.iter().flat_map(|row| &row.points).any(|(_, s)| matches!(s, Sample::Histogram(_)))
+}
+
+/// The label sets without names, sorted.
+fn unnamed(outcome: &Outcome) -> Vec<Labels> {
+    let Outcome::Answer(Answer { value: Value::Vector(rows) | Value::Matrix(rows), .. }) = outcome
+    else {
+        return Vec::new();
+    };
+    let mut all: Vec<Labels> = rows.iter().map(|row| row.labels.clone()).collect();
+    all.iter_mut().for_each(|labels| drop(labels.remove("__name__")));
+    all.sort();
+    all
+}
+
+/// Whether all floats are equal but for a millionth.
+fn nearly(theirs: &Outcome, ours: &Outcome) -> bool {
+    let floats = |outcome: &Outcome| -> Vec<f64> {
+        let Outcome::Answer(Answer { value: Value::Vector(rows) | Value::Matrix(rows), .. }) =
+            outcome
+        else {
+            return Vec::new();
+        };
+        let points = rows.iter().flat_map(|row| &row.points);
+        let float = |sample: &Sample| match sample {
+            Sample::Float(value) => *value,
+            Sample::Histogram(_) => f64::NAN,
+        };
+        points.map(|(_, sample)| float(sample)).collect()
+    };
+    let (theirs, ours) = (floats(theirs), floats(ours));
+    theirs.len() == ours.len()
+        && theirs.iter().zip(&ours).all(|(a, b)| {
+            a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-6 * a.abs().max(b.abs())
+        })
 }

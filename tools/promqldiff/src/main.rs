@@ -12,6 +12,7 @@ mod answer;
 mod compare;
 mod dataset;
 mod generate;
+mod grammar;
 mod judge;
 mod known;
 mod native;

@@ -13,6 +13,7 @@ use crate::answer::Times;
 use crate::compare::{Aspect, Difference};
 use crate::dataset::Dataset;
 use crate::generate::{self, Vocabulary};
+use crate::grammar;
 use crate::judge::{Judge, Verdict};
 use crate::ours::{self, Way};
 use crate::prometheus::Prometheus;
@@ -52,9 +53,13 @@ pub(crate) fn run(cli: &Cli, work: &Path, interrupt: &Interrupt) -> Result<Count
         let mut random = Random::new(mix(cli.seed ^ mix(number)));
         let drawn = generate::query(&vocabulary, &mut random);
         let query = cli.query.get(number as usize).cloned().unwrap_or(drawn);
-        let drawn = generate::times(&vocabulary, &mut random);
+        let drawn = generate::times(&query, &vocabulary, &mut random);
         let times = if cli.at.is_empty() { drawn } else { cli.at.clone() };
         runner.query(number, &query, &times, &mut random)?;
+        let text = if number % 2 == 0 { query } else { grammar::text(&mut random) };
+        if grammar::is_old(&text) {
+            runner.format(number, text)?;
+        }
     }
     runner.judge.stop()?;
     Ok(runner.counts)
@@ -103,6 +108,31 @@ impl Runner {
                     return self.finding(number, case, way, &difference);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Compares how both sides format a query, or refuse it.
+    fn format(&mut self, number: u64, text: String) -> Result<(), RigError> {
+        let Some(difference) = self.judge.judge_format(&text)? else {
+            self.counts.formatted += 1;
+            return Ok(());
+        };
+        let judge = &mut self.judge;
+        let mut shown = difference.clone();
+        let mut holds = |case: &Case| match judge.judge_format(&case.query)? {
+            Some(found) if found.aspect == difference.aspect => {
+                shown = found;
+                Ok(true)
+            }
+            _ => Ok(false),
+        };
+        let case = Case { query: text.clone(), times: Times::Instant(0) };
+        let small = shrink::<RigError>(case, ours::features(false), &mut holds)?;
+        if self.seen.insert((difference.aspect, small.query.clone())) {
+            *self.counts.found.entry(difference.aspect).or_default() += 1;
+            println!("\n#{number} {:?} of {:?}", shown.aspect, small.query);
+            println!("  {}", shown.text);
         }
         Ok(())
     }

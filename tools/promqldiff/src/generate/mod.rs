@@ -25,6 +25,7 @@ mod times;
 mod vector;
 mod vocabulary;
 
+pub(crate) use spoil::spoil;
 pub(crate) use times::times;
 pub(crate) use vocabulary::Vocabulary;
 
@@ -66,7 +67,7 @@ pub(crate) fn query(vocabulary: &Vocabulary, random: &mut Random) -> String {
         2 => generator.matrix().0,
         _ => generator.string(),
     };
-    if random.chance(4) { spoil::spoil(&text, random) } else { text }
+    if random.chance(4) { spoil(&text, random) } else { text }
 }
 
 impl Generator<'_> {

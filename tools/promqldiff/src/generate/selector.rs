@@ -146,7 +146,9 @@ impl Generator<'_> {
         }
         if self.is_deep() || self.random.chance(75) {
             let series = self.series(kinds);
-            return (format!("{}[{length}]{shift}", series.text), series.labels);
+            let range = format!("{}[{length}]{shift}", series.text);
+            let range = if self.random.chance(4) { format!("({range})") } else { range };
+            return (range, series.labels);
         }
         let inner = self.deeper(Self::vector);
         let step = match self.random.below(4) {

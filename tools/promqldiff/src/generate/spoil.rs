@@ -10,7 +10,7 @@ const INSERTED: &[&str] = &[
 ];
 
 /// The text with one or two tokens removed, doubled, exchanged or put in.
-pub(super) fn spoil(text: &str, random: &mut Random) -> String {
+pub(crate) fn spoil(text: &str, random: &mut Random) -> String {
     let mut parts: Vec<String> = tokens::split(text).into_iter().map(Into::into).collect();
     for _ in 0..=random.below(2) {
         if parts.is_empty() {
