@@ -12,7 +12,7 @@ use crate::source::SourceError;
 pub enum QueryError {
     /// The text is no query.
     Parse(ParseError),
-    /// The times make no sense: which, and what to do.
+    /// The times make no sense, those in the query or those of its evaluation: which, and what to do.
     BadTimes(String),
     /// The evaluation met what the language forbids, such as two series with the same labels.
     Execution(String),

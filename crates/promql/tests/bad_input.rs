@@ -201,7 +201,7 @@ fn chains_of_many_terms() {
             for engine in both(&engine(|limits| limits.series = 100_000)) {
                 engine.instant(&source, &query, 0).unwrap();
                 engine.range(&source, &query, (0, 15_000), 15_000).unwrap();
-                assert!(engine.explain(&query, (0, 15_000), 15_000).unwrap().len() > 10);
+                assert!(engine.explain(&source, &query, (0, 15_000), 15_000).unwrap().len() > 10);
             }
         }
     });

@@ -23,9 +23,9 @@ use crate::value::LabelSet;
 /// Makes the plan of `ast` at `times`.
 ///
 /// # Errors
-/// [`QueryError::BadTimes`] for times that make no sense, [`QueryError::Limit`] for too many steps,
-/// [`QueryError::Execution`] for duration expressions without a good value and for functions that
-/// `anchored` or `smoothed` windows are not made for.
+/// [`QueryError::BadTimes`] for times that make no sense, those of duration expressions among them,
+/// [`QueryError::Limit`] for too many steps, [`QueryError::Execution`] for functions that `anchored` or
+/// `smoothed` windows are not made for.
 pub(crate) fn build(ast: &Ast, times: Times, options: PlanOptions) -> Result<Plan, QueryError> {
     let steps = Steps::new(ast, times, options)?;
     let mut grid = steps.grid(ast.root());
@@ -113,7 +113,9 @@ impl Builder<'_> {
                 self.add_repeat(id);
                 return Ok(());
             }
-            ExprKind::Range { .. } | ExprKind::Subquery(_) if id != ast.root() => {
+            ExprKind::Range { .. } | ExprKind::Subquery(_)
+                if id != ast.without_parens(ast.root()) =>
+            {
                 // What reads it makes its node: a function of a range vector.
                 return Ok(());
             }

@@ -12,20 +12,18 @@ pub(super) struct LengthContext {
 }
 
 impl LengthContext {
-    /// The length of a window or the step of a subquery, in milliseconds: at least 1.
+    /// The length of a window or the step of a subquery, in milliseconds: 0 for less than one, else
+    /// at least 1.
     pub(super) fn positive(&self, length: &Length) -> Result<i64, QueryError> {
         match length {
             Length::Fixed(milliseconds) => Ok(*milliseconds),
             Length::Expression(expression) => {
                 let seconds = self.seconds(expression)?;
+                let root = last(expression);
                 if !seconds.is_nan() && seconds <= 0.0 {
-                    return Err(QueryError::execution("duration must be greater than 0"));
+                    return Err(refused(expression, root, "duration must be greater than 0"));
                 }
-                // Less than a millisecond, or no number: no window holds anything then.
-                match milliseconds(seconds)? {
-                    0 => Err(QueryError::execution("duration must be at least a millisecond")),
-                    positive => Ok(positive),
-                }
+                milliseconds(expression, seconds)
             }
         }
     }
@@ -35,13 +33,15 @@ impl LengthContext {
         match length {
             None => Ok(0),
             Some(Length::Fixed(milliseconds)) => Ok(*milliseconds),
-            Some(Length::Expression(expression)) => milliseconds(self.seconds(expression)?),
+            Some(Length::Expression(expression)) => {
+                milliseconds(expression, self.seconds(expression)?)
+            }
         }
     }
 
     fn seconds(&self, expression: &DurationExpr) -> Result<f64, QueryError> {
         let mut values: Vec<f64> = Vec::with_capacity(expression.nodes().len());
-        for node in expression.nodes() {
+        for (node, id) in expression.nodes().iter().zip((0..).map(ExprId)) {
             let of = |id: ExprId| values[id.index()];
             let value = match node.op {
                 DurationOp::Number { seconds, .. } => seconds,
@@ -51,7 +51,8 @@ impl LengthContext {
                 DurationOp::Minus(operand) => -of(operand),
                 DurationOp::Min(a, b) => go_min(of(a), of(b)),
                 DurationOp::Max(a, b) => go_max(of(a), of(b)),
-                DurationOp::Binary(op, left, right) => binary(op, of(left), of(right))?,
+                DurationOp::Binary(op, left, right) => binary(op, of(left), of(right))
+                    .map_err(|message| refused(expression, id, message))?,
             };
             values.push(value);
         }
@@ -59,28 +60,50 @@ impl LengthContext {
     }
 }
 
-fn binary(op: BinaryOp, left: f64, right: f64) -> Result<f64, QueryError> {
+fn binary(op: BinaryOp, left: f64, right: f64) -> Result<f64, &'static str> {
     match op {
         BinaryOp::Add => Ok(left + right),
         BinaryOp::Sub => Ok(left - right),
         BinaryOp::Mul => Ok(left * right),
-        BinaryOp::Div if right == 0.0 => Err(QueryError::execution("division by zero")),
+        BinaryOp::Div if right == 0.0 => Err("division by zero"),
         BinaryOp::Div => Ok(left / right),
-        BinaryOp::Mod if right == 0.0 => Err(QueryError::execution("modulo by zero")),
+        BinaryOp::Mod if right == 0.0 => Err("modulo by zero"),
         BinaryOp::Mod => Ok(left % right),
         BinaryOp::Pow => Ok(left.powf(right)),
-        _ => Err(QueryError::execution(format!("unexpected duration expression operator {op}"))),
+        _ => Err("unexpected duration expression operator"),
     }
 }
 
 /// Whole milliseconds, cut towards zero. Prometheus's durations are nanoseconds in an `i64`, hence
 /// the limit of 292 years.
-fn milliseconds(seconds: f64) -> Result<i64, QueryError> {
+fn milliseconds(expression: &DurationExpr, seconds: f64) -> Result<i64, QueryError> {
     const SECONDS_MAX: f64 = 9_223_372_036.0;
     if seconds.is_nan() || seconds.abs() > SECONDS_MAX {
-        return Err(QueryError::execution("duration is out of range"));
+        return Err(refused(expression, last(expression), "duration is out of range"));
     }
     Ok((seconds * 1000.0) as i64)
+}
+
+fn last(expression: &DurationExpr) -> ExprId {
+    ExprId(u32::try_from(expression.nodes().len()).unwrap_or(u32::MAX) - 1)
+}
+
+/// The error of a length, which is one of the query's times, as Prometheus words it: the first byte
+/// of its expression and the byte behind, both from 0 and without parentheses around the ends.
+fn refused(expression: &DurationExpr, id: ExprId, message: &str) -> QueryError {
+    let node = |id: ExprId| &expression.nodes()[id.index()];
+    let (mut first, mut end) = (id, id);
+    while let DurationOp::Paren(inner) | DurationOp::Binary(_, inner, _) = node(first).op {
+        first = inner;
+    }
+    while let DurationOp::Paren(inner)
+    | DurationOp::Minus(inner)
+    | DurationOp::Binary(_, _, inner) = node(end).op
+    {
+        end = inner;
+    }
+    let (start, end) = (node(first).span.start, node(end).span.end);
+    QueryError::BadTimes(format!("{start}:{end}: {message}"))
 }
 
 #[cfg(test)]
@@ -110,10 +133,10 @@ mod tests {
     fn lengths_that_are_none_are_refused() {
         let quotient = DurationOp::Binary(BinaryOp::Div, ExprId(0), ExprId(1));
         let text = |ops| evaluate(ops).unwrap_err().to_string();
-        assert_eq!(text(vec![number(1.0), number(0.0), quotient]), "division by zero");
-        assert_eq!(text(vec![number(-1.0)]), "duration must be greater than 0");
-        assert_eq!(text(vec![number(1e300)]), "duration is out of range");
-        assert_eq!(text(vec![number(f64::NAN)]), "duration is out of range");
-        assert_eq!(text(vec![number(1e-9)]), "duration must be at least a millisecond");
+        assert_eq!(text(vec![number(1.0), number(0.0), quotient]), "0:0: division by zero");
+        assert_eq!(text(vec![number(-1.0)]), "0:0: duration must be greater than 0");
+        assert_eq!(text(vec![number(1e300)]), "0:0: duration is out of range");
+        assert_eq!(text(vec![number(f64::NAN)]), "0:0: duration is out of range");
+        assert_eq!(evaluate(vec![number(1e-9)]).unwrap(), 0);
     }
 }

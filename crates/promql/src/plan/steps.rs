@@ -112,7 +112,7 @@ impl Steps {
         Ok(Shift { at, offset: self.lengths.offset(shift.offset.as_ref())? })
     }
 
-    /// The length of a window, in milliseconds.
+    /// The length of a window, in milliseconds; a window of length 0 holds nothing.
     pub(super) fn range(&self, length: &Length) -> Result<i64, QueryError> {
         self.lengths.positive(length)
     }
@@ -122,9 +122,10 @@ impl Steps {
     fn subquery_grid(&self, subquery: &Subquery, outer: Grid) -> Result<Grid, QueryError> {
         // A step that was cut to nothing stands for none, as in Prometheus.
         let step = match &subquery.step {
-            None | Some(Length::Fixed(0)) => self.options.subquery_step,
             Some(step) => self.lengths.positive(step)?,
+            None => 0,
         };
+        let step = if step > 0 { step } else { self.options.subquery_step };
         let shift = self.shift(&subquery.shift)?;
         let range = self.range(&subquery.range)?;
         let before = shift.apply(outer.start).saturating_sub(range);

@@ -57,6 +57,11 @@ impl Lengths {
         self.nodes[id.index()].span
     }
 
+    /// Whether it is a literal or in parentheses.
+    fn is_atom(&self, id: ExprId) -> bool {
+        matches!(self.nodes[id.index()].op, DurationOp::Number { .. } | DurationOp::Paren(_))
+    }
+
     fn literal(&self, id: ExprId) -> Option<f64> {
         match self.nodes[id.index()].op {
             DurationOp::Number { seconds, .. } => Some(seconds),
@@ -199,6 +204,10 @@ impl Parser<'_> {
                 let inner = p.length(lengths, 0)?;
                 let close = p.expect(TokenKind::RightParen, lengths.place.rule())?;
                 p.require_expressions(lengths.span(inner))?;
+                // As in Prometheus, parentheses around a literal or others leave no trace.
+                if lengths.is_atom(inner) {
+                    return Ok(inner);
+                }
                 p.push_length(lengths, DurationOp::Paren(inner), token.span.to(close.span))
             }),
             TokenKind::Keyword(Keyword::Step) => self.no_arguments(lengths, DurationOp::Step),

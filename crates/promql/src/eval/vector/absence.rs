@@ -3,7 +3,7 @@
 //! Both stream: a [`Presence`] observes the series one by one, and those of several shares are
 //! merged. It holds one byte for each step.
 
-use siltstone::MatchOp;
+use siltstone::{MatchOp, Matcher};
 
 use crate::ast::Selector;
 use crate::value::{LabelSet, METRIC_NAME, Series, StepColumn, is_absent};
@@ -11,13 +11,16 @@ use crate::value::{LabelSet, METRIC_NAME, Series, StepColumn, is_absent};
 /// The labels of the result for a selector as the argument itself, also one of a range: those that
 /// it demands with `=`. For all other arguments there are none.
 ///
-/// Of several matchers of one label the first that is `=` sets it, and any that follows or precedes
-/// it removes what was set so far, as in Prometheus: `{a="1", a="2"}` has no `a`, and
-/// `{a!="1", a="2"}` has `a="2"`. The name of the metric is left out.
+/// Of several matchers of one label the first that is `=` sets it and any that follows removes it:
+/// `{a="1", a="2"}` has no `a`. Those that only take series away (`a!="1"`) follow all others, because
+/// Prometheus's storage puts them last; `{a=~"1|2", a="2"}` has `a="2"`. The name of the metric is left
+/// out.
 pub(crate) fn absent_labels(selector: &Selector) -> LabelSet {
     let mut set: Vec<(&str, &str)> = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
-    for matcher in selector.matchers.iter().filter(|matcher| matcher.name() != METRIC_NAME) {
+    let takes_away = |m: &&Matcher| !m.op().is_positive() && m.matches_empty();
+    let all = || selector.matchers.iter().filter(|matcher| matcher.name() != METRIC_NAME);
+    for matcher in all().filter(|m| !takes_away(m)).chain(all().filter(takes_away)) {
         let name = matcher.name();
         if matcher.op() == MatchOp::Equal && !seen.contains(&name) {
             set.push((name, matcher.value()));
@@ -77,8 +80,6 @@ impl Presence {
 mod tests {
     use std::sync::Arc;
 
-    use siltstone::Matcher;
-
     use super::*;
     use crate::ast::{RangeMode, TimeShift};
     use crate::value::ABSENT;
@@ -100,7 +101,10 @@ mod tests {
         let three_times = vec![equal("a", "1"), equal("a", "2"), equal("a", "3")];
         assert_eq!(labels(three_times), "{}");
         assert_eq!(labels(vec![equal("a", "1"), differ("a", "2")]), "{}");
-        assert_eq!(labels(vec![differ("a", "2"), equal("a", "1")]), r#"{a="1"}"#);
+        assert_eq!(labels(vec![differ("a", "2"), equal("a", "1")]), "{}");
+        assert_eq!(labels(vec![differ("a", ""), equal("a", "1")]), r#"{a="1"}"#);
+        let regex = Matcher::regex("a", "x|1").unwrap();
+        assert_eq!(labels(vec![regex, equal("a", "1")]), r#"{a="1"}"#);
         assert_eq!(labels(vec![equal("a", "")]), "{}");
     }
 

@@ -1,28 +1,25 @@
 //! The natural order of texts, in which runs of digits count as numbers: `a2` is before `a10`.
 //!
-//! `sort_by_label` orders values of labels by it. It is the order of the package
-//! `facette/natsort`, which Prometheus uses, with its peculiarity: see [`number`].
+//! `sort_by_label` orders values of labels by it. It is the order of the package `facette/natsort`,
+//! which Prometheus uses, where that is an order at all.
 
 use std::cmp::Ordering;
 
-/// Compares `a` and `b` from left to right. Where both have a digit, the numbers that begin there
-/// are compared, else the bytes; a text that ends first is before.
+/// Compares `a` and `b` piece by piece: runs of digits, and what is between them. Two numbers are
+/// compared by value, other pieces by their bytes; a text that ends first is before.
 ///
 /// A total order of classes: texts that differ in leading zeros only (`a7`, `a07`) are equal.
 pub(super) fn compare(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
-        let (Some(left), Some(right)) = (a.first(), b.first()) else {
-            return a.len().cmp(&b.len());
-        };
-        let order = if left.is_ascii_digit() && right.is_ascii_digit() {
-            let (left, right) = (number(&mut a), number(&mut b));
-            // Of two numbers without leading zeros the longer one is larger.
-            left.len().cmp(&right.len()).then_with(|| left.cmp(right))
-        } else {
-            let order = left.cmp(right);
-            (a, b) = (&a[1..], &b[1..]);
-            order
+        let order = match (piece(&mut a), piece(&mut b)) {
+            ([], []) => return Ordering::Equal,
+            (left @ [b'0'..=b'9', ..], right @ [b'0'..=b'9', ..]) => {
+                let (left, right) = (without_zeros(left), without_zeros(right));
+                // Of two numbers without leading zeros the longer one is larger.
+                left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+            }
+            (left, right) => left.cmp(right),
         };
         if order.is_ne() {
             return order;
@@ -30,18 +27,19 @@ pub(super) fn compare(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Takes the number at the start of `rest`, which begins with a digit, without leading zeros.
-///
-/// The byte behind zeros is the first of the number also if it is no digit, and digits behind it are
-/// part of it: the number of `0.5` is `.5`, two bytes long and so above the `1` of `1.5`.
-fn number<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
-    let zeros = rest.iter().take_while(|byte| **byte == b'0').count();
-    // Only zeros: the last one is the number.
-    let start = zeros.min(rest.len() - 1);
-    let digits = rest[start + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, behind) = rest[start..].split_at(1 + digits);
+/// Takes the first piece of `rest`: all digits that it begins with, or all other bytes; empty at the
+/// end.
+fn piece<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    let is_number = rest.first().is_some_and(u8::is_ascii_digit);
+    let len = rest.iter().take_while(|byte| byte.is_ascii_digit() == is_number).count();
+    let (piece, behind) = rest.split_at(len);
     *rest = behind;
-    number
+    piece
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == b'0').count();
+    &number[zeros..]
 }
 
 #[cfg(test)]
@@ -72,7 +70,8 @@ mod tests {
                 assert_eq!(compare(a, b), at.cmp(&other), "{a} {b}");
             }
         }
-        for (a, b) in [("1.2.3", "1.11.3"), ("4m5", "4m600"), ("4m600", "4m1000"), ("x", "شهر")]
+        for (a, b) in
+            [("a1", "a "), ("1.2.3", "1.11.3"), ("4m5", "4m600"), ("4m600", "4m1000"), ("x", "شهر")]
         {
             assert_eq!(compare(a, b), Ordering::Less, "{a} {b}");
         }
@@ -83,7 +82,8 @@ mod tests {
         assert_eq!(compare("a007", "a7"), Ordering::Equal);
         assert_eq!(compare("a007b2", "a7b10"), Ordering::Less);
         assert_eq!(compare("000", "0"), Ordering::Equal);
-        assert_eq!(compare("0.5", "1.5"), Ordering::Greater, "as in Prometheus");
+        assert_eq!(compare("00", "1"), Ordering::Less);
+        assert_eq!(compare("0.5", "1.5"), Ordering::Less);
         assert_eq!(compare("0.5", "0.10"), Ordering::Less);
     }
 
