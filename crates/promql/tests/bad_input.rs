@@ -232,7 +232,7 @@ fn the_deepest_nesting() {
                 ] {
                     assert!(!text(&answer).is_empty());
                 }
-                assert!(engine.explain(&query, (0, 1), 1).is_ok());
+                assert!(engine.explain(&source, &query, (0, 1), 1).is_ok());
             }
         }
     });

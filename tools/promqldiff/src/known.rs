@@ -47,9 +47,7 @@ const KNOWN: &[Known] = &[
     Known {
         reason: "info(): 3.5 drops series without info series where a matcher names info metrics",
         holds: |f| {
-            let empty = |outcome: &Outcome| {
-                matches!(outcome, Outcome::Answer(answer) if answer.value.is_empty())
-            };
+            let empty = |outcome: &Outcome| matches!(outcome, Outcome::Answer(answer) if answer.value.is_empty());
             f.query.contains("info(") && empty(f.theirs) && f.difference.aspect == Aspect::Labels
         },
     },
@@ -79,8 +77,9 @@ const KNOWN: &[Known] = &[
         reason: "limitk: Prometheus has its series in the order of a heap, which later ties show",
         holds: |f| {
             f.query.contains("limitk")
-                && ["topk", "bottomk", "limitk"].iter().any(|op| f.query.matches(op).count() > 1
-                    || *op != "limitk" && f.query.contains(op))
+                && ["topk", "bottomk", "limitk"].iter().any(|op| {
+                    f.query.matches(op).count() > 1 || *op != "limitk" && f.query.contains(op)
+                })
                 && matches!(f.difference.aspect, Aspect::Labels | Aspect::Presence)
         },
     },

@@ -123,6 +123,40 @@ impl Meter {
     }
 }
 
+/// Looks at the clock and at the cancellation now and then while long work goes on.
+pub(crate) struct Ticker<'a> {
+    meter: &'a Meter,
+    left: usize,
+}
+
+/// After how much work, in samples or pairs looked at, the clock is looked at: some tens of
+/// microseconds.
+const WORK_PER_CHECK: usize = 1 << 16;
+
+impl<'a> Ticker<'a> {
+    pub(crate) fn new(meter: &'a Meter) -> Self {
+        Self { meter, left: WORK_PER_CHECK }
+    }
+
+    /// Says that so much work, in samples or pairs looked at, is about to be done.
+    ///
+    /// # Errors
+    /// Those of [`Meter::check`].
+    #[inline]
+    pub(crate) fn tick(&mut self, work: usize) -> Result<(), QueryError> {
+        match self.left.checked_sub(work) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => {
+                self.left = WORK_PER_CHECK;
+                self.meter.check()
+            }
+        }
+    }
+}
+
 /// Adds `more` to a counter and returns the sum, which may be at most `max`.
 fn add(counter: &AtomicU64, more: u64, max: u64, what: &'static str) -> Result<u64, QueryError> {
     let sum = counter.fetch_add(more, Ordering::Relaxed).saturating_add(more);

@@ -1,7 +1,7 @@
 //! Random queries that mostly have answers: typed, over the metrics and labels that are stored.
 //!
 //! The parser's own tests have a generator that writes everything the grammar allows
-//! (`crates/promql/tests/support/generator.rs`); over stored series nearly all of its queries are
+//! (`siltstone-promql-reference`); over stored series nearly all of its queries are
 //! empty. This one knows what a metric is, which labels an expression has, and which functions suit
 //! it; a small share of what it writes is wrong on purpose.
 //!
