@@ -39,6 +39,9 @@ const LABELS_BYTES_MAX: usize = 1 << 20;
 /// else before each series.
 const LONG_STEPS: usize = 4096;
 
+/// For fewer series threads do not pay.
+const PARALLEL_SERIES_MIN: usize = 64;
+
 /// Where the series of a chain come from.
 pub(super) enum Origin<'a> {
     /// A selection; the first stage is a [`Stage::Lookup`] or a [`Stage::Range`].
@@ -167,6 +170,11 @@ struct ChangedLabels {
 }
 
 impl ChangedLabels {
+    /// The labels that the sink sees, if any stage changes them.
+    fn last(&self) -> Option<&[(LabelSet, bool)]> {
+        self.behind.iter().rev().flatten().next().map(Vec::as_slice)
+    }
+
     /// Bytes of the labels, which the meter knows of.
     fn bytes(&self) -> usize {
         let sets = self.behind.iter().flatten().flatten();
@@ -320,18 +328,26 @@ impl Runner<'_> {
             Ok((left, left_notes))
         };
         let new_share = || ShareRun::new(runner, (&stages, labels), make(), &held);
+        let parallel = self.parallel && origin.len() >= PARALLEL_SERIES_MIN;
+        let last = labels.last();
         let done = match origin {
             Origin::List(list) => {
                 let ranks = (0..u32::try_from(list.len()).unwrap_or(u32::MAX)).collect();
-                let shares = cut(ranks, |rank| hash(list.labels(*rank)));
+                let shares = cut(ranks, |rank| match last {
+                    Some(labels) => hash(&labels[*rank as usize].0),
+                    None => hash(list.labels(*rank)),
+                });
                 let leaf = |ranks: Vec<u32>| new_share().fold(&list, &ranks);
-                fold_tree(shares, self.parallel, &leaf, &merge)?
+                fold_tree(shares, parallel, &leaf, &merge)?
             }
             Origin::Held(series, grid) => {
                 let ranked = (0u32..).zip(series).collect();
-                let shares = cut(ranked, |(_, series): &(u32, Series)| hash(&series.labels));
+                let shares = cut(ranked, |(rank, series): &(u32, Series)| match last {
+                    Some(labels) => hash(&labels[*rank as usize].0),
+                    None => hash(&series.labels),
+                });
                 let leaf = |share| new_share().take(share, grid);
-                fold_tree(shares, self.parallel, &leaf, &merge)?
+                fold_tree(shares, parallel, &leaf, &merge)?
             }
         };
         self.meter.release(held.into_inner());

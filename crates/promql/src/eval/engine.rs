@@ -211,10 +211,13 @@ impl Engine {
         step: i64,
     ) -> Result<String, QueryError> {
         let plan = self.plan(query, Times::Range { start, end, step })?;
+        let meter = Meter::new(self.limits, self.cancel.clone(), self.clock.clone());
         let mut estimates = Vec::with_capacity(plan.selections.len());
         for selection in &plan.selections {
-            let list = source.list(&selection.request(), &Cancel::default());
+            let list = source.list(&selection.request(), meter.cancel());
             let list = list.map_err(QueryError::Source)?;
+            meter.list_series(list.labels().len())?;
+            meter.check()?;
             estimates.push(Estimate { series: list.labels().len(), samples: list.samples() });
         }
         Ok(Explained { plan: &plan, estimates: &estimates }.to_string())
@@ -254,6 +257,9 @@ impl Engine {
         let evaluation = Evaluation::new(&plan, source, (features, self.optimise), runner);
         let (root, annotations) = evaluation.run()?;
         debug_assert_eq!(meter.bytes_held(), 0, "what was held is given back: {}", query.text);
+        // The points of the result take more than the columns that they are made of.
+        meter.hold(root.points().saturating_mul(size_of::<(Timestamp, Point)>()))?;
+        meter.check()?;
         Ok(Answer {
             value: result(root, &plan, is_range),
             annotations,

@@ -34,6 +34,17 @@ pub(super) enum RootValue {
     Samples(Vec<ResultSeries>),
 }
 
+impl RootValue {
+    /// How many points the result will have beyond those that are there.
+    pub(super) fn points(&self) -> usize {
+        match self {
+            Self::Scalar(values) => values.len(),
+            Self::Vector(series) => series.iter().map(|series| series.values.len()).sum(),
+            Self::String(_) | Self::Samples(_) => 0,
+        }
+    }
+}
+
 /// The evaluation of one plan.
 pub(super) struct Evaluation<'a> {
     pub(super) plan: &'a Plan,
@@ -200,8 +211,10 @@ impl<'a> Evaluation<'a> {
         if *users > 0
             && let Some(Value::Vector(series)) = slot
         {
-            self.runner.meter.hold(series.iter().map(Series::held_bytes).sum())?;
-            return Ok(Value::Vector(series.clone()));
+            // A copy may take less than what it was made of, which has room to grow.
+            let copy = series.clone();
+            self.runner.meter.hold(copy.iter().map(Series::held_bytes).sum())?;
+            return Ok(Value::Vector(copy));
         }
         let value = slot.take();
         if let Some(Value::Scalar(values)) = &value {

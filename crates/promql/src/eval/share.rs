@@ -3,26 +3,20 @@
 //! The cut and the order of merging decide the last bits of a sum, so they follow from the label
 //! sets alone: a share holds the series whose labels hash to it, in their order, and shares are
 //! merged along one fixed binary tree. How many threads there are only decides which parts of the
-//! tree run at the same time.
+//! tree run at the same time. The labels are those that the sink sees, without the metric's name:
+//! so it is the same whether a chain is streamed, or held on its way and names dropped.
 
 use xxhash_rust::xxh64::xxh64;
 
 use crate::query_error::QueryError;
-use crate::value::LabelSet;
+use crate::value::{LabelSet, is_metric_label};
 
 /// The number of shares: enough for sixteen threads, few enough that a share of a small result
-/// costs little.
+/// costs little. It does not depend on the number of series, of which some may have no values.
 const SHARES: usize = 16;
-
-/// Up to so many series are one share: threads would not pay, and sums are then added in the order
-/// in which Prometheus adds them.
-const ONE_SHARE_MAX: usize = 64;
 
 /// Cuts `items`, which are in order, into shares by what [`hash`] yields for their labels.
 pub(super) fn cut<T>(items: Vec<T>, hash: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
-    if items.len() <= ONE_SHARE_MAX {
-        return vec![items];
-    }
     let mut shares: Vec<Vec<T>> = Vec::new();
     shares.resize_with(SHARES, || Vec::with_capacity(items.len() / SHARES + 8));
     for item in items {
@@ -35,21 +29,22 @@ pub(super) fn cut<T>(items: Vec<T>, hash: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
 
 /// The hash of labels that decides on the share.
 pub(super) fn hash(labels: &LabelSet) -> u64 {
-    xxh64(labels.encoded(), 0)
+    let own = labels.iter().filter(|(name, _)| !is_metric_label(name));
+    own.fold(0, |hash, (name, value)| xxh64(value.as_bytes(), xxh64(name.as_bytes(), hash)))
 }
 
-/// Runs `leaf` on each share and merges the results pairwise, always in the same tree; on several
-/// threads if `parallel`.
+/// Runs `leaf` on each share that is not empty and merges the results pairwise, always in the same
+/// tree; on several threads if `parallel`.
 pub(super) fn fold_tree<T: Send, R: Send>(
-    shares: Vec<T>,
+    shares: Vec<Vec<T>>,
     parallel: bool,
-    leaf: &(impl Fn(T) -> Result<R, QueryError> + Sync),
+    leaf: &(impl Fn(Vec<T>) -> Result<R, QueryError> + Sync),
     merge: &(impl Fn(R, R) -> Result<R, QueryError> + Sync),
 ) -> Result<Option<R>, QueryError> {
     let mut shares = shares;
     match shares.len() {
         0 => Ok(None),
-        1 => shares.pop().map(leaf).transpose(),
+        1 => shares.pop().filter(|share| !share.is_empty()).map(leaf).transpose(),
         len => {
             let right = shares.split_off(len.div_ceil(2));
             let fold = |half| fold_tree(half, parallel, leaf, merge);
@@ -73,14 +68,16 @@ mod tests {
 
     #[test]
     fn the_tree_is_the_same_on_any_number_of_threads() {
-        let leaf = |share: usize| Ok(share.to_string());
+        let leaf = |share: Vec<usize>| Ok(share[0].to_string());
         let merge = |left: String, right: String| Ok(format!("({left}{right})"));
         for count in 0..10 {
-            let fold = |parallel| fold_tree((0..count).collect(), parallel, &leaf, &merge).unwrap();
+            let shares = || (0..count).map(|share| vec![share]).collect();
+            let fold = |parallel| fold_tree(shares(), parallel, &leaf, &merge).unwrap();
             assert_eq!(fold(true), fold(false));
         }
-        let four = fold_tree(vec![1, 2, 3, 4], false, &leaf, &merge).unwrap();
-        assert_eq!(four.as_deref(), Some("((12)(34))"));
+        let four = |third| fold_tree(vec![vec![1], vec![2], third, vec![4]], false, &leaf, &merge);
+        assert_eq!(four(vec![3]).unwrap().as_deref(), Some("((12)(34))"));
+        assert_eq!(four(vec![]).unwrap().as_deref(), Some("((12)4)"));
     }
 
     #[test]
