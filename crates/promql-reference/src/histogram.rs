@@ -45,7 +45,9 @@ fn quantile(q: f64, mut buckets: Vec<(f64, f64)>) -> f64 {
     }
     for at in 1..merged.len() {
         let (before, count) = (merged[at - 1].1, merged[at].1);
-        let is_rounding = (before - count).abs() <= 1e-12 * (before.abs() + count.abs());
+        // A step from a finite count to an infinite one is none of rounding.
+        let sum = (before.abs() + count.abs()).min(f64::MAX);
+        let is_rounding = before == count || (before - count).abs() / sum < 1e-12;
         if count < before || is_rounding {
             merged[at].1 = before;
         }
