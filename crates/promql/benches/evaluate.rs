@@ -35,7 +35,11 @@ fn functions(c: &mut Criterion) {
         ("rate", "sum(rate(requests_total[RANGE]))", naive::rate),
         ("max_over_time", "sum(max_over_time(requests_total[RANGE]))", naive::max),
         ("avg_over_time", "sum(avg_over_time(requests_total[RANGE]))", naive::avg),
-        ("quantile_over_time", "sum(quantile_over_time(0.9, requests_total[RANGE]))", naive::quantile),
+        (
+            "quantile_over_time",
+            "sum(quantile_over_time(0.9, requests_total[RANGE]))",
+            naive::quantile,
+        ),
     ];
     for (range, milliseconds) in [("5m", 300_000), ("1h", 3_600_000)] {
         let mut group = c.benchmark_group(format!("window of {range}"));

@@ -107,10 +107,9 @@ impl Annotation {
     /// The text behind "PromQL warning: ".
     fn write_warning(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidRatio { ratio, cap } => write!(
-                f,
-                "ratio value should be between -1 and 1, got {ratio}, capping to {cap}"
-            ),
+            Self::InvalidRatio { ratio, cap } => {
+                write!(f, "ratio value should be between -1 and 1, got {ratio}, capping to {cap}")
+            }
             Self::InvalidQuantile { quantile } => {
                 write!(f, "quantile value should be between 0 and 1, got {quantile}")
             }
@@ -118,10 +117,9 @@ impl Annotation {
                 write!(f, "bucket label \"le\" is missing or has a malformed value of {value:?}")?;
                 write_metric(f, metric)
             }
-            Self::MixedFloatsHistograms { metric } => write!(
-                f,
-                "encountered a mix of histograms and floats for metric name {metric:?}"
-            ),
+            Self::MixedFloatsHistograms { metric } => {
+                write!(f, "encountered a mix of histograms and floats for metric name {metric:?}")
+            }
             Self::MixedFloatsHistogramsAggregation => {
                 f.write_str("encountered a mix of histograms and floats for aggregation")
             }
@@ -140,10 +138,9 @@ impl Annotation {
                 "vector contains a mix of histograms with exponential and custom buckets schemas \
                  for metric name {metric:?}"
             ),
-            Self::IncompatibleBucketLayout { operator } => write!(
-                f,
-                "incompatible bucket layout encountered for binary operator {operator}"
-            ),
+            Self::IncompatibleBucketLayout { operator } => {
+                write!(f, "incompatible bucket layout encountered for binary operator {operator}")
+            }
             Self::CounterResetCollision { during } => {
                 write!(f, "conflicting counter resets during histogram {}", during.as_str())
             }
@@ -210,11 +207,9 @@ impl Annotation {
                 )?;
                 write_metric(f, metric)
             }
-            Self::MismatchedCustomBuckets { during } => write!(
-                f,
-                "mismatched custom buckets were reconciled during {}",
-                during.as_str()
-            ),
+            Self::MismatchedCustomBuckets { during } => {
+                write!(f, "mismatched custom buckets were reconciled during {}", during.as_str())
+            }
             _ => Ok(()),
         }
     }

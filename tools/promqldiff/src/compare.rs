@@ -203,9 +203,10 @@ fn same_buckets(a: &Buckets, b: &Buckets) -> bool {
     same(a.count, b.count)
         && same(a.sum, b.sum)
         && a.buckets.len() == b.buckets.len()
-        && a.buckets.iter().zip(&b.buckets).all(|(a, b)| {
-            a.0 == b.0 && same(a.1, b.1) && same(a.2, b.2) && same(a.3, b.3)
-        })
+        && a.buckets
+            .iter()
+            .zip(&b.buckets)
+            .all(|(a, b)| a.0 == b.0 && same(a.1, b.1) && same(a.2, b.2) && same(a.3, b.3))
 }
 
 /// The order; among series with equal values it is not defined.

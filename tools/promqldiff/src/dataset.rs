@@ -91,9 +91,8 @@ impl Dataset {
         let mut source = MemorySource::new();
         for StoredSeries { labels, samples } in &self.series {
             for (time, value) in samples {
-                let mut change = || {
-                    jitter.map_or(1.0, |(_, part)| 1.0 + part * (random.unit() * 2.0 - 1.0))
-                };
+                let mut change =
+                    || jitter.map_or(1.0, |(_, part)| 1.0 + part * (random.unit() * 2.0 - 1.0));
                 let point = match value {
                     Stored::Float(value) if value.is_finite() => Point::Float(value * change()),
                     Stored::Float(value) => Point::Float(*value),
@@ -130,7 +129,8 @@ fn read_part(
             continue;
         }
         *count += 1;
-        let samples = line.samples.iter().map(|(t, bits)| (*t, Stored::Float(f64::from_bits(*bits))));
+        let samples =
+            line.samples.iter().map(|(t, bits)| (*t, Stored::Float(f64::from_bits(*bits))));
         series.entry(LabelSet::from_pairs(line.labels)).or_default().extend(samples);
     }
     Ok(())

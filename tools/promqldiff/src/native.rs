@@ -37,8 +37,7 @@ impl Native {
             let counts: Vec<f64> = counts.iter().map(|c| c * factor).collect();
             Buckets::from_dense(*first, &counts).expect("there are few buckets")
         };
-        let hint =
-            if self.is_gauge { CounterResetHint::Gauge } else { CounterResetHint::Unknown };
+        let hint = if self.is_gauge { CounterResetHint::Gauge } else { CounterResetHint::Unknown };
         let parts = HistogramParts {
             schema: self.schema,
             custom_bounds: self.custom.as_slice().into(),

@@ -39,7 +39,8 @@ impl Prometheus {
         let address = free_address()?;
         std::fs::create_dir_all(work).map_err(RigError::io("making the server's directory"))?;
         let config = work.join("prometheus.yml");
-        std::fs::write(&config, "global: {}\n").map_err(RigError::io("writing its configuration"))?;
+        std::fs::write(&config, "global: {}\n")
+            .map_err(RigError::io("writing its configuration"))?;
         let arguments = arguments(address, &config, &work.join("data"), delayed_names);
         let log = work.join("prometheus.log");
         let mut process = Process::start("prometheus", program, &arguments, &log)?;
@@ -105,8 +106,8 @@ fn arguments(
     data: &Path,
     delayed_names: bool,
 ) -> Vec<OsString> {
-    let mut features = "promql-experimental-functions,promql-duration-expr,native-histograms"
-        .to_owned();
+    let mut features =
+        "promql-experimental-functions,promql-duration-expr,native-histograms".to_owned();
     if delayed_names {
         features.push_str(",promql-delayed-name-removal");
     }

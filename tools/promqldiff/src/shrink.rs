@@ -87,9 +87,7 @@ fn sub_expressions(query: &str, ast: &Ast) -> Vec<String> {
     for outer in &spans {
         all.push(query[outer.clone()].to_owned());
         let inside = spans.iter().filter(|s| s.start >= outer.start && s.end <= outer.end);
-        let put = |text: &str| {
-            format!("{}{text}{}", &query[..outer.start], &query[outer.end..])
-        };
+        let put = |text: &str| format!("{}{text}{}", &query[..outer.start], &query[outer.end..]);
         for inner in inside.filter(|inner| *inner != outer) {
             all.push(put(&query[inner.clone()]));
         }

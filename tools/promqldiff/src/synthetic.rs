@@ -66,8 +66,7 @@ impl Maker {
                 });
             }
             let mut total = 0.0;
-            let labels =
-                [("__name__", "errors_total"), ("job", job), ("instance", instance)];
+            let labels = [("__name__", "errors_total"), ("job", job), ("instance", instance)];
             self.add(&labels, |random, n| {
                 total += if random.chance(20) { 1.0 } else { 0.0 };
                 gap(at, n, || Stored::Float(total))
@@ -135,7 +134,17 @@ impl Maker {
 
     fn special_floats(&mut self) {
         let values = [
-            f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1.0, -1.0, 0.5, 1e9, -7.25, 3.0,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            0.5,
+            1e9,
+            -7.25,
+            3.0,
         ];
         for (job, instance) in TARGETS {
             let target = [("job", *job), ("instance", *instance)];
@@ -159,10 +168,9 @@ impl Maker {
             let mut totals = [0.0; 5];
             for (at, le) in ["0.1", "0.5", "1", "5", "+Inf"].iter().enumerate() {
                 let labels = [("job", *job), ("instance", *instance), ("le", *le)];
-                let seed = self.random.between(0, 1 << 40) as u64;
                 self.add(&named("h_bucket", &labels), |_, n| {
                     // All buckets of a target draw the same observations.
-                    let mut random = Random::new(seed * 0 + n as u64 + instance.len() as u64);
+                    let mut random = Random::new(n as u64);
                     let observed = random.below(5);
                     totals[at] += if observed <= at { 1.0 } else { 0.0 };
                     Some(Stored::Float(totals[at]))

@@ -6,9 +6,7 @@ pub(crate) fn split(text: &str) -> Vec<&str> {
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let len = match first {
-            '"' | '\'' | '`' => {
-                rest[1..].find(first).map_or(rest.len(), |end| end + 2)
-            }
+            '"' | '\'' | '`' => rest[1..].find(first).map_or(rest.len(), |end| end + 2),
             _ if is_word(first) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
             ' ' => rest.find(|c| c != ' ').unwrap_or(rest.len()),
             _ => {

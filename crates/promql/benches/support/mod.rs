@@ -20,12 +20,13 @@ pub fn source(series: usize, samples: usize) -> MemorySource {
             ("job", format!("job-{}", number % 7)),
         ]);
         let mut value = 0.0;
-        for at in 0..samples {
+        let points = (0..samples).map(|at| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let step = (state >> 60) as f64;
             value = if state >> 50 == 0 { 0.0 } else { value + step };
-            source.insert(&labels, at as i64 * SCRAPE, 0, Point::Float(value));
-        }
+            (at as i64 * SCRAPE, 0, Point::Float(value))
+        });
+        source.extend(&labels, points);
     }
     source
 }

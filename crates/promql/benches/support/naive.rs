@@ -52,15 +52,13 @@ pub fn sum_of_rates(source: &dyn Queryable, steps: Steps) -> BTreeMap<(String, i
 }
 
 fn windows(steps: Steps) -> impl Iterator<Item = (i64, i64)> {
-    (0..).map(move |at| steps.start + at * steps.step).take_while(move |t| *t <= steps.end)
+    (0..)
+        .map(move |at| steps.start + at * steps.step)
+        .take_while(move |t| *t <= steps.end)
         .map(move |t| (t - steps.range, t))
 }
 
-fn each_series(
-    source: &dyn Queryable,
-    steps: Steps,
-    mut visit: impl FnMut(&str, &[i64], &[f64]),
-) {
+fn each_series(source: &dyn Queryable, steps: Steps, mut visit: impl FnMut(&str, &[i64], &[f64])) {
     let matchers = [Matcher::equal("__name__", "requests_total")];
     let selection = Selection {
         matchers: &matchers,

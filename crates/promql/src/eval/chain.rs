@@ -448,7 +448,12 @@ impl<'a, S: Sink> ShareRun<'a, S> {
     }
 
     /// The labels behind a stage, and whether the name is to be dropped.
-    fn behind<'b>(&self, stage: usize, rank: u32, kept: (&'b LabelSet, bool)) -> (&'b LabelSet, bool)
+    fn behind<'b>(
+        &self,
+        stage: usize,
+        rank: u32,
+        kept: (&'b LabelSet, bool),
+    ) -> (&'b LabelSet, bool)
     where
         'a: 'b,
     {
@@ -523,7 +528,9 @@ impl SampleBuffer {
     fn without_stale_markers<'b>(&'b mut self, columns: &SampleColumns<'b>) -> SampleColumns<'b> {
         let is_stale = |value: &f64| value.to_bits() == STALE_MARKER_BITS;
         let mut clean = *columns;
-        if columns.floats.values.iter().any(is_stale) {
+        // Without an early end, so that several values are looked at at a time.
+        let floats = columns.floats.values;
+        if floats.iter().fold(false, |any, value| any | is_stale(value)) {
             let (times, values, starts) =
                 (&mut self.float_times, &mut self.floats, &mut self.float_starts);
             clean.floats = copy_if(&columns.floats, times, values, starts, |v| !is_stale(v));

@@ -11,7 +11,7 @@ use crate::annotations::{Annotations, Severity};
 use crate::ast::{Ast, ValueType};
 use crate::flags::Features;
 use crate::parse;
-use crate::plan::{self, Plan, PlanOptions, Times};
+use crate::plan::{self, Estimate, Explained, Plan, PlanOptions, Times};
 use crate::query_error::QueryError;
 use crate::source::Queryable;
 use crate::value::{LabelSet, Point, Series};
@@ -71,7 +71,6 @@ impl Query {
 /// # Ok::<(), siltstone_promql::QueryError>(())
 /// ```
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Engine {
     /// How old the sample of an instant lookup may be, in milliseconds; 5 minutes by default.
     pub lookback: i64,
@@ -178,17 +177,37 @@ impl Engine {
         self.run(source, query, Times::Range { start, end, step }, Cancel::default())
     }
 
-    /// What an evaluation of `query` would do, as text.
+    /// What an evaluation of `query` at `start`, `start + step`, ... up to `end` would do, as text,
+    /// and how many series and samples `source` has for it. Lists series and reads no samples.
+    ///
+    /// ```
+    /// # use siltstone_promql::{Engine, Features, LabelSet, MemorySource, Point, Query};
+    /// let mut source = MemorySource::new();
+    /// source.insert(&LabelSet::from_pairs([("__name__", "up")]), 0, 0, Point::Float(1.0));
+    /// let query = Query::parse("sum by (job) (rate(up[1m]))", Features::default())?;
+    /// let text = Engine::default().explain(&source, &query, (0, 60_000), 15_000)?;
+    /// assert!(text.starts_with("sum by [\"job\"]  [5 steps of 15000 ms from 0 ms]"));
+    /// assert!(text.ends_with("selection 0 has 1 series, about 1 samples\n"));
+    /// # Ok::<(), siltstone_promql::QueryError>(())
+    /// ```
     ///
     /// # Errors
     /// [`QueryError`] says why the query cannot be evaluated at these times.
     pub fn explain(
         &self,
+        source: &dyn Queryable,
         query: &Query,
         (start, end): (Timestamp, Timestamp),
         step: i64,
     ) -> Result<String, QueryError> {
-        Ok(self.plan(query, Times::Range { start, end, step })?.to_string())
+        let plan = self.plan(query, Times::Range { start, end, step })?;
+        let mut estimates = Vec::with_capacity(plan.selections.len());
+        for selection in &plan.selections {
+            let list = source.list(&selection.request(), &Cancel::default());
+            let list = list.map_err(QueryError::Source)?;
+            estimates.push(Estimate { series: list.labels().len(), samples: list.samples() });
+        }
+        Ok(Explained { plan: &plan, estimates: &estimates }.to_string())
     }
 
     fn plan(&self, query: &Query, times: Times) -> Result<Plan, QueryError> {

@@ -46,12 +46,7 @@ pub(super) fn look_up(
 }
 
 /// The plain case, which most queries are.
-fn look_up_floats(
-    lookup: &Lookup,
-    grid: Grid,
-    floats: &KindColumn<'_, f64>,
-    out: &mut StepColumn,
-) {
+fn look_up_floats(lookup: &Lookup, grid: Grid, floats: &KindColumn<'_, f64>, out: &mut StepColumn) {
     let mut next = 0;
     for (step, value) in out.floats_mut().iter_mut().enumerate() {
         let time = lookup.shift.apply(grid.time(step));
@@ -141,8 +136,7 @@ mod tests {
 
     fn floats(lookup: &Lookup, grid: Grid, samples: &[(i64, f64)]) -> Vec<Option<f64>> {
         let (timestamps, values): (Vec<i64>, Vec<f64>) = samples.iter().copied().unzip();
-        let column =
-            KindColumn { timestamps: &timestamps, values: &values, start_timestamps: &[] };
+        let column = KindColumn { timestamps: &timestamps, values: &values, start_timestamps: &[] };
         let series = SampleColumns { floats: column, ..SampleColumns::default() };
         let mut out = StepColumn::absent(grid.count);
         look_up(lookup, grid, &series, &mut out);
@@ -159,8 +153,7 @@ mod tests {
         let stale = f64::from_bits(STALE_MARKER_BITS);
         let samples = [(1, 10.0), (3, 30.0), (10, stale), (13, 40.0)];
         let plain = lookup(LookupValue::Sample, Shift::default());
-        let expected =
-            [None, Some(10.0), Some(30.0), Some(30.0), None, None, None, Some(40.0)];
+        let expected = [None, Some(10.0), Some(30.0), Some(30.0), None, None, None, Some(40.0)];
         assert_eq!(floats(&plain, grid, &samples), expected);
         let times = lookup(LookupValue::Timestamp, Shift::default());
         assert_eq!(floats(&times, grid, &samples)[1], Some(0.001));
@@ -173,11 +166,7 @@ mod tests {
         let histograms = [Arc::new(Histogram::default())];
         let series = SampleColumns {
             floats: KindColumn { timestamps: &[1, 3], values: &[1.0, 3.0], start_timestamps: &[] },
-            histograms: KindColumn {
-                timestamps: &[2],
-                values: &histograms,
-                start_timestamps: &[],
-            },
+            histograms: KindColumn { timestamps: &[2], values: &histograms, start_timestamps: &[] },
         };
         let grid = Grid { start: 1, step: 1, count: 3 };
         let mut out = StepColumn::absent(3);

@@ -63,6 +63,10 @@ impl Meter {
         }
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     pub(crate) fn cancel(&self) -> &Cancel {
         &self.cancel
     }
@@ -113,12 +117,7 @@ impl Meter {
 }
 
 /// Adds `more` to a counter and returns the sum, which may be at most `max`.
-fn add(
-    counter: &AtomicU64,
-    more: u64,
-    max: u64,
-    what: &'static str,
-) -> Result<u64, QueryError> {
+fn add(counter: &AtomicU64, more: u64, max: u64, what: &'static str) -> Result<u64, QueryError> {
     let sum = counter.fetch_add(more, Ordering::Relaxed).saturating_add(more);
     if sum > max { Err(QueryError::Limit { what, max }) } else { Ok(sum) }
 }

@@ -13,16 +13,16 @@ use super::merge::merge_same_labels;
 use super::meter::Meter;
 use super::range::RangeCall;
 use super::vector::{
-    LabelTransform, Presence, QueryTimes, SeriesFunction, SoleValue, constant, date_of_steps,
-    extreme, vector_of,
+    LabelTransform, Presence, SeriesFunction, SoleValue, constant, date_of_steps, extreme,
+    vector_of,
 };
 use crate::annotations::Annotations;
 use crate::ast::{AggregateOp, Grouping, ValueType};
 use crate::flags::Features;
 use crate::functions::Function;
-use crate::plan::{Node, NodeId, NodeKind, Plan, RangeSource, SelectionId, Times};
+use crate::plan::{Node, NodeId, NodeKind, Plan, RangeSource, SelectionId};
 use crate::query_error::QueryError;
-use crate::source::{Hints, Queryable, Selection};
+use crate::source::{Queryable, Selection};
 use crate::value::{LabelSet, Series, Value};
 
 /// The value of a plan's root.
@@ -45,6 +45,8 @@ pub(super) struct Evaluation<'a> {
     lists: Vec<Option<Arc<OrderedList<'a>>>>,
     /// The values of the nodes that are evaluated and not taken yet.
     values: Vec<Option<Value>>,
+    /// For each node how many of its users have not taken its value.
+    users: Vec<usize>,
     pub(super) notes: Annotations,
 }
 
@@ -63,6 +65,7 @@ impl<'a> Evaluation<'a> {
             runner,
             lists: plan.selections.iter().map(|_| None).collect(),
             values: plan.nodes.iter().map(|_| None).collect(),
+            users: plan.nodes.iter().map(|node| node.users).collect(),
             notes: Annotations::default(),
         }
     }
@@ -73,10 +76,11 @@ impl<'a> Evaluation<'a> {
 
     /// Evaluates the plan.
     pub(super) fn run(mut self) -> Result<(RootValue, Annotations), QueryError> {
-        let held = self.held_nodes();
+        let held = self.held_nodes()?;
         let plan = self.plan;
         for (node, slot) in plan.nodes.iter().zip(0..) {
-            if !held[slot] {
+            // A number is made where it is taken.
+            if !held[slot] || matches!(node.kind, NodeKind::Number(_)) {
                 continue;
             }
             self.meter().check()?;
@@ -117,7 +121,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Which nodes are evaluated by themselves: all but those inside a chain.
-    fn held_nodes(&self) -> Vec<bool> {
+    fn held_nodes(&mut self) -> Result<Vec<bool>, QueryError> {
         let mut held = vec![false; self.plan.nodes.len()];
         held[self.plan.root().index()] = true;
         for index in (0..held.len()).rev() {
@@ -127,15 +131,31 @@ impl<'a> Evaluation<'a> {
             }
             // The vector that a chain is made of is no value of its own if it can be a part.
             if let Some(operand) = self.chained_operand(kind) {
+                let node = self.plan.node(operand);
                 let operand = operand.index();
-                let is_part = self.optimise && is_link(&self.plan.nodes[operand].kind);
-                if is_part {
+                let is_part = self.optimise && is_link(&node.kind);
+                if is_part && !self.is_worth_holding(node)? {
                     held[operand] = false;
                     self.plan.nodes[operand].kind.for_each_operand(|o| held[o.index()] = true);
                 }
             }
         }
-        held
+        Ok(held)
+    }
+
+    /// Whether a node with several users is evaluated once and held for all of them, rather than
+    /// once in the chain of each: if what it holds is a small part of what the query may hold.
+    fn is_worth_holding(&mut self, node: &Node) -> Result<bool, QueryError> {
+        let selection = match &node.kind {
+            NodeKind::Lookup { selection, .. } => *selection,
+            NodeKind::RangeFunction { source: RangeSource::Selection(id), .. } => *id,
+            _ => return Ok(false),
+        };
+        if node.users < 2 {
+            return Ok(false);
+        }
+        let values = self.list(selection)?.len().saturating_mul(node.grid.count);
+        Ok(values.saturating_mul(size_of::<f64>()) as u64 <= self.meter().limits().bytes / 8)
     }
 
     /// The vector that the node takes series by series.
@@ -154,8 +174,20 @@ impl<'a> Evaluation<'a> {
 
     /// Takes the value of a node that was evaluated.
     pub(super) fn take(&mut self, id: NodeId) -> Result<Value, QueryError> {
-        let value = self.values[id.index()].take();
-        value.ok_or_else(|| QueryError::execution("an operand was not evaluated"))
+        let node = self.plan.node(id);
+        if let NodeKind::Number(value) = node.kind {
+            return Ok(Value::Scalar(vec![value; node.grid.count]));
+        }
+        let slot = &mut self.values[id.index()];
+        let users = &mut self.users[id.index()];
+        *users = users.saturating_sub(1);
+        if *users > 0
+            && let Some(Value::Vector(series)) = slot
+        {
+            self.runner.meter.hold(series.iter().map(Series::held_bytes).sum())?;
+            return Ok(Value::Vector(series.clone()));
+        }
+        slot.take().ok_or_else(|| QueryError::execution("an operand was not evaluated"))
     }
 
     pub(super) fn take_scalar(&mut self, id: NodeId) -> Result<Vec<f64>, QueryError> {
@@ -193,7 +225,6 @@ impl<'a> Evaluation<'a> {
     fn evaluate(&mut self, node: &Node) -> Result<Value, QueryError> {
         let steps = node.grid.count;
         match &node.kind {
-            NodeKind::Number(value) => Ok(Value::Scalar(vec![*value; steps])),
             NodeKind::Text(text) => Ok(Value::String(text.clone())),
             NodeKind::NegateScalar(operand) => {
                 let values = self.take_scalar(*operand)?;
@@ -273,15 +304,12 @@ impl<'a> Evaluation<'a> {
             }
             (_, [left, right]) => {
                 let (left, right) = (self.take_scalar(*left)?, self.take_scalar(*right)?);
-                extreme(function, &left, &right).map(Value::Scalar)
+                extreme(function, &left, &right)
+                    .map(Value::Scalar)
                     .ok_or_else(|| unexpected(function))
             }
             _ => {
-                let (start, end, step) = match self.plan.times {
-                    Times::Instant(time) => (time, time, 0),
-                    Times::Range { start, end, step } => (start, end, step),
-                };
-                let query = QueryTimes { start, end, step };
+                let query = self.plan.times.of_query();
                 let scalar = constant(function, query, node.grid).map(Value::Scalar);
                 scalar
                     .or_else(|| date_of_steps(function, node.grid).map(Value::Vector))
@@ -336,18 +364,7 @@ impl<'a> Evaluation<'a> {
         if let Some(list) = &self.lists[id.index()] {
             return Ok(list.clone());
         }
-        let planned = self.plan.selection(id);
-        let selection = Selection {
-            matchers: &planned.matchers,
-            start: planned.start,
-            end: planned.end,
-            hints: Hints {
-                function: planned.function,
-                range: planned.range,
-                step: planned.step,
-                labels_kept: planned.labels_kept.as_deref(),
-            },
-        };
+        let selection = self.plan.selection(id).request();
         let list = Arc::new(self.list_selection(&selection)?);
         self.lists[id.index()] = Some(list.clone());
         Ok(list)
@@ -470,15 +487,14 @@ fn link_operand(kind: &NodeKind) -> Option<NodeId> {
 }
 
 /// The arguments of `label_replace` and `label_join` behind the vector.
-fn label_transform(
-    function: Function,
-    texts: &[Arc<[u8]>],
-) -> Result<LabelTransform, QueryError> {
+fn label_transform(function: Function, texts: &[Arc<[u8]>]) -> Result<LabelTransform, QueryError> {
     match texts {
         [target, replacement, source, regex] if function == Function::LabelReplace => {
             LabelTransform::replace(target, replacement, source, regex)
         }
-        [target, separator, sources @ ..] => LabelTransform::join(target, separator, sources.iter().map(|source| &**source)),
+        [target, separator, sources @ ..] => {
+            LabelTransform::join(target, separator, sources.iter().map(|source| &**source))
+        }
         _ => Err(unexpected(function)),
     }
 }

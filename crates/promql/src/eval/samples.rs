@@ -69,10 +69,7 @@ impl Evaluation<'_> {
 }
 
 /// The samples of one series in a window, without stale markers, both kinds by time.
-fn points_in(
-    columns: &SampleColumns<'_>,
-    windows: &Windows,
-) -> Vec<(Timestamp, Point)> {
+fn points_in(columns: &SampleColumns<'_>, windows: &Windows) -> Vec<(Timestamp, Point)> {
     let (start, end) = (windows.start(0), windows.end(0));
     let is_inside = |time: &Timestamp| *time > start && *time <= end;
     let floats = columns.floats.timestamps.iter().zip(columns.floats.values);

@@ -60,7 +60,11 @@ pub(super) fn smooth(
 }
 
 /// The samples with `start < t <= end`.
-fn within<'a, T>(column: &KindColumn<'a, T>, start: Timestamp, end: Timestamp) -> KindColumn<'a, T> {
+fn within<'a, T>(
+    column: &KindColumn<'a, T>,
+    start: Timestamp,
+    end: Timestamp,
+) -> KindColumn<'a, T> {
     let first = column.timestamps.partition_point(|t| *t <= start);
     let last = column.timestamps.partition_point(|t| *t <= end);
     column.slice(first..last.max(first))

@@ -65,8 +65,12 @@ mod tests {
     fn unknown_hints_are_found_out() {
         let counts = [5.0, 7.0, 3.0, 4.0];
         let histograms = counts.map(|count| {
-            let hint = if count == 4.0 { CounterResetHint::Gauge } else { CounterResetHint::Unknown };
-            Arc::new(Histogram { count, hint, ..Histogram::default() })
+            let mut histogram = Histogram::default();
+            histogram.count = count;
+            if count == 4.0 {
+                histogram.hint = CounterResetHint::Gauge;
+            }
+            Arc::new(histogram)
         });
         let timestamps = [1, 2, 3, 4];
         let column =

@@ -68,7 +68,8 @@ impl Evaluation<'_> {
                 .ok_or_else(|| unexpected(function))?;
         let steps = node.grid.count;
         // What the result may take, before it is made.
-        let bytes = series.len().saturating_mul(call.series_per_histogram()).saturating_mul(8 * steps);
+        let bytes =
+            series.len().saturating_mul(call.series_per_histogram()).saturating_mul(8 * steps);
         self.meter().hold(bytes)?;
         let result = call.apply(&series, steps, &mut self.notes);
         self.meter().release(bytes);

@@ -1,5 +1,6 @@
 //! From the syntax tree to the plan.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::prune::prune;
@@ -13,8 +14,8 @@ use crate::ast::{
     ValueType,
 };
 use crate::eval::binary::scalar_scalar;
-use crate::eval::grid::{Shift, Windows};
-use crate::eval::vector::absent_labels;
+use crate::eval::grid::{Grid, Shift, Windows};
+use crate::eval::vector::{QueryTimes, absent_labels, constant, extreme};
 use crate::functions::Function;
 use crate::query_error::QueryError;
 use crate::value::LabelSet;
@@ -32,9 +33,11 @@ pub(crate) fn build(ast: &Ast, times: Times, options: PlanOptions) -> Result<Pla
     let mut builder = Builder {
         ast,
         steps,
+        query: times.of_query(),
         options,
         nodes: Vec::with_capacity(ast.nodes().len()),
         selections: Selections::default(),
+        readers: HashMap::new(),
         made: vec![None; ast.nodes().len()],
         parents: parents(ast),
         statistics: statistics(ast),
@@ -86,9 +89,12 @@ fn statistics(ast: &Ast) -> Vec<bool> {
 struct Builder<'a> {
     ast: &'a Ast,
     steps: Steps,
+    query: QueryTimes,
     options: PlanOptions,
     nodes: Vec<Node>,
     selections: Selections,
+    /// The nodes that read selections, by what they compute of them.
+    readers: HashMap<String, NodeId>,
     /// The node of each expression; a selector in a range has none.
     made: Vec<Option<NodeId>>,
     parents: Vec<ExprId>,
@@ -144,9 +150,55 @@ impl Builder<'_> {
     /// Adds the node of the expression `id`, and its repetition where it has one.
     fn add_node(&mut self, id: ExprId, kind: NodeKind) {
         let Expr { span, value_type, .. } = self.ast.get(id);
-        let node = Node { kind, grid: self.steps.grid(id), span: *span, value_type: *value_type };
-        self.made[id.index()] = Some(self.push(node));
+        let grid = self.steps.grid(id);
+        let node = Node { kind, grid, span: *span, value_type: *value_type, users: 0 };
+        self.made[id.index()] = Some(self.push_once(node));
         self.add_repeat(id);
+    }
+
+    /// Adds `node`; one that reads a selection only if there is no equal one, which then blames the
+    /// later place: of equal annotations the last one counts anyway.
+    fn push_once(&mut self, node: Node) -> NodeId {
+        let Some(key) = self.shared_key(&node) else { return self.push(node) };
+        if let Some(equal) = self.readers.get(&key).copied() {
+            self.blame_later_place(equal, &node);
+            return equal;
+        }
+        let id = self.push(node);
+        self.readers.insert(key, id);
+        id
+    }
+
+    fn blame_later_place(&mut self, equal: NodeId, later: &Node) {
+        let equal = &mut self.nodes[equal.index()];
+        equal.span = later.span;
+        if let NodeKind::RangeFunction { argument_span, .. } = &mut equal.kind
+            && let NodeKind::RangeFunction { argument_span: later, .. } = &later.kind
+        {
+            *argument_span = *later;
+        }
+    }
+
+    /// What two nodes have in common that read the same and compute the same of it; `None` for
+    /// nodes that are not shared.
+    fn shared_key(&self, node: &Node) -> Option<String> {
+        let parameters = match &node.kind {
+            NodeKind::Lookup { .. } => Vec::new(),
+            NodeKind::RangeFunction { source: RangeSource::Selection(_), parameters, .. } => {
+                let constants = parameters.iter().map(|id| self.constant(*id));
+                constants.collect::<Option<Vec<f64>>>()?
+            }
+            _ => return None,
+        };
+        let kind = match &node.kind {
+            NodeKind::Lookup { lookup, selection } => format!("{lookup:?} {selection:?}"),
+            NodeKind::RangeFunction { function, source, windows, statistics, .. } => {
+                format!("{function:?} {source:?} {windows:?} {statistics}")
+            }
+            _ => return None,
+        };
+        let bits: Vec<u64> = parameters.into_iter().map(f64::to_bits).collect();
+        self.options.optimise.then(|| format!("{kind} {bits:?} {:?}", node.grid))
     }
 
     fn add_repeat(&mut self, id: ExprId) {
@@ -163,7 +215,7 @@ impl Builder<'_> {
             return;
         }
         let kind = NodeKind::Repeat(made);
-        let node = Node { kind, grid, span: *span, value_type: *value_type };
+        let node = Node { kind, grid, span: *span, value_type: *value_type, users: 0 };
         self.made[id.index()] = Some(self.push(node));
     }
 
@@ -314,7 +366,10 @@ impl Builder<'_> {
             }
             _ if arguments.is_empty() || takes_scalars(function) => {
                 let arguments = self.all_made(arguments)?;
-                Ok(NodeKind::ScalarFunction { function, arguments })
+                Ok(match self.constant_call(function, &arguments) {
+                    Some(value) => NodeKind::Number(value),
+                    None => NodeKind::ScalarFunction { function, arguments },
+                })
             }
             _ if makes_series_of_series(function) => {
                 let operand = self.made(arguments[0])?;
@@ -326,6 +381,18 @@ impl Builder<'_> {
                 Ok(NodeKind::VectorFunction { function, arguments })
             }
         }
+    }
+
+    /// The value of a call that is the same at every step, if constants may be folded.
+    fn constant_call(&self, function: Function, arguments: &[NodeId]) -> Option<f64> {
+        let values = match arguments {
+            [] if self.options.optimise && function != Function::Time => {
+                constant(function, self.query, Grid::instant(0))
+            }
+            [left, right] => extreme(function, &[self.constant(*left)?], &[self.constant(*right)?]),
+            _ => None,
+        };
+        values?.first().copied()
     }
 
     /// A call of a function of a range vector.
@@ -355,7 +422,8 @@ impl Builder<'_> {
             return Ok(kind);
         }
         let (grid, span) = (self.steps.grid(id), self.ast.get(id).span);
-        let operand = self.push(Node { kind, grid, span, value_type: ValueType::Vector });
+        let node = Node { kind, grid, span, value_type: ValueType::Vector, users: 0 };
+        let operand = self.push_once(node);
         let labels = self.labels_of_absent(arguments[0]);
         Ok(NodeKind::AbsentOverTime { operand, labels })
     }

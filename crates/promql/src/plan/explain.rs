@@ -7,6 +7,34 @@ use super::{LookupValue, Node, NodeId, NodeKind, Plan, RangeSource};
 use crate::ast::RangeMode;
 use crate::eval::grid::{Grid, Shift, Windows};
 
+/// What a source says of a selection before anything of it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Estimate {
+    pub(crate) series: usize,
+    /// `None` where the source does not know.
+    pub(crate) samples: Option<u64>,
+}
+
+/// A plan with what the source says of its selections, if it was asked.
+pub(crate) struct Explained<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) estimates: &'a [Estimate],
+}
+
+impl fmt::Display for Explained<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.plan)?;
+        for (number, estimate) in self.estimates.iter().enumerate() {
+            write!(f, "selection {number} has {} series", estimate.series)?;
+            match estimate.samples {
+                Some(samples) => writeln!(f, ", about {samples} samples")?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // With a stack of its own: a chain of thousands of operators is as many levels.
@@ -14,7 +42,8 @@ impl fmt::Display for Plan {
         while let Some((id, depth)) = waiting.pop() {
             let node = self.node(id);
             let indent = 2 * usize::min(depth, 40);
-            writeln!(f, "{:indent$}{}  [{}]", "", Described(node), Steps(node.grid))?;
+            write!(f, "{:indent$}{}  [{}]", "", Described(node), Steps(node.grid))?;
+            writeln!(f, "{}", if node.users > 1 { ", taken by several" } else { "" })?;
             let mut operands: Vec<NodeId> = Vec::new();
             node.kind.for_each_operand(|operand| operands.push(operand));
             waiting.extend(operands.into_iter().rev().map(|operand| (operand, depth + 1)));

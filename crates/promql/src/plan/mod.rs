@@ -9,15 +9,16 @@
 //!    (*step-invariant*: all its selectors have an `@`), downwards for the grid of each expression.
 //!    A step-invariant part is evaluated at one step and repeated ([`NodeKind::Repeat`]).
 //! 3. [`build`] makes the nodes, operands before operators, folds constants, and gives each selector
-//!    its [`Selection`]; equal ones are one selection, which is listed once.
+//!    its [`PlannedSelection`]; equal ones are one selection, which is listed once.
 //! 4. [`explain`] prints a plan.
 //!
 //! With [`PlanOptions::optimise`] off nothing is folded, repeated or shared. Answers are the same.
 //!
 //! # Invariants
 //!
-//! - Operands have smaller ids than their operator, and every node but the root is the operand of
-//!   exactly one.
+//! - Operands have smaller ids than their operator. Every node but the root is the operand of one
+//!   other; a node that reads a selection may be that of several ([`Node::users`]), which asked for
+//!   the same.
 //! - The operand of a [`NodeKind::Repeat`] has a grid of one step; all other operands have the grid
 //!   of their operator, but those of range functions over subqueries.
 
@@ -34,10 +35,13 @@ use siltstone::{Matcher, Timestamp};
 
 use crate::ast::{AggregateOp, BinaryOp, Grouping, Matching, Span, ValueType};
 use crate::eval::grid::{Grid, Shift, Windows};
+use crate::eval::vector::QueryTimes;
 use crate::functions::Function;
+use crate::source::{Hints, Selection};
 use crate::value::LabelSet;
 
 pub(crate) use build::build;
+pub(crate) use explain::{Estimate, Explained};
 
 /// Names a node of a [`Plan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +53,7 @@ impl NodeId {
     }
 }
 
-/// Names a [`Selection`] of a [`Plan`].
+/// Names a [`PlannedSelection`] of a [`Plan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SelectionId(u32);
 
@@ -66,6 +70,16 @@ pub(crate) enum Times {
     Instant(Timestamp),
     /// A range query: `start`, `start + step`, ... up to `end`.
     Range { start: Timestamp, end: Timestamp, step: i64 },
+}
+
+impl Times {
+    /// As the functions `start`, `end`, `step` and `range` tell them.
+    pub(crate) fn of_query(self) -> QueryTimes {
+        match self {
+            Self::Instant(time) => QueryTimes { start: time, end: time, step: 0 },
+            Self::Range { start, end, step } => QueryTimes { start, end, step },
+        }
+    }
 }
 
 /// What a plan depends on besides the query and its times.
@@ -85,7 +99,7 @@ pub(crate) struct PlanOptions {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) nodes: Vec<Node>,
-    pub(crate) selections: Vec<Selection>,
+    pub(crate) selections: Vec<PlannedSelection>,
     /// The steps of the query.
     pub(crate) grid: Grid,
     pub(crate) times: Times,
@@ -100,14 +114,14 @@ impl Plan {
         &self.nodes[id.index()]
     }
 
-    pub(crate) fn selection(&self, id: SelectionId) -> &Selection {
+    pub(crate) fn selection(&self, id: SelectionId) -> &PlannedSelection {
         &self.selections[id.index()]
     }
 }
 
 /// What a selector reads, over all steps.
 #[derive(Debug, Clone)]
-pub(crate) struct Selection {
+pub(crate) struct PlannedSelection {
     pub(crate) matchers: Vec<Matcher>,
     /// The time of the first sample needed, inclusive.
     pub(crate) start: Timestamp,
@@ -125,6 +139,23 @@ pub(crate) struct Selection {
     pub(crate) readers: usize,
 }
 
+impl PlannedSelection {
+    /// What the source is asked for.
+    pub(crate) fn request(&self) -> Selection<'_> {
+        Selection {
+            matchers: &self.matchers,
+            start: self.start,
+            end: self.end,
+            hints: Hints {
+                function: self.function,
+                range: self.range,
+                step: self.step,
+                labels_kept: self.labels_kept.as_deref(),
+            },
+        }
+    }
+}
+
 /// A step of the evaluation.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -134,6 +165,8 @@ pub(crate) struct Node {
     /// The expression that annotations blame.
     pub(crate) span: Span,
     pub(crate) value_type: ValueType,
+    /// How many operators take its value.
+    pub(crate) users: usize,
 }
 
 /// What a node computes.
@@ -197,12 +230,7 @@ pub(crate) enum NodeKind {
         right: NodeId,
     },
     /// An aggregation over series.
-    Aggregate {
-        op: AggregateOp,
-        grouping: Grouping,
-        parameter: Option<NodeId>,
-        operand: NodeId,
-    },
+    Aggregate { op: AggregateOp, grouping: Grouping, parameter: Option<NodeId>, operand: NodeId },
     /// The operand's value at its one step, at each step.
     Repeat(NodeId),
 }

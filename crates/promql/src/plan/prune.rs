@@ -1,5 +1,5 @@
-//! Drops the nodes of a plan that nothing reads: operands of folded constants, arguments that a
-//! function reads from the syntax tree.
+//! Drops the nodes of a plan that nothing takes (operands of folded constants, arguments that a
+//! function reads from the syntax tree), and counts the users of the others.
 
 use super::{Node, NodeId};
 
@@ -21,9 +21,21 @@ pub(super) fn prune(nodes: Vec<Node>) -> Vec<Node> {
         kept += u32::from(*is_needed);
     }
     let kept = nodes.into_iter().zip(needed).filter(|(_, needed)| *needed);
-    kept.map(|(mut node, _)| {
+    let kept = kept.map(|(mut node, _)| {
         node.kind.for_each_operand_mut(|operand| *operand = renamed[operand.index()]);
         node
-    })
-    .collect()
+    });
+    let mut nodes: Vec<Node> = kept.collect();
+    count_users(&mut nodes);
+    nodes
+}
+
+fn count_users(nodes: &mut [Node]) {
+    let mut users = vec![0; nodes.len()];
+    for node in &*nodes {
+        node.kind.for_each_operand(|operand| users[operand.index()] += 1);
+    }
+    for (node, users) in nodes.iter_mut().zip(users) {
+        node.users = users;
+    }
 }

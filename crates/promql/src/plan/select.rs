@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use siltstone::{Matcher, Timestamp};
 
-use super::{Selection, SelectionId};
+use super::{PlannedSelection, SelectionId};
 
 /// Gathers selections.
 #[derive(Default)]
 pub(super) struct Selections {
-    all: Vec<Selection>,
+    all: Vec<PlannedSelection>,
     /// By the text of the matchers and the times.
     known: HashMap<(String, Timestamp, Timestamp), SelectionId>,
 }
@@ -47,7 +47,7 @@ impl Selections {
             return *id;
         }
         let id = SelectionId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        self.all.push(Selection {
+        self.all.push(PlannedSelection {
             matchers: matchers.to_vec(),
             start,
             end,
@@ -62,11 +62,11 @@ impl Selections {
     }
 
     /// The selection `id`, for what is learned of it later.
-    pub(super) fn get_mut(&mut self, id: SelectionId) -> &mut Selection {
+    pub(super) fn get_mut(&mut self, id: SelectionId) -> &mut PlannedSelection {
         &mut self.all[id.index()]
     }
 
-    pub(super) fn finish(self) -> Vec<Selection> {
+    pub(super) fn finish(self) -> Vec<PlannedSelection> {
         self.all
     }
 }

@@ -4,7 +4,7 @@ use siltstone::Timestamp;
 
 use super::length::LengthContext;
 use super::{PlanOptions, Times};
-use crate::ast::{At, Ast, ExprId, ExprKind, Length, Subquery, TimeShift, ValueType};
+use crate::ast::{Ast, At, ExprId, ExprKind, Length, Subquery, TimeShift, ValueType};
 use crate::eval::grid::{Grid, Shift};
 use crate::functions::Function;
 use crate::query_error::QueryError;
@@ -79,7 +79,9 @@ impl Steps {
             ExprKind::Number { .. } | ExprKind::String(_) => false,
             _ => expression.value_type != ValueType::Matrix,
         };
-        self.options.optimise && is_worth_it && invariant[id.index()]
+        self.options.optimise
+            && is_worth_it
+            && invariant[id.index()]
             && self.grids[id.index()].count > 1
     }
 
@@ -118,6 +120,7 @@ impl Steps {
     /// The grid of a subquery's operand, where the subquery itself is evaluated at `outer`: all
     /// multiples of its step in the windows of all outer steps.
     fn subquery_grid(&self, subquery: &Subquery, outer: Grid) -> Result<Grid, QueryError> {
+        // A step that was cut to nothing stands for none, as in Prometheus.
         let step = match &subquery.step {
             Some(step) => self.lengths.positive(step)?,
             None => 0,

@@ -38,6 +38,12 @@ impl<T> Default for OwnedColumn<T> {
 impl<T> OwnedColumn<T> {
     /// Adds a sample at its place in time; one at the same time is replaced.
     fn insert(&mut self, timestamp: Timestamp, start_timestamp: Timestamp, value: T) {
+        let is_newest = self.timestamps.last().is_none_or(|last| *last < timestamp);
+        if is_newest && start_timestamp == 0 && self.start_timestamps.is_empty() {
+            self.timestamps.push(timestamp);
+            self.values.push(value);
+            return;
+        }
         if start_timestamp != 0 && self.start_timestamps.is_empty() {
             self.start_timestamps.resize(self.timestamps.len(), 0);
         }
@@ -60,6 +66,9 @@ impl<T> OwnedColumn<T> {
     }
 
     fn remove(&mut self, timestamp: Timestamp) {
+        if self.timestamps.last().is_none_or(|last| *last < timestamp) {
+            return;
+        }
         if let Ok(at) = self.timestamps.binary_search(&timestamp) {
             self.timestamps.remove(at);
             self.values.remove(at);
@@ -98,15 +107,26 @@ impl MemorySource {
         start_timestamp: Timestamp,
         value: Point,
     ) {
+        self.extend(labels, [(timestamp, start_timestamp, value)]);
+    }
+
+    /// As [`insert`](Self::insert), samples of one series: (timestamp, start timestamp, value).
+    pub fn extend(
+        &mut self,
+        labels: &LabelSet,
+        samples: impl IntoIterator<Item = (Timestamp, Timestamp, Point)>,
+    ) {
         let series = self.series.entry(labels.clone()).or_default();
-        match value {
-            Point::Float(value) => {
-                series.histograms.remove(timestamp);
-                series.floats.insert(timestamp, start_timestamp, value);
-            }
-            Point::Histogram(histogram) => {
-                series.floats.remove(timestamp);
-                series.histograms.insert(timestamp, start_timestamp, histogram);
+        for (timestamp, start_timestamp, value) in samples {
+            match value {
+                Point::Float(value) => {
+                    series.histograms.remove(timestamp);
+                    series.floats.insert(timestamp, start_timestamp, value);
+                }
+                Point::Histogram(histogram) => {
+                    series.floats.remove(timestamp);
+                    series.histograms.insert(timestamp, start_timestamp, histogram);
+                }
             }
         }
     }
@@ -141,6 +161,14 @@ struct Listed<'a> {
 impl SeriesList for Listed<'_> {
     fn labels(&self) -> &[LabelSet] {
         &self.labels
+    }
+
+    fn samples(&self) -> Option<u64> {
+        let count = |series: &&MemorySeries| {
+            let floats = series.floats.within(self.start, self.end);
+            floats.len() + series.histograms.within(self.start, self.end).len()
+        };
+        Some(self.series.iter().map(|series| count(series) as u64).sum())
     }
 
     fn fold(

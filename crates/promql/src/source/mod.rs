@@ -71,6 +71,12 @@ pub trait SeriesList: Send + Sync {
     /// The label sets, in any order. A *series number* is an index into them.
     fn labels(&self) -> &[LabelSet];
 
+    /// About how many samples there are in the selection's range, if that is known without reading
+    /// them.
+    fn samples(&self) -> Option<u64> {
+        None
+    }
+
     /// Hands the samples of the series numbered `share` to `visit`, one after the other in that
     /// order. Called on several threads with different shares.
     ///

@@ -8,6 +8,32 @@ use crate::ast::Span;
 use crate::error::Fault;
 use crate::quote::code_point;
 
+/// For each byte, whether a name may hold it; a table, because most bytes of a query are in names.
+static IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_';
+        byte += 1;
+    }
+    table
+};
+
+/// The length of the name at the start of `text`, without colons.
+pub(super) fn name(text: &[u8]) -> usize {
+    text.iter().position(|b| !IN_NAME[usize::from(*b)]).unwrap_or(text.len())
+}
+
+/// The length of the name at the start of `text`, colons included, and whether there is one.
+pub(super) fn metric_name(text: &[u8]) -> (usize, bool) {
+    let mut len = name(text);
+    let has_colon = text.get(len) == Some(&b':');
+    while text.get(len) == Some(&b':') {
+        len += 1 + name(&text[len + 1..]);
+    }
+    (len, has_colon)
+}
+
 /// Scans a number that starts at `start`: whether there is one, and where the scan ended.
 ///
 /// Decimal and hexadecimal digits, one point, one exponent, and underscores between digits. No letter
@@ -137,7 +163,7 @@ fn escape(text: &str, at: usize, quote: u8) -> Result<usize, String> {
 }
 
 fn is_alphanumeric(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+    IN_NAME[usize::from(byte)]
 }
 
 struct Scan<'a> {

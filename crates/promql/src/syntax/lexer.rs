@@ -125,10 +125,12 @@ impl<'a> Lexer<'a> {
 
     /// A name or keyword outside of braces and brackets.
     fn word(&mut self) -> Result<TokenKind, Fault> {
-        let bytes = &self.text.as_bytes()[self.at..];
-        let in_word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':');
-        let len = bytes.iter().position(|b| !in_word(b)).unwrap_or(bytes.len());
-        let mut kind = word_kind(&self.text[self.at..self.at + len]);
+        let (len, has_colon) = lexeme::metric_name(&self.text.as_bytes()[self.at..]);
+        let mut kind = if has_colon {
+            TokenKind::MetricIdentifier
+        } else {
+            word_kind(&self.text[self.at..self.at + len])
+        };
         self.at += len;
         // These became keywords late: a metric of that name must go on working.
         use Keyword::{Fill, FillLeft, FillRight};
@@ -212,9 +214,7 @@ impl<'a> Lexer<'a> {
                 self.fault(0, "unexpected end of input inside braces".to_owned())
             }
             (b'a'..=b'z' | b'A'..=b'Z' | b'_', _) => {
-                let bytes = &self.text.as_bytes()[self.at..];
-                let in_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-                let len = bytes.iter().position(|b| !in_word(b)).unwrap_or(bytes.len());
+                let len = lexeme::name(&self.text.as_bytes()[self.at..]);
                 self.take(len, TokenKind::Identifier)
             }
             (b',', _) => self.take(1, TokenKind::Comma),

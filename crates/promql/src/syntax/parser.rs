@@ -88,6 +88,8 @@ pub(super) struct Parser<'a> {
     pub(super) aggregations: usize,
     /// Every regular expression so far, so that none is compiled twice.
     pub(super) regexes: Vec<siltstone::Matcher>,
+    /// What they may hold together.
+    pub(super) pattern_budget: siltstone::PatternBudget,
 }
 
 impl<'a> Parser<'a> {
@@ -98,12 +100,14 @@ impl<'a> Parser<'a> {
             lexer: Lexer::new(text),
             next: None,
             taken_end: 0,
-            nodes: Vec::new(),
+            // Most queries have fewer nodes, and grow once or never.
+            nodes: Vec::with_capacity(16),
             length_nodes: 0,
             pending: Vec::new(),
             depth: 0,
             aggregations: 0,
             regexes: Vec::new(),
+            pattern_budget: siltstone::PatternBudget::default(),
         }
     }
 

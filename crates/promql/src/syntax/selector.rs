@@ -11,7 +11,7 @@ use crate::flags::Features;
 use crate::quote::quoted;
 
 /// Longest selector that is parsed alone, in bytes.
-pub const INPUT_BYTES_MAX: usize = 16 << 10;
+pub const INPUT_BYTES_MAX: usize = 256 << 10;
 
 /// Most matchers in a selector: each may hold a regular expression, which takes time and memory.
 pub const MATCHERS_MAX: usize = 64;
@@ -171,6 +171,8 @@ impl Parser<'_> {
             return Err(Fault::new(span, message));
         }
         let matcher = Matcher::new(op, name, value).map_err(|e| Fault::new(span, e.to_string()))?;
+        let taken = self.pattern_budget.take_matcher(&matcher);
+        taken.map_err(|e| Fault::new(span, e.to_string()))?;
         self.regexes.push(matcher.clone());
         Ok(matcher)
     }

@@ -72,7 +72,7 @@ pub(super) struct Token {
 /// The longest keyword, `count_values`.
 const KEYWORD_BYTES_MAX: usize = 12;
 
-/// What the word `text` is outside of braces and brackets.
+/// What the word `text`, which has no colon, is outside of braces and brackets.
 pub(super) fn word_kind(text: &str) -> TokenKind {
     let mut lower = [0; KEYWORD_BYTES_MAX];
     if let Some(lower) = lower.get_mut(..text.len()) {
@@ -82,7 +82,7 @@ pub(super) fn word_kind(text: &str) -> TokenKind {
             return kind;
         }
     }
-    if text.contains(':') { TokenKind::MetricIdentifier } else { TokenKind::Identifier }
+    TokenKind::Identifier
 }
 
 fn keyword(lower: &[u8]) -> Option<TokenKind> {

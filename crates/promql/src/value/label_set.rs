@@ -159,12 +159,20 @@ pub(crate) fn is_metric_label(name: &str) -> bool {
 impl Ord for LabelSet {
     fn cmp(&self, other: &Self) -> Ordering {
         let (a, b) = (&self.encoded, &other.encoded);
-        match a.iter().zip(b.iter()).find(|(a, b)| a != b) {
+        let equal = equal_start(a, b);
+        match (a.get(equal), b.get(equal)) {
             // The separator ends the shorter text, which comes first: it counts as the lowest byte.
-            Some((a, b)) => a.wrapping_add(1).cmp(&b.wrapping_add(1)),
-            None => a.len().cmp(&b.len()),
+            (Some(a), Some(b)) => a.wrapping_add(1).cmp(&b.wrapping_add(1)),
+            _ => a.len().cmp(&b.len()),
         }
     }
+}
+
+/// How many bytes at the start are equal: eight at a time, because sets of one metric begin alike.
+fn equal_start(a: &[u8], b: &[u8]) -> usize {
+    let words = a.chunks_exact(8).zip(b.chunks_exact(8)).take_while(|(a, b)| a == b).count() * 8;
+    let rest = a[words..].iter().zip(&b[words..]);
+    words + rest.take_while(|(a, b)| a == b).count()
 }
 
 impl PartialOrd for LabelSet {

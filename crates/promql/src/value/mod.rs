@@ -11,5 +11,5 @@ pub use label_set::LabelSet;
 pub(crate) use label_set::{METRIC_NAME, METRIC_TYPE, is_metric_label};
 pub use series::Series;
 pub(crate) use series::Value;
-pub use step_column::{Point, StepColumn};
 pub(crate) use step_column::{ABSENT, is_absent};
+pub use step_column::{Point, StepColumn};

@@ -86,7 +86,8 @@ impl Generator<'_> {
             }
             _ => {
                 let ignored = self.ignored(&left.labels, &right.labels);
-                let side = if group { self.pick(&["", " group_left", " group_right"]) } else { "".into() };
+                let side =
+                    if group { self.pick(&["", " group_left", " group_right"]) } else { "".into() };
                 format!("{} {op} ignoring ({ignored}){side} {}", left.text, right.text)
             }
         };

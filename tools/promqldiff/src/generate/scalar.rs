@@ -18,7 +18,8 @@ impl Generator<'_> {
             3 => self.deeper(|g| {
                 let (left, right) = (g.scalar(), g.scalar());
                 let op = g.pick(&[
-                    "+", "-", "*", "/", "%", "^", "atan2", "== bool", "< bool", ">= bool", "!= bool",
+                    "+", "-", "*", "/", "%", "^", "atan2", "== bool", "< bool", ">= bool",
+                    "!= bool",
                 ]);
                 format!("({left} {op} {right})")
             }),

@@ -158,7 +158,8 @@ impl Generator<'_> {
         if self.random.chance(60) {
             let replacement = self.pick(&["$1", "x-$1", "${1}y", "$0", "", "$2", "fix", "$1$1"]);
             let source = if self.random.chance(8) { "__name__".into() } else { label(self) };
-            let pattern = self.pick(&["(.*)", "(.+):(.+)", "a(.*)", "", ".*", "([a-z]+).*", "(", "no"]);
+            let pattern =
+                self.pick(&["(.*)", "(.+):(.+)", "a(.*)", "", ".*", "([a-z]+).*", "(", "no"]);
             return operand.wrapped(
                 "label_replace(",
                 &format!(", \"{target}\", \"{replacement}\", \"{source}\", \"{pattern}\")"),

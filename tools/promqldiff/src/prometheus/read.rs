@@ -13,7 +13,13 @@ pub(super) fn outcome(json: &Json) -> Option<Outcome> {
         return Some(Outcome::Error(Failure { kind: text("errorType"), message: text("error") }));
     }
     let texts = |name: &str| -> BTreeSet<String> {
-        json[name].as_array().into_iter().flatten().filter_map(Json::as_str).map(Into::into).collect()
+        json[name]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+            .map(Into::into)
+            .collect()
     };
     let result = &json["data"]["result"];
     let value = match json["data"]["resultType"].as_str()? {

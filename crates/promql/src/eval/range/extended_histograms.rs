@@ -165,10 +165,8 @@ impl<'a> ExtendedHistograms<'a> {
             Some(lost) => add(lost, histogram, notes),
         };
         for (at, histogram) in self.values.iter().enumerate().take(ends.last).skip(next) {
-            // Behind the first one, `before` is the neighbour in the column.
-            let reset =
-                if at == next { histogram.is_reset_after(before) } else { self.is_reset(at) };
-            if reset {
+            // A left end that was interpolated without a reset lies between its neighbours.
+            if self.is_reset(at) {
                 lose(before)?;
             }
             before = histogram;

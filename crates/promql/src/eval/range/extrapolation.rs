@@ -39,16 +39,16 @@ pub(super) enum Beginning {
 /// sample, [`Beginning::At`] must be known.
 #[inline]
 pub(super) fn factor(sampled: &Sampled, beginning: Beginning) -> f64 {
-    let mut covered = seconds(sampled.first, sampled.last);
+    let mut covered = length(sampled.first, sampled.last);
     let distance = if sampled.count > 1 { covered / (sampled.count - 1) as f64 } else { 0.0 };
     let near = distance * NEAR;
     let before = match beginning {
         Beginning::At(start) => {
-            covered = seconds(start, sampled.last);
+            covered = length(start, sampled.last);
             0.0
         }
         Beginning::Extrapolated(first_share) => {
-            let gap = seconds(sampled.window_start, sampled.first);
+            let gap = length(sampled.window_start, sampled.first);
             let before = if gap >= near { distance / 2.0 } else { gap };
             match first_share {
                 Some(share) if covered * share < before => covered * share,
@@ -56,13 +56,14 @@ pub(super) fn factor(sampled: &Sampled, beginning: Beginning) -> f64 {
             }
         }
     };
-    let gap = seconds(sampled.last, sampled.window_end);
+    let gap = length(sampled.last, sampled.window_end);
     let behind = if gap >= near { distance / 2.0 } else { gap };
     if covered == 0.0 { 1.0 } else { (covered + before + behind) / covered }
 }
 
-/// The seconds between two times.
+/// The milliseconds between two times. The factor is a ratio of them: seconds would only cost
+/// divisions.
 #[inline]
-fn seconds(from: Timestamp, to: Timestamp) -> f64 {
-    to.saturating_sub(from) as f64 / 1000.0
+fn length(from: Timestamp, to: Timestamp) -> f64 {
+    to.saturating_sub(from) as f64
 }

@@ -17,8 +17,8 @@ use super::notes::{Note, SeriesNotes};
 use super::two_stacks::{Combine, TwoStacks};
 use super::window::{Window, each_window};
 
-/// What some samples tell about their line. Times are in seconds since the first sample of the
-/// column.
+/// What some samples tell about their line. Times are in milliseconds since the first sample of the
+/// column: whole numbers, so that samples close to each other do not suffer from those far away.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Line {
     count: f64,
@@ -58,8 +58,9 @@ impl Line {
         self.special |= newer.special;
     }
 
+    /// Per second.
     fn slope(&self) -> f64 {
-        if self.special { f64::NAN } else { self.products.total() / self.squares.total() }
+        if self.special { f64::NAN } else { self.products.total() / self.squares.total() * 1000.0 }
     }
 }
 
@@ -83,8 +84,8 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     #[inline]
-    fn seconds(&self, time: Timestamp) -> f64 {
-        time.saturating_sub(self.origin) as f64 / 1000.0
+    fn since_origin(&self, time: Timestamp) -> f64 {
+        time.saturating_sub(self.origin) as f64
     }
 }
 
@@ -100,7 +101,7 @@ impl Combine for Lines<'_> {
 
     #[inline]
     fn append(&self, partial: &mut Line, at: usize) {
-        partial.push(self.seconds(self.timestamps[at]), self.values[at]);
+        partial.push(self.since_origin(self.timestamps[at]), self.values[at]);
     }
 
     #[inline]
@@ -141,10 +142,11 @@ pub(super) fn predict_linear(
 
 /// The line of a window.
 struct Fit {
+    /// Per second.
     slope: f64,
     /// The mean value.
     value: f64,
-    /// The mean time, in seconds since `origin`.
+    /// The mean time, in milliseconds since `origin`.
     time: f64,
     origin: Timestamp,
 }
@@ -152,8 +154,8 @@ struct Fit {
 impl Fit {
     /// The value of the line at `time`.
     fn at(&self, time: Timestamp) -> f64 {
-        let ahead = time.saturating_sub(self.origin) as f64 / 1000.0 - self.time;
-        self.value + self.slope * ahead
+        let ahead = time.saturating_sub(self.origin) as f64 - self.time;
+        self.value + self.slope * (ahead / 1000.0)
     }
 }
 

@@ -173,7 +173,8 @@ fn milliseconds(seconds: f64) -> i64 {
 
 /// Whether two results are the same up to rounding.
 fn near(a: f64, b: f64, tolerance: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * a.abs().max(b.abs())
+    let close = (a - b).abs() <= tolerance * a.abs().max(b.abs());
+    a == b || (a.is_nan() && b.is_nan()) || (a.is_finite() && b.is_finite() && close)
 }
 
 #[track_caller]

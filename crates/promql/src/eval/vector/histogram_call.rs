@@ -52,10 +52,8 @@ struct Quantiles {
 /// Whom annotations blame.
 #[derive(Debug)]
 struct Spans {
-    /// The vector, for its labels.
+    /// The vector, for its labels and for NaN among its observations.
     vector: Span,
-    /// For NaN among the observations: the vector.
-    nan: Span,
     /// For counts that do not increase: the second argument, whatever that is.
     forced: Span,
     /// The quantiles.
@@ -89,7 +87,6 @@ impl HistogramCall {
         };
         let spans = Spans {
             vector: *arguments.get(vector)?,
-            nan: *arguments.get(vector)?,
             forced: *arguments.get(1)?,
             parameters: arguments.get(quantiles)?.to_vec(),
         };
@@ -135,7 +132,7 @@ impl HistogramCall {
                     notes.add(note, self.spans.vector);
                 } else {
                     self.native_step(histogram, step, &mut columns, |nan| {
-                        notes.add(self.nan_note(nan, &one.labels), self.spans.nan);
+                        notes.add(self.nan_note(nan, &one.labels), self.spans.vector);
                     });
                 }
             }

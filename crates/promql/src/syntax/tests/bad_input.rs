@@ -71,6 +71,20 @@ fn matchers_and_regular_expressions_are_limited() {
     assert!(message.ends_with("a query has at most 512 regular expressions"), "{message}");
 }
 
+#[test]
+fn regular_expressions_are_long_but_share_a_budget() {
+    let long = format!("up{{pod=~\"{}\"}}", "web-7d4b9c6f5d-00000|".repeat(3000));
+    assert!(parse(&long, &features()).is_ok());
+    assert!(crate::parse_selector(&long).is_ok());
+    let large = |count: usize| -> String {
+        let pattern = |i: usize| format!("{{a=~\"[^x]{{900}}y{i}\"}}");
+        (0..count).map(pattern).collect::<Vec<_>>().join("+")
+    };
+    assert!(parse(&large(1), &features()).is_ok());
+    let message = error(&large(MATCHERS_MAX));
+    assert!(message.contains("limit of 8388608 bytes together"), "{message}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

@@ -62,7 +62,7 @@ fn what_is_no_selector_is_an_error() {
     assert!(parse_selector(&input).is_ok());
     input.push(' ');
     let error = parse_selector(&input).unwrap_err();
-    assert_eq!(error.message, "the selector is longer than the limit of 16384 bytes");
+    assert_eq!(error.message, "the selector is longer than the limit of 262144 bytes");
 }
 
 #[test]

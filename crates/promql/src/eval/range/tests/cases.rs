@@ -179,6 +179,16 @@ fn the_line_is_exact_far_from_the_epoch() {
 }
 
 #[test]
+fn the_line_through_samples_close_to_each_other_is_exact() {
+    let mut data = Data::default();
+    for (time, value) in [(0, 0.5), (600_000_000, 1.0), (600_000_004, 1.25), (600_000_008, 1.5)] {
+        data.floats.push(time, 0, value);
+    }
+    let found = Test::new(F::Deriv, 1.0, 600_000.010).float(&data).unwrap();
+    assert!((found / 62.5 - 1.0).abs() < 1e-14, "{found}");
+}
+
+#[test]
 fn smoothing_refuses_factors_out_of_range_where_there_are_samples() {
     let data = Data::floats(10, &[1.0, 2.0, 3.0]);
     let test =
@@ -263,6 +273,26 @@ fn sums_and_rates_of_mixed_windows_have_no_result() {
             "{function:?}"
         );
     }
+}
+
+#[test]
+fn the_last_two_samples_are_those_of_either_kind() {
+    let mut data = Data::default();
+    for time in [0, 5_000, 20_000, 25_000] {
+        data.floats.push(time, 0, time as f64);
+    }
+    for time in [2_000, 10_000, 30_000, 40_000] {
+        data.histograms.push(time, 0, std::sync::Arc::new(counts(&[time as f64])));
+    }
+    let at = |end| Test::new(F::Idelta, 60.0, end).run(&data);
+    let is_mixed = |answer: super::Answer| {
+        assert!(answer.column.is_empty());
+        answer.warnings().len() == 1
+    };
+    assert!(is_mixed(at(2.0)) && is_mixed(at(5.0)) && is_mixed(at(10.0)) && is_mixed(at(20.0)));
+    assert_eq!(at(25.0).floats(), [Some(5000.0)]);
+    assert!(is_mixed(at(30.0)));
+    assert_eq!(at(40.0).histogram().map(|h| h.count), Some(10_000.0));
 }
 
 #[test]

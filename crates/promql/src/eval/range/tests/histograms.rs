@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::{Data, Test, assert_near};
 use crate::ast::RangeMode::{Anchored, Smoothed};
 use crate::functions::Function as F;
@@ -116,6 +118,10 @@ fn resolutions_are_brought_to_the_coarsest() {
     let data = Data::histograms(10, &[fine(&[1.0, 1.0]), counts(&[3.0]), fine(&[4.0, 4.0])]);
     let answer = Test::new(F::Delta, 20.001, 20.0).run(&data);
     assert_eq!(answer.histogram().map(Histogram::schema), Some(1), "only the ends matter");
+    let goes_on = hinted(fine(&[4.0, 4.0]), CounterResetHint::NotReset);
+    let counters = Data::histograms(10, &[fine(&[1.0, 1.0]), counts(&[3.0]), goes_on]);
+    let answer = Test::new(F::Increase, 20.001, 20.0).run(&counters);
+    assert_eq!(answer.histogram().map(Histogram::schema), Some(0), "all of a counter matter");
     let sum = Test::new(F::SumOverTime, 60.0, 30.0).run(&data);
     assert_eq!(sum.histogram().map(|h| (h.schema(), h.count)), Some((0, 13.0)));
 }
@@ -176,25 +182,36 @@ fn sums_and_means_slide_over_histograms() {
     assert_eq!(sums.column.histograms().len(), 30);
 }
 
-#[test]
-fn zero_buckets_of_different_widths_are_united_in_order() {
-    let zero = |threshold: f64| -> Histogram {
-        let parts = HistogramParts {
-            count: 3.0,
-            zero_count: 1.0,
-            zero_threshold: threshold,
-            positive: Buckets::from_dense(1, &[2.0]).unwrap(),
-            ..HistogramParts::default()
-        };
-        parts.try_into().unwrap()
-    };
-    let values: Vec<_> = [0.1, 0.2, 0.1, 0.5, 0.1, 0.1].map(zero).into();
-    let test = Test::new(F::SumOverTime, 30.0, 0.0).steps(10.0, 6);
-    let all = test.run(&Data::histograms(10, &values));
-    for (step, sum) in all.column.histograms() {
-        let alone = Test::new(F::SumOverTime, 30.0, f64::from(*step) * 10.0);
-        let alone = alone.run(&Data::histograms(10, &values));
-        assert!(sum.same(alone.histogram().unwrap()), "step {step}");
+fn any_histogram() -> impl Strategy<Value = Histogram> {
+    let threshold = prop::sample::select(vec![0.0, 0.1, 0.75, 1.1, 1.3, 3.0]);
+    (0i32..3, threshold, 1i32..9, prop::collection::vec(0u8..3, 0..6)).prop_map(
+        |(schema, zero_threshold, first, buckets)| {
+            let buckets: Vec<f64> = buckets.into_iter().map(f64::from).collect();
+            let parts = HistogramParts {
+                schema,
+                zero_threshold,
+                zero_count: 1.0,
+                count: 1.0 + buckets.iter().sum::<f64>(),
+                positive: Buckets::from_dense(first + 4 * schema, &buckets).unwrap(),
+                ..HistogramParts::default()
+            };
+            parts.try_into().unwrap()
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_sum_does_not_depend_on_other_windows(
+        values in prop::collection::vec(any_histogram(), 1..12), range in 1u8..8
+    ) {
+        let range = f64::from(range) * 10.0;
+        let data = Data::histograms(10, &values);
+        let all = Test::new(F::SumOverTime, range, 0.0).steps(10.0, values.len()).run(&data);
+        for (step, sum) in all.column.histograms() {
+            let alone = Test::new(F::SumOverTime, range, f64::from(*step) * 10.0).run(&data);
+            prop_assert!(sum.same(alone.histogram().unwrap()), "step {step}");
+        }
     }
 }
 

@@ -172,7 +172,7 @@ fn several_quantiles_are_told_apart_by_a_label() {
 }
 
 #[test]
-fn nan_observations_are_told_at_the_first_argument() {
+fn nan_observations_are_told_at_the_vector() {
     let parts = HistogramParts {
         count: 8.0,
         sum: f64::NAN,
@@ -184,7 +184,7 @@ fn nan_observations_are_told_at_the_first_argument() {
     let (lines, notes) = applied(&quantile(&[0.75], features(true)), &[one.clone()], 1);
     assert_eq!(lines, [r#"{__name__="m", a="1"} drop NaN"#]);
     let info = "PromQL info: input to histogram_quantile has NaN observations, result is NaN for \
-                metric name \"m\" (1:1)";
+                metric name \"m\" (1:2)";
     assert_eq!(notes, [info]);
     let spans = [span(3), span(4), span(5)];
     let parameters = vec![vec![0.0], vec![1.0]];
@@ -193,7 +193,7 @@ fn nan_observations_are_told_at_the_first_argument() {
     let (lines, notes) = applied(&call, &[one], 1);
     assert_eq!(lines, [r#"{a="1"} 0.5"#]);
     let info = "PromQL info: input to histogram_fraction has NaN observations, which are excluded \
-                from all fractions (1:4)";
+                from all fractions (1:6)";
     assert_eq!(notes, [info]);
 }
 
