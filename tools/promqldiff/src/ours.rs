@@ -37,8 +37,7 @@ pub(crate) fn ask(
     let run = || {
         let query = Query::parse(text, features)?;
         let mut engine = Engine::default();
-        engine.parallel = way.parallel;
-        engine.optimise = way.optimise;
+        (engine.parallel, engine.optimise) = (way.parallel, way.optimise);
         match times {
             Times::Instant(time) => engine.instant(source, &query, time),
             Times::Range { start, end, step } => engine.range(source, &query, (start, end), step),

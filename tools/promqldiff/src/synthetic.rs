@@ -158,7 +158,7 @@ impl Maker {
                 Some(Stored::Float(random.between(-2_000_000_000, 4_000_000_000) as f64 + 0.5))
             });
             self.add(&named("extreme", &target), |random, _| {
-                Some(Stored::Float(*random.pick(&[1e308, -1e308, 1e-308, 5e-324, 1.7e308, 1e16])))
+                Some(Stored::Float(*random.pick(&[1e308, -1e308, 1e-300, -1e-300, 1.7e308, 1e16])))
             });
         }
     }
