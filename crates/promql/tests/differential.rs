@@ -97,3 +97,34 @@ fn absent_has_no_label_that_another_matcher_takes_series_of_away() {
         assert!(series[0].labels.is_empty(), "{text}");
     }
 }
+
+#[test]
+fn what_is_mended_without_observations_is_not_told() {
+    let mut source = MemorySource::new();
+    for (le, count) in [("0.1", 0.0), ("1", -5.0), ("+Inf", -9.0)] {
+        let labels = LabelSet::from_pairs([("__name__", "b"), ("le", le)]);
+        source.insert(&labels, NOW, 0, Point::Float(count));
+    }
+    let answer = instant(&source, "histogram_quantile(0.5, b)").unwrap();
+    let QueryValue::Vector(series) = &answer.value else { panic!("an instant vector") };
+    assert!(matches!(series[0].points[0].1, Point::Float(value) if value.is_nan()));
+    assert_eq!(answer.infos(), [""; 0]);
+}
+
+#[test]
+fn a_subquery_without_steps_has_no_errors() {
+    let source = source(&[&[("__name__", "m")]]);
+    let answer =
+        instant(&source, "label_replace(m, \"a\", \"\", \"a\", \"(\")[1s:1m] @ 601").unwrap();
+    assert_eq!(answer.value, QueryValue::Matrix(Vec::new()));
+    let error = instant(&source, "label_replace(m, \"a\", \"\", \"a\", \"(\")").unwrap_err();
+    assert_eq!(error.to_string(), "invalid regular expression in label_replace(): (");
+}
+
+#[test]
+fn the_type_of_a_range_query_is_looked_at_before_its_lengths() {
+    let features = Features { duration_expressions: true, ..Features::default() };
+    let query = Query::parse("m[5m % 1]", features).unwrap();
+    let error = Engine::default().range(&source(&[]), &query, (0, NOW), 1000).unwrap_err();
+    assert!(error.to_string().starts_with("invalid expression type \"range vector\""), "{error}");
+}

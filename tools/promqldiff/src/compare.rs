@@ -6,6 +6,8 @@ use crate::answer::{Answer, Buckets, Labels, Outcome, Row, Sample, Value};
 
 /// Two numbers are the same if they differ by at most this part of the larger one.
 const RELATIVE: f64 = 1e-9;
+/// What is left of numbers that cancelled: those of the data are larger, or far smaller.
+const NOISE: std::ops::Range<f64> = 1e-200..1e-13;
 /// Annotations of one severity that the API shows.
 const ANNOTATIONS_SHOWN: usize = 10;
 
@@ -128,11 +130,12 @@ fn values(theirs: &Value, ours: &Value, ordered: bool) -> Result<(), Difference>
     }
 }
 
-/// The same number, or close enough; any NaN is any other.
+/// The same number, or close enough; any NaN is any other, and so is 0 or what is left of larger numbers
+/// that cancelled.
 pub(crate) fn same(a: f64, b: f64) -> bool {
     a == b
         || (a.is_nan() && b.is_nan())
-        // At the end of the range a sum may be the largest number here and infinite there.
+        || [a, b].iter().all(|x| *x == 0.0 || NOISE.contains(&x.abs()))
         || (a - b).abs() <= RELATIVE * a.abs().max(b.abs()) && a.is_finite() && b.is_finite()
 }
 

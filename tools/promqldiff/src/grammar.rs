@@ -21,6 +21,7 @@ const NEWER: &[&str] = &[
     "anchored",
     "smoothed",
     "ts_of_first",
+    "first_over",
     "histogram_quantiles",
     "start_timestamp",
 ];

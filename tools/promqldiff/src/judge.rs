@@ -94,9 +94,7 @@ impl Judge {
         let text = || format!("theirs {theirs:?}\n  ours   {ours:?}");
         let aspect = match (&theirs, &ours) {
             (Ok(theirs), Ok(ours)) if theirs == ours => return Ok(None),
-            (Err(theirs), Err(ours)) if known::parse_error(theirs) == known::parse_error(ours) => {
-                return Ok(None);
-            }
+            (Err(theirs), Err(ours)) if known::same_refusal(theirs, ours) => return Ok(None),
             (Ok(theirs), Ok(ours)) if known::formatted(theirs) == known::formatted(ours) => {
                 return Ok(None);
             }

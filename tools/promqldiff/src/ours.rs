@@ -18,11 +18,12 @@ pub(crate) struct Way {
 
 /// The switches that Prometheus is started with.
 pub(crate) fn features(delayed_names: bool) -> Features {
-    let mut features = Features::default();
-    features.experimental_functions = true;
-    features.duration_expressions = true;
-    features.delayed_name_removal = delayed_names;
-    features
+    Features {
+        experimental_functions: true,
+        duration_expressions: true,
+        delayed_name_removal: delayed_names,
+        ..Features::default()
+    }
 }
 
 /// What the crate answers. A panic is an error of the kind `panic`.
@@ -36,8 +37,7 @@ pub(crate) fn ask(
     let run = || {
         let query = Query::parse(text, features)?;
         let mut engine = Engine::default();
-        engine.parallel = way.parallel;
-        engine.optimise = way.optimise;
+        (engine.parallel, engine.optimise) = (way.parallel, way.optimise);
         match times {
             Times::Instant(time) => engine.instant(source, &query, time),
             Times::Range { start, end, step } => engine.range(source, &query, (start, end), step),

@@ -158,7 +158,7 @@ impl Maker {
                 Some(Stored::Float(random.between(-2_000_000_000, 4_000_000_000) as f64 + 0.5))
             });
             self.add(&named("extreme", &target), |random, _| {
-                Some(Stored::Float(*random.pick(&[1e308, -1e308, 1e-308, 5e-324, 1.7e308, 1e16])))
+                Some(Stored::Float(*random.pick(&[1e308, -1e308, 1e-300, -1e-300, 1.7e308, 1e16])))
             });
         }
     }
@@ -168,10 +168,9 @@ impl Maker {
             let mut totals = [0.0; 5];
             for (at, le) in ["0.1", "0.5", "1", "5", "+Inf"].iter().enumerate() {
                 let labels = [("job", *job), ("instance", *instance), ("le", *le)];
-                let seed = self.random.between(0, 1 << 40) as u64;
                 self.add(&named("h_bucket", &labels), |_, n| {
                     // All buckets of a target draw the same observations.
-                    let mut random = Random::new(seed * 0 + n as u64 + instance.len() as u64);
+                    let mut random = Random::new(n as u64);
                     let observed = random.below(5);
                     totals[at] += if observed <= at { 1.0 } else { 0.0 };
                     Some(Stored::Float(totals[at]))

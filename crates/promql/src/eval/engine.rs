@@ -239,9 +239,8 @@ impl Engine {
         query: &Query,
         times: Times,
     ) -> Result<Answer, QueryError> {
-        let plan = self.plan(query, times)?;
         let is_range = matches!(times, Times::Range { .. });
-        let root_type = plan.node(plan.root()).value_type;
+        let root_type = query.ast.get(query.ast.root()).value_type;
         if is_range && matches!(root_type, ValueType::Matrix | ValueType::String) {
             let message = format!(
                 "invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
@@ -249,6 +248,7 @@ impl Engine {
             );
             return Err(QueryError::BadTimes(message));
         }
+        let plan = self.plan(query, times)?;
         let meter = Meter::new(self.limits, self.cancel.clone(), self.clock.clone());
         meter.check()?;
         let features = query.features;

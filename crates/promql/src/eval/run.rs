@@ -103,7 +103,10 @@ impl<'a> Evaluation<'a> {
                 self.give_back_scalars();
                 return Ok((RootValue::Samples(series), self.notes));
             }
-            let value = self.evaluate(node)?;
+            let value = match node.value_type {
+                ValueType::Vector if node.grid.count == 0 => Value::Vector(Vec::new()),
+                _ => self.evaluate(node)?,
+            };
             let value = self.settle(value, node)?;
             self.give_back_scalars();
             self.values[slot] = Some(value);
@@ -433,6 +436,10 @@ impl<'a> Evaluation<'a> {
     fn chain_to(&mut self, node: &Node) -> Result<Chain<'a>, QueryError> {
         let plan = self.plan;
         let mut stages = Vec::new();
+        if node.grid.count == 0 {
+            // What has no step is not evaluated, so that it has no errors either.
+            return Ok(Chain { origin: Origin::Held(Vec::new(), node.grid), stages });
+        }
         let mut at = node;
         let origin = loop {
             stages.push(self.stage(at)?);

@@ -59,6 +59,9 @@ pub fn classic_quantile(q: f64, buckets: &mut Vec<ClassicBucket>) -> ClassicQuan
         return plain(NAN);
     }
     let forced = make_monotonic(buckets);
+    // Without observations, or buckets to look for them in, there was nothing to mend.
+    let has_observations = buckets.len() > 1 && buckets.last().is_some_and(|b| b.count != 0.0);
+    let forced = forced.filter(|_| has_observations);
     ClassicQuantile { value: interpolated(q, buckets), forced }
 }
 

@@ -56,7 +56,7 @@ struct Generator<'a> {
     wrong: u64,
 }
 
-/// The query with this number of a seed, and whether it is evaluated at ranges too.
+/// A query over the vocabulary.
 pub(crate) fn query(vocabulary: &Vocabulary, random: &mut Random) -> String {
     let wrong = if random.chance(5) { 8 } else { 0 };
     let seed = random.between(0, i64::MAX).cast_unsigned();

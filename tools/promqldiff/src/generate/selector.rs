@@ -73,7 +73,7 @@ impl Generator<'_> {
             3 => format!("{name}!~\"{}.*\"", escape(value.get(..1).unwrap_or(""))),
             4 => format!("{name}=~\"{}.*\"", escape(value.get(..1).unwrap_or(""))),
             5 => format!("{name}=~\".+\""),
-            6 => format!("absent_label=\"\""),
+            6 => "absent_label=\"\"".into(),
             _ => format!("{name}=\"none\""),
         })
     }

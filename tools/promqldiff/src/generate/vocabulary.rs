@@ -1,6 +1,6 @@
 //! The metrics and labels of a data set, and the functions that both sides have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use siltstone_promql::functions::Function;
 
@@ -77,13 +77,6 @@ impl Vocabulary {
             start_ms: data.start_ms,
             end_ms: data.end_ms,
         }
-    }
-
-    /// Labels of any metric.
-    pub(super) fn labels(&self) -> Vec<&str> {
-        let all: BTreeSet<&str> =
-            self.metrics.iter().flat_map(|m| m.labels.keys().map(String::as_str)).collect();
-        all.into_iter().collect()
     }
 
     /// Whether both sides know this function.
