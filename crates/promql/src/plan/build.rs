@@ -1,24 +1,21 @@
 //! From the syntax tree to the plan.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::prune::prune;
 use super::select::{Purpose, Selections};
+use super::statistics::statistics;
 use super::steps::Steps;
-use super::{
-    Lookup, LookupValue, Node, NodeId, NodeKind, Plan, PlanOptions, RangeSource, SelectionId, Times,
-};
+use super::{Lookup, LookupValue, Node, NodeId, NodeKind, Plan, PlanOptions, RangeSource, Times};
 use crate::ast::{
-    Aggregate, AggregateOp, Ast, Binary, BinaryOp, Expr, ExprId, ExprKind, RangeMode, Selector,
-    Span, UnaryOp, ValueType,
+    Aggregate, Ast, Binary, BinaryOp, Expr, ExprId, ExprKind, RangeMode, Selector, Span, UnaryOp,
+    ValueType,
 };
 use crate::eval::binary::scalar_scalar;
-use crate::eval::grid::{Grid, Shift, Windows};
-use crate::eval::vector::{QueryTimes, absent_labels, constant, extreme, negated};
+use crate::eval::grid::Windows;
+use crate::eval::vector::{QueryTimes, negated};
 use crate::functions::Function;
 use crate::query_error::QueryError;
-use crate::value::LabelSet;
 
 /// Makes the plan of `ast` at `times`.
 ///
@@ -60,46 +57,20 @@ fn parents(ast: &Ast) -> Vec<ExprId> {
     parents
 }
 
-/// For each expression whether only the counts and sums of its histograms matter: it is within
-/// `histogram_count`, `histogram_sum` or `histogram_avg`, and neither in a subquery nor in a function
-/// that looks at buckets, as Prometheus finds it.
-fn statistics(ast: &Ast) -> Vec<bool> {
-    let mut within = vec![(false, false); ast.nodes().len()];
-    for index in (0..within.len()).rev() {
-        let id = ExprId(u32::try_from(index).unwrap_or(u32::MAX));
-        let (mut counts, mut buckets) = within[index];
-        match &ast.get(id).kind {
-            ExprKind::Subquery(_) => buckets = true,
-            ExprKind::Call { function, .. } => match function {
-                Function::HistogramCount | Function::HistogramSum | Function::HistogramAvg => {
-                    counts = true;
-                }
-                Function::HistogramQuantile
-                | Function::HistogramQuantiles
-                | Function::HistogramFraction => buckets = true,
-                _ => {}
-            },
-            _ => {}
-        }
-        ast.for_each_operand(id, |operand| within[operand.index()] = (counts, buckets));
-    }
-    within.into_iter().map(|(counts, buckets)| counts && !buckets).collect()
-}
-
-struct Builder<'a> {
-    ast: &'a Ast,
-    steps: Steps,
-    query: QueryTimes,
-    options: PlanOptions,
-    nodes: Vec<Node>,
-    selections: Selections,
+pub(super) struct Builder<'a> {
+    pub(super) ast: &'a Ast,
+    pub(super) steps: Steps,
+    pub(super) query: QueryTimes,
+    pub(super) options: PlanOptions,
+    pub(super) nodes: Vec<Node>,
+    pub(super) selections: Selections,
     /// The nodes that read selections, by what they compute of them.
-    readers: HashMap<String, NodeId>,
+    pub(super) readers: HashMap<String, NodeId>,
     /// The node of each expression; a selector in a range has none.
-    made: Vec<Option<NodeId>>,
-    parents: Vec<ExprId>,
+    pub(super) made: Vec<Option<NodeId>>,
+    pub(super) parents: Vec<ExprId>,
     /// For each expression whether only the counts and sums of its histograms matter.
-    statistics: Vec<bool>,
+    pub(super) statistics: Vec<bool>,
 }
 
 impl Builder<'_> {
@@ -156,52 +127,7 @@ impl Builder<'_> {
         self.add_repeat(id);
     }
 
-    /// Adds `node`; one that reads a selection only if there is no equal one, which then blames the
-    /// later place: of equal annotations the last one counts anyway.
-    fn push_once(&mut self, node: Node) -> NodeId {
-        let Some(key) = self.shared_key(&node) else { return self.push(node) };
-        if let Some(equal) = self.readers.get(&key).copied() {
-            self.blame_later_place(equal, &node);
-            return equal;
-        }
-        let id = self.push(node);
-        self.readers.insert(key, id);
-        id
-    }
-
-    fn blame_later_place(&mut self, equal: NodeId, later: &Node) {
-        let equal = &mut self.nodes[equal.index()];
-        equal.span = later.span;
-        if let NodeKind::RangeFunction { argument_span, .. } = &mut equal.kind
-            && let NodeKind::RangeFunction { argument_span: later, .. } = &later.kind
-        {
-            *argument_span = *later;
-        }
-    }
-
-    /// What two nodes have in common that read the same and compute the same of it; `None` for
-    /// nodes that are not shared.
-    fn shared_key(&self, node: &Node) -> Option<String> {
-        let parameters = match &node.kind {
-            NodeKind::Lookup { .. } => Vec::new(),
-            NodeKind::RangeFunction { source: RangeSource::Selection(_), parameters, .. } => {
-                let constants = parameters.iter().map(|id| self.constant(*id));
-                constants.collect::<Option<Vec<f64>>>()?
-            }
-            _ => return None,
-        };
-        let kind = match &node.kind {
-            NodeKind::Lookup { lookup, selection } => format!("{lookup:?} {selection:?}"),
-            NodeKind::RangeFunction { function, source, windows, statistics, .. } => {
-                format!("{function:?} {source:?} {windows:?} {statistics}")
-            }
-            _ => return None,
-        };
-        let bits: Vec<u64> = parameters.into_iter().map(f64::to_bits).collect();
-        self.options.optimise.then(|| format!("{kind} {bits:?} {:?}", node.grid))
-    }
-
-    fn add_repeat(&mut self, id: ExprId) {
+    pub(super) fn add_repeat(&mut self, id: ExprId) {
         let (Some(count), Some(made)) = (self.steps.repeated(id), self.made[id.index()]) else {
             return;
         };
@@ -219,18 +145,18 @@ impl Builder<'_> {
         self.made[id.index()] = Some(self.push(node));
     }
 
-    fn push(&mut self, node: Node) -> NodeId {
+    pub(super) fn push(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
         NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX) - 1)
     }
 
     /// The node of an operand.
-    fn made(&self, id: ExprId) -> Result<NodeId, QueryError> {
+    pub(super) fn made(&self, id: ExprId) -> Result<NodeId, QueryError> {
         self.made[id.index()]
             .ok_or_else(|| QueryError::execution("a range vector is no operand here"))
     }
 
-    fn all_made(&self, ids: &[ExprId]) -> Result<Vec<NodeId>, QueryError> {
+    pub(super) fn all_made(&self, ids: &[ExprId]) -> Result<Vec<NodeId>, QueryError> {
         ids.iter().map(|id| self.made(*id)).collect()
     }
 
@@ -238,7 +164,7 @@ impl Builder<'_> {
         matches!(self.ast.get(self.parents[id.index()]).kind, ExprKind::Range { .. })
     }
 
-    fn lookup(
+    pub(super) fn lookup(
         &mut self,
         id: ExprId,
         selector: &Selector,
@@ -258,7 +184,7 @@ impl Builder<'_> {
     }
 
     /// Where the samples of the range vector `id` come from, for `function`.
-    fn range_vector(
+    pub(super) fn range_vector(
         &mut self,
         id: ExprId,
         function: Option<Function>,
@@ -303,7 +229,7 @@ impl Builder<'_> {
     }
 
     /// The value of a node that is a number, if constants may be folded.
-    fn constant(&self, id: NodeId) -> Option<f64> {
+    pub(super) fn constant(&self, id: NodeId) -> Option<f64> {
         match self.nodes[id.index()].kind {
             NodeKind::Number(value) if self.options.optimise => Some(value),
             _ => None,
@@ -341,7 +267,7 @@ impl Builder<'_> {
 
     /// The place of an argument as Prometheus shows it: parentheses around it are not part of it, a
     /// sign is.
-    fn span_inside(&self, id: ExprId) -> Span {
+    pub(super) fn span_inside(&self, id: ExprId) -> Span {
         self.ast.get(self.ast.without_parens(id)).span
     }
 
@@ -356,234 +282,4 @@ impl Builder<'_> {
             spans: (parameter, operand),
         })
     }
-
-    fn call(
-        &mut self,
-        id: ExprId,
-        function: Function,
-        arguments: &[ExprId],
-    ) -> Result<NodeKind, QueryError> {
-        let is_range = |a: &ExprId| self.ast.get(*a).value_type == ValueType::Matrix;
-        if let Some(range) = arguments.iter().copied().find(is_range) {
-            return self.range_function(id, function, arguments, range);
-        }
-        match function {
-            Function::Timestamp | Function::StartTimestamp => self.timestamp(function, arguments),
-            Function::Info => self.info(arguments),
-            Function::Absent => {
-                let labels = self.labels_of_absent(arguments[0]);
-                Ok(NodeKind::Absent { operand: self.made(arguments[0])?, labels })
-            }
-            Function::LabelReplace | Function::LabelJoin => {
-                let texts = arguments[1..].iter().map(|a| self.text(*a)).collect();
-                let operand = self.made(arguments[0])?;
-                Ok(NodeKind::LabelFunction { function, operand, texts })
-            }
-            _ if arguments.is_empty() || takes_scalars(function) => {
-                let arguments = self.all_made(arguments)?;
-                Ok(match self.constant_call(function, &arguments) {
-                    Some(value) => NodeKind::Number(value),
-                    None => NodeKind::ScalarFunction { function, arguments },
-                })
-            }
-            _ if makes_series_of_series(function) => {
-                let operand = self.made(arguments[0])?;
-                let parameters = self.all_made(&arguments[1..])?;
-                Ok(NodeKind::SeriesFunction { function, operand, parameters })
-            }
-            _ => {
-                let spans = arguments.iter().map(|a| self.span_inside(*a)).collect();
-                let arguments = self.all_made(arguments)?;
-                Ok(NodeKind::VectorFunction { function, arguments, spans })
-            }
-        }
-    }
-
-    /// The value of a call that is the same at every step, if constants may be folded.
-    fn constant_call(&self, function: Function, arguments: &[NodeId]) -> Option<f64> {
-        let values = match arguments {
-            [] if self.options.optimise && function != Function::Time => {
-                constant(function, self.query, Grid::instant(0))
-            }
-            [left, right] => extreme(function, &[self.constant(*left)?], &[self.constant(*right)?]),
-            _ => None,
-        };
-        values?.first().copied()
-    }
-
-    /// A call of a function of a range vector.
-    fn range_function(
-        &mut self,
-        id: ExprId,
-        function: Function,
-        arguments: &[ExprId],
-        range: ExprId,
-    ) -> Result<NodeKind, QueryError> {
-        let range = self.ast.without_parens(range);
-        let first = self.ast.without_parens(arguments[0]);
-        let argument_span = self.ast.get(first).span;
-        let others = arguments.iter().copied().filter(|a| self.ast.without_parens(*a) != range);
-        let parameters = self.all_made(&others.collect::<Vec<_>>())?;
-        let (source, windows) = self.range_vector(range, Some(function))?;
-        let kind = NodeKind::RangeFunction {
-            function,
-            source,
-            windows,
-            statistics: self.statistics[range.index()],
-            parameters,
-            argument_span,
-        };
-        if function != Function::AbsentOverTime {
-            return Ok(kind);
-        }
-        let (grid, span) = (self.steps.grid(id), self.ast.get(id).span);
-        let node = Node { kind, grid, span, value_type: ValueType::Vector, users: 0 };
-        let operand = self.push_once(node);
-        let labels = self.labels_of_absent(arguments[0]);
-        Ok(NodeKind::AbsentOverTime { operand, labels })
-    }
-
-    /// `timestamp` and `start_timestamp`: of a plain selector those of its samples, of other
-    /// expressions the time of the step and nothing.
-    fn timestamp(
-        &mut self,
-        function: Function,
-        arguments: &[ExprId],
-    ) -> Result<NodeKind, QueryError> {
-        let argument = self.ast.without_parens(arguments[0]);
-        let what = match function {
-            Function::Timestamp => LookupValue::Timestamp,
-            _ => LookupValue::StartTimestamp,
-        };
-        if let ExprKind::Selector(selector) = &self.ast.get(argument).kind
-            && selector.mode == RangeMode::Inside
-        {
-            return self.lookup(argument, selector, what);
-        }
-        let operand = self.made(arguments[0])?;
-        Ok(NodeKind::SeriesFunction { function, operand, parameters: Vec::new() })
-    }
-
-    fn info(&mut self, arguments: &[ExprId]) -> Result<NodeKind, QueryError> {
-        let second = arguments.get(1).map(|a| &self.ast.get(self.ast.without_parens(*a)).kind);
-        let matchers = match second {
-            Some(ExprKind::Selector(selector)) => selector.matchers.clone(),
-            _ => Vec::new(),
-        };
-        let shift = self.shift_of_first_selector(arguments[0])?;
-        let operand = self.made(arguments[0])?;
-        let what = LookupValue::Sample;
-        let lookback = self.options.lookback;
-        let lookup = Lookup { shift, lookback, what, statistics: false };
-        Ok(NodeKind::Info { operand, matchers, lookup })
-    }
-
-    /// Where the selector in `whole` looks that was written first, seen from the steps of `whole`:
-    /// subqueries around it shift it, too.
-    fn shift_of_first_selector(&self, whole: ExprId) -> Result<Shift, QueryError> {
-        let ast = self.ast;
-        // In post-order the parts of an expression are the ones right before it.
-        let within = ast.get(whole).span;
-        let is_part = |id: &usize| {
-            let part = &ast.nodes()[*id];
-            let inside = part.span.start >= within.start && part.span.end <= within.end;
-            inside && matches!(part.kind, ExprKind::Selector(_))
-        };
-        let Some(first) = (0..=whole.index()).find(is_part) else { return Ok(Shift::default()) };
-        let mut id = ExprId(u32::try_from(first).unwrap_or(u32::MAX));
-        let mut shift = Shift::default();
-        loop {
-            let own = match &ast.get(id).kind {
-                ExprKind::Selector(selector) => self.steps.shift(&selector.shift)?,
-                ExprKind::Subquery(subquery) => self.steps.shift(&subquery.shift)?,
-                _ => Shift::default(),
-            };
-            if shift.at.is_none() {
-                shift.at = own.at;
-                shift.offset = shift.offset.saturating_add(own.offset);
-            }
-            if id == whole {
-                return Ok(shift);
-            }
-            id = self.parents[id.index()];
-        }
-    }
-
-    /// The bytes of an argument that is a text.
-    fn text(&self, id: ExprId) -> Arc<[u8]> {
-        match &self.ast.get(self.ast.without_parens(id)).kind {
-            ExprKind::String(text) => text.clone(),
-            _ => Arc::from([]),
-        }
-    }
-
-    /// The labels of what `absent` and `absent_over_time` answer: those that a selector requires.
-    fn labels_of_absent(&self, argument: ExprId) -> LabelSet {
-        let mut id = self.ast.without_parens(argument);
-        if let ExprKind::Range { selector, .. } = self.ast.get(id).kind {
-            id = selector;
-        }
-        match &self.ast.get(id).kind {
-            ExprKind::Selector(selector) => absent_labels(selector),
-            _ => LabelSet::default(),
-        }
-    }
-
-    /// Tells the selections under `by` which labels the result keeps.
-    fn push_down_labels(&mut self) {
-        for index in 0..self.nodes.len() {
-            let NodeKind::Aggregate { op, grouping, operand, .. } = &self.nodes[index].kind else {
-                continue;
-            };
-            if grouping.without || keeps_all_labels(*op) {
-                continue;
-            }
-            let labels = grouping.labels.clone();
-            let (operand, function) = (*operand, op.as_str());
-            let Some(selection) = self.selection_of_chain(operand) else { continue };
-            let selection = self.selections.get_mut(selection);
-            selection.labels_kept = (selection.readers == 1).then_some(labels);
-            selection.function = selection.function.or(Some(function));
-        }
-    }
-
-    /// The selection that a chain of functions from series to series reads.
-    fn selection_of_chain(&self, mut id: NodeId) -> Option<SelectionId> {
-        loop {
-            id = match &self.nodes[id.index()].kind {
-                NodeKind::Lookup { selection, .. } => return Some(*selection),
-                NodeKind::RangeFunction { source: RangeSource::Selection(selection), .. } => {
-                    return Some(*selection);
-                }
-                NodeKind::SeriesFunction { operand, .. } | NodeKind::Negate(operand) => *operand,
-                NodeKind::VectorScalar { vector, .. } => *vector,
-                _ => return None,
-            };
-        }
-    }
-}
-
-/// Whether a function goes between scalars and instant vectors.
-fn takes_scalars(function: Function) -> bool {
-    matches!(function, Function::Vector | Function::Scalar | Function::MinOf | Function::MaxOf)
-}
-
-/// Whether an aggregation yields series with all their labels.
-fn keeps_all_labels(op: AggregateOp) -> bool {
-    use AggregateOp::{Bottomk, LimitRatio, Limitk, Topk};
-    matches!(op, Topk | Bottomk | Limitk | LimitRatio)
-}
-
-/// Whether a function makes of each series one series, from its own values alone.
-fn makes_series_of_series(function: Function) -> bool {
-    !matches!(
-        function,
-        Function::HistogramQuantile
-            | Function::HistogramQuantiles
-            | Function::HistogramFraction
-            | Function::Sort
-            | Function::SortDesc
-            | Function::SortByLabel
-            | Function::SortByLabelDesc
-    )
 }

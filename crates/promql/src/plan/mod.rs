@@ -23,10 +23,13 @@
 //!   of their operator, but those of range functions over subqueries.
 
 mod build;
+mod calls;
 mod explain;
 mod length;
 mod prune;
 mod select;
+mod sharing;
+mod statistics;
 mod steps;
 
 use std::sync::Arc;
