@@ -200,8 +200,10 @@ impl<'a> Evaluation<'a> {
         if *users > 0
             && let Some(Value::Vector(series)) = slot
         {
-            self.runner.meter.hold(series.iter().map(Series::held_bytes).sum())?;
-            return Ok(Value::Vector(series.clone()));
+            // A copy may have less room to spare than what it was copied from.
+            let copy = series.clone();
+            self.runner.meter.hold(copy.iter().map(Series::held_bytes).sum())?;
+            return Ok(Value::Vector(copy));
         }
         let value = slot.take();
         if let Some(Value::Scalar(values)) = &value {
