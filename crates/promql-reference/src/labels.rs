@@ -1,6 +1,6 @@
 //! `label_replace`, `label_join`, and the labels of `absent`.
 
-use siltstone::{AnchoredRegex, MatchOp};
+use siltstone::{AnchoredRegex, MatchOp, Matcher};
 use siltstone_promql::LabelSet;
 use siltstone_promql::ast::Selector;
 
@@ -49,11 +49,13 @@ pub(crate) fn label_name(name: &[u8]) -> Result<String, Failure> {
 }
 
 /// What the selector demands with `=`: the first `=` of a label sets it, any other matcher of the
-/// label removes what is set by then.
+/// label that follows removes it. Matchers that only take series away follow all others.
 pub(crate) fn of_absent(selector: &Selector) -> LabelSet {
+    let takes_away = |m: &&Matcher| !m.op().is_positive() && m.matches_empty();
+    let all = || selector.matchers.iter().filter(|matcher| matcher.name() != "__name__");
     let mut labels = LabelSet::default();
     let mut seen: Vec<&str> = Vec::new();
-    for matcher in selector.matchers.iter().filter(|matcher| matcher.name() != "__name__") {
+    for matcher in all().filter(|m| !takes_away(m)).chain(all().filter(takes_away)) {
         let name = matcher.name();
         if matcher.op() == MatchOp::Equal && !seen.contains(&name) {
             labels = labels.with(name, matcher.value());

@@ -19,12 +19,14 @@
 mod aggregate;
 mod binary;
 mod calendar;
+mod calls;
 pub mod compare;
 mod evaluate;
 pub mod generate;
 mod histogram;
 mod labels;
 mod math;
+mod ranges;
 mod rounding;
 mod value;
 mod window;

@@ -214,7 +214,7 @@ impl<'a> Evaluation<'a> {
         if *users > 0
             && let Some(Value::Vector(series)) = slot
         {
-            // A copy may take less than what it was made of, which has room to grow.
+            // A copy may have less room to spare than what it was copied from.
             let copy = series.clone();
             self.runner.meter.hold(copy.iter().map(Series::held_bytes).sum())?;
             return Ok(Value::Vector(copy));
