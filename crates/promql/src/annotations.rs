@@ -3,15 +3,20 @@
 //!
 //! Texts are Prometheus's (`util/annotations`), because dashboards show them. Annotations are a set:
 //! a text that several series, steps or threads cause is there once, with the place of the last
-//! expression that caused it.
+//! expression that caused it, in the order in which Prometheus evaluates: operands from left to right,
+//! then what is made of them. Neither which are held nor their places depend on the order in which
+//! they come.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use crate::ast::Span;
+use crate::quote::quoted;
 
-/// Most different annotations that an answer holds; further ones are counted only, so that a query
-/// over a million metrics does not hold a million texts.
+/// Most different annotations that an answer holds, so that a query over a million metrics does not
+/// hold a million texts. Those are left out that are last in the order of [`Annotation`].
 const ANNOTATIONS_MAX: usize = 1000;
 
 /// How serious an annotation is.
@@ -24,7 +29,7 @@ pub enum Severity {
 }
 
 /// During what custom buckets were reconciled or counter resets collided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum HistogramOperation {
     Addition,
@@ -43,7 +48,9 @@ impl HistogramOperation {
 }
 
 /// What an annotation says. `metric` is the metric's name, empty where it is not known.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+///
+/// In order, warnings are before infos.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the texts of `Display` say it")]
 pub enum Annotation {
     // Warnings.
@@ -114,11 +121,19 @@ impl Annotation {
                 write!(f, "quantile value should be between 0 and 1, got {quantile}")
             }
             Self::BadBucketLabel { value, metric } => {
-                write!(f, "bucket label \"le\" is missing or has a malformed value of {value:?}")?;
+                write!(
+                    f,
+                    "bucket label \"le\" is missing or has a malformed value of {value}",
+                    value = go_quoted(value)
+                )?;
                 write_metric(f, metric)
             }
             Self::MixedFloatsHistograms { metric } => {
-                write!(f, "encountered a mix of histograms and floats for metric name {metric:?}")
+                write!(
+                    f,
+                    "encountered a mix of histograms and floats for metric name {metric}",
+                    metric = go_quoted(metric)
+                )
             }
             Self::MixedFloatsHistogramsAggregation => {
                 f.write_str("encountered a mix of histograms and floats for aggregation")
@@ -128,15 +143,24 @@ impl Annotation {
                 write_metric(f, metric)
             }
             Self::HistogramNotCounter { metric } => {
-                write!(f, "this native histogram metric is not a counter: {metric:?}")
+                write!(
+                    f,
+                    "this native histogram metric is not a counter: {metric}",
+                    metric = go_quoted(metric)
+                )
             }
             Self::HistogramNotGauge { metric } => {
-                write!(f, "this native histogram metric is not a gauge: {metric:?}")
+                write!(
+                    f,
+                    "this native histogram metric is not a gauge: {metric}",
+                    metric = go_quoted(metric)
+                )
             }
             Self::MixedExponentialCustomHistograms { metric } => write!(
                 f,
                 "vector contains a mix of histograms with exponential and custom buckets schemas \
-                 for metric name {metric:?}"
+                 for metric name {metric}",
+                metric = go_quoted(metric)
             ),
             Self::IncompatibleBucketLayout { operator } => {
                 write!(f, "incompatible bucket layout encountered for binary operator {operator}")
@@ -151,7 +175,8 @@ impl Annotation {
             Self::OverlappingStartTimestamp { metric } => write!(
                 f,
                 "sample has start time that overlaps with previous sample timestamp for metric \
-                 {metric:?}"
+                 {metric}",
+                metric = go_quoted(metric)
             ),
             _ => Ok(()),
         }
@@ -163,12 +188,15 @@ impl Annotation {
             Self::PossibleNonCounter { metric } => write!(
                 f,
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \
-                 {metric:?}"
+                 {metric}",
+                metric = go_quoted(metric)
             ),
             Self::PossibleNonCounterLabel { metric, type_label } => write!(
                 f,
                 "metric might not be a counter, __type__ label is not set to \"counter\" or \
-                 \"histogram\", got {type_label:?}: {metric:?}"
+                 \"histogram\", got {type_label}: {metric}",
+                type_label = go_quoted(type_label),
+                metric = go_quoted(metric)
             ),
             Self::ForcedMonotonicity { metric } => {
                 f.write_str(
@@ -179,8 +207,9 @@ impl Annotation {
             }
             Self::IncompatibleTypes { left, operator, right } => write!(
                 f,
-                "incompatible sample types encountered for binary operator {operator:?}: {left} \
-                 {operator} {right}"
+                "incompatible sample types encountered for binary operator {quoted}: {left} \
+                 {operator} {right}",
+                quoted = go_quoted(operator)
             ),
             Self::HistogramIgnoredInAggregation { aggregation } => {
                 write!(f, "ignored histogram in {aggregation} aggregation")
@@ -188,7 +217,8 @@ impl Annotation {
             Self::HistogramIgnoredInMixedRange { metric } => write!(
                 f,
                 "ignored histograms in a range containing both floats and histograms for metric \
-                 name {metric:?}"
+                 name {metric}",
+                metric = go_quoted(metric)
             ),
             Self::QuantileNanResult { metric } => {
                 f.write_str("input to histogram_quantile has NaN observations, result is NaN")?;
@@ -215,8 +245,16 @@ impl Annotation {
     }
 }
 
+fn go_quoted(text: &str) -> String {
+    quoted(text.as_bytes())
+}
+
 fn write_metric(f: &mut fmt::Formatter<'_>, metric: &str) -> fmt::Result {
-    if metric.is_empty() { Ok(()) } else { write!(f, " for metric name {metric:?}") }
+    if metric.is_empty() {
+        Ok(())
+    } else {
+        write!(f, " for metric name {metric}", metric = go_quoted(metric))
+    }
 }
 
 impl fmt::Display for Annotation {
@@ -234,24 +272,44 @@ impl fmt::Display for Annotation {
     }
 }
 
+/// When the expression at `span` is evaluated, compared with others of the query: behind its operands,
+/// which end where it ends or before.
+fn evaluated(span: Span) -> (u32, Reverse<u32>) {
+    (span.end, Reverse(span.start))
+}
+
 /// The annotations of one evaluation.
 #[derive(Debug, Clone, Default)]
 pub struct Annotations {
-    set: HashMap<Annotation, Span>,
+    set: BTreeMap<Annotation, Span>,
     omitted: bool,
 }
 
 impl Annotations {
     /// Adds `annotation`, which blames the expression at `span`.
     pub fn add(&mut self, annotation: Annotation, span: Span) {
-        if self.set.len() >= ANNOTATIONS_MAX && !self.set.contains_key(&annotation) {
+        let is_full = self.set.len() >= ANNOTATIONS_MAX;
+        if is_full && self.set.last_key_value().is_some_and(|(last, _)| *last < annotation) {
             self.omitted = true;
             return;
         }
-        self.set.insert(annotation, span);
+        match self.set.entry(annotation) {
+            Entry::Occupied(mut held) => {
+                if evaluated(*held.get()) < evaluated(span) {
+                    held.insert(span);
+                }
+            }
+            Entry::Vacant(free) => {
+                free.insert(span);
+                if is_full {
+                    self.set.pop_last();
+                    self.omitted = true;
+                }
+            }
+        }
     }
 
-    /// Adds all of `other`, which were caused later.
+    /// Adds all of `other`. The order in which annotations are merged does not matter.
     pub fn merge(&mut self, other: Self) {
         self.omitted |= other.omitted;
         for (annotation, span) in other.set {
@@ -287,5 +345,106 @@ impl Annotations {
             format!("{text} ({line}:{column})")
         };
         found.into_iter().map(placed).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(number: usize) -> Annotation {
+        Annotation::PossibleNonCounter { metric: format!("metric_{number:05}") }
+    }
+
+    fn texts(notes: &Annotations) -> Vec<String> {
+        let query = "x".repeat(100);
+        [Severity::Warning, Severity::Info]
+            .iter()
+            .flat_map(|severity| notes.texts(*severity, &query))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_held_does_not_depend_on_the_order() {
+        let part = |numbers: &mut dyn Iterator<Item = usize>| {
+            let mut notes = Annotations::default();
+            for number in numbers {
+                let start = number * 7 % 50;
+                notes.add(note(number % 1500), Span::new(start, start + 5));
+            }
+            notes
+        };
+        let parts = [
+            part(&mut (0..1100)),
+            part(&mut (900..2500).rev()),
+            part(&mut (0..3000).step_by(7)),
+            part(&mut [5].into_iter()),
+        ];
+        let merged = |order: &[usize]| {
+            let mut all = Annotations::default();
+            order.iter().for_each(|at| all.merge(parts[*at].clone()));
+            all.add(Annotation::MixedFloatsHistogramsAggregation, Span::new(1, 2));
+            assert!(all.some_were_omitted());
+            texts(&all)
+        };
+        let expected = merged(&[0, 1, 2, 3]);
+        assert_eq!(expected.len(), ANNOTATIONS_MAX);
+        assert!(expected[0].starts_with("PromQL warning"), "warnings stay");
+        for order in [[3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
+            assert_eq!(merged(&order), expected);
+        }
+    }
+
+    #[test]
+    fn a_thousand_are_not_too_many() {
+        let mut notes = Annotations::default();
+        (0..ANNOTATIONS_MAX).for_each(|number| notes.add(note(number), Span::default()));
+        notes.add(note(7), Span::default());
+        assert!(!notes.some_were_omitted());
+        notes.add(note(ANNOTATIONS_MAX), Span::default());
+        assert!(notes.some_were_omitted() && texts(&notes).len() == ANNOTATIONS_MAX);
+    }
+
+    #[test]
+    fn the_place_is_that_of_the_last_expression() {
+        // `rate(rate(x[5m])[5m:])` and `rate(x[5m]) + rate(x[5m])`: the outer one, the right one.
+        for (first, last) in
+            [(Span::new(10, 15), Span::new(5, 21)), (Span::new(5, 10), Span::new(19, 24))]
+        {
+            for order in [[first, last], [last, first]] {
+                let mut notes = Annotations::default();
+                order.iter().for_each(|span| notes.add(note(0), *span));
+                let place = format!("(1:{})", last.start + 1);
+                assert!(texts(&notes)[0].ends_with(&place), "{:?}", texts(&notes));
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_quoted_as_go_does() {
+        let metric = "a\"\u{0}\u{7f}\u{200b}دما\n".to_owned();
+        let quoted = r#""a\"\x00\x7f\u200bدما\n""#;
+        let ends = [
+            Annotation::MixedFloatsHistograms { metric: metric.clone() },
+            Annotation::HistogramNotCounter { metric: metric.clone() },
+            Annotation::HistogramNotGauge { metric: metric.clone() },
+            Annotation::MixedClassicNativeHistograms { metric: metric.clone() },
+            Annotation::MixedExponentialCustomHistograms { metric: metric.clone() },
+            Annotation::OverlappingStartTimestamp { metric: metric.clone() },
+            Annotation::PossibleNonCounter { metric: metric.clone() },
+            Annotation::PossibleNonCounterLabel {
+                metric: metric.clone(),
+                type_label: metric.clone(),
+            },
+            Annotation::HistogramIgnoredInMixedRange { metric: metric.clone() },
+            Annotation::BadBucketLabel { value: metric, metric: String::new() },
+        ];
+        for annotation in ends {
+            let text = annotation.to_string();
+            assert!(text.ends_with(quoted), "{text}");
+        }
+        let (left, operator, right) = ("float", "+", "histogram");
+        let text = Annotation::IncompatibleTypes { left, operator, right }.to_string();
+        assert!(text.ends_with("binary operator \"+\": float + histogram"), "{text}");
     }
 }

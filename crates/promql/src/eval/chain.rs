@@ -16,7 +16,7 @@ use super::binary::VectorScalar;
 use super::grid::Grid;
 use super::lookup::look_up;
 use super::merge::{all_differ, merge_same_labels, same_labels_error};
-use super::meter::Meter;
+use super::meter::{Meter, Ticker};
 use super::range::{self, RangeCall, RangeScratch, RangeSeries};
 use super::sample_buffer::SampleBuffer;
 use super::share::{cut, fold_tree, hash};
@@ -34,6 +34,9 @@ use crate::value::{LabelSet, Series, StepColumn};
 
 /// Longest labels of one series that a query may make, names and values together.
 const LABELS_BYTES_MAX: usize = 1 << 20;
+
+/// The work of changing the labels of a series, in samples looked at.
+const LABELS_WORK: usize = 64;
 
 /// From so many steps on, time limit and cancellation are looked at before each stage of each series;
 /// else before each series.
@@ -272,13 +275,14 @@ impl Runner<'_> {
                 behind.push(None);
                 continue;
             }
-            self.meter.check()?;
+            let mut ticker = Ticker::new(self.meter);
             let before = |rank: usize| match last_change.and_then(|at: usize| behind[at].as_ref()) {
                 Some(all) => all[rank].clone(),
                 None => chain.origin.labels(rank),
             };
             let mut changed = Vec::with_capacity(chain.origin.len());
             for rank in 0..chain.origin.len() {
+                ticker.tick(LABELS_WORK)?;
                 let (labels, mut drop_name) = before(rank);
                 drop_name |= dropped_since && self.delayed_names;
                 let labels = match stage {
@@ -482,7 +486,7 @@ impl<'a, S: Sink> ShareRun<'a, S> {
                 self.values.reset(call.windows.grid.count);
                 let columns = self.hints.applied(columns, *statistics);
                 let samples = self.samples.without_stale_markers(&columns);
-                let series = RangeSeries { labels, samples };
+                let series = RangeSeries { labels, samples, meter: self.runner.meter };
                 let out = &mut self.values;
                 range::evaluate(call, &series, &mut self.scratch, &mut self.notes, out)?;
                 call.windows.grid
@@ -534,7 +538,7 @@ impl<'a, S: Sink> ShareRun<'a, S> {
                 Stage::Range(call, _) => {
                     self.next.reset(call.windows.grid.count);
                     let samples = self.samples.of_steps(&self.values, grid);
-                    let series = RangeSeries { labels, samples };
+                    let series = RangeSeries { labels, samples, meter: self.runner.meter };
                     let out = &mut self.next;
                     range::evaluate(call, &series, &mut self.scratch, &mut self.notes, out)?;
                     std::mem::swap(&mut self.values, &mut self.next);

@@ -55,7 +55,7 @@ impl Shift {
 pub(crate) struct Windows {
     pub(crate) grid: Grid,
     pub(crate) shift: Shift,
-    /// Milliseconds, at least 1.
+    /// Milliseconds. 0 of a length below one: then the windows hold nothing.
     pub(crate) range: i64,
     pub(crate) mode: RangeMode,
     /// How far back the sample before a window may be, for `anchored` and `smoothed`; and how far

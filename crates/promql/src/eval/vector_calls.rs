@@ -44,6 +44,7 @@ impl Evaluation<'_> {
         let series = self.use_vector(*vector)?;
         let sort = Sort::prepare(function, labels.iter().map(|label| &**label), node.span)
             .ok_or_else(|| unexpected(function))?;
+        self.meter().check()?;
         Ok(sort.apply(series, node.grid.count, &mut self.notes))
     }
 
@@ -62,16 +63,21 @@ impl Evaluation<'_> {
                 _ => series = self.use_vector(*id)?,
             }
         }
+        let steps = node.grid.count;
+        // What goes with the call and what the result may take, each before it is made.
+        let mut bytes = series.iter().map(Series::held_bytes).sum::<usize>();
+        if label.is_some() {
+            bytes = bytes.saturating_add(HistogramCall::texts_bytes(&parameters));
+        }
+        self.meter().hold(bytes)?;
         let call =
             HistogramCall::prepare(function, parameters, label.as_deref(), spans, self.features)
                 .ok_or_else(|| unexpected(function))?;
-        let steps = node.grid.count;
-        // What the result may take, before it is made.
-        let bytes =
+        let result_bytes =
             series.len().saturating_mul(call.series_per_histogram()).saturating_mul(8 * steps);
-        self.meter().hold(bytes)?;
-        let result = call.apply(&series, steps, &mut self.notes);
-        self.meter().release(bytes);
+        self.meter().hold(result_bytes)?;
+        let result = call.apply(&series, steps, self.runner.meter, &mut self.notes);
+        self.meter().release(bytes.saturating_add(result_bytes));
         result
     }
 
@@ -84,13 +90,19 @@ impl Evaluation<'_> {
     ) -> Result<Vec<Series>, QueryError> {
         let base = self.use_vector(operand)?;
         let info = Info::prepare(matchers);
+        let base_bytes = base.iter().map(Series::held_bytes).sum();
+        self.meter().hold(base_bytes)?;
         let found = match info.selection(&base) {
             Some(selection) => self.info_series(grid, &selection, lookup)?,
             None => Vec::new(),
         };
-        info.join(&base, &found)
+        let joined = info.join(&base, &found, self.meter())?;
+        self.meter().release(found.len() * info_bytes(grid) + base_bytes);
+        Ok(joined)
     }
 
+    /// The info series that may belong to the base series. Each holds [`info_bytes`], which the
+    /// caller releases.
     fn info_series(
         &self,
         grid: Grid,
@@ -107,7 +119,7 @@ impl Evaluation<'_> {
                 return Ok(());
             }
             self.meter().read_samples(columns.floats.len() + columns.histograms.len())?;
-            self.meter().hold(grid.count * size_of::<InfoSample>())?;
+            self.meter().hold(info_bytes(grid))?;
             let mut values = StepColumn::absent(grid.count);
             look_up(&lookup, grid, columns, &mut values);
             let mut times = StepColumn::absent(grid.count);
@@ -122,8 +134,55 @@ impl Evaluation<'_> {
             found.push(InfoSeries { labels: labels.clone(), samples });
             Ok(())
         })?;
-        // Held until the join is done, which ends this evaluation of the node.
-        self.meter().release(found.len() * grid.count * size_of::<InfoSample>());
         Ok(found)
+    }
+}
+
+/// What an info series takes, its labels aside, which the list has.
+fn info_bytes(grid: Grid) -> usize {
+    size_of::<InfoSeries>() + grid.count.saturating_mul(size_of::<InfoSample>())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Query;
+    use crate::eval::{Answer, Engine, Limits};
+    use crate::flags::Features;
+    use crate::query_error::QueryError;
+    use crate::source::MemorySource;
+    use crate::value::{LabelSet, Point};
+
+    const STEPS: usize = 10_000;
+
+    fn answer(query: &str, bytes: u64) -> Result<Answer, QueryError> {
+        let mut source = MemorySource::new();
+        let target = [("instance", "a"), ("job", "b")];
+        for name in ["m", "target_info"] {
+            let labels = [("__name__", name)].into_iter().chain(target);
+            source.insert(&LabelSet::from_pairs(labels), 0, 0, Point::Float(1.0));
+        }
+        let limits = Limits { bytes, ..Limits::default() };
+        let query = Query::parse(query, Features::experimental()).unwrap();
+        Engine { limits, ..Engine::default() }.range(&source, &query, (0, STEPS as i64 - 1), 1)
+    }
+
+    #[test]
+    fn info_series_are_held_until_they_are_joined() {
+        // The base series and its result have 8 bytes a step, the info series 16, its winner 8.
+        let needed = 40 * STEPS as u64;
+        let answered = answer("info(m)", 1 << 30).unwrap();
+        assert!(answered.bytes_peak > needed, "{}", answered.bytes_peak);
+        let refused = answer("info(m)", needed);
+        assert!(matches!(refused, Err(QueryError::Limit { what: "bytes of values", .. })));
+    }
+
+    #[test]
+    fn texts_of_quantiles_are_bounded_before_they_are_made() {
+        let many = r#"histogram_quantiles(none, "q", time() / 1e9)"#;
+        let refused = answer(many, 40 * STEPS as u64);
+        assert!(matches!(refused, Err(QueryError::Limit { what: "bytes of values", .. })));
+        assert!(answer(many, 1 << 30).is_ok());
+        let one = r#"histogram_quantiles(none, "q", 0.5)"#;
+        assert!(answer(one, 40 * STEPS as u64).is_ok());
     }
 }

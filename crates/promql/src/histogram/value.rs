@@ -238,10 +238,15 @@ impl<C: Count> HistogramOf<C> {
         &self.negative
     }
 
-    /// Bytes on the heap, custom bounds aside, which the histograms of a series share.
+    /// About how many bytes it takes to hold it behind an `Arc` or a `Box`: itself, its buckets and its
+    /// custom bounds, which may be shared but count in full.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.positive.heap_bytes() + self.negative.heap_bytes()
+        /// The two counts of an `Arc`.
+        const SHARED: usize = 2 * size_of::<usize>();
+        let bounds = self.custom_bounds().map_or(0, |bounds| SHARED + 8 * bounds.len());
+        let buckets = self.positive.heap_bytes() + self.negative.heap_bytes();
+        SHARED + size_of::<Self>() + buckets + bounds
     }
 
     /// Removes empty buckets. The result of every arithmetic operator of a query is compacted.

@@ -110,6 +110,10 @@ fn refused(expression: &DurationExpr, id: ExprId, message: &str) -> QueryError {
 mod tests {
     use super::*;
     use crate::ast::{DurationNode, Span};
+    use crate::eval::{Engine, Query};
+    use crate::flags::Features;
+    use crate::source::MemorySource;
+    use crate::value::{LabelSet, Point};
 
     fn evaluate(ops: Vec<DurationOp>) -> Result<i64, QueryError> {
         let nodes = ops.into_iter().map(|op| DurationNode { op, span: Span::default() }).collect();
@@ -138,5 +142,21 @@ mod tests {
         assert_eq!(text(vec![number(1e300)]), "0:0: duration is out of range");
         assert_eq!(text(vec![number(f64::NAN)]), "0:0: duration is out of range");
         assert_eq!(evaluate(vec![number(1e-9)]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_literal_below_a_millisecond_is_none_as_is_an_expression() {
+        let mut source = MemorySource::new();
+        source.insert(&LabelSet::from_pairs([("__name__", "m")]), 0, 0, Point::Float(1.0));
+        for (literal, expression) in
+            [("1e-9", "1e-9 + 0"), ("0.0019", "0.0009 + 0.001"), ("1e-9", "(1e-9)")]
+        {
+            let answer = |text: &str| {
+                let query = format!("sum_over_time(m[{text}])");
+                let query = Query::parse(&query, Features::experimental()).unwrap();
+                Engine::default().instant(&source, &query, 1).unwrap().value
+            };
+            assert_eq!(answer(literal), answer(expression), "{literal}");
+        }
     }
 }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::quote::quoted;
+
 /// Ends each name and each value; occurs in no UTF-8 text.
 const SEPARATOR: u8 = 0xFF;
 
@@ -181,7 +183,7 @@ impl PartialOrd for LabelSet {
     }
 }
 
-/// `{__name__="up", job="a"}`, as Prometheus shows label sets in its errors.
+/// `{__name__="up", job="a"}`, as Prometheus shows label sets in its errors, quoted by Go's rules.
 impl fmt::Display for LabelSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
@@ -190,9 +192,9 @@ impl fmt::Display for LabelSet {
             if is_plain_label_name(name) {
                 f.write_str(name)?;
             } else {
-                write!(f, "{name:?}")?;
+                f.write_str(&quoted(name.as_bytes()))?;
             }
-            write!(f, "={value:?}")?;
+            write!(f, "={}", quoted(value.as_bytes()))?;
         }
         f.write_str("}")
     }
@@ -288,6 +290,12 @@ mod tests {
         assert_eq!(labels.filter(|name| name == "z"), LabelSet::default());
         let metric = set(&[("__name__", "m"), ("__type__", "t"), ("__unit__", "u"), ("a", "1")]);
         assert_eq!(metric.without_metric(), set(&[("a", "1")]));
+    }
+
+    #[test]
+    fn texts_are_quoted_as_go_does() {
+        let labels = set(&[("a", "\0\u{7f}\u{200b}\t\"\\"), ("b\u{1}", "دما é")]);
+        assert_eq!(labels.to_string(), r#"{a="\x00\x7f\u200b\t\"\\", "b\x01"="دما é"}"#);
     }
 
     #[test]

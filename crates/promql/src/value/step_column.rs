@@ -177,11 +177,14 @@ impl StepColumn {
         }
     }
 
-    /// About how many bytes of heap the column holds.
+    /// About how many bytes of heap the column holds. A histogram that neighbouring values share
+    /// counts once.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let histograms: usize = self.histograms.iter().map(|(_, h)| h.heap_bytes() + 16).sum();
-        self.floats.capacity() * 8 + histograms
+        let entries = self.histograms.len() * size_of::<(u32, Arc<Histogram>)>();
+        let distinct = self.histograms.chunk_by(|(_, a), (_, b)| Arc::ptr_eq(a, b));
+        let histograms: usize = distinct.map(|same| same[0].1.heap_bytes()).sum();
+        self.floats.capacity() * size_of::<f64>() + entries + histograms
     }
 }
 
@@ -193,6 +196,21 @@ mod tests {
     fn absent_is_no_value_of_arithmetic() {
         assert!(is_absent(ABSENT) && !is_absent(f64::NAN) && !is_absent(-f64::NAN));
         assert!(!is_absent(std::hint::black_box(ABSENT) + 1.0), "arithmetic makes it quiet");
+    }
+
+    #[test]
+    fn a_shared_histogram_counts_once() {
+        let mut shared = StepColumn::absent(1);
+        shared.push_histogram(0, Arc::default());
+        let one = shared.heap_bytes();
+        shared.repeat(1000);
+        let floats_and_entries = 999 * (8 + 16);
+        assert!(
+            (one + floats_and_entries..one + 2 * floats_and_entries).contains(&shared.heap_bytes())
+        );
+        let mut distinct = StepColumn::absent(1000);
+        (0..1000).for_each(|step| distinct.push_histogram(step, Arc::default()));
+        assert!(distinct.heap_bytes() > 1000 * size_of::<Histogram>());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! A call of a function of a range vector: what it may be called with, and which family evaluates it.
 
+use std::cell::Cell;
+
 use crate::annotations::{Annotation, Annotations};
 use crate::ast::{RangeMode, Span};
 use crate::eval::grid::{Grid, Windows};
+use crate::eval::meter::Meter;
 use crate::flags::Features;
 use crate::functions::Function;
 use crate::query_error::QueryError;
@@ -15,6 +18,7 @@ use super::notes::SeriesNotes;
 use super::positions::{self, Position};
 use super::rates::{self, RateKind};
 use super::regression::{self, Line};
+use super::sorted_window::SortedValues;
 use super::transitions::{self, Transition};
 use super::{extended, instant_rates, quantiles, smoothing, sums};
 
@@ -36,6 +40,8 @@ pub(crate) struct RangeSeries<'a> {
     pub(crate) labels: &'a LabelSet,
     /// Without stale markers.
     pub(crate) samples: SampleColumns<'a>,
+    /// What knows of the time limit and the cancellation.
+    pub(crate) meter: &'a Meter,
 }
 
 /// Memory that is used again for every series of a thread.
@@ -54,7 +60,7 @@ pub(crate) struct RangeScratch {
     pub(super) lines: Vec<Line>,
     pub(super) extremes: Vec<Extreme>,
     /// The values of a window in order.
-    pub(super) sorted: Vec<f64>,
+    pub(super) sorted: SortedValues,
     pub(super) deviations: Vec<f64>,
 }
 
@@ -63,9 +69,24 @@ pub(super) struct Input<'a> {
     pub(super) windows: Windows,
     pub(super) samples: SampleColumns<'a>,
     pub(super) call: &'a RangeCall,
+    pub(super) meter: &'a Meter,
+    /// Work that was done since the clock was last thought of.
+    work: Cell<usize>,
 }
 
 impl<'a> Input<'a> {
+    /// Says that so much work, in floats looked at, is done for one window, beyond what entered it.
+    #[inline]
+    pub(super) fn work(&self, work: usize) {
+        self.work.set(self.work.get().saturating_add(work));
+    }
+
+    /// The work that was done since the last call.
+    #[inline]
+    pub(super) fn take_work(&self) -> usize {
+        self.work.take()
+    }
+
     /// The start timestamps of `column` if they are to be looked at, else none.
     pub(super) fn starts<T>(&self, column: &KindColumn<'a, T>) -> &'a [i64] {
         if self.call.features.start_timestamps { column.start_timestamps } else { &[] }
@@ -119,7 +140,7 @@ impl RangeCall {
 ///
 /// # Errors
 /// If a parameter is out of range in a way that Prometheus refuses (`double_exponential_smoothing`),
-/// and a window has samples there.
+/// and a window has samples there. The time is up, or the evaluation was cancelled.
 pub(crate) fn evaluate(
     call: &RangeCall,
     series: &RangeSeries<'_>,
@@ -134,7 +155,8 @@ pub(crate) fn evaluate(
         windows.grid = Grid { count: 1, ..windows.grid };
         out.reset(1);
     }
-    let input = Input { windows, samples: series.samples, call };
+    let (samples, meter) = (series.samples, series.meter);
+    let input = Input { windows, samples, call, meter, work: Cell::new(0) };
     let mut notes = SeriesNotes::new(notes, series.labels, call.argument_span);
     dispatch(&input, scratch, &mut notes, out)?;
     if matches!(call.function, Function::Rate | Function::Increase) {
@@ -179,13 +201,12 @@ fn dispatch(
         F::LastOverTime => positions::value(input, Position::Last, out),
         F::TsOfFirstOverTime => positions::timestamp(input, Position::First, out),
         F::TsOfLastOverTime => positions::timestamp(input, Position::Last, out),
-        F::DoubleExponentialSmoothing => return smoothing::evaluate(input, notes, out),
+        F::DoubleExponentialSmoothing => smoothing::evaluate(input, notes, out),
         other => {
             let name = other.name();
-            return Err(QueryError::execution(format!("{name} takes no range vector")));
+            Err(QueryError::execution(format!("{name} takes no range vector")))
         }
     }
-    Ok(())
 }
 
 fn rate(
@@ -194,11 +215,11 @@ fn rate(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     match input.windows.mode {
         RangeMode::Inside => rates::evaluate(input, kind, scratch, notes, out),
         RangeMode::Anchored | RangeMode::Smoothed => {
-            extended::evaluate(input, kind, scratch, notes, out);
+            extended::evaluate(input, kind, scratch, notes, out)
         }
     }
 }

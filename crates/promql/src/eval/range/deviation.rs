@@ -6,6 +6,7 @@
 //! make NaN. Histograms are ignored beside floats; alone they have no result.
 
 use crate::histogram::Kahan;
+use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
@@ -83,22 +84,23 @@ pub(super) fn evaluate(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let values = input.samples.floats.values;
     let moments = AllMoments(values);
     let mut stacks = TwoStacks::new(&mut scratch.moments);
-    each_window(&input.windows, &input.samples, |window| {
+    each_window(input, |window| {
         let Some(found) = stacks.slide(window.floats, &moments) else { return };
         if !window.histograms.is_empty() {
             notes.add(Note::HistogramsIgnored);
         }
         let variance = if found.special {
+            input.work(window.floats.len());
             special_variance(window.floats.of(values))
         } else {
             found.variance()
         };
         out.set_float(window.step, finish(variance));
-    });
+    })
 }
 
 /// The variance of samples of which some are not ordinary.

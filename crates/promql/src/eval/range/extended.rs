@@ -12,6 +12,7 @@
 use siltstone::Timestamp;
 
 use crate::ast::RangeMode;
+use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
@@ -19,7 +20,7 @@ use super::counter_resets::{Places, find_resets};
 use super::extended_histograms::ExtendedHistograms;
 use super::notes::{Note, SeriesNotes};
 use super::rates::RateKind;
-use super::window::{ExtendedWindow, Run, Window, each_extended_window};
+use super::window::{ExtendedWindow, Run, Window, each_extended_window, histogram_work};
 
 /// Evaluates one of the functions.
 pub(super) fn evaluate(
@@ -28,7 +29,7 @@ pub(super) fn evaluate(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let (floats, histograms) = (input.samples.floats, input.samples.histograms);
     let smoothed = input.windows.mode == RangeMode::Smoothed;
     scratch.places.clear();
@@ -44,7 +45,7 @@ pub(super) fn evaluate(
     };
     let extended_histograms = ExtendedHistograms::new(kind.is_counter, smoothed, histograms);
     let divisor = if kind.per_second { input.windows.range as f64 / 1000.0 } else { 1.0 };
-    each_extended_window(&input.windows, &input.samples, smoothed, |window| {
+    each_extended_window(input, smoothed, |window| {
         let step = window.inner.step;
         if window.histograms.is_empty() {
             if let Some(value) = extended_floats.window(window) {
@@ -52,10 +53,13 @@ pub(super) fn evaluate(
             }
         } else if !window.floats.is_empty() {
             notes.add(Note::Mixed);
-        } else if let Some(histogram) = extended_histograms.window(window, divisor, notes) {
-            out.push_histogram(step, histogram);
+        } else {
+            histogram_work(input, window.histograms);
+            if let Some(histogram) = extended_histograms.window(window, divisor, notes) {
+                out.push_histogram(step, histogram);
+            }
         }
-    });
+    })
 }
 
 /// The samples from which and to which a window counts: the last one up to the start of the window,

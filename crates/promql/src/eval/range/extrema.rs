@@ -6,6 +6,7 @@
 
 use siltstone::Timestamp;
 
+use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
@@ -53,8 +54,8 @@ pub(super) fn min(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
-    evaluate(input, (|new, old| new < old, |found| found.value), scratch, notes, out);
+) -> Result<(), QueryError> {
+    evaluate(input, (|new, old| new < old, |found| found.value), scratch, notes, out)
 }
 
 /// `max_over_time`.
@@ -63,8 +64,8 @@ pub(super) fn max(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
-    evaluate(input, (|new, old| new > old, |found| found.value), scratch, notes, out);
+) -> Result<(), QueryError> {
+    evaluate(input, (|new, old| new > old, |found| found.value), scratch, notes, out)
 }
 
 /// `ts_of_min_over_time`.
@@ -73,8 +74,8 @@ pub(super) fn ts_of_min(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
-    evaluate(input, (|new, old| new <= old, seconds), scratch, notes, out);
+) -> Result<(), QueryError> {
+    evaluate(input, (|new, old| new <= old, seconds), scratch, notes, out)
 }
 
 /// `ts_of_max_over_time`.
@@ -83,8 +84,8 @@ pub(super) fn ts_of_max(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
-    evaluate(input, (|new, old| new >= old, seconds), scratch, notes, out);
+) -> Result<(), QueryError> {
+    evaluate(input, (|new, old| new >= old, seconds), scratch, notes, out)
 }
 
 fn seconds(found: Extreme) -> f64 {
@@ -97,15 +98,15 @@ fn evaluate(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let floats = input.samples.floats;
     let extremes = Extremes { timestamps: floats.timestamps, values: floats.values, better };
     let mut stacks = TwoStacks::new(&mut scratch.extremes);
-    each_window(&input.windows, &input.samples, |window| {
+    each_window(input, |window| {
         let Some(found) = stacks.slide(window.floats, &extremes) else { return };
         if !window.histograms.is_empty() {
             notes.add(Note::HistogramsIgnored);
         }
         out.set_float(window.step, finish(found));
-    });
+    })
 }

@@ -159,6 +159,8 @@ impl<S: Summary> Combine for Parts<'_, S> {
 pub(super) struct HistogramSums<'s, 'a, S> {
     parts: Parts<'a, S>,
     stacks: TwoStacks<'s, Part<S>>,
+    /// Whether the last window was summed up one by one.
+    one_by_one: bool,
 }
 
 /// Memory for the partial sums of a window.
@@ -174,7 +176,12 @@ impl<'s, 'a, S: Summary> HistogramSums<'s, 'a, S> {
     /// Over `histograms`.
     pub(super) fn new(histograms: &'a [Arc<Histogram>], memory: &'s mut Memory<S>) -> Self {
         let parts = Parts { histograms, summary: std::marker::PhantomData };
-        Self { parts, stacks: TwoStacks::new(&mut memory.0) }
+        Self { parts, stacks: TwoStacks::new(&mut memory.0), one_by_one: false }
+    }
+
+    /// Whether the last window was summed up one by one, instead of from partial sums.
+    pub(super) fn were_one_by_one(&self) -> bool {
+        self.one_by_one
     }
 
     /// The result of a window that holds the histograms `run`, if it has one. The ends of the runs
@@ -185,6 +192,7 @@ impl<'s, 'a, S: Summary> HistogramSums<'s, 'a, S> {
         notes: &mut SeriesNotes<'_>,
     ) -> Option<Arc<Histogram>> {
         let mut part = self.stacks.slide(run, &self.parts)?;
+        self.one_by_one = part.uneven;
         if part.uneven {
             let held = run.of(self.parts.histograms);
             part = Part::of(held.first()?);

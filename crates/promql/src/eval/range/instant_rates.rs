@@ -9,6 +9,7 @@ use std::sync::Arc;
 use siltstone::Timestamp;
 
 use crate::histogram::Histogram;
+use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::Input;
@@ -37,8 +38,8 @@ pub(super) fn evaluate(
     is_rate: bool,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
-    each_window(&input.windows, &input.samples, |window| {
+) -> Result<(), QueryError> {
+    each_window(input, |window| {
         let Some((before, last)) = last_two(input, &window) else { return };
         let seconds = last.time.saturating_sub(before.time) as f64 / 1000.0;
         let anew = is_rate && starts_anew((before.start, before.time), (last.start, last.time));
@@ -57,7 +58,7 @@ pub(super) fn evaluate(
             }
             _ => notes.add(Note::Mixed),
         }
-    });
+    })
 }
 
 /// The last two samples of a window, the older one first, if there are two.

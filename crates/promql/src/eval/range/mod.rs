@@ -16,8 +16,8 @@
 //!
 //! # Files
 //!
-//! `window` moves windows, `two_stacks` combines the samples of windows that overlap, `notes` adds
-//! annotations. Then one file for each family: `rates` (with `counter_resets` and `extrapolation`),
+//! `window` moves windows, `two_stacks` combines the samples of windows that overlap, `sorted_window`
+//! keeps theirs in order, `notes` adds annotations. Then one file for each family: `rates` (with `counter_resets` and `extrapolation`),
 //! `histogram_rates`, `instant_rates`, `extended` and `extended_histograms` (`anchored` and
 //! `smoothed`), `sums`, `histogram_sums`, `extrema`, `deviation`, `quantiles`, `regression`,
 //! `smoothing`, `positions`, `transitions`.
@@ -38,6 +38,7 @@ mod quantiles;
 mod rates;
 mod regression;
 mod smoothing;
+mod sorted_window;
 mod sums;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What depends only on which samples a window has: `count_over_time`, `present_over_time`, the first
 //! and the last sample and their times (in seconds). Floats and histograms count alike.
 
+use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::Input;
@@ -20,45 +21,53 @@ enum Found {
 }
 
 /// `count_over_time`: the number of samples.
-pub(super) fn count(input: &Input<'_>, out: &mut StepColumn) {
-    each_window(&input.windows, &input.samples, |window| {
+pub(super) fn count(input: &Input<'_>, out: &mut StepColumn) -> Result<(), QueryError> {
+    each_window(input, |window| {
         if !window.is_empty() {
             let count = window.floats.len() + window.histograms.len();
             out.set_float(window.step, count as f64);
         }
-    });
+    })
 }
 
 /// `present_over_time`: 1 where there is a sample.
-pub(super) fn present(input: &Input<'_>, out: &mut StepColumn) {
-    each_window(&input.windows, &input.samples, |window| {
+pub(super) fn present(input: &Input<'_>, out: &mut StepColumn) -> Result<(), QueryError> {
+    each_window(input, |window| {
         if !window.is_empty() {
             out.set_float(window.step, 1.0);
         }
-    });
+    })
 }
 
 /// `first_over_time` and `last_over_time`: the value of that sample, of whatever kind.
-pub(super) fn value(input: &Input<'_>, position: Position, out: &mut StepColumn) {
-    each_window(&input.windows, &input.samples, |window| match find(input, &window, position) {
+pub(super) fn value(
+    input: &Input<'_>,
+    position: Position,
+    out: &mut StepColumn,
+) -> Result<(), QueryError> {
+    each_window(input, |window| match find(input, &window, position) {
         Some(Found::Float(at)) => out.set_float(window.step, input.samples.floats.values[at]),
         Some(Found::Histogram(at)) => {
             out.push_histogram(window.step, input.samples.histograms.values[at].clone());
         }
         None => {}
-    });
+    })
 }
 
 /// `ts_of_first_over_time` and `ts_of_last_over_time`.
-pub(super) fn timestamp(input: &Input<'_>, position: Position, out: &mut StepColumn) {
-    each_window(&input.windows, &input.samples, |window| {
+pub(super) fn timestamp(
+    input: &Input<'_>,
+    position: Position,
+    out: &mut StepColumn,
+) -> Result<(), QueryError> {
+    each_window(input, |window| {
         let time = match find(input, &window, position) {
             Some(Found::Float(at)) => input.samples.floats.timestamps[at],
             Some(Found::Histogram(at)) => input.samples.histograms.timestamps[at],
             None => return,
         };
         out.set_float(window.step, time as f64 / 1000.0);
-    });
+    })
 }
 
 #[inline]

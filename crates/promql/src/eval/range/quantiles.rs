@@ -1,26 +1,33 @@
 //! `quantile_over_time` and `mad_over_time`, from the values of the window in order.
 //!
-//! The ordered values move with the window: what leaves is removed and what enters is inserted, each
-//! found by binary search; where much changes at once they are sorted anew. For quantiles, NaN is below
-//! all other values; a deviation of values with NaN among them is NaN. Histograms are ignored beside floats; alone they have no result.
+//! The ordered values move with the window: see [`super::sorted_window`]. For quantiles, NaN is below
+//! all other values; a deviation of values with NaN among them is NaN. Histograms are ignored beside
+//! floats; alone they have no result.
 
 use crate::annotations::Annotation;
 use crate::go_float::format_g;
+use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
 use super::notes::{Note, SeriesNotes};
-use super::window::{Run, each_window};
+use super::sorted_window::{SortedValues, SortedWindow, order_key};
+use super::window::each_window;
 
 /// The quantile `q` of `sorted`, which is in order with NaN first: Prometheus's definition. NaN of
 /// nothing and for `q` NaN, an infinity for `q` outside of 0 to 1, else the value at rank
 /// `q * (n - 1)`, between two values their weighted mean.
 pub(crate) fn quantile_of_sorted(q: f64, sorted: &[f64]) -> f64 {
-    if sorted.is_empty() || q.is_nan() {
+    quantile_of(q, sorted.len(), |at| sorted[at])
+}
+
+/// The quantile `q` of `count` values, of which `at` tells each by its index in order.
+fn quantile_of(q: f64, count: usize, at: impl Fn(usize) -> f64) -> f64 {
+    if count == 0 || q.is_nan() {
         return f64::NAN;
     }
-    match rank(q, sorted.len()) {
-        Ok((lower, upper, weight)) => sorted[lower] * (1.0 - weight) + sorted[upper] * weight,
+    match rank(q, count) {
+        Ok((lower, upper, weight)) => at(lower) * (1.0 - weight) + at(upper) * weight,
         Err(infinity) => infinity,
     }
 }
@@ -46,11 +53,11 @@ pub(super) fn quantile(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let parameter = input.call.parameters.first().map_or(&[][..], Vec::as_slice);
     let mut sorted = SortedWindow::new(input.samples.floats.values, &mut scratch.sorted);
     let mut refused = None;
-    each_window(&input.windows, &input.samples, |window| {
+    each_window(input, |window| {
         if window.floats.is_empty() {
             return;
         }
@@ -62,9 +69,10 @@ pub(super) fn quantile(
         if !window.histograms.is_empty() {
             notes.add(Note::HistogramsIgnored);
         }
-        let sorted = sorted.slide(window.floats);
-        out.set_float(window.step, quantile_of_sorted(q, sorted));
-    });
+        let (sorted, work) = sorted.slide(window.floats);
+        input.work(work);
+        out.set_float(window.step, quantile_of(q, sorted.len(), |at| sorted.at(at)));
+    })
 }
 
 /// `mad_over_time`: the median of the distances from the median.
@@ -73,35 +81,36 @@ pub(super) fn mad(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let mut sorted = SortedWindow::new(input.samples.floats.values, &mut scratch.sorted);
     let distances = &mut scratch.deviations;
-    each_window(&input.windows, &input.samples, |window| {
+    each_window(input, |window| {
         if window.floats.is_empty() {
             return;
         }
         if !window.histograms.is_empty() {
             notes.add(Note::HistogramsIgnored);
         }
-        let sorted = sorted.slide(window.floats);
-        out.set_float(window.step, median_distance(sorted, distances));
-    });
+        let (sorted, work) = sorted.slide(window.floats);
+        input.work(work);
+        out.set_float(window.step, median_distance(sorted, distances, input));
+    })
 }
 
 /// The median of the distances of `sorted` from its median; NaN if there is NaN.
-fn median_distance(sorted: &[f64], distances: &mut Vec<f64>) -> f64 {
-    let (Some(least), Some(greatest)) = (sorted.first(), sorted.last()) else { return f64::NAN };
-    if least.is_nan() {
+fn median_distance(sorted: &SortedValues, distances: &mut Vec<f64>, input: &Input<'_>) -> f64 {
+    let count = sorted.len();
+    if count == 0 || sorted.at(0).is_nan() {
         return f64::NAN;
     }
-    let median = quantile_of_sorted(0.5, sorted);
-    if !(least.is_finite() && greatest.is_finite()) {
+    let median = quantile_of(0.5, count, |at| sorted.at(at));
+    if !(sorted.at(0).is_finite() && sorted.at(count - 1).is_finite()) {
+        input.work(count.saturating_mul(8));
         distances.clear();
-        distances.extend(sorted.iter().map(|value| order_key((value - median).abs())));
+        distances.extend((0..count).map(|at| order_key((sorted.at(at) - median).abs())));
         distances.sort_unstable_by(f64::total_cmp);
         return quantile_of_sorted(0.5, distances);
     }
-    let count = sorted.len();
     let near = nearest(sorted, median, (count - 1) / 2);
     if count % 2 == 1 {
         return near;
@@ -113,63 +122,16 @@ fn median_distance(sorted: &[f64], distances: &mut Vec<f64>) -> f64 {
 ///
 /// The nearest `rank + 1` values are neighbours. Where they begin is found by binary search: as long
 /// as the value behind them is nearer than the first of them, they begin farther up.
-fn nearest(sorted: &[f64], median: f64, rank: usize) -> f64 {
+fn nearest(sorted: &SortedValues, median: f64, rank: usize) -> f64 {
     let (mut low, mut high) = (0, sorted.len() - rank - 1);
     while low < high {
         let middle = low.midpoint(high);
-        if median - sorted[middle] > sorted[middle + rank + 1] - median {
+        if median - sorted.at(middle) > sorted.at(middle + rank + 1) - median {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    let distance = |at: usize| (sorted[at] - median).abs();
+    let distance = |at: usize| (sorted.at(at) - median).abs();
     distance(low).max(distance(low + rank))
-}
-
-/// The value by which values are ordered: one NaN for all, which the total order of floats puts
-/// before all numbers.
-#[inline]
-fn order_key(value: f64) -> f64 {
-    if value.is_nan() { -f64::NAN.abs() } else { value }
-}
-
-/// The values of a window in order.
-struct SortedWindow<'s, 'a> {
-    values: &'a [f64],
-    sorted: &'s mut Vec<f64>,
-    run: Run,
-}
-
-impl<'s, 'a> SortedWindow<'s, 'a> {
-    fn new(values: &'a [f64], memory: &'s mut Vec<f64>) -> Self {
-        memory.clear();
-        Self { values, sorted: memory, run: Run::default() }
-    }
-
-    /// Moves the window to `run`, whose ends are not before those of the run before.
-    fn slide(&mut self, run: Run) -> &[f64] {
-        let entering = Run { first: self.run.end.max(run.first), end: run.end };
-        let leaving = Run { first: self.run.first, end: run.first.min(self.run.end) };
-        // Moving the values behind an insertion is cheap beside sorting, but not free.
-        let few = (run.len() / 16).max(4);
-        if entering.len() + leaving.len() > few {
-            self.sorted.clear();
-            self.sorted.extend(run.of(self.values).iter().map(|value| order_key(*value)));
-            self.sorted.sort_unstable_by(f64::total_cmp);
-        } else {
-            for value in leaving.of(self.values) {
-                let value = order_key(*value);
-                let at = self.sorted.partition_point(|held| held.total_cmp(&value).is_lt());
-                self.sorted.remove(at);
-            }
-            for value in entering.of(self.values) {
-                let value = order_key(*value);
-                let at = self.sorted.partition_point(|held| held.total_cmp(&value).is_lt());
-                self.sorted.insert(at, value);
-            }
-        }
-        self.run = run;
-        self.sorted
-    }
 }

@@ -13,6 +13,7 @@
 
 use siltstone::Timestamp;
 
+use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
@@ -20,7 +21,7 @@ use super::counter_resets::{Places, find_overlaps, find_resets};
 use super::extrapolation::{Beginning, Sampled, factor};
 use super::histogram_rates::HistogramRates;
 use super::notes::{Note, SeriesNotes};
-use super::window::{Run, Window, each_window};
+use super::window::{Run, Window, each_window, histogram_work};
 
 /// Which of the functions it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub(super) fn evaluate(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let (floats, histograms) = (input.samples.floats, input.samples.histograms);
     scratch.places.clear();
     scratch.overlaps.clear();
@@ -77,19 +78,20 @@ pub(super) fn evaluate(
     let starts = if kind.is_counter { input.starts(&histograms) } else { &[] };
     let histogram_rates =
         (!histograms.is_empty()).then(|| HistogramRates::new(kind, histograms, starts));
-    each_window(&input.windows, &input.samples, |window| {
+    each_window(input, |window| {
         if window.histograms.is_empty() {
             if let Some(value) = float_rates.window(&window, notes) {
                 out.set_float(window.step, value);
             }
         } else if window.is_mixed() {
             notes.add(Note::Mixed);
-        } else if let Some(rates) = &histogram_rates
-            && let Some(histogram) = rates.window(&window, range_seconds, notes)
-        {
-            out.push_histogram(window.step, histogram);
+        } else if let Some(rates) = &histogram_rates {
+            histogram_work(input, window.histograms);
+            if let Some(histogram) = rates.window(&window, range_seconds, notes) {
+                out.push_histogram(window.step, histogram);
+            }
         }
-    });
+    })
 }
 
 impl FloatRates<'_> {

@@ -10,6 +10,7 @@
 use siltstone::Timestamp;
 
 use crate::histogram::Kahan;
+use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
@@ -118,8 +119,8 @@ pub(super) fn deriv(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
-    evaluate(input, |_, fit| fit.slope, scratch, notes, out);
+) -> Result<(), QueryError> {
+    evaluate(input, |_, fit| fit.slope, scratch, notes, out)
 }
 
 /// `predict_linear`: the line some seconds after the time of the step, whatever the offset of the
@@ -129,7 +130,7 @@ pub(super) fn predict_linear(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let parameter = input.call.parameters.first().map_or(&[][..], Vec::as_slice);
     let grid = input.windows.grid;
     let predict = |window: &Window, fit: &Fit| {
@@ -137,7 +138,7 @@ pub(super) fn predict_linear(
         let intercept = fit.at(grid.time(window.step));
         fit.slope * seconds + intercept
     };
-    evaluate(input, predict, scratch, notes, out);
+    evaluate(input, predict, scratch, notes, out)
 }
 
 /// The line of a window.
@@ -165,7 +166,7 @@ fn evaluate(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let floats = input.samples.floats;
     let (timestamps, values) = (floats.timestamps, floats.values);
     let origin = timestamps.first().copied().unwrap_or(0);
@@ -174,7 +175,7 @@ fn evaluate(
     // The last sample up to the window's end that differs from the one before it; and how many
     // samples were looked at for it.
     let (mut differing, mut seen) = (0, 1);
-    each_window(&input.windows, &input.samples, |window| {
+    each_window(input, |window| {
         let run = window.floats;
         let Some(line) = stacks.slide(run, &lines) else { return };
         if !window.histograms.is_empty() {
@@ -197,5 +198,5 @@ fn evaluate(
             Fit { slope: line.slope(), value, time, origin }
         };
         out.set_float(window.step, finish(&window, &fit));
-    });
+    })
 }

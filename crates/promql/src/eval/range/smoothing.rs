@@ -29,7 +29,7 @@ pub(super) fn evaluate(
         values.and_then(|values| values.get(step)).copied().unwrap_or(f64::NAN)
     };
     let mut error = None;
-    each_window(&input.windows, &input.samples, |window| {
+    each_window(input, |window| {
         if window.is_empty() || error.is_some() {
             return;
         }
@@ -42,10 +42,11 @@ pub(super) fn evaluate(
         if window.is_mixed() {
             notes.add(Note::HistogramsIgnored);
         }
+        input.work(window.floats.len());
         if let Some(level) = factors.level(window.floats.of(values)) {
             out.set_float(window.step, level);
         }
-    });
+    })?;
     error.map_or(Ok(()), Err)
 }
 

@@ -6,13 +6,14 @@
 //! [`super::histogram_sums`].
 
 use crate::histogram::{HistogramMean, HistogramSum, Kahan};
+use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
 use super::histogram_sums::{HistogramSums, Memory, Summary};
 use super::notes::{Note, SeriesNotes};
 use super::two_stacks::{Combine, TwoStacks};
-use super::window::{Run, each_window};
+use super::window::{Run, each_window, histogram_work};
 
 /// Sums of values below this overflow in no window that fits into memory.
 const ORDINARY_MAX: f64 = 1e290;
@@ -105,13 +106,16 @@ pub(super) fn sum(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let values = input.samples.floats.values;
     let finish = |total: Total, run: Run| match total.special {
         0 => total.sum.total(),
-        special => special_total(special).unwrap_or_else(|| plain_sum(run.of(values))),
+        special => special_total(special).unwrap_or_else(|| {
+            input.work(run.len());
+            plain_sum(run.of(values))
+        }),
     };
-    evaluate::<HistogramSum>(input, finish, scratch, notes, out);
+    evaluate::<HistogramSum>(input, finish, scratch, notes, out)
 }
 
 /// `avg_over_time`.
@@ -120,16 +124,19 @@ pub(super) fn avg(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let values = input.samples.floats.values;
     let finish = |total: Total, run: Run| match total.special {
         0 => {
             let count = run.len() as f64;
             total.sum.sum / count + total.sum.compensation / count
         }
-        special => special_total(special).unwrap_or_else(|| plain_avg(run.of(values))),
+        special => special_total(special).unwrap_or_else(|| {
+            input.work(run.len());
+            plain_avg(run.of(values))
+        }),
     };
-    evaluate::<HistogramMean>(input, finish, scratch, notes, out);
+    evaluate::<HistogramMean>(input, finish, scratch, notes, out)
 }
 
 fn evaluate<S: Summary>(
@@ -138,12 +145,12 @@ fn evaluate<S: Summary>(
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let totals = Totals(input.samples.floats.values);
     let mut memory = Memory::<S>::default();
     let mut histograms = HistogramSums::new(input.samples.histograms.values, &mut memory);
     let mut stacks = TwoStacks::new(&mut scratch.sums);
-    each_window(&input.windows, &input.samples, |window| {
+    each_window(input, |window| {
         let total = stacks.slide(window.floats, &totals);
         if window.histograms.is_empty() {
             if let Some(total) = total {
@@ -155,8 +162,11 @@ fn evaluate<S: Summary>(
             if let Some(histogram) = histograms.window(window.histograms, notes) {
                 out.push_histogram(window.step, histogram);
             }
+            if histograms.were_one_by_one() {
+                histogram_work(input, window.histograms);
+            }
         }
-    });
+    })
 }
 
 /// The compensated sum in the order of the samples, infinite once it overflowed.

@@ -6,19 +6,39 @@ mod histograms;
 mod properties;
 mod reference;
 mod start_timestamps;
+mod time_limit;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use siltstone::{Cancel, Clock};
 
 use super::{RangeCall, RangeScratch, RangeSeries, evaluate};
 use crate::annotations::{Annotations, Severity};
 use crate::ast::{RangeMode, Span};
 use crate::eval::grid::{Grid, Shift, Windows};
+use crate::eval::meter::{Limits, Meter};
 use crate::flags::Features;
 use crate::functions::Function;
 use crate::histogram::Histogram;
 use crate::query_error::QueryError;
 use crate::source::{KindColumn, SampleColumns};
 use crate::value::{LabelSet, StepColumn};
+
+/// A clock that goes on by a second whenever it is looked at.
+#[derive(Debug, Default)]
+struct EagerClock(AtomicU64);
+
+impl Clock for EagerClock {
+    fn wall_ms(&self) -> i64 {
+        0
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 /// A series: times in milliseconds, start timestamps (0 where unknown), values.
 #[derive(Debug, Clone, Default)]
@@ -117,17 +137,22 @@ impl Test {
     }
 
     fn try_run(&self, data: &Data) -> Result<Answer, QueryError> {
+        self.try_run_within(data, Limits { time: None, ..Limits::default() })
+    }
+
+    fn try_run_within(&self, data: &Data, limits: Limits) -> Result<Answer, QueryError> {
         self.call.check()?;
         let samples =
             SampleColumns { floats: data.floats.column(), histograms: data.histograms.column() };
-        let series = RangeSeries { labels: &self.labels, samples };
+        let meter = Meter::new(limits, Cancel::default(), Arc::new(EagerClock::default()));
+        let series = RangeSeries { labels: &self.labels, samples, meter: &meter };
         let mut answer = Answer {
             column: StepColumn::absent(self.call.windows.grid.count),
             notes: Annotations::default(),
         };
         // Memory of another series must not show.
         let mut scratch = RangeScratch::default();
-        scratch.sorted.push(1.0);
+        scratch.deviations.push(1.0);
         scratch.places.push(7);
         evaluate(&self.call, &series, &mut scratch, &mut answer.notes, &mut answer.column)?;
         Ok(answer)

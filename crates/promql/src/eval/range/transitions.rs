@@ -12,6 +12,8 @@
 use siltstone::Timestamp;
 
 use crate::ast::RangeMode;
+use crate::eval::meter::Ticker;
+use crate::query_error::QueryError;
 use crate::source::SampleColumns;
 use crate::value::StepColumn;
 
@@ -39,7 +41,7 @@ pub(super) fn evaluate(
     transition: Transition,
     scratch: &mut RangeScratch,
     out: &mut StepColumn,
-) {
+) -> Result<(), QueryError> {
     let counter = Counter::new(input, transition);
     let (timestamps, counts) = (&mut scratch.timestamps, &mut scratch.counts);
     timestamps.clear();
@@ -54,7 +56,9 @@ pub(super) fn evaluate(
     let windows = &input.windows;
     let anchored = windows.mode == RangeMode::Anchored;
     let mut samples = Slider::new(timestamps);
+    let mut ticker = Ticker::new(input.meter);
     for step in 0..windows.grid.count {
+        ticker.tick(1)?;
         let end = windows.end(step);
         let start = end.saturating_sub(windows.range);
         let run = samples.move_to(start, end);
@@ -67,6 +71,7 @@ pub(super) fn evaluate(
         }
         out.set_float(step, (counts[run.last()] - counts[first]) as f64);
     }
+    Ok(())
 }
 
 struct Counter<'a> {

@@ -6,8 +6,10 @@
 
 use siltstone::Timestamp;
 
-use crate::eval::grid::Windows;
-use crate::source::SampleColumns;
+use crate::eval::meter::Ticker;
+use crate::query_error::QueryError;
+
+use super::call::Input;
 
 /// Neighbouring samples of a column: the indices from `first` up to and without `end`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -92,21 +94,40 @@ impl Window {
     }
 }
 
+/// How many floats are looked at in the time that a histogram takes.
+const HISTOGRAM_WORK: usize = 64;
+
 /// Calls `visit` with the window of every step, in order.
+///
+/// Now and then it looks at the clock and at the cancellation. It knows of the samples that enter the
+/// windows; what looks at all samples of a window says so with [`Input::work`].
+///
+/// # Errors
+/// The time is up, or the evaluation was cancelled.
 #[inline]
 pub(super) fn each_window(
-    windows: &Windows,
-    samples: &SampleColumns<'_>,
+    input: &Input<'_>,
     mut visit: impl FnMut(Window),
-) {
+) -> Result<(), QueryError> {
+    let (windows, samples) = (&input.windows, &input.samples);
+    let mut ticker = Ticker::new(input.meter);
     let mut floats = Slider::new(samples.floats.timestamps);
     let mut histograms = Slider::new(samples.histograms.timestamps);
     for step in 0..windows.grid.count {
         let end = windows.end(step);
         let start = end.saturating_sub(windows.range);
+        let seen = histograms.run.end;
         let (floats, histograms) = (floats.move_to(start, end), histograms.move_to(start, end));
+        let entered = histograms.end - seen + usize::from(!histograms.is_empty());
+        ticker.tick(1 + HISTOGRAM_WORK * entered + input.take_work())?;
         visit(Window { step, start, end, floats, histograms });
     }
+    Ok(())
+}
+
+/// Says that all histograms of a window are looked at: see [`Input::work`].
+pub(super) fn histogram_work(input: &Input<'_>, run: Run) {
+    input.work(run.len().saturating_mul(HISTOGRAM_WORK));
 }
 
 /// A window and the samples around it that `anchored` and `smoothed` may look at.
@@ -122,20 +143,23 @@ pub(super) struct ExtendedWindow {
 
 /// Calls `visit` with the window of every step, in order, together with the samples less than the
 /// lookback before it and, if `ahead`, those up to the lookback behind it.
+///
+/// # Errors
+/// Those of [`each_window`].
 pub(super) fn each_extended_window(
-    windows: &Windows,
-    samples: &SampleColumns<'_>,
+    input: &Input<'_>,
     ahead: bool,
     mut visit: impl FnMut(&ExtendedWindow),
-) {
+) -> Result<(), QueryError> {
+    let (windows, samples) = (&input.windows, &input.samples);
     let mut floats = Slider::new(samples.floats.timestamps);
     let mut histograms = Slider::new(samples.histograms.timestamps);
     let reach = if ahead { windows.lookback } else { 0 };
-    each_window(windows, samples, |inner| {
+    each_window(input, |inner| {
         let start = inner.start.saturating_sub(windows.lookback);
         let end = inner.end.saturating_add(reach);
         let floats = floats.move_to(start, end);
         let histograms = histograms.move_to(start, end);
         visit(&ExtendedWindow { inner, floats, histograms });
-    });
+    })
 }

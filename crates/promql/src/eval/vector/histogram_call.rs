@@ -14,6 +14,7 @@ use super::histogram_groups::HistogramGroups;
 use crate::annotations::{Annotation, Annotations};
 use crate::ast::Span;
 use crate::eval::merge::merge_same_labels;
+use crate::eval::meter::{Meter, Ticker};
 use crate::flags::Features;
 use crate::functions::Function;
 use crate::go_float::format_g;
@@ -22,6 +23,9 @@ use crate::histogram::{
 };
 use crate::query_error::QueryError;
 use crate::value::{LabelSet, Series, StepColumn};
+
+/// The work of a native histogram at one step, in samples looked at.
+const STEP_WORK: usize = 64;
 
 /// A call of such a function with all but its series.
 #[derive(Debug)]
@@ -93,6 +97,16 @@ impl HistogramCall {
         Some(Self { kind, spans, features })
     }
 
+    /// The most bytes that the texts of `histogram_quantiles` with these parameters take, and what goes
+    /// with each for one histogram. A caller that meters memory charges them before
+    /// [`prepare`](Self::prepare).
+    pub(crate) fn texts_bytes(parameters: &[Vec<f64>]) -> usize {
+        /// A text in the list and in the table that finds it, and a column.
+        const TEXT_BYTES: usize = 256;
+        let texts = |values: &Vec<f64>| if is_constant(values) { 1 } else { values.len() };
+        parameters.iter().map(texts).sum::<usize>().saturating_mul(TEXT_BYTES)
+    }
+
     /// The most series that the result has for one histogram: for `histogram_quantiles` as many as
     /// there are different quantiles, which may be as many as steps where a quantile is no constant.
     /// Each has a float for every step; a caller that meters memory charges them before
@@ -109,13 +123,15 @@ impl HistogramCall {
     /// # Errors
     /// Two results have the same labels at one step: histograms that differ in their names only
     /// (without delayed name removal), or a label of `histogram_quantiles` that the histograms have
-    /// themselves, or twice the same quantile.
+    /// themselves, or twice the same quantile. The time is up, or the evaluation was cancelled.
     pub(crate) fn apply(
         &self,
         series: &[Series],
         steps: usize,
+        meter: &Meter,
         notes: &mut Annotations,
     ) -> Result<Vec<Series>, QueryError> {
+        let mut ticker = Ticker::new(meter);
         self.check_quantiles(notes);
         let named = self.features.delayed_name_removal;
         let groups = HistogramGroups::new(series, self.spans.vector, named, notes);
@@ -124,6 +140,7 @@ impl HistogramCall {
             let one = &series[native.series];
             let mut columns = self.columns(steps);
             for (step, histogram) in one.values.histograms() {
+                ticker.tick(STEP_WORK)?;
                 let step = *step as usize;
                 let classic = native.classic.map(|place| &groups.classic[place]);
                 if classic.is_some_and(|group| group.is_present(series, step)) {
@@ -142,6 +159,7 @@ impl HistogramCall {
         for group in &groups.classic {
             let mut columns = self.columns(steps);
             for step in 0..steps {
+                ticker.tick(group.len())?;
                 group.gather(series, step, &mut buffer);
                 if !buffer.is_empty() && self.classic_step(&mut buffer, step, &mut columns) {
                     let metric = self.metric(&group.labels);
@@ -296,9 +314,8 @@ impl Columns {
 impl Quantiles {
     fn new(values: Vec<f64>) -> Self {
         let mut one = Self { values, texts: Vec::new(), text_of_step: Vec::new() };
-        let first = one.values.first().copied().unwrap_or_default();
-        if one.values.iter().all(|value| value.to_bits() == first.to_bits()) {
-            one.texts.push(quantile_text(first));
+        if is_constant(&one.values) {
+            one.texts.push(quantile_text(one.values.first().copied().unwrap_or_default()));
             return one;
         }
         let mut places = std::collections::HashMap::new();
@@ -316,6 +333,10 @@ impl Quantiles {
     fn text_at(&self, step: usize) -> usize {
         self.text_of_step.get(step).map_or(0, |place| *place as usize)
     }
+}
+
+fn is_constant(values: &[f64]) -> bool {
+    values.windows(2).all(|pair| pair[0].to_bits() == pair[1].to_bits())
 }
 
 fn is_quantile(value: f64) -> bool {

@@ -87,6 +87,11 @@ impl HistogramGroups {
 }
 
 impl ClassicGroup {
+    /// The number of its series.
+    pub(super) fn len(&self) -> usize {
+        self.buckets.len()
+    }
+
     /// Whether there is a bucket at `step`.
     pub(super) fn is_present(&self, series: &[Series], step: usize) -> bool {
         self.buckets.iter().any(|(_, number)| !is_absent(series[*number].values.floats()[step]))

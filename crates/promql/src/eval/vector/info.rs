@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use siltstone::{Matcher, Timestamp};
 
+use crate::eval::meter::Meter;
 use crate::query_error::QueryError;
 use crate::value::{LabelSet, METRIC_NAME, Series};
 
@@ -122,13 +123,15 @@ impl Info {
     /// # Errors
     /// An info series has a histogram; two info series of one metric for the same target have their
     /// newest samples at the same time; two info metrics give one label different values; two results
-    /// have equal labels at one step.
+    /// have equal labels at one step. What is made takes more memory than there is to be: the columns
+    /// of the result are held by `meter` while they are made, and released in the end.
     pub(crate) fn join(
         &self,
         base: &[Series],
         info: &[InfoSeries],
+        meter: &Meter,
     ) -> Result<Vec<Series>, QueryError> {
-        info_join::join(self, base, info)
+        info_join::join(self, (base, info), meter)
     }
 
     /// Whether a base series is an info series itself.

@@ -6,6 +6,7 @@ use siltstone::Timestamp;
 
 use super::info::{IDENTIFYING_LABELS, Info, InfoSample, InfoSeries};
 use crate::eval::merge::merge_same_labels;
+use crate::eval::meter::Meter;
 use crate::query_error::QueryError;
 use crate::value::{LabelSet, Point, Series, StepColumn};
 
@@ -22,10 +23,13 @@ struct Contest {
 /// See [`Info::join`].
 pub(super) fn join(
     call: &Info,
-    base: &[Series],
-    info: &[InfoSeries],
+    (base, info): (&[Series], &[InfoSeries]),
+    meter: &Meter,
 ) -> Result<Vec<Series>, QueryError> {
     let contests = contests(info);
+    let steps = base.first().map_or(0, |series| series.values.steps());
+    let mut held = contests.len().saturating_mul(steps * size_of::<Option<u32>>());
+    meter.hold(held)?;
     let winners = winners(base, info, &contests)?;
     // The contests of each identity, in order of metrics.
     let mut by_identity: HashMap<Identity<'_>, Vec<usize>> = HashMap::new();
@@ -34,16 +38,21 @@ pub(super) fn join(
     }
     let mut result = Vec::with_capacity(base.len());
     for series in base {
+        meter.check()?;
         if call.is_info(&series.labels) {
+            held += series.held_bytes();
+            meter.hold(series.held_bytes())?;
             result.push(series.clone());
             continue;
         }
         let entered = by_identity.get(&identity(&series.labels)).map_or(&[][..], Vec::as_slice);
         let columns: Vec<&[Option<u32>]> =
             entered.iter().map(|number| winners[*number].as_slice()).collect();
-        enrich(call, series, info, &columns, &mut result)?;
+        held += Enrichment { call, info, meter }.enrich(series, &columns, &mut result)?;
     }
-    merge_same_labels(result)
+    let merged = merge_same_labels(result);
+    meter.release(held);
+    merged
 }
 
 fn identity(labels: &LabelSet) -> Identity<'_> {
@@ -106,75 +115,92 @@ fn winner(contest: &Contest, info: &[InfoSeries], step: usize) -> Result<Option<
     Ok(newest.map(|(number, _)| u32::try_from(number).unwrap_or(u32::MAX)))
 }
 
-/// Appends what becomes of `series` with the winners of its contests at each step.
-fn enrich(
-    call: &Info,
-    series: &Series,
-    info: &[InfoSeries],
-    winners: &[&[Option<u32>]],
-    result: &mut Vec<Series>,
-) -> Result<(), QueryError> {
-    let steps = series.values.steps();
-    // The place in `result` for each combination of winners; `None` where there is no value.
-    let mut places: HashMap<Vec<Option<u32>>, Option<usize>> = HashMap::new();
-    let mut combination: Vec<Option<u32>> = Vec::with_capacity(winners.len());
-    let mut place = None;
-    for (step, point) in series.values.iter() {
-        let current = || winners.iter().map(|column| column[step]);
-        // Most steps have the combination of the one before.
-        if places.is_empty() || !current().eq(combination.iter().copied()) {
-            combination.clear();
-            combination.extend(current());
-            place = match places.get(&combination) {
-                Some(place) => *place,
-                None => {
-                    let labels = labels_with(call, &series.labels, info, &combination)?;
-                    let place = labels.map(|labels| {
-                        let values = StepColumn::absent(steps);
-                        result.push(Series { labels, drop_name: series.drop_name, values });
-                        result.len() - 1
-                    });
-                    places.insert(combination.clone(), place);
-                    place
-                }
-            };
-        }
-        let Some(place) = place else { continue };
-        match point {
-            Point::Float(value) => result[place].values.set_float(step, value),
-            Point::Histogram(histogram) => result[place].values.push_histogram(step, histogram),
-        }
-    }
-    Ok(())
+/// What base series are joined with.
+struct Enrichment<'a> {
+    call: &'a Info,
+    info: &'a [InfoSeries],
+    meter: &'a Meter,
 }
 
-/// `base` with the labels that the info series of one combination add; `None` where there is to be no
-/// value.
-fn labels_with(
-    call: &Info,
-    base: &LabelSet,
-    info: &[InfoSeries],
-    combination: &[Option<u32>],
-) -> Result<Option<LabelSet>, QueryError> {
-    let mut added: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut matched = false;
-    for number in combination.iter().flatten() {
-        matched = true;
-        for (name, value) in info[*number as usize].labels.iter() {
-            if !call.adds(name) || !base.get(name).is_empty() {
-                continue;
+impl Enrichment<'_> {
+    /// Appends what becomes of `series` with the winners of its contests at each step, and tells how
+    /// many bytes of it the meter holds.
+    fn enrich(
+        &self,
+        series: &Series,
+        winners: &[&[Option<u32>]],
+        result: &mut Vec<Series>,
+    ) -> Result<usize, QueryError> {
+        let mut held = 0;
+        let steps = series.values.steps();
+        // The place in `result` for each combination of winners; `None` where there is no value.
+        let mut places: HashMap<Vec<Option<u32>>, Option<usize>> = HashMap::new();
+        let mut combination: Vec<Option<u32>> = Vec::with_capacity(winners.len());
+        let mut place = None;
+        for (step, point) in series.values.iter() {
+            let current = || winners.iter().map(|column| column[step]);
+            // Most steps have the combination of the one before.
+            if places.is_empty() || !current().eq(combination.iter().copied()) {
+                combination.clear();
+                combination.extend(current());
+                place = match places.get(&combination) {
+                    Some(place) => *place,
+                    None => {
+                        let labels = self.labels_with(&series.labels, &combination)?;
+                        let mut bytes = size_of_val(combination.as_slice());
+                        if let Some(labels) = &labels {
+                            bytes += steps * size_of::<f64>()
+                                + size_of::<Series>()
+                                + labels.encoded().len();
+                        }
+                        self.meter.hold(bytes)?;
+                        held += bytes;
+                        let place = labels.map(|labels| {
+                            let values = StepColumn::absent(steps);
+                            result.push(Series { labels, drop_name: series.drop_name, values });
+                            result.len() - 1
+                        });
+                        places.insert(combination.clone(), place);
+                        place
+                    }
+                };
             }
-            if added.insert(name, value).is_some_and(|other| other != value) {
-                return Err(QueryError::execution(format!("conflicting label: {name}")));
+            let Some(place) = place else { continue };
+            match point {
+                Point::Float(value) => result[place].values.set_float(step, value),
+                Point::Histogram(histogram) => result[place].values.push_histogram(step, histogram),
             }
         }
+        Ok(held)
     }
-    if !matched && !call.keeps_unmatched() {
-        return Ok(None);
+
+    /// `base` with the labels that the info series of one combination add; `None` where there is to be no
+    /// value.
+    fn labels_with(
+        &self,
+        base: &LabelSet,
+        combination: &[Option<u32>],
+    ) -> Result<Option<LabelSet>, QueryError> {
+        let mut added: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut matched = false;
+        for number in combination.iter().flatten() {
+            matched = true;
+            for (name, value) in self.info[*number as usize].labels.iter() {
+                if !self.call.adds(name) || !base.get(name).is_empty() {
+                    continue;
+                }
+                if added.insert(name, value).is_some_and(|other| other != value) {
+                    return Err(QueryError::execution(format!("conflicting label: {name}")));
+                }
+            }
+        }
+        if !matched && !self.call.keeps_unmatched() {
+            return Ok(None);
+        }
+        Ok(Some(if added.is_empty() {
+            base.clone()
+        } else {
+            LabelSet::from_pairs(base.iter().chain(added))
+        }))
     }
-    Ok(Some(if added.is_empty() {
-        base.clone()
-    } else {
-        LabelSet::from_pairs(base.iter().chain(added))
-    }))
 }

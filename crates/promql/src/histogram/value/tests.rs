@@ -113,3 +113,12 @@ fn equality_looks_at_bits_and_at_empty_buckets_but_not_at_the_hint() {
     assert!(!custom(&[1.0]).same(&custom(&[2.0])));
     assert!(!custom(&[]).same(&Histogram::try_from(parts(0, &[])).unwrap()));
 }
+
+#[test]
+fn all_that_is_held_counts() {
+    let empty = Histogram::default().heap_bytes();
+    assert!(empty >= size_of::<Histogram>(), "{empty}");
+    let bounds: Vec<f64> = (0..1000).map(f64::from).collect();
+    let custom = Histogram::try_from(parts(-53, &bounds)).unwrap().heap_bytes();
+    assert!((8000..9000).contains(&(custom - empty)), "{custom}");
+}

@@ -2,10 +2,17 @@
 
 use std::sync::Arc;
 
+use siltstone::{Cancel, SystemClock};
+
 use super::*;
 use crate::annotations::Severity;
+use crate::eval::meter::Limits;
 use crate::histogram::{Buckets, HistogramParts};
 use crate::value::ABSENT;
+
+fn meter() -> Meter {
+    Meter::new(Limits::default(), Cancel::default(), Arc::new(SystemClock::new()))
+}
 
 fn span(at: usize) -> Span {
     Span::new(at, at + 1)
@@ -45,7 +52,7 @@ fn quantile(values: &[f64], features: Features) -> HistogramCall {
 /// The result as texts, sorted, and the annotations.
 fn applied(call: &HistogramCall, series: &[Series], steps: usize) -> (Vec<String>, Vec<String>) {
     let mut notes = Annotations::default();
-    let result = call.apply(series, steps, &mut notes).unwrap();
+    let result = call.apply(series, steps, &meter(), &mut notes).unwrap();
     let text = |series: &Series| {
         let values: Vec<String> = series
             .values
@@ -87,7 +94,7 @@ fn without_delayed_removal_names_go_at_once() {
     assert_eq!(lines, [r#"{a="1"} 0.5 0.5"#]);
     let both = [bucket("n", "1", &[4.0, 4.0]), bucket("n", "+Inf", &[4.0, 4.0])];
     let mut notes = Annotations::default();
-    let error = call.apply(&[series, both].concat(), 2, &mut notes).unwrap_err();
+    let error = call.apply(&[series, both].concat(), 2, &meter(), &mut notes).unwrap_err();
     assert_eq!(error.to_string(), "vector cannot contain metrics with the same labelset");
 }
 
@@ -167,8 +174,8 @@ fn several_quantiles_are_told_apart_by_a_label() {
     ];
     assert_eq!((lines, notes), (expected.map(str::to_owned).to_vec(), vec![]));
     let mut notes = Annotations::default();
-    assert!(call(b"q", &[[0.5; 2], [0.5; 2]]).apply(&series, 2, &mut notes).is_err());
-    assert!(call(b"q", &[[2.0; 2]]).apply(&series, 2, &mut notes).is_ok());
+    assert!(call(b"q", &[[0.5; 2], [0.5; 2]]).apply(&series, 2, &meter(), &mut notes).is_err());
+    assert!(call(b"q", &[[2.0; 2]]).apply(&series, 2, &meter(), &mut notes).is_ok());
     let warning = "PromQL warning: quantile value should be between 0 and 1, got 2 (1:3)";
     assert_eq!(notes.texts(Severity::Warning, "0123456"), [warning]);
 }
@@ -213,5 +220,19 @@ fn texts_of_quantiles_are_those_of_open_metrics() {
         (f64::INFINITY, "+Inf"),
     ] {
         assert_eq!(quantile_text(value), text);
+    }
+}
+
+#[test]
+fn many_steps_can_be_cancelled() {
+    let steps = 1 << 16;
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let meter = Meter::new(Limits::default(), cancel, Arc::new(SystemClock::new()));
+    let buckets = [bucket("m", "1", &vec![4.0; steps]), bucket("m", "+Inf", &vec![4.0; steps])];
+    let call = quantile(&vec![0.5; steps], features(true));
+    for series in [&buckets[..], &[native("m", steps, &(0..steps).collect::<Vec<_>>())]] {
+        let cancelled = call.apply(series, steps, &meter, &mut Annotations::default());
+        assert!(matches!(cancelled, Err(QueryError::Cancelled)));
     }
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use siltstone::{Cancel, SystemClock};
+
 use super::*;
+use crate::eval::meter::Limits;
 use crate::value::{ABSENT, StepColumn, is_absent};
 
 fn base(labels: &[(&str, &str)], floats: &[f64]) -> Series {
@@ -19,17 +22,23 @@ fn info(labels: &[(&str, &str)], times: &[i64]) -> InfoSeries {
     }
 }
 
+/// A meter that allows so many bytes.
+fn meter(bytes: u64) -> Meter {
+    let limits = Limits { bytes, ..Limits::default() };
+    Meter::new(limits, Cancel::default(), Arc::new(SystemClock::new()))
+}
+
 fn joined(call: &Info, base: &[Series], info: &[InfoSeries]) -> Vec<String> {
     let text = |series: &Series| {
         let value = |v: &f64| if is_absent(*v) { "_".to_owned() } else { v.to_string() };
         let values: Vec<String> = series.values.floats().iter().map(value).collect();
         format!("{} {}", series.labels, values.join(" "))
     };
-    call.join(base, info).unwrap().iter().map(text).collect()
+    call.join(base, info, &meter(1 << 20)).unwrap().iter().map(text).collect()
 }
 
 fn failed(call: &Info, base: &[Series], info: &[InfoSeries]) -> String {
-    call.join(base, info).unwrap_err().to_string()
+    call.join(base, info, &meter(1 << 20)).unwrap_err().to_string()
 }
 
 fn plain() -> Series {
@@ -96,7 +105,7 @@ fn the_newest_sample_wins() {
     assert_eq!(failed(&call, &[plain()], &[old.clone(), same.clone()]), expected);
     // Where there is no base series, nobody looks.
     let gap = base(&[("__name__", "m")], &[0.0, ABSENT, 2.0]);
-    assert_eq!(call.join(&[gap], &[old, same]).unwrap().len(), 1);
+    assert_eq!(call.join(&[gap], &[old, same], &meter(1 << 20)).unwrap().len(), 1);
 }
 
 #[test]
@@ -157,7 +166,7 @@ fn histograms_pass_and_the_name_still_goes() {
     let mut histogram = base(&[("__name__", "m"), ("instance", "a"), ("job", "1")], &[ABSENT; 3]);
     histogram.values.push_histogram(1, Arc::default());
     histogram.drop_name = true;
-    let result = Info::prepare(&[]).join(&[histogram], &[target()]).unwrap();
+    let result = Info::prepare(&[]).join(&[histogram], &[target()], &meter(1 << 20)).unwrap();
     assert_eq!(result[0].labels.get("data"), "d");
     assert!(result[0].drop_name && result[0].values.histogram(1).is_some());
     let mut target = target();
@@ -201,4 +210,26 @@ fn series_with_one_identifying_label_match_info_series_with_one() {
     let custom = info(&[("__name__", "target_info"), ("instance", "a"), ("data", "e")], &[0, 0, 0]);
     let expected = [r#"{__name__="m", data="e", instance="a"} 1 1 1"#];
     assert_eq!(joined(&Info::prepare(&[]), &[one], &[target(), custom]), expected);
+}
+
+#[test]
+fn columns_of_the_result_are_held_before_they_are_made() {
+    // At each step another one of 50 info series wins.
+    let steps = 50;
+    let info_series = |winner: usize| {
+        let number = winner.to_string();
+        let labels = [("__name__", "target_info"), ("instance", "a"), ("job", "1"), ("n", &number)];
+        let times: Vec<i64> = (0..steps).map(|step| i64::from(step == winner) * 2 - 1).collect();
+        info(&labels, &times)
+    };
+    let all: Vec<InfoSeries> = (0..steps).map(info_series).collect();
+    let one = base(&[("__name__", "m"), ("instance", "a"), ("job", "1")], &vec![1.0; steps]);
+    let call = Info::prepare(&[]);
+    let needed = (steps * steps * 8) as u64;
+    let enough = meter(4 * needed);
+    assert_eq!(call.join(&[one.clone()], &all, &enough).unwrap().len(), steps);
+    assert!(enough.bytes_peak() > needed, "{}", enough.bytes_peak());
+    assert_eq!(enough.bytes_held(), 0);
+    let refused = call.join(&[one], &all, &meter(needed)).unwrap_err();
+    assert!(matches!(refused, QueryError::Limit { .. }), "{refused}");
 }
