@@ -289,7 +289,8 @@ impl<'a> Evaluation<'a> {
                 self.aggregate(call, *parameter, *operand, node.grid.count)
             }
             NodeKind::VectorVector { op, return_bool, matching, left, right } => {
-                let (left, right) = (self.use_vector(*left)?, self.use_vector(*right)?);
+                let (left, right) = (self.take_vector(*left)?, self.take_vector(*right)?);
+                let bytes = left.iter().chain(&right).map(Series::held_bytes).sum();
                 let operator = VectorVector {
                     op: *op,
                     matching,
@@ -297,8 +298,11 @@ impl<'a> Evaluation<'a> {
                     span: node.span,
                     features: self.features,
                     steps,
+                    meter: self.meter(),
                 };
-                operator.evaluate(left, right, &mut self.notes).map(Value::Vector)
+                let series = operator.evaluate(left, right, &mut self.notes)?;
+                self.meter().release(bytes);
+                Ok(Value::Vector(series))
             }
             NodeKind::VectorFunction { function, arguments, spans } => {
                 self.vector_function(node, *function, (arguments, spans)).map(Value::Vector)
@@ -394,11 +398,12 @@ impl<'a> Evaluation<'a> {
             Some(id) => Parameter::Scalar(self.take_scalar(id)?),
         };
         let chain = self.chain(operand)?;
-        let call = AggregateCall::prepare(call, parameter, steps, &mut self.notes)?;
+        let call = AggregateCall::prepare(call, parameter, steps, &mut self.notes)?
+            .within(self.meter().limits().bytes);
         let make = || Accumulator::new(&call);
         let gathered = self.runner.run(chain, &make, &mut self.notes)?;
         let Some(gathered) = gathered else { return Ok(Value::Vector(Vec::new())) };
-        Ok(Value::Vector(gathered.finish(&mut self.notes)))
+        gathered.finish(self.meter(), &mut self.notes).map(Value::Vector)
     }
 
     /// The list of a selection.

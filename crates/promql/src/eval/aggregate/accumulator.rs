@@ -2,6 +2,8 @@
 
 use crate::annotations::Annotations;
 use crate::ast::AggregateOp;
+use crate::eval::meter::Meter;
+use crate::query_error::QueryError;
 use crate::value::{LabelSet, Series, StepColumn};
 
 use super::avg::Avg;
@@ -36,6 +38,9 @@ pub(super) trait Reduction: GroupState {
 
 /// A group state that makes any number of series of the group.
 pub(super) trait Choice: GroupState {
+    /// About how many bytes the columns of the result will hold.
+    fn result_bytes(&self, call: &AggregateCall) -> usize;
+
     /// Appends the series of the group, which has `labels`, to `out`.
     fn finish(self, call: &AggregateCall, labels: &LabelSet, out: &mut Vec<Series>);
 }
@@ -105,6 +110,9 @@ impl<'a> Accumulator<'a> {
     }
 
     /// Takes a series, whose rank is above those of all before. Infos about it go to `notes`.
+    ///
+    /// Cannot fail: the work is in proportion to the steps, but for a factor that is at most the
+    /// logarithm of `k`, and the caller looks at the clock before each series.
     pub(crate) fn add(&mut self, input: &InputSeries<'_>, notes: &mut Annotations) {
         debug_assert_eq!(input.values.steps(), self.call.steps, "one value at each step");
         let call = self.call;
@@ -139,9 +147,16 @@ impl<'a> Accumulator<'a> {
     /// `limit_ratio` the series of a group in order of rank. At one step, where Prometheus keeps an
     /// order, `topk` is descending and `bottomk` ascending by value within a group, NaN last.
     /// Series without any value are left out. Annotations about the groups go to `notes`.
-    pub(crate) fn finish(self, notes: &mut Annotations) -> Vec<Series> {
+    ///
+    /// # Errors
+    /// What is held and the result are more than `meter` allows, together. Nothing is held behind it.
+    pub(crate) fn finish(
+        self,
+        meter: &Meter,
+        notes: &mut Annotations,
+    ) -> Result<Vec<Series>, QueryError> {
         let call = self.call;
-        match self.family {
+        Ok(match self.family {
             Family::Sum(groups) => reduced(call, groups, notes),
             Family::Avg(groups) => reduced(call, groups, notes),
             Family::Count(groups) => reduced(call, groups, notes),
@@ -149,15 +164,16 @@ impl<'a> Accumulator<'a> {
             Family::Extremum(groups) => reduced(call, groups, notes),
             Family::Deviation(groups) => reduced(call, groups, notes),
             Family::Quantile(groups) => reduced(call, groups, notes),
-            Family::Top(groups) => chosen(call, groups),
-            Family::Limit(groups) => chosen(call, groups),
-            Family::Values(groups) => chosen(call, groups),
+            Family::Top(groups) => chosen(call, groups, meter)?,
+            Family::Limit(groups) => chosen(call, groups, meter)?,
+            Family::Values(groups) => chosen(call, groups, meter)?,
             Family::Ratio(sample) => sample.finish(),
-        }
+        })
     }
 
-    /// About how many bytes of heap it holds, or will hold for its result if that is more. Constant
-    /// time.
+    /// About how many bytes of heap it holds; of `count_values` also what its result will hold. What
+    /// `topk`, `bottomk` and `limitk` choose is known in the end only: [`Accumulator::finish`] counts
+    /// it. Constant time.
     pub(crate) fn heap_bytes(&self) -> usize {
         each_family!(
             &self.family,
@@ -187,10 +203,21 @@ fn reduced<S: Reduction>(
 }
 
 /// The series that each group makes.
-fn chosen<S: Choice>(call: &AggregateCall, groups: Groups<S>) -> Vec<Series> {
+fn chosen<S: Choice>(
+    call: &AggregateCall,
+    groups: Groups<S>,
+    meter: &Meter,
+) -> Result<Vec<Series>, QueryError> {
+    let mut held = groups.heap_bytes();
+    meter.hold(held)?;
     let mut result = Vec::new();
     for group in groups.into_ordered() {
+        meter.check()?;
+        let bytes = group.state.result_bytes(call);
+        meter.hold(bytes)?;
+        held += bytes;
         group.state.finish(call, &group.labels, &mut result);
     }
-    result
+    meter.release(held);
+    Ok(result)
 }

@@ -33,6 +33,9 @@ pub(crate) struct AggregateCall {
     pub(crate) spans: AggregateSpans,
     /// The number of values of each column.
     pub(crate) steps: usize,
+    /// Up to how many bytes a state may hold: one that would hold more stops taking values, since the
+    /// caller refuses what [`Accumulator::heap_bytes`](super::Accumulator::heap_bytes) says then.
+    pub(super) bytes_max: u64,
     pub(super) groups: GroupLabels,
     pub(super) parameter: Prepared,
 }
@@ -59,7 +62,12 @@ impl AggregateCall {
             Prepared::Label(label) => GroupLabels::except(grouping, label),
             _ => GroupLabels::new(grouping),
         };
-        Ok(Self { op, spans, steps, groups, parameter })
+        Ok(Self { op, spans, steps, bytes_max: u64::MAX, groups, parameter })
+    }
+
+    /// The same for a caller that fails as soon as an accumulator holds more than `bytes`.
+    pub(crate) fn within(self, bytes: u64) -> Self {
+        Self { bytes_max: bytes, ..self }
     }
 
     /// Notes that the operand had native histograms, which this aggregation ignores. `topk` and

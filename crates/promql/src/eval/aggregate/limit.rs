@@ -106,6 +106,11 @@ impl GroupState for Limit {
 }
 
 impl Choice for Limit {
+    fn result_bytes(&self, call: &AggregateCall) -> usize {
+        let series = size_of::<Series>() + call.steps * size_of::<f64>();
+        self.kept.len().saturating_mul(series)
+    }
+
     fn finish(self, call: &AggregateCall, _: &LabelSet, out: &mut Vec<Series>) {
         for Kept { labels, drop_name, floats, histograms, .. } in self.kept {
             let mut values = StepColumn::absent(call.steps);

@@ -1,5 +1,6 @@
 //! Tests of aggregations as a whole: inputs, cutting them into shares and merging these.
 
+mod bounds;
 mod edge_cases;
 mod histogram_cases;
 mod selections;
@@ -7,12 +8,21 @@ mod shares;
 
 use std::sync::Arc;
 
+use siltstone::{Cancel, SystemClock};
+
 use crate::annotations::{Annotations, Severity};
 use crate::ast::{AggregateOp, Grouping, Span};
+use crate::eval::meter::{Limits, Meter};
 use crate::histogram::{Buckets, CUSTOM_SCHEMA, CounterResetHint, Histogram, HistogramParts};
 use crate::value::{LabelSet, Point, Series, StepColumn};
 
 use super::{Accumulator, AggregateCall, AggregateNode, AggregateSpans, InputSeries, Parameter};
+
+/// A meter that allows so many bytes.
+fn meter(bytes: u64) -> Meter {
+    let limits = Limits { bytes, ..Limits::default() };
+    Meter::new(limits, Cancel::default(), Arc::new(SystemClock::new()))
+}
 
 /// The query that the spans of [`call`] belong to.
 const QUERY: &str = "agg(1, x)";
@@ -93,7 +103,7 @@ fn run(call: &AggregateCall, rows: &[Row]) -> (Vec<Series>, Annotations) {
     let mut notes = Annotations::default();
     let mut accumulator = Accumulator::new(call);
     add(&mut accumulator, rows, |_| true, &mut notes);
-    (accumulator.finish(&mut notes), notes)
+    (accumulator.finish(&meter(1 << 24), &mut notes).expect("little"), notes)
 }
 
 /// The result of `shares` shares, merged in pairs; row `at` is in share `share_of[at]`.
@@ -122,7 +132,7 @@ fn run_in_shares(
         }
         level = next;
     }
-    let result = level.pop().map(|accumulator| accumulator.finish(&mut notes));
+    let result = level.pop().map(|all| all.finish(&meter(1 << 24), &mut notes).expect("little"));
     (result.unwrap_or_default(), notes)
 }
 

@@ -161,6 +161,14 @@ impl TopHeap {
     }
 }
 
+impl Top {
+    /// The place of an entry's series.
+    fn member_of(&self, entry: Entry) -> usize {
+        let found = self.members.binary_search_by_key(&entry.rank, |member| member.rank);
+        found.expect("the series of each entry is a member")
+    }
+}
+
 impl GroupState for Top {
     fn new(call: &AggregateCall) -> Self {
         let mut heaps = Vec::new();
@@ -209,12 +217,23 @@ impl GroupState for Top {
 }
 
 impl Choice for Top {
+    fn result_bytes(&self, call: &AggregateCall) -> usize {
+        let mut wins = vec![false; self.members.len()];
+        for (heap, k) in self.heaps.iter().zip(call.parameter.counts()) {
+            for entry in heap.best(*k as usize) {
+                wins[self.member_of(*entry)] = true;
+            }
+        }
+        let winners = wins.iter().filter(|wins| **wins).count();
+        let series = size_of::<Series>() + call.steps * size_of::<f64>();
+        winners.saturating_mul(series)
+    }
+
     fn finish(self, call: &AggregateCall, _: &LabelSet, out: &mut Vec<Series>) {
-        let Self { heaps, members, .. } = self;
+        let Self { heaps, members, .. } = &self;
         let mut columns: Vec<Option<StepColumn>> = vec![None; members.len()];
         let mut set = |step: usize, entry: Entry| {
-            let found = members.binary_search_by_key(&entry.rank, |member| member.rank);
-            let at = found.expect("the series of each entry is a member");
+            let at = self.member_of(entry);
             let column = columns[at].get_or_insert_with(|| StepColumn::absent(call.steps));
             column.set_float(step, entry.value);
             at

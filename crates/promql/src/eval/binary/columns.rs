@@ -1,5 +1,6 @@
 //! An operator between the columns of two series, for all steps.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::histogram::Histogram;
@@ -28,17 +29,18 @@ pub(super) trait Observer {
 }
 
 impl ColumnRule {
-    /// The results at all steps at which both columns have a value.
+    /// The results at all steps at which both columns have a value. A column that is owned becomes
+    /// the result if there are floats only.
     pub(super) fn combine(
         self,
-        mut own: StepColumn,
+        own: Cow<'_, StepColumn>,
         other: &StepColumn,
         observer: &mut impl Observer,
     ) -> StepColumn {
-        let floats_only = own.histograms().is_empty() && other.histograms().is_empty();
-        if !floats_only || self.pair.is_trim() {
+        if self.goes_by_value(&own, other) {
             return self.combine_any(&own, other, observer);
         }
+        let mut own = own.into_owned();
         if observer.wants_matches() {
             for (step, (own, other)) in own.floats().iter().zip(other.floats()).enumerate() {
                 if !is_absent(*own) && !is_absent(*other) {
@@ -48,6 +50,21 @@ impl ColumnRule {
         }
         self.float_rule().combine(own.floats_mut(), other.floats());
         own
+    }
+
+    /// About how many bytes [`ColumnRule::combine`] will allocate, or more: a sum of histograms may
+    /// have the buckets of both.
+    pub(super) fn new_bytes(self, own: &Cow<'_, StepColumn>, other: &StepColumn) -> usize {
+        match own {
+            _ if self.goes_by_value(own, other) => own.heap_bytes() + other.heap_bytes(),
+            Cow::Borrowed(own) => own.heap_bytes(),
+            Cow::Owned(_) => 0,
+        }
+    }
+
+    fn goes_by_value(self, own: &StepColumn, other: &StepColumn) -> bool {
+        let floats_only = own.histograms().is_empty() && other.histograms().is_empty();
+        !floats_only || self.pair.is_trim()
     }
 
     /// A filter gives the left value, whichever side is changed.

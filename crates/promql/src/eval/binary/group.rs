@@ -1,35 +1,52 @@
 //! The results of all series with one signature.
 
+use std::borrow::Cow;
+
+use crate::eval::meter::Meter;
+use crate::query_error::QueryError;
 use crate::value::{LabelSet, Series, StepColumn};
 
 use super::columns::Observer;
+use super::costs::Costs;
 use super::join::{Group, Member};
 use super::match_error::MatchError;
 use super::notes::{Note, StepNotes};
-use super::one_side::{OneSide, duplicate, filled, mark_present, sides};
+use super::one_side::{OneSide, filled, mark_present, sides};
 use super::taken::Taken;
 use super::vector_vector::Plan;
 
 /// What some of the groups give.
-#[derive(Debug, Default)]
-pub(super) struct Share {
+pub(super) struct Share<'m> {
     /// Results, with the place of the series on the "many" side.
     pub(super) results: Vec<(usize, Series)>,
     pub(super) notes: StepNotes,
     /// The first error.
     pub(super) error: Option<MatchError>,
+    /// What is held for the results: their labels, and the columns that are none of the operands'.
+    pub(super) costs: Costs<'m>,
 }
 
-impl Share {
+impl<'m> Share<'m> {
+    pub(super) fn new(meter: &'m Meter) -> Self {
+        let (results, notes) = (Vec::new(), StepNotes::default());
+        Self { results, notes, error: None, costs: Costs::new(meter) }
+    }
+
     /// Both together.
     pub(super) fn merge(mut self, mut other: Self) -> Self {
         self.results.append(&mut other.results);
         other.error.into_iter().for_each(|error| self.fail(error));
+        self.costs.merge(other.costs);
         Self { notes: self.notes.merge(other.notes), ..self }
     }
 
-    fn add(&mut self, place: usize, plan: &Plan<'_>, labels: LabelSet, values: StepColumn) {
-        if !values.is_empty() {
+    /// Adds the result of a pair, for whose column `held` bytes were held before it was there.
+    fn add(&mut self, place: usize, plan: &Plan<'_>, result: (LabelSet, StepColumn), held: usize) {
+        let (labels, values) = result;
+        if values.is_empty() {
+            self.costs.give_back(held + labels_bytes(&labels));
+        } else {
+            self.costs.give_back(held.saturating_sub(values.heap_bytes()));
             self.results.push((place, Series { labels, drop_name: plan.drop_name, values }));
         }
     }
@@ -42,14 +59,25 @@ impl Share {
     }
 }
 
-/// Adds the results of a group to `share`.
-pub(super) fn evaluate(plan: &Plan<'_>, group: Group<'_, '_>, mut share: Share) -> Share {
-    if group.one.len() > 1 {
-        let matters = |step: usize| plan.active.as_ref().is_none_or(|active| active[step]);
-        let error = duplicate(group.one, plan.steps, matters);
-        error.into_iter().for_each(|error| share.fail(error));
-    }
-    let mut found = sides(group.one, &plan.matching.include);
+/// What is held for the labels of a result.
+fn labels_bytes(labels: &LabelSet) -> usize {
+    size_of::<(usize, Series)>() + labels.encoded().len()
+}
+
+/// Adds the results of a group to `share`. At no step two series of the "one" side have a value, or
+/// at those only that do not matter.
+///
+/// # Errors
+/// The evaluation is to end. Errors of matching are in the share.
+pub(super) fn evaluate<'m>(
+    plan: &Plan<'_>,
+    group: Group<'_, '_>,
+    mut share: Share<'m>,
+) -> Result<Share<'m>, QueryError> {
+    let (mut found, sides_bytes) = sides(group.one, &plan.matching.include, &mut share.costs)?;
+    // A column, and marks: the steps at which something is missing, and those that matched.
+    let marks_bytes = plan.steps.saturating_mul(size_of::<f64>() + 2);
+    share.costs.hold(marks_bytes)?;
     if !group.many.is_empty() {
         let fill = plan.matching.fill.right;
         found.extend(fill.and_then(|value| filled(group.one, value, plan.steps)));
@@ -58,36 +86,52 @@ pub(super) fn evaluate(plan: &Plan<'_>, group: Group<'_, '_>, mut share: Share) 
     let mut matched = fill.map(|_| vec![false; plan.steps]);
     let mut pairs = Pairs { plan, share: &mut share, matched: matched.as_mut() };
     for (at, side) in found.iter().enumerate() {
-        pairs.match_with(side, group.many, at + 1 == found.len());
+        pairs.match_with(side, group.many, at + 1 == found.len())?;
     }
     if let (Some(value), Some(matched)) = (fill, matched) {
         for one in group.one {
-            fill_in(plan, one, value, &matched, &mut share);
+            fill_in(plan, one, (value, &matched), &mut share)?;
         }
     }
-    share
+    share.costs.give_back(sides_bytes + marks_bytes);
+    Ok(share)
 }
 
 /// The results of the pairs of one group.
-struct Pairs<'p, 'q> {
+struct Pairs<'p, 'q, 'm> {
     plan: &'p Plan<'q>,
-    share: &'p mut Share,
+    share: &'p mut Share<'m>,
     /// At which steps there were matches, if that is wanted.
     matched: Option<&'p mut Vec<bool>>,
 }
 
-impl Pairs<'_, '_> {
+impl Pairs<'_, '_, '_> {
     /// Adds the results of the series of the "many" side with one side that they find. After the
     /// last side the values of the series are no longer needed.
-    fn match_with(&mut self, side: &OneSide<'_>, many: &mut [Member<Series>], is_last: bool) {
-        let meeting: Vec<&mut Member<Series>> =
-            many.iter_mut().filter(|member| side.meets(&member.series.values)).collect();
-        let labels: Vec<LabelSet> =
-            meeting.iter().map(|member| self.labels(&member.series.labels, side)).collect();
-        let mut taken = Taken::new(self.plan.matching.cardinality, &labels);
-        for (at, (member, labels)) in meeting.into_iter().zip(labels).enumerate() {
+    fn match_with(
+        &mut self,
+        side: &OneSide<'_>,
+        many: &mut [Member<Series>],
+        is_last: bool,
+    ) -> Result<(), QueryError> {
+        let mut meeting = Vec::new();
+        for member in many {
+            self.share.costs.tick(1 + side.extent())?;
+            if side.meets(&member.series.values) {
+                let labels = self.labels(&member.series.labels, side);
+                self.share.costs.hold(labels_bytes(&labels))?;
+                meeting.push((member, labels));
+            }
+        }
+        let labels = meeting.iter().map(|(_, labels)| labels);
+        let mut taken = Taken::new(self.plan.matching.cardinality, labels);
+        for (at, (member, labels)) in meeting.into_iter().enumerate() {
+            self.share.costs.tick(self.plan.steps)?;
             let values = &mut member.series.values;
-            let own = if is_last { std::mem::take(values) } else { values.clone() };
+            let own =
+                if is_last { Cow::Owned(std::mem::take(values)) } else { Cow::Borrowed(&*values) };
+            let held = self.plan.rule.new_bytes(&own, &side.values);
+            self.share.costs.hold(held)?;
             let mut watcher = Watcher {
                 place: member.place,
                 notes: &mut self.share.notes,
@@ -98,8 +142,9 @@ impl Pairs<'_, '_> {
             let values = self.plan.rule.combine(own, &side.values, &mut watcher);
             let conflict = watcher.conflict.map(MatchError::not_unique);
             conflict.into_iter().for_each(|error| self.share.fail(error));
-            self.share.add(member.place, self.plan, labels, values);
+            self.share.add(member.place, self.plan, (labels, values), held);
         }
+        Ok(())
     }
 
     fn labels(&self, many: &LabelSet, side: &OneSide<'_>) -> LabelSet {
@@ -111,14 +156,17 @@ impl Pairs<'_, '_> {
 }
 
 /// Adds the results of a series of the "one" side with the value that fills in for the "many" side
-/// where nothing matched.
+/// at steps at which nothing `matched`.
 fn fill_in(
     plan: &Plan<'_>,
     one: &Member<&Series>,
-    value: f64,
-    matched: &[bool],
-    share: &mut Share,
-) {
+    (value, matched): (f64, &[bool]),
+    share: &mut Share<'_>,
+) -> Result<(), QueryError> {
+    share.costs.tick(plan.steps)?;
+    let labels = plan.labels.of(&plan.key.labels(&one.series.labels), &one.series.labels);
+    let own_bytes = plan.steps.saturating_mul(size_of::<f64>());
+    share.costs.hold(own_bytes.saturating_add(labels_bytes(&labels)))?;
     let mut wanted = vec![false; plan.steps];
     mark_present(&one.series.values, &mut wanted, true);
     let mut own = StepColumn::absent(plan.steps);
@@ -127,12 +175,15 @@ fn fill_in(
             own.set_float(step, value);
         }
     }
+    let own = Cow::Owned(own);
+    let more_bytes = plan.rule.new_bytes(&own, &one.series.values);
+    share.costs.hold(more_bytes)?;
     let place = plan.many.saturating_add(one.place);
     let notes = &mut share.notes;
     let mut watcher = Watcher { place, notes, matched: None, taken: None, conflict: None };
     let values = plan.rule.combine(own, &one.series.values, &mut watcher);
-    let labels = plan.labels.of(&plan.key.labels(&one.series.labels), &one.series.labels);
-    share.add(place, plan, labels, values);
+    share.add(place, plan, (labels, values), own_bytes + more_bytes);
+    Ok(())
 }
 
 /// Takes down what happens while the columns of a pair are combined.

@@ -38,9 +38,16 @@ impl<'a> Join<'a> {
         Self { many: in_order(many), one: in_order(one) }
     }
 
-    /// Whether several series of the "one" side share a signature.
-    pub(super) fn one_has_duplicates(&self) -> bool {
-        self.one.windows(2).any(|pair| pair[0].signature == pair[1].signature)
+    /// The series of the "many" side, in the order in which they were given.
+    pub(super) fn into_many(self) -> Vec<Series> {
+        let mut many = self.many;
+        many.sort_unstable_by_key(|member| member.place);
+        many.into_iter().map(|member| member.series).collect()
+    }
+
+    /// The series of the "one" side by signature.
+    pub(super) fn one_groups(&self) -> impl Iterator<Item = &[Member<&'a Series>]> {
+        self.one.chunk_by(|a, b| a.signature == b.signature)
     }
 
     /// The groups, in order of signatures.

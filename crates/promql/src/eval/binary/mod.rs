@@ -10,10 +10,12 @@
 //! - [`columns`]: between the columns of two series.
 //! - [`signature`], [`join`]: which series match.
 //! - [`one_side`], [`taken`], [`group`]: the pairs of the series that match, and what fills in.
+//! - [`costs`]: the memory and the time that this takes.
 //! - [`result_labels`], [`match_error`], [`notes`]: labels, errors and annotations of the results.
 //! - [`set_operators`]: `and`, `or`, `unless`.
 
 mod columns;
+mod costs;
 mod float;
 mod group;
 mod join;

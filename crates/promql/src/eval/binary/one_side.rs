@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::query_error::QueryError;
 use crate::value::{LabelSet, Series, StepColumn, is_absent};
 
+use super::costs::Costs;
 use super::join::Member;
 use super::match_error::MatchError;
 
@@ -22,6 +24,11 @@ pub(super) struct OneSide<'a> {
 }
 
 impl OneSide<'_> {
+    /// How many steps [`OneSide::meets`] looks at.
+    pub(super) fn extent(&self) -> usize {
+        self.steps.len()
+    }
+
     /// Whether the series has a value at some step of this side.
     pub(super) fn meets(&self, series: &StepColumn) -> bool {
         self.steps.clone().any(|step| self.values.is_present(step) && series.is_present(step))
@@ -30,19 +37,30 @@ impl OneSide<'_> {
 
 /// The sides that the series of one signature make: one for all that agree in the labels `include`,
 /// since the result of a pair depends on these only. At each step at most one side has a value,
-/// because two series of a signature with values at one step are an error.
-pub(super) fn sides<'a>(one: &[Member<&'a Series>], include: &[String]) -> Vec<OneSide<'a>> {
+/// because two series of a signature with values at one step are an error. Returns the bytes, too,
+/// that `costs` holds for the sides.
+pub(super) fn sides<'a>(
+    one: &[Member<&'a Series>],
+    include: &[String],
+    costs: &mut Costs<'_>,
+) -> Result<(Vec<OneSide<'a>>, usize), QueryError> {
     if let [only] = one {
-        return vec![side(only.series)];
+        return Ok((vec![side(only.series)], 0));
     }
+    let mut bytes = 0;
     let mut sides: Vec<OneSide<'a>> = Vec::new();
     let mut places: HashMap<Vec<&str>, usize> = HashMap::new();
     for Member { series, .. } in one {
+        costs.tick(series.values.steps())?;
         let copied: Vec<&str> = include.iter().map(|name| series.labels.get(name)).collect();
         let place = *places.entry(copied).or_insert(sides.len());
         let other = side(series);
         match sides.get_mut(place) {
             Some(known) => {
+                if matches!(known.values, Cow::Borrowed(_)) {
+                    costs.hold(known.values.heap_bytes())?;
+                    bytes += known.values.heap_bytes();
+                }
                 add(known.values.to_mut(), &series.values);
                 let start = known.steps.start.min(other.steps.start);
                 known.steps = start..known.steps.end.max(other.steps.end);
@@ -50,7 +68,7 @@ pub(super) fn sides<'a>(one: &[Member<&'a Series>], include: &[String]) -> Vec<O
             None => sides.push(other),
         }
     }
-    sides
+    Ok((sides, bytes))
 }
 
 fn side(series: &Series) -> OneSide<'_> {
@@ -93,10 +111,14 @@ pub(super) fn duplicate(
     one: &[Member<&Series>],
     steps: usize,
     matters: impl Fn(usize) -> bool,
-) -> Option<MatchError> {
+    costs: &mut Costs<'_>,
+) -> Result<Option<MatchError>, QueryError> {
+    let bytes = steps.saturating_mul(size_of::<Option<usize>>());
+    costs.hold(bytes)?;
     let mut owners: Vec<Option<usize>> = vec![None; steps];
     let mut found: Option<(usize, usize, usize)> = None;
     for (at, Member { series, .. }) in one.iter().enumerate() {
+        costs.tick(steps)?;
         for (step, _) in series.values.iter() {
             match owners[step] {
                 None => owners[step] = Some(at),
@@ -108,10 +130,12 @@ pub(super) fn duplicate(
             }
         }
     }
-    let (step, first, second) = found?;
+    drop(owners);
+    costs.give_back(bytes);
+    let Some((step, first, second)) = found else { return Ok(None) };
     let labels = |at: usize| one[at].series.labels.clone();
     let place = one[second].place;
-    Some(MatchError::duplicate(step, place, [labels(first), labels(second)]))
+    Ok(Some(MatchError::duplicate(step, place, [labels(first), labels(second)])))
 }
 
 /// From the first step with a value to behind the last.

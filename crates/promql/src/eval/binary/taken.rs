@@ -18,7 +18,10 @@ pub(super) struct Taken {
 
 impl Taken {
     /// `labels` are those of the results, for each series.
-    pub(super) fn new(cardinality: Cardinality, labels: &[LabelSet]) -> Self {
+    pub(super) fn new<'l>(
+        cardinality: Cardinality,
+        labels: impl ExactSizeIterator<Item = &'l LabelSet>,
+    ) -> Self {
         if labels.len() < 2 {
             return Self::default();
         }
@@ -28,7 +31,7 @@ impl Taken {
         }
         let mut firsts: HashMap<&LabelSet, usize> = HashMap::with_capacity(labels.len());
         let mut classes = HashMap::new();
-        for (at, labels) in labels.iter().enumerate() {
+        for (at, labels) in labels.enumerate() {
             let first = *firsts.entry(labels).or_insert(at);
             if first != at {
                 classes.insert(first, first);

@@ -5,15 +5,17 @@ use rayon::prelude::*;
 use crate::annotations::Annotations;
 use crate::ast::{BinaryOp, Cardinality, Matching, Span};
 use crate::eval::merge::{merge, same_labels_error};
+use crate::eval::meter::Meter;
 use crate::flags::Features;
 use crate::query_error::QueryError;
-use crate::value::Series;
+use crate::value::{ABSENT, Series};
 
 use super::columns::ColumnRule;
+use super::costs::Costs;
 use super::group::{Share, evaluate};
 use super::join::Join;
 use super::match_error::MatchError;
-use super::one_side::mark_present;
+use super::one_side::{duplicate, mark_present};
 use super::pair::PairRule;
 use super::result_labels::ResultLabels;
 use super::set_operators::combine_sets;
@@ -26,8 +28,9 @@ const PARALLEL_VALUES_MIN: usize = 1 << 15;
 /// An operator between two instant vectors, prepared once.
 ///
 /// Holds both sides while it works; the results take the place of the "many" side, but for series
-/// that find several partners with differing copied labels.
-#[derive(Debug, Clone, Copy)]
+/// that find several partners with differing copied labels. The caller counts both sides as held
+/// until the operator is done; what comes on top is counted here meanwhile.
+#[derive(Clone, Copy)]
 pub(crate) struct VectorVector<'q> {
     pub(crate) op: BinaryOp,
     pub(crate) matching: &'q Matching,
@@ -38,6 +41,7 @@ pub(crate) struct VectorVector<'q> {
     pub(crate) features: Features,
     /// The steps of every column.
     pub(crate) steps: usize,
+    pub(crate) meter: &'q Meter,
 }
 
 /// What is needed to evaluate a group.
@@ -52,8 +56,6 @@ pub(super) struct Plan<'q> {
     pub(super) steps: usize,
     /// How many series the "many" side has: what fills in for them comes behind.
     pub(super) many: usize,
-    /// At which steps the "many" side has values at all; `None` if that does not matter.
-    pub(super) active: Option<Vec<bool>>,
 }
 
 impl VectorVector<'_> {
@@ -68,7 +70,8 @@ impl VectorVector<'_> {
     /// [`QueryError::Execution`] at the earliest step with one of these, and of those at one step
     /// the first: two series of the "one" side with one signature, two pairs whose results are not
     /// told apart by their labels within a signature, two results with the same labels. The last is
-    /// left to the end of the evaluation for an instant query that removes names at the end.
+    /// left to the end of the evaluation for an instant query that removes names at the end. The
+    /// errors of the meter come before any of these.
     pub(crate) fn evaluate(
         &self,
         left: Vec<Series>,
@@ -77,9 +80,12 @@ impl VectorVector<'_> {
     ) -> Result<Vec<Series>, QueryError> {
         let (results, error) = if self.op.is_set_operator() {
             let key = MatchKey::new(&self.matching.labels);
-            (combine_sets(self.op, &key, left, right), None)
+            let mut costs = Costs::new(self.meter);
+            let results = combine_sets(self.op, &key, left, right, &mut costs)?;
+            costs.end();
+            (results, None)
         } else {
-            self.evaluate_pairs(left, right, notes)
+            self.evaluate_pairs(left, right, notes)?
         };
         let merged = if self.features.delayed_name_removal && self.steps == 1 {
             Ok(results)
@@ -95,28 +101,76 @@ impl VectorVector<'_> {
     }
 
     /// The results of all pairs in the order of the "many" side, and the first error.
+    ///
+    /// Duplicates of the "one" side are looked for before there are any pairs, of which they might
+    /// make as many as both sides multiplied. Pairs are then made at earlier steps only, where there
+    /// may be another error.
     fn evaluate_pairs(
         &self,
         left: Vec<Series>,
         right: Vec<Series>,
         notes: &mut Annotations,
-    ) -> (Vec<Series>, Option<MatchError>) {
-        let (many, one) = if self.many_is_left() { (left, right) } else { (right, left) };
-        let mut plan = self.plan(many.len());
-        let mut join = Join::new(&plan.key, many, &one);
-        let is_large = join.many.len().saturating_mul(self.steps) >= PARALLEL_VALUES_MIN;
-        plan.active = self.active_steps(&join);
-        let groups = join.groups();
-        let share = if is_large {
-            let each = |share, group| evaluate(&plan, group, share);
-            groups.into_par_iter().fold(Share::default, each).reduce(Share::default, Share::merge)
-        } else {
-            groups.into_iter().fold(Share::default(), |share, group| evaluate(&plan, group, share))
+    ) -> Result<(Vec<Series>, Option<MatchError>), QueryError> {
+        let (many, mut one) = if self.many_is_left() { (left, right) } else { (right, left) };
+        let plan = self.plan(many.len());
+        let join = Join::new(&plan.key, many, &one);
+        let Some(duplicate) = self.first_duplicate(&join)? else {
+            return self.evaluate_groups(&plan, join, notes);
         };
+        let mut many = join.into_many();
+        if duplicate.step == 0 {
+            return Ok((Vec::new(), Some(duplicate)));
+        }
+        many.iter_mut().chain(&mut one).for_each(|series| forget_from(series, duplicate.step));
+        let join = Join::new(&plan.key, many, &one);
+        let (results, earlier) = self.evaluate_groups(&plan, join, notes)?;
+        Ok((results, Some(earlier.unwrap_or(duplicate))))
+    }
+
+    /// The earliest step at which two series of the "one" side have the same signature, if that
+    /// matters there.
+    fn first_duplicate(&self, join: &Join<'_>) -> Result<Option<MatchError>, QueryError> {
+        let mut groups = join.one_groups().filter(|group| group.len() > 1).peekable();
+        if groups.peek().is_none() {
+            return Ok(None);
+        }
+        let mut costs = Costs::new(self.meter);
+        let active = self.active_steps(join, &mut costs)?;
+        let matters = |step: usize| active.as_ref().is_none_or(|active| active[step]);
+        let mut first: Option<MatchError> = None;
+        for group in groups {
+            let found = duplicate(group, self.steps, matters, &mut costs)?;
+            first = match (first, found) {
+                (Some(first), Some(found)) => Some(first.first(found)),
+                (first, found) => first.or(found),
+            };
+        }
+        costs.end();
+        Ok(first)
+    }
+
+    /// The results of all groups in the order of the "many" side, and the first error.
+    fn evaluate_groups(
+        &self,
+        plan: &Plan<'_>,
+        mut join: Join<'_>,
+        notes: &mut Annotations,
+    ) -> Result<(Vec<Series>, Option<MatchError>), QueryError> {
+        let is_large = join.many.len().saturating_mul(self.steps) >= PARALLEL_VALUES_MIN;
+        let groups = join.groups();
+        let new = || Share::new(self.meter);
+        let each = |share, group| evaluate(plan, group, share);
+        let share = if is_large {
+            let shares = groups.into_par_iter().try_fold(new, each);
+            shares.try_reduce(new, |left, right| Ok(left.merge(right)))?
+        } else {
+            groups.into_iter().try_fold(new(), each)?
+        };
+        share.costs.end();
         share.notes.report(self.op, self.span, notes);
         let mut results = share.results;
         results.sort_by_key(|(place, _)| *place);
-        (results.into_iter().map(|(_, series)| series).collect(), share.error)
+        Ok((results.into_iter().map(|(_, series)| series).collect(), share.error))
     }
 
     fn many_is_left(&self) -> bool {
@@ -134,26 +188,37 @@ impl VectorVector<'_> {
             drop_name: self.return_bool && delayed,
             steps: self.steps,
             many,
-            active: None,
         }
     }
 
     /// The steps at which duplicates of the "one" side are an error: those at which the other side
     /// has any value, or all of them if a value may fill in. `None` is all, too.
-    fn active_steps(&self, join: &Join<'_>) -> Option<Vec<bool>> {
+    fn active_steps(
+        &self,
+        join: &Join<'_>,
+        costs: &mut Costs<'_>,
+    ) -> Result<Option<Vec<bool>>, QueryError> {
         let fill = &self.matching.fill;
-        if fill.left.is_some() || fill.right.is_some() || !join.one_has_duplicates() {
-            return None;
+        if fill.left.is_some() || fill.right.is_some() {
+            return Ok(None);
         }
+        costs.hold(self.steps)?;
         let mut active = vec![false; self.steps];
         for member in &join.many {
+            costs.tick(self.steps)?;
             mark_present(&member.series.values, &mut active, true);
         }
-        Some(active)
+        Ok(Some(active))
     }
 
     fn query_error(&self, error: &MatchError) -> QueryError {
         let key = MatchKey::new(&self.matching.labels);
         QueryError::execution(error.message(&key, self.matching.cardinality))
     }
+}
+
+/// Removes the values from a step on.
+fn forget_from(series: &mut Series, step: usize) {
+    series.values.floats_mut()[step..].fill(ABSENT);
+    series.values.histograms_mut().retain(|(at, _)| (*at as usize) < step);
 }

@@ -143,7 +143,10 @@ fn run_in_threads(call: &AggregateCall, case: &Case) -> Vec<Series> {
         })
     }
     let mut notes = Annotations::default();
-    tree(call, case, 0, SHARES.next_power_of_two()).expect("a share").finish(&mut notes)
+    tree(call, case, 0, SHARES.next_power_of_two())
+        .expect("a share")
+        .finish(&meter(1 << 24), &mut notes)
+        .expect("little")
 }
 
 proptest! {
@@ -244,7 +247,7 @@ proptest! {
             let mut accumulator = Accumulator::new(&call);
             add(&mut accumulator, &case.rows, |_| true, &mut notes);
             let held = accumulator.heap_bytes();
-            let result = accumulator.finish(&mut notes);
+            let result = accumulator.finish(&meter(1 << 24), &mut notes).expect("little");
             let needed: usize = result.iter().map(|series| 8 * series.values.len()).sum();
             prop_assert!(held >= needed, "{op:?}: {held} {needed}");
         }

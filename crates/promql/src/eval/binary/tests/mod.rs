@@ -1,6 +1,7 @@
 //! Operators as queries see them: named cases here, random ones against a naive evaluation in
-//! [`properties`].
+//! [`properties`]; memory and time in [`bounds`].
 
+mod bounds;
 mod properties;
 mod reference;
 mod scalars;
@@ -8,9 +9,18 @@ mod vectors;
 
 use std::sync::Arc;
 
+use siltstone::{Cancel, SystemClock};
+
 use crate::annotations::{Annotations, Severity};
+use crate::eval::meter::{Limits, Meter};
 use crate::histogram::{Buckets, CounterResetHint, Histogram, HistogramParts};
 use crate::value::{LabelSet, Point, Series, StepColumn};
+
+/// A meter that allows so many bytes.
+fn meter(bytes: u64) -> Meter {
+    let limits = Limits { bytes, ..Limits::default() };
+    Meter::new(limits, Cancel::default(), Arc::new(SystemClock::new()))
+}
 
 /// Histograms of which some do not go together.
 fn samples() -> Vec<Histogram> {

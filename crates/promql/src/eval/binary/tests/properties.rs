@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{reference, samples, text};
+use super::{meter, reference, samples, text};
 use crate::annotations::{Annotations, Severity};
 use crate::ast::{BinaryOp, Cardinality, Fill, Matching, MatchingLabels, Span};
 use crate::eval::binary::VectorVector;
@@ -134,6 +134,7 @@ proptest! {
 
     #[test]
     fn columns_give_what_steps_give(case in case()) {
+        let meter = meter(1 << 20);
         let operator = VectorVector {
             op: case.op,
             matching: &case.matching,
@@ -141,10 +142,12 @@ proptest! {
             span: Span::new(0, 1),
             features: Features { delayed_name_removal: case.delayed, ..Features::default() },
             steps: case.steps,
+            meter: &meter,
         };
         let (mut notes, mut expected_notes) = (Annotations::default(), Annotations::default());
         let expected = reference::evaluate(&operator, &case.left, &case.right, &mut expected_notes);
         let got = operator.evaluate(case.left.clone(), case.right.clone(), &mut notes);
+        prop_assert!(got.is_err() || meter.bytes_held() == 0, "all is given back");
         match (got, expected) {
             (Ok(got), Ok(expected)) => {
                 let (mut got, mut expected) = (text(&got), text(&expected));

@@ -1,14 +1,15 @@
 //! Operators between two instant vectors.
 
-use super::{note_texts, reference, series, text};
+use super::{meter, note_texts, reference, series, text};
 use crate::annotations::Annotations;
 use crate::ast::{BinaryOp, Cardinality, Fill, Matching, MatchingLabels, Span};
 use crate::eval::binary::VectorVector;
+use crate::eval::meter::Meter;
 use crate::flags::Features;
 use crate::value::{LabelSet, Series, StepColumn};
 
 /// An operator in the making.
-struct Query {
+pub(super) struct Query {
     op: BinaryOp,
     matching: Matching,
     return_bool: bool,
@@ -16,7 +17,7 @@ struct Query {
 }
 
 /// `left op right`, one to one.
-fn query(op: BinaryOp) -> Query {
+pub(super) fn query(op: BinaryOp) -> Query {
     let cardinality = match op {
         BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => Cardinality::ManyToMany,
         _ => Cardinality::OneToOne,
@@ -31,7 +32,7 @@ fn owned(labels: &[&str]) -> Vec<String> {
 }
 
 impl Query {
-    fn on(mut self, labels: &[&str]) -> Self {
+    pub(super) fn on(mut self, labels: &[&str]) -> Self {
         self.matching.labels = MatchingLabels { on: true, labels: owned(labels) };
         self
     }
@@ -41,7 +42,7 @@ impl Query {
         self
     }
 
-    fn group_left(mut self, include: &[&str]) -> Self {
+    pub(super) fn group_left(mut self, include: &[&str]) -> Self {
         self.matching.cardinality = Cardinality::ManyToOne;
         self.matching.include = owned(include);
         self
@@ -53,7 +54,7 @@ impl Query {
         self
     }
 
-    fn fill(mut self, left: Option<f64>, right: Option<f64>) -> Self {
+    pub(super) fn fill(mut self, left: Option<f64>, right: Option<f64>) -> Self {
         self.matching.fill = Fill { left, right };
         self
     }
@@ -66,7 +67,7 @@ impl Query {
         Self { delayed: true, ..self }
     }
 
-    fn operator(&self, steps: usize) -> VectorVector<'_> {
+    pub(super) fn operator<'a>(&'a self, steps: usize, meter: &'a Meter) -> VectorVector<'a> {
         VectorVector {
             op: self.op,
             matching: &self.matching,
@@ -74,14 +75,22 @@ impl Query {
             span: Span::new(0, 1),
             features: Features { delayed_name_removal: self.delayed, ..Features::default() },
             steps,
+            meter,
         }
     }
 
     /// The results or the error, and the annotations.
-    fn run(&self, left: &[Series], right: &[Series]) -> (Result<Vec<String>, String>, Vec<String>) {
+    pub(super) fn run(
+        &self,
+        left: &[Series],
+        right: &[Series],
+    ) -> (Result<Vec<String>, String>, Vec<String>) {
         let steps = left.iter().chain(right).next().map_or(1, |s| s.values.steps());
         let mut notes = Annotations::default();
-        let results = self.operator(steps).evaluate(left.to_vec(), right.to_vec(), &mut notes);
+        let meter = meter(1 << 20);
+        let operator = self.operator(steps, &meter);
+        let results = operator.evaluate(left.to_vec(), right.to_vec(), &mut notes);
+        assert!(results.is_err() || meter.bytes_held() == 0, "all is given back");
         let results = results.map(|r| text(&r)).map_err(|error| error.to_string());
         (results, note_texts(&notes))
     }
@@ -396,7 +405,9 @@ fn many_groups_in_parallel_give_the_same() {
     let query = query(BinaryOp::Sub).fill(Some(1.0), None);
     let (left, right) = (vector("m", 3), vector("n", 5));
     let mut notes = Annotations::default();
-    let expected = reference::evaluate(&query.operator(steps), &left, &right, &mut notes).unwrap();
+    let meter = meter(0);
+    let operator = query.operator(steps, &meter);
+    let expected = reference::evaluate(&operator, &left, &right, &mut notes).unwrap();
     let mut expected = text(&expected);
     let mut got = query.run(&left, &right).0.unwrap();
     expected.sort();
