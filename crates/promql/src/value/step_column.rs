@@ -178,13 +178,13 @@ impl StepColumn {
     }
 
     /// About how many bytes of heap the column holds. A histogram that neighbouring values share
-    /// counts once.
+    /// counts once. A clone has the same, so that what is held for one is what it gives back.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let entries = self.histograms.len() * size_of::<(u32, Arc<Histogram>)>();
         let distinct = self.histograms.chunk_by(|(_, a), (_, b)| Arc::ptr_eq(a, b));
         let histograms: usize = distinct.map(|same| same[0].1.heap_bytes()).sum();
-        self.floats.capacity() * size_of::<f64>() + entries + histograms
+        self.floats.len() * size_of::<f64>() + entries + histograms
     }
 }
 
@@ -208,6 +208,7 @@ mod tests {
         assert!(
             (one + floats_and_entries..one + 2 * floats_and_entries).contains(&shared.heap_bytes())
         );
+        assert_eq!(shared.clone().heap_bytes(), shared.heap_bytes());
         let mut distinct = StepColumn::absent(1000);
         (0..1000).for_each(|step| distinct.push_histogram(step, Arc::default()));
         assert!(distinct.heap_bytes() > 1000 * size_of::<Histogram>());
