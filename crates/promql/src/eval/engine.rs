@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use siltstone::{Cancel, Clock, SystemClock, Timestamp};
 
-use super::chain::Runner;
 use super::meter::{Limits, Meter};
 use super::run::{Evaluation, RootValue};
+use super::runner::Runner;
 use crate::annotations::{Annotations, Severity};
 use crate::ast::{Ast, ValueType};
 use crate::flags::Features;

@@ -6,23 +6,21 @@
 use std::sync::Arc;
 
 use super::aggregate::{Accumulator, AggregateCall, AggregateNode, AggregateSpans, Parameter};
-use super::binary::{VectorScalar, VectorVector, scalar_scalar};
-use super::chain::{Chain, OrderedList, Origin, Runner, Stage};
+use super::binary::{VectorVector, scalar_scalar};
 use super::engine::ResultSeries;
+use super::links::{is_link, link_operand};
 use super::merge::merge_same_labels;
 use super::meter::Meter;
-use super::range::RangeCall;
-use super::vector::{
-    LabelTransform, Presence, SeriesFunction, SoleValue, constant, date_of_steps, extreme, negated,
-    vector_of,
-};
+use super::ordered_list::OrderedList;
+use super::runner::Runner;
+use super::vector::{Presence, SoleValue, constant, date_of_steps, extreme, negated, vector_of};
 use crate::annotations::Annotations;
 use crate::ast::ValueType;
 use crate::flags::Features;
 use crate::functions::Function;
-use crate::plan::{Node, NodeId, NodeKind, Plan, RangeSource, SelectionId};
+use crate::plan::{Node, NodeId, NodeKind, Plan, RangeSource};
 use crate::query_error::QueryError;
-use crate::source::{Queryable, Selection};
+use crate::source::Queryable;
 use crate::value::{LabelSet, Series, Value};
 
 /// The value of a plan's root.
@@ -53,9 +51,9 @@ pub(super) struct Evaluation<'a> {
     optimise: bool,
     pub(super) runner: Runner<'a>,
     /// The lists of the selections, made when they are needed.
-    lists: Vec<Option<Arc<OrderedList<'a>>>>,
+    pub(super) lists: Vec<Option<Arc<OrderedList<'a>>>>,
     /// The values of the nodes that are evaluated and not taken yet.
-    values: Vec<Option<Value>>,
+    pub(super) values: Vec<Option<Value>>,
     /// For each node how many of its users have not taken its value.
     users: Vec<usize>,
     /// Bytes of the scalars that were taken for the node at hand.
@@ -203,10 +201,10 @@ impl<'a> Evaluation<'a> {
     pub(super) fn take(&mut self, id: NodeId) -> Result<Value, QueryError> {
         let node = self.plan.node(id);
         if let NodeKind::Number(value) = node.kind {
-            let values = vec![value; node.grid.count];
-            self.meter().hold(size_of_val(values.as_slice()))?;
-            self.scalar_bytes += size_of_val(values.as_slice());
-            return Ok(Value::Scalar(values));
+            let bytes = node.grid.count.saturating_mul(size_of::<f64>());
+            self.meter().hold(bytes)?;
+            self.scalar_bytes += bytes;
+            return Ok(Value::Scalar(vec![value; node.grid.count]));
         }
         let slot = &mut self.values[id.index()];
         let users = &mut self.users[id.index()];
@@ -238,11 +236,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn take_scalars(&mut self, ids: &[NodeId]) -> Result<Vec<Vec<f64>>, QueryError> {
-        ids.iter().map(|id| self.take_scalar(*id)).collect()
-    }
-
-    fn take_vector(&mut self, id: NodeId) -> Result<Vec<Series>, QueryError> {
+    pub(super) fn take_vector(&mut self, id: NodeId) -> Result<Vec<Series>, QueryError> {
         match self.take(id)? {
             Value::Vector(series) => Ok(series),
             _ => Err(QueryError::execution("expected an instant vector")),
@@ -264,6 +258,12 @@ impl<'a> Evaluation<'a> {
     }
 
     fn evaluate(&mut self, node: &Node) -> Result<Value, QueryError> {
+        if node.value_type == ValueType::Scalar {
+            // Before it is made; it is held when it is there.
+            let bytes = node.grid.count.saturating_mul(size_of::<f64>());
+            self.meter().hold(bytes)?;
+            self.meter().release(bytes);
+        }
         let steps = node.grid.count;
         match &node.kind {
             NodeKind::Text(text) => Ok(Value::String(text.clone())),
@@ -404,149 +404,6 @@ impl<'a> Evaluation<'a> {
         let gathered = self.runner.run(chain, &make, &mut self.notes)?;
         let Some(gathered) = gathered else { return Ok(Value::Vector(Vec::new())) };
         gathered.finish(self.meter(), &mut self.notes).map(Value::Vector)
-    }
-
-    /// The list of a selection.
-    pub(super) fn list(&mut self, id: SelectionId) -> Result<Arc<OrderedList<'a>>, QueryError> {
-        if let Some(list) = &self.lists[id.index()] {
-            return Ok(list.clone());
-        }
-        let selection = self.plan.selection(id).request();
-        let list = Arc::new(self.list_selection(&selection)?);
-        self.lists[id.index()] = Some(list.clone());
-        Ok(list)
-    }
-
-    pub(super) fn list_selection(
-        &self,
-        selection: &Selection<'_>,
-    ) -> Result<OrderedList<'a>, QueryError> {
-        let list = self.source.list(selection, self.meter().cancel());
-        let list = OrderedList::new(list.map_err(QueryError::Source)?);
-        self.meter().list_series(list.len())?;
-        Ok(list)
-    }
-
-    /// The chain of the vector `id`: as long as it can be, or of the value that is held.
-    pub(super) fn chain(&mut self, id: NodeId) -> Result<Chain<'a>, QueryError> {
-        let node = self.plan.node(id);
-        if self.values[id.index()].is_none() && is_link(&node.kind) {
-            return self.chain_to(node);
-        }
-        let series = self.take_vector(id)?;
-        Ok(Chain { origin: Origin::Held(series, node.grid), stages: Vec::new() })
-    }
-
-    /// The chain that ends with `node`, which is a link of one.
-    fn chain_to(&mut self, node: &Node) -> Result<Chain<'a>, QueryError> {
-        let plan = self.plan;
-        let mut stages = Vec::new();
-        if node.grid.count == 0 {
-            // What has no step is not evaluated, so that it has no errors either.
-            return Ok(Chain { origin: Origin::Held(Vec::new(), node.grid), stages });
-        }
-        let mut at = node;
-        let origin = loop {
-            stages.push(self.stage(at)?);
-            match &at.kind {
-                NodeKind::Lookup { selection, .. } => break Ok(*selection),
-                NodeKind::RangeFunction { source: RangeSource::Selection(id), .. } => {
-                    break Ok(*id);
-                }
-                kind => {
-                    let Some(operand) = link_operand(kind) else {
-                        return Err(QueryError::execution("a chain has no beginning"));
-                    };
-                    let next = plan.node(operand);
-                    if self.values[operand.index()].is_some() || !is_link(&next.kind) {
-                        break Err((self.take_vector(operand)?, next.grid));
-                    }
-                    at = next;
-                }
-            }
-        };
-        stages.reverse();
-        let origin = match origin {
-            Ok(selection) => Origin::List(self.list(selection)?),
-            Err((series, grid)) => Origin::Held(series, grid),
-        };
-        Ok(Chain { origin, stages })
-    }
-
-    /// The stage that a link of a chain is.
-    fn stage(&mut self, node: &Node) -> Result<Stage, QueryError> {
-        match &node.kind {
-            NodeKind::Lookup { lookup, .. } => Ok(Stage::Lookup(*lookup, node.grid, node.span)),
-            NodeKind::RangeFunction {
-                function,
-                windows,
-                statistics,
-                parameters,
-                argument_span,
-                ..
-            } => {
-                let call = RangeCall {
-                    function: *function,
-                    windows: *windows,
-                    parameters: self.take_scalars(parameters)?,
-                    features: self.features,
-                    argument_span: *argument_span,
-                };
-                call.check()?;
-                Ok(Stage::Range(call, *statistics))
-            }
-            NodeKind::SeriesFunction { function, parameters, .. } => {
-                let parameters = self.take_scalars(parameters)?;
-                SeriesFunction::prepare(*function, parameters, node.grid)
-                    .map(Stage::Function)
-                    .ok_or_else(|| unexpected(*function))
-            }
-            NodeKind::Negate(_) => Ok(Stage::Negate),
-            NodeKind::LabelFunction { function, texts, .. } => {
-                label_transform(*function, texts).map(Stage::Labels)
-            }
-            NodeKind::VectorScalar { op, return_bool, scalar, vector_is_left, .. } => {
-                let operator = VectorScalar {
-                    op: *op,
-                    return_bool: *return_bool,
-                    vector_is_left: *vector_is_left,
-                    span: node.span,
-                };
-                Ok(Stage::Scalar(operator, self.take_scalar(*scalar)?))
-            }
-            _ => Err(QueryError::execution("no link of a chain")),
-        }
-    }
-}
-
-/// Whether a node makes of each series one series, and so can be a part of a chain.
-fn is_link(kind: &NodeKind) -> bool {
-    matches!(kind, NodeKind::Lookup { .. } | NodeKind::RangeFunction { .. })
-        || link_operand(kind).is_some()
-}
-
-/// The vector that a link of a chain takes; none where the chain begins.
-fn link_operand(kind: &NodeKind) -> Option<NodeId> {
-    match kind {
-        NodeKind::RangeFunction { source: RangeSource::Subquery(operand), .. }
-        | NodeKind::SeriesFunction { operand, .. }
-        | NodeKind::LabelFunction { operand, .. }
-        | NodeKind::VectorScalar { vector: operand, .. } => Some(*operand),
-        NodeKind::Negate(operand) => Some(*operand),
-        _ => None,
-    }
-}
-
-/// The arguments of `label_replace` and `label_join` behind the vector.
-fn label_transform(function: Function, texts: &[Arc<[u8]>]) -> Result<LabelTransform, QueryError> {
-    match texts {
-        [target, replacement, source, regex] if function == Function::LabelReplace => {
-            LabelTransform::replace(target, replacement, source, regex)
-        }
-        [target, separator, sources @ ..] => {
-            LabelTransform::join(target, separator, sources.iter().map(|source| &**source))
-        }
-        _ => Err(unexpected(function)),
     }
 }
 

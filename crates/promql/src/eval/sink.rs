@@ -71,7 +71,7 @@ impl Sink for Presence {
     }
 
     fn heap_bytes(&self) -> usize {
-        0
+        Self::heap_bytes(self)
     }
 }
 
@@ -85,7 +85,7 @@ impl Sink for SoleValue {
     }
 
     fn heap_bytes(&self) -> usize {
-        0
+        Self::heap_bytes(self)
     }
 }
 

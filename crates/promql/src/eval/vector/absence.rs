@@ -62,6 +62,11 @@ impl Presence {
         }
     }
 
+    /// Bytes of heap that it holds.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.present.len()
+    }
+
     /// The result: one series of `labels` that is 1 at the steps without a value, or none if there
     /// are no such steps.
     pub(crate) fn absent(self, labels: LabelSet) -> Vec<Series> {

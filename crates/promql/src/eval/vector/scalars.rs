@@ -110,6 +110,11 @@ impl SoleValue {
         self.seen[step] = self.seen[step].saturating_add(seen).min(2);
     }
 
+    /// Bytes of heap that it holds.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        size_of_val(self.values.as_slice()) + self.seen.len()
+    }
+
     /// The scalar.
     pub(crate) fn finish(self) -> Vec<f64> {
         self.values

@@ -1,0 +1,62 @@
+//! A listed selection in Prometheus's order of labels.
+
+use crate::query_error::QueryError;
+use crate::source::{SampleColumns, SeriesList, SourceError};
+use crate::value::LabelSet;
+
+/// A listed selection in Prometheus's order.
+pub(super) struct OrderedList<'a> {
+    list: Box<dyn SeriesList + 'a>,
+    /// The series numbers in order of labels.
+    pub(super) order: Vec<u32>,
+}
+
+impl<'a> OrderedList<'a> {
+    pub(super) fn new(list: Box<dyn SeriesList + 'a>) -> Self {
+        let labels = list.labels();
+        let mut order: Vec<u32> = (0..u32::try_from(labels.len()).unwrap_or(u32::MAX)).collect();
+        let by_labels = |a: &u32, b: &u32| labels[*a as usize].cmp(&labels[*b as usize]);
+        if !order.is_sorted_by(|a, b| by_labels(a, b).is_le()) {
+            order.sort_unstable_by(by_labels);
+        }
+        Self { list, order }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Hands the samples of all series to `visit`, in order.
+    pub(super) fn fold_all(
+        &self,
+        mut visit: impl FnMut(&LabelSet, &SampleColumns<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        self.fold(&self.order, |number, columns| {
+            visit(&self.list.labels()[number as usize], columns)
+        })
+    }
+
+    /// Hands the samples of the series with these numbers to `visit`.
+    pub(super) fn fold(
+        &self,
+        numbers: &[u32],
+        mut visit: impl FnMut(u32, &SampleColumns<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        // The source passes our errors on as its own: this keeps what they were.
+        let mut failure = None;
+        let folded = self.list.fold(numbers, &mut |number, columns| {
+            visit(number, &columns).map_err(|error| {
+                failure = Some(error);
+                SourceError::from("the evaluation ended")
+            })
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => folded.map_err(QueryError::Source),
+        }
+    }
+
+    pub(super) fn labels(&self, rank: u32) -> &LabelSet {
+        &self.list.labels()[self.order[rank as usize] as usize]
+    }
+}

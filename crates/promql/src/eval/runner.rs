@@ -1,0 +1,226 @@
+//! What runs chains: computes the labels behind their stages, cuts them into shares and merges what
+//! the shares' sinks gathered.
+
+use std::collections::HashSet;
+use std::sync::atomic::AtomicUsize;
+
+use super::chain::{Chain, Origin, Stage};
+use super::merge::{all_differ, merge_same_labels, same_labels_error};
+use super::meter::{Meter, Ticker};
+use super::share::{cut, fold_tree, hash};
+use super::share_run::ShareRun;
+use super::sink::{Collect, Sink};
+use crate::annotations::Annotations;
+use crate::query_error::QueryError;
+use crate::value::{LabelSet, Series};
+
+/// The work of changing the labels of a series, in samples looked at.
+const LABELS_WORK: usize = 64;
+
+/// Longest labels of one series that a query may make, names and values together.
+const LABELS_BYTES_MAX: usize = 1 << 20;
+
+/// For fewer series threads do not pay.
+const PARALLEL_SERIES_MIN: usize = 64;
+
+/// The labels of a chain's series behind the stages that change them, by rank.
+///
+/// `behind[i]` is for stage `i`; `None` where it changes nothing, which is the rule.
+pub(super) struct ChangedLabels {
+    pub(super) behind: Vec<Option<Vec<(LabelSet, bool)>>>,
+}
+
+impl ChangedLabels {
+    /// The labels that the sink sees, if any stage changes them.
+    fn last(&self) -> Option<&[(LabelSet, bool)]> {
+        self.behind.iter().rev().flatten().next().map(Vec::as_slice)
+    }
+
+    /// Bytes of the labels, which the meter knows of.
+    fn bytes(&self) -> usize {
+        let sets = self.behind.iter().flatten().flatten();
+        sets.map(|(labels, _)| labels.encoded().len()).sum()
+    }
+}
+
+/// What runs chains.
+#[derive(Clone, Copy)]
+pub(super) struct Runner<'a> {
+    pub(super) meter: &'a Meter,
+    /// Whether shares run on rayon's threads.
+    pub(super) parallel: bool,
+    /// Prometheus's delayed name removal: names are dropped when the evaluation ends.
+    pub(super) delayed_names: bool,
+}
+
+impl Runner<'_> {
+    /// Runs `chain` into sinks that `make` makes, one for each share; `None` without series.
+    pub(super) fn run<S: Sink>(
+        &self,
+        mut chain: Chain<'_>,
+        make: &(impl Fn() -> S + Sync),
+        notes: &mut Annotations,
+    ) -> Result<Option<S>, QueryError> {
+        loop {
+            let stage = match self.change_labels(&chain)? {
+                Ok(labels) => {
+                    let done = self.run_uncut(chain, &labels, make, notes)?;
+                    self.meter.release(labels.bytes());
+                    return Ok(done);
+                }
+                Err(stage) => stage,
+            };
+            // Behind this stage several series have the same labels. It changes the labels of held
+            // series, which are then merged.
+            let rest = chain.stages.split_off(stage + 1);
+            let grid = chain.grid();
+            let is_range = matches!(chain.stages[stage], Stage::Range(..));
+            let held = self.run_ignoring_duplicates(chain, notes)?;
+            if is_range && !all_differ(&held) {
+                return Err(same_labels_error());
+            }
+            let held = merge_same_labels(held)?;
+            self.meter.hold(held.iter().map(Series::held_bytes).sum())?;
+            chain = Chain { origin: Origin::Held(held, grid), stages: rest };
+        }
+    }
+
+    /// The series that come out of `chain`, in order; those that end up with the same labels are
+    /// merged.
+    pub(super) fn collect(
+        &self,
+        chain: Chain<'_>,
+        notes: &mut Annotations,
+    ) -> Result<Vec<Series>, QueryError> {
+        let sink = self.run(chain, &Collect::default, notes)?;
+        Ok(sink.map(Collect::finish).unwrap_or_default())
+    }
+
+    /// The series that come out of `chain`, which may have the same labels.
+    fn run_ignoring_duplicates(
+        &self,
+        chain: Chain<'_>,
+        notes: &mut Annotations,
+    ) -> Result<Vec<Series>, QueryError> {
+        let labels = match self.all_changes(&chain, false)? {
+            Ok(labels) => labels,
+            Err(_) => unreachable!("duplicates are not looked for"),
+        };
+        let sink = self.run_uncut(chain, &labels, &Collect::default, notes)?;
+        self.meter.release(labels.bytes());
+        Ok(sink.map(Collect::finish).unwrap_or_default())
+    }
+
+    fn change_labels(&self, chain: &Chain<'_>) -> Result<Result<ChangedLabels, usize>, QueryError> {
+        self.all_changes(chain, true)
+    }
+
+    /// The labels behind all stages; or the first stage behind which two series have the same, if
+    /// that is looked for.
+    fn all_changes(
+        &self,
+        chain: &Chain<'_>,
+        find_duplicates: bool,
+    ) -> Result<Result<ChangedLabels, usize>, QueryError> {
+        let mut behind: Vec<Option<Vec<(LabelSet, bool)>>> = Vec::new();
+        let mut last_change = None;
+        let mut dropped_since = false;
+        for (place, stage) in chain.stages.iter().enumerate() {
+            let drops = stage.drops_name();
+            dropped_since |= drops;
+            let changes = matches!(stage, Stage::Labels(_)) || (drops && !self.delayed_names);
+            if !changes {
+                behind.push(None);
+                continue;
+            }
+            let mut ticker = Ticker::new(self.meter);
+            let before = |rank: usize| match last_change.and_then(|at: usize| behind[at].as_ref()) {
+                Some(all) => all[rank].clone(),
+                None => chain.origin.labels(rank),
+            };
+            let mut changed = Vec::with_capacity(chain.origin.len());
+            for rank in 0..chain.origin.len() {
+                ticker.tick(LABELS_WORK)?;
+                let (labels, mut drop_name) = before(rank);
+                drop_name |= dropped_since && self.delayed_names;
+                let labels = match stage {
+                    Stage::Labels(transform) => transform.apply(&labels, &mut drop_name),
+                    _ => labels.without_metric(),
+                };
+                self.hold_labels(&labels)?;
+                changed.push((labels, drop_name && matches!(stage, Stage::Labels(_))));
+            }
+            let is_cut = find_duplicates && has_duplicates(&changed);
+            behind.push(Some(changed));
+            if is_cut {
+                self.meter.release(ChangedLabels { behind }.bytes());
+                return Ok(Err(place));
+            }
+            last_change = Some(place);
+            dropped_since = false;
+        }
+        Ok(Ok(ChangedLabels { behind }))
+    }
+
+    /// Labels that are made count as held: a call of `label_join` in another may double them each
+    /// time.
+    fn hold_labels(&self, labels: &LabelSet) -> Result<(), QueryError> {
+        let bytes = labels.encoded().len();
+        if bytes > LABELS_BYTES_MAX {
+            let max = LABELS_BYTES_MAX as u64;
+            return Err(QueryError::Limit { what: "bytes of labels of a series", max });
+        }
+        self.meter.hold(bytes)
+    }
+
+    fn run_uncut<S: Sink>(
+        &self,
+        chain: Chain<'_>,
+        labels: &ChangedLabels,
+        make: &(impl Fn() -> S + Sync),
+        notes: &mut Annotations,
+    ) -> Result<Option<S>, QueryError> {
+        let Chain { origin, stages } = chain;
+        let runner = *self;
+        // What sinks hold is metered while they gather; then their result is what is held.
+        let held = AtomicUsize::new(0);
+        let merge = |(mut left, mut left_notes): (S, Annotations), (right, right_notes)| {
+            left_notes.merge(right_notes);
+            left.merge(right);
+            Ok((left, left_notes))
+        };
+        let new_share = || ShareRun::new(runner, (&stages, labels), make(), &held);
+        let parallel = self.parallel && origin.len() >= PARALLEL_SERIES_MIN;
+        let last = labels.last();
+        let done = match origin {
+            Origin::List(list) => {
+                let ranks = (0..u32::try_from(list.len()).unwrap_or(u32::MAX)).collect();
+                let shares = cut(ranks, |rank| match last {
+                    Some(labels) => hash(&labels[*rank as usize].0),
+                    None => hash(list.labels(*rank)),
+                });
+                let leaf = |ranks: Vec<u32>| new_share().fold(&list, &ranks);
+                fold_tree(shares, parallel, &leaf, &merge)?
+            }
+            Origin::Held(series, grid) => {
+                let ranked = (0u32..).zip(series).collect();
+                let shares = cut(ranked, |(rank, series): &(u32, Series)| match last {
+                    Some(labels) => hash(&labels[*rank as usize].0),
+                    None => hash(&series.labels),
+                });
+                let leaf = |share| new_share().take(share, grid);
+                fold_tree(shares, parallel, &leaf, &merge)?
+            }
+        };
+        self.meter.release(held.into_inner());
+        Ok(done.map(|(sink, own)| {
+            notes.merge(own);
+            sink
+        }))
+    }
+}
+
+fn has_duplicates(labels: &[(LabelSet, bool)]) -> bool {
+    let mut seen = HashSet::with_capacity(labels.len());
+    labels.iter().any(|(labels, _)| !seen.insert(labels))
+}

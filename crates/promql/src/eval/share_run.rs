@@ -1,0 +1,203 @@
+//! One share of a chain's series: each goes through the stages and to the sink.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::chain::Stage;
+use super::grid::Grid;
+use super::lookup::look_up;
+use super::ordered_list::OrderedList;
+use super::range::{self, RangeScratch, RangeSeries};
+use super::runner::{ChangedLabels, Runner};
+use super::sample_buffer::SampleBuffer;
+use super::sink::{Row, Sink};
+use super::smoothed::{Blamed, smooth};
+use super::statistics::ResetHints;
+use super::vector::negate;
+use crate::annotations::Annotations;
+use crate::plan::LookupValue;
+use crate::query_error::QueryError;
+use crate::source::SampleColumns;
+use crate::value::{LabelSet, Series, StepColumn};
+
+/// From so many steps on, time limit and cancellation are looked at before each stage of each series;
+/// else before each series.
+const LONG_STEPS: usize = 4096;
+
+/// Runs the stages on the series of one share.
+pub(super) struct ShareRun<'a, S> {
+    runner: Runner<'a>,
+    stages: &'a [Stage],
+    changed: &'a ChangedLabels,
+    sink: S,
+    notes: Annotations,
+    /// The values of the series at hand.
+    values: StepColumn,
+    /// The result of a range function, which then takes the place of `values`.
+    next: StepColumn,
+    samples: SampleBuffer,
+    hints: ResetHints,
+    scratch: RangeScratch,
+    /// Bytes of the sink that the meter knows of.
+    metered: usize,
+    /// Those of all shares.
+    held: &'a AtomicUsize,
+}
+
+impl<'a, S: Sink> ShareRun<'a, S> {
+    pub(super) fn new(
+        runner: Runner<'a>,
+        (stages, changed): (&'a [Stage], &'a ChangedLabels),
+        sink: S,
+        held: &'a AtomicUsize,
+    ) -> Self {
+        Self {
+            runner,
+            stages,
+            changed,
+            sink,
+            notes: Annotations::default(),
+            values: StepColumn::default(),
+            next: StepColumn::default(),
+            samples: SampleBuffer::default(),
+            hints: ResetHints::default(),
+            scratch: RangeScratch::default(),
+            metered: 0,
+            held,
+        }
+    }
+
+    /// Reads the series of `list` with these ranks.
+    pub(super) fn fold(
+        mut self,
+        list: &OrderedList<'_>,
+        ranks: &[u32],
+    ) -> Result<(S, Annotations), QueryError> {
+        let share: Vec<u32> = ranks.iter().map(|rank| list.order[*rank as usize]).collect();
+        let mut ranks = ranks.iter();
+        list.fold(&share, |_, columns| match ranks.next() {
+            Some(rank) => self.read(list.labels(*rank), *rank, columns),
+            None => Ok(()),
+        })?;
+        Ok((self.sink, self.notes))
+    }
+
+    /// Takes held series.
+    pub(super) fn take(
+        mut self,
+        share: Vec<(u32, Series)>,
+        grid: Grid,
+    ) -> Result<(S, Annotations), QueryError> {
+        for (rank, series) in share {
+            self.runner.meter.check()?;
+            let bytes = series.held_bytes();
+            self.values = series.values;
+            self.run_stages(0, (&series.labels, series.drop_name), rank, grid)?;
+            self.runner.meter.release(bytes);
+        }
+        Ok((self.sink, self.notes))
+    }
+
+    /// The first stage, over samples, and the others.
+    fn read(
+        &mut self,
+        labels: &LabelSet,
+        rank: u32,
+        columns: &SampleColumns<'_>,
+    ) -> Result<(), QueryError> {
+        self.runner.meter.read_samples(columns.floats.len() + columns.histograms.len())?;
+        let Some(first) = self.stages.first() else { return Ok(()) };
+        let grid = match first {
+            Stage::Lookup(lookup, grid, span) => {
+                self.values.reset(grid.count);
+                let columns = self.hints.applied(columns, lookup.statistics);
+                if lookup.what == LookupValue::Smoothed {
+                    let samples = self.samples.without_stale_markers(&columns);
+                    let blamed = Blamed { labels, span: *span, notes: &mut self.notes };
+                    smooth(lookup, *grid, &samples, blamed, &mut self.values);
+                } else {
+                    look_up(lookup, *grid, &columns, &mut self.values);
+                }
+                *grid
+            }
+            Stage::Range(call, statistics) => {
+                self.values.reset(call.windows.grid.count);
+                let columns = self.hints.applied(columns, *statistics);
+                let samples = self.samples.without_stale_markers(&columns);
+                let series = RangeSeries { labels, samples, meter: self.runner.meter };
+                let out = &mut self.values;
+                range::evaluate(call, &series, &mut self.scratch, &mut self.notes, out)?;
+                call.windows.grid
+            }
+            _ => unreachable!("samples are looked up or in windows"),
+        };
+        let labels = self.behind(0, rank, (labels, first.drops_name()));
+        self.run_stages(1, labels, rank, grid)
+    }
+
+    /// The labels behind a stage, and whether the name is to be dropped.
+    fn behind<'b>(
+        &self,
+        stage: usize,
+        rank: u32,
+        kept: (&'b LabelSet, bool),
+    ) -> (&'b LabelSet, bool)
+    where
+        'a: 'b,
+    {
+        match &self.changed.behind[stage] {
+            Some(all) => {
+                let (labels, drop_name) = &all[rank as usize];
+                (labels, *drop_name)
+            }
+            None => kept,
+        }
+    }
+
+    /// Runs the stages from `first` on on the values at hand, and gives them to the sink.
+    fn run_stages(
+        &mut self,
+        first: usize,
+        (mut labels, mut drop_name): (&LabelSet, bool),
+        rank: u32,
+        mut grid: Grid,
+    ) -> Result<(), QueryError> {
+        let stages = self.stages;
+        for (place, stage) in stages.iter().enumerate().skip(first) {
+            if grid.count >= LONG_STEPS {
+                self.runner.meter.check()?;
+            }
+            match stage {
+                Stage::Function(function) => function.apply(&mut self.values),
+                Stage::Negate => negate(&mut self.values),
+                Stage::Scalar(operator, scalars) => {
+                    operator.apply(&mut self.values, scalars, &mut self.notes);
+                }
+                Stage::Range(call, _) => {
+                    self.next.reset(call.windows.grid.count);
+                    let samples = self.samples.of_steps(&self.values, grid);
+                    let series = RangeSeries { labels, samples, meter: self.runner.meter };
+                    let out = &mut self.next;
+                    range::evaluate(call, &series, &mut self.scratch, &mut self.notes, out)?;
+                    std::mem::swap(&mut self.values, &mut self.next);
+                    grid = call.windows.grid;
+                }
+                Stage::Labels(_) => {}
+                Stage::Lookup(..) => unreachable!("samples are looked up first"),
+            }
+            let kept = (labels, drop_name || stage.drops_name());
+            (labels, drop_name) = self.behind(place, rank, kept);
+        }
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        let row = Row { rank, labels, drop_name, values: &mut self.values };
+        self.sink.add(row, &mut self.notes);
+        let held = self.sink.heap_bytes();
+        if held > self.metered {
+            self.held.fetch_add(held - self.metered, Ordering::Relaxed);
+            self.runner.meter.hold(held - self.metered)?;
+            self.metered = held;
+        }
+        Ok(())
+    }
+}
