@@ -80,7 +80,7 @@ fn ask(case: &Case, query: &Query, (start, end): (i64, i64), step: i64) {
     for (optimise, parallel) in [(true, false), (false, false), (true, true)] {
         let mut engine = Engine::default();
         (engine.limits, engine.optimise, engine.parallel) = (limits, optimise, parallel);
-        let _ = engine.explain(query, (start, end), step);
+        let _ = engine.explain(&source, query, (start, end), step);
         let instant = engine.instant(&source, query, start);
         let range = engine.range(&source, query, (start, end), step);
         if [&instant, &range].iter().any(|a| matches!(a, Err(QueryError::Limit { .. }))) {

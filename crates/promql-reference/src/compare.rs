@@ -92,11 +92,14 @@ pub fn check(case: &Case) -> Result<Verdict, String> {
 fn ask_in_all_settings(case: &Case, query: &Query) -> Result<Asked, String> {
     let source = case.source();
     let ask = |optimise, parallel| {
-        let mut engine = Engine::default();
-        engine.lookback = case.settings.lookback;
-        engine.subquery_step = case.settings.subquery_step;
-        engine.limits = Limits { time: None, ..Limits::default() };
-        (engine.optimise, engine.parallel) = (optimise, parallel);
+        let engine = Engine {
+            lookback: case.settings.lookback,
+            subquery_step: case.settings.subquery_step,
+            limits: Limits { time: None, ..Limits::default() },
+            optimise,
+            parallel,
+            ..Engine::default()
+        };
         match case.times {
             Times::Instant(time) => engine.instant(&source, query, time),
             Times::Range { start, end, step } => engine.range(&source, query, (start, end), step),

@@ -7,19 +7,29 @@ use crate::value::Sample;
 
 /// The quantile of each histogram in the vector.
 pub(crate) fn quantiles(q: f64, samples: &[Sample]) -> Vec<Sample> {
-    let mut histograms: Vec<(LabelSet, bool, Vec<(f64, f64)>)> = Vec::new();
+    let mut histograms: Vec<Histogram> = Vec::new();
     for sample in samples {
         let Some(bound) = bound(sample.labels.get("le")) else { continue };
         let labels = sample.labels.filter(|name| name != "le");
         let bucket = (bound, sample.value);
-        match histograms.iter_mut().find(|(known, ..)| *known == labels) {
-            Some((.., buckets)) => buckets.push(bucket),
-            None => histograms.push((labels, true, vec![bucket])),
+        match histograms.iter_mut().find(|known| known.labels == labels) {
+            Some(known) => known.buckets.push(bucket),
+            None => histograms.push(Histogram { labels, buckets: vec![bucket] }),
         }
     }
-    let result =
-        |(labels, drop_name, buckets)| Sample { labels, drop_name, value: quantile(q, buckets) };
+    let result = |Histogram { labels, buckets }| {
+        let value = quantile(q, buckets);
+        Sample { labels, drop_name: true, value }
+    };
     histograms.into_iter().map(result).collect()
+}
+
+/// The series that differ in their bound only.
+struct Histogram {
+    /// Without the bound.
+    labels: LabelSet,
+    /// Bounds and counts.
+    buckets: Vec<(f64, f64)>,
 }
 
 /// The number that `le` says, as Go reads numbers.

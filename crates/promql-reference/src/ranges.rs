@@ -125,11 +125,11 @@ impl Evaluator<'_> {
     fn subquery(&mut self, subquery: &Subquery, times: &[i64]) -> Result<RangeVector, Failure> {
         let windows = self.windows(&subquery.shift, &subquery.range, times)?;
         let step = subquery.step.as_ref().map_or(Ok(self.settings.subquery_step), length)?;
-        let ends = windows.first().zip(windows.last());
-        let numbers = ends.map_or(0..=-1, |((start, _), (_, end))| {
-            start.div_euclid(step) + 1..=end.div_euclid(step)
-        });
-        let inner: Vec<i64> = numbers.map(|number| number * step).collect();
+        let mut inner: Vec<i64> = Vec::new();
+        if let (Some((start, _)), Some((_, end))) = (windows.first(), windows.last()) {
+            let numbers = start.div_euclid(step) + 1..=end.div_euclid(step);
+            inner.extend(numbers.map(|number| number * step));
+        }
         let mut series: Vec<(Sample, Vec<(i64, f64)>)> = Vec::new();
         for (time, vector) in inner.iter().zip(vectors(self.value(subquery.operand, &inner)?)?) {
             // Of two samples with the same labels at one time, each goes to a series of its own.

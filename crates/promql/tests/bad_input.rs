@@ -35,9 +35,9 @@ fn parsed(text: &str) -> Query {
 
 /// An engine that holds little and takes no time.
 fn engine(change: impl FnOnce(&mut Limits)) -> Engine {
-    let mut engine = Engine::default();
-    engine.limits =
+    let limits =
         Limits { samples: 1_000_000, bytes: 64 << 20, series: 1_000, steps: 1_000_000, time: None };
+    let mut engine = Engine { limits, ..Engine::default() };
     change(&mut engine.limits);
     engine
 }

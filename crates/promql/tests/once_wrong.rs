@@ -19,8 +19,7 @@ fn source(series: &[&str]) -> MemorySource {
 
 /// The answer of a range query from 0 to 60 s, optimised or not.
 fn ask(source: &MemorySource, text: &str, optimise: bool) -> Result<Answer, QueryError> {
-    let mut engine = Engine::default();
-    engine.optimise = optimise;
+    let engine = Engine { optimise, ..Engine::default() };
     let features = Features { experimental_functions: true, ..Features::default() };
     let query = Query::parse(text, features)?;
     engine.range(source, &query, (0, 60_000), 30_000)
