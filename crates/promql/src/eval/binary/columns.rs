@@ -56,7 +56,13 @@ impl ColumnRule {
     /// have the buckets of both.
     pub(super) fn new_bytes(self, own: &Cow<'_, StepColumn>, other: &StepColumn) -> usize {
         match own {
-            _ if self.goes_by_value(own, other) => own.heap_bytes() + other.heap_bytes(),
+            _ if self.goes_by_value(own, other) => {
+                // Each result is a histogram of its own, also of values that share one.
+                let all = own.histograms().iter().chain(other.histograms());
+                let histograms =
+                    all.map(|(_, h)| h.heap_bytes() + size_of::<(u32, Arc<Histogram>)>());
+                own.steps() * size_of::<f64>() + histograms.sum::<usize>()
+            }
             Cow::Borrowed(own) => own.heap_bytes(),
             Cow::Owned(_) => 0,
         }
