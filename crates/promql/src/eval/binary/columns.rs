@@ -54,6 +54,10 @@ impl ColumnRule {
 
     /// About how many bytes [`ColumnRule::combine`] will allocate, or more: a sum of histograms may
     /// have the buckets of both.
+    #[expect(
+        clippy::ptr_arg,
+        reason = "what is borrowed is copied, what is owned is changed in place"
+    )]
     pub(super) fn new_bytes(self, own: &Cow<'_, StepColumn>, other: &StepColumn) -> usize {
         match own {
             _ if self.goes_by_value(own, other) => {

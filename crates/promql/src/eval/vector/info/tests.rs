@@ -227,7 +227,7 @@ fn columns_of_the_result_are_held_before_they_are_made() {
     let call = Info::prepare(&[]);
     let needed = (steps * steps * 8) as u64;
     let enough = meter(4 * needed);
-    assert_eq!(call.join(&[one.clone()], &all, &enough).unwrap().len(), steps);
+    assert_eq!(call.join(std::slice::from_ref(&one), &all, &enough).unwrap().len(), steps);
     assert!(enough.bytes_peak() > needed, "{}", enough.bytes_peak());
     assert_eq!(enough.bytes_held(), 0);
     let refused = call.join(&[one], &all, &meter(needed)).unwrap_err();
