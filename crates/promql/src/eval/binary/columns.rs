@@ -53,23 +53,16 @@ impl ColumnRule {
     }
 
     /// About how many bytes [`ColumnRule::combine`] will allocate, or more: a sum of histograms may
-    /// have the buckets of both.
-    #[expect(
-        clippy::ptr_arg,
-        reason = "what is borrowed is copied, what is owned is changed in place"
-    )]
-    pub(super) fn new_bytes(self, own: &Cow<'_, StepColumn>, other: &StepColumn) -> usize {
-        match own {
-            _ if self.goes_by_value(own, other) => {
-                // Each result is a histogram of its own, also of values that share one.
-                let all = own.histograms().iter().chain(other.histograms());
-                let histograms =
-                    all.map(|(_, h)| h.heap_bytes() + size_of::<(u32, Arc<Histogram>)>());
-                own.steps() * size_of::<f64>() + histograms.sum::<usize>()
-            }
-            Cow::Borrowed(own) => own.heap_bytes(),
-            Cow::Owned(_) => 0,
+    /// have the buckets of both. `is_owned` says in which form it gets the column that is changed.
+    pub(super) fn new_bytes(self, own: &StepColumn, is_owned: bool, other: &StepColumn) -> usize {
+        let floats = own.steps() * size_of::<f64>();
+        if !self.goes_by_value(own, other) {
+            return if is_owned { 0 } else { floats };
         }
+        // Each result is a histogram of its own, also of values that share one.
+        let all = own.histograms().iter().chain(other.histograms());
+        let histograms = all.map(|(_, h)| h.heap_bytes() + size_of::<(u32, Arc<Histogram>)>());
+        floats + histograms.sum::<usize>()
     }
 
     fn goes_by_value(self, own: &StepColumn, other: &StepColumn) -> bool {

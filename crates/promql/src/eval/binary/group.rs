@@ -130,7 +130,7 @@ impl Pairs<'_, '_, '_> {
             let values = &mut member.series.values;
             let own =
                 if is_last { Cow::Owned(std::mem::take(values)) } else { Cow::Borrowed(&*values) };
-            let held = self.plan.rule.new_bytes(&own, &side.values);
+            let held = self.plan.rule.new_bytes(&own, is_last, &side.values);
             self.share.costs.hold(held)?;
             let mut watcher = Watcher {
                 place: member.place,
@@ -176,7 +176,7 @@ fn fill_in(
         }
     }
     let own = Cow::Owned(own);
-    let more_bytes = plan.rule.new_bytes(&own, &one.series.values);
+    let more_bytes = plan.rule.new_bytes(&own, true, &one.series.values);
     share.costs.hold(more_bytes)?;
     let place = plan.many.saturating_add(one.place);
     let notes = &mut share.notes;
