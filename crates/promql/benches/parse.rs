@@ -11,7 +11,7 @@ fn dashboard_query() -> String {
                  namespace=\"payments\", container!=\"POD\", image!=\"\"}[5m])) / on (namespace, pod) \
                  group_left (node) max by (namespace, pod, node) \
                  (kube_pod_container_resource_limits{resource=\"cpu\", unit=\"core\"} > 0)";
-    vec![panel; 7].join("\n  or ignoring (node)\n")
+    [panel; 7].join("\n  or ignoring (node)\n")
 }
 
 fn parsing(c: &mut Criterion) {

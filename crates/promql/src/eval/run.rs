@@ -397,12 +397,12 @@ impl<'a> Evaluation<'a> {
     fn chain_to(&mut self, node: &Node) -> Result<Chain<'a>, QueryError> {
         let plan = self.plan;
         let mut stages = Vec::new();
-        if node.grid.count == 0 {
-            // What has no step is not evaluated, so that it has no errors either.
-            return Ok(Chain { origin: Origin::Held(Vec::new(), node.grid), stages });
-        }
         let mut at = node;
         let origin = loop {
+            if at.grid.count == 0 {
+                // What has no step is not evaluated, so that it has no errors either.
+                break Err((Vec::new(), at.grid));
+            }
             stages.push(self.stage(at)?);
             match &at.kind {
                 NodeKind::Lookup { selection, .. } => break Ok(*selection),

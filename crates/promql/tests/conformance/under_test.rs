@@ -72,10 +72,8 @@ impl Language for Siltstone {
         setting: Setting,
     ) -> Result<Answer, String> {
         let mut engine = Engine::default();
-        engine.lookback = LOOKBACK_MS;
-        engine.subquery_step = SUBQUERY_STEP_MS;
-        engine.optimise = setting.optimises();
-        engine.parallel = setting.uses_threads();
+        (engine.lookback, engine.subquery_step) = (LOOKBACK_MS, SUBQUERY_STEP_MS);
+        (engine.optimise, engine.parallel) = (setting.optimises(), setting.uses_threads());
         let answer = match times {
             Times::Instant(time) => engine.instant(store, query, time),
             Times::Range { start, end, step } => engine.range(store, query, (start, end), step),
