@@ -117,6 +117,8 @@ fn a_subquery_without_steps_has_no_errors() {
     let answer =
         instant(&source, "label_replace(m, \"a\", \"\", \"a\", \"(\")[1s:1m] @ 601").unwrap();
     assert_eq!(answer.value, QueryValue::Matrix(Vec::new()));
+    let text = "sum_over_time(label_replace(m, \"a\", \"\", \"a\", \"(\")[1s:1m] @ 601)";
+    assert_eq!(instant(&source, text).unwrap().value, QueryValue::Vector(Vec::new()));
     let error = instant(&source, "label_replace(m, \"a\", \"\", \"a\", \"(\")").unwrap_err();
     assert_eq!(error.to_string(), "invalid regular expression in label_replace(): (");
 }

@@ -226,3 +226,40 @@ fn order(theirs: &[Row], ours: &[Row]) -> Result<(), Difference> {
     let labels = |rows: &[Row]| format!("{:?}", rows.iter().map(|r| &r.labels).collect::<Vec<_>>());
     differ(Aspect::Order, format!("theirs {}\n  ours   {}", labels(theirs), labels(ours)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vector(rows: &[(&str, f64)]) -> Outcome {
+        let row = |(label, value): &(&str, f64)| Row {
+            labels: Labels::from([("a".to_owned(), (*label).to_owned())]),
+            points: vec![(0, Sample::Float(*value))],
+        };
+        let value = Value::Vector(rows.iter().map(row).collect());
+        let (warnings, infos) = (BTreeSet::new(), BTreeSet::new());
+        Outcome::Answer(Answer { value, warnings, infos })
+    }
+
+    #[test]
+    fn numbers_are_equal_within_a_billionth() {
+        assert!(same(1.0, 1.0 + 9e-10) && !same(1.0, 1.0 + 2e-9));
+        assert!(same(f64::NAN, -f64::NAN) && same(0.0, -0.0) && same(0.0, 1e-15));
+        assert!(!same(f64::INFINITY, f64::MAX) && !same(f64::INFINITY, f64::NEG_INFINITY));
+        assert!(!same(0.0, 1e-12) && !same(1e-300, 2e-300));
+    }
+
+    #[test]
+    fn differences_have_an_aspect() {
+        let theirs = vector(&[("x", 1.0), ("y", 2.0)]);
+        let aspect = |ours: &Outcome, ordered| {
+            compare(&theirs, ours, ordered).err().map(|difference| difference.aspect)
+        };
+        assert_eq!(aspect(&theirs, true), None);
+        let turned = vector(&[("y", 2.0), ("x", 1.0)]);
+        assert_eq!(aspect(&turned, false), None);
+        assert_eq!(aspect(&turned, true), Some(Aspect::Order));
+        assert_eq!(aspect(&vector(&[("x", 1.0), ("y", 3.0)]), false), Some(Aspect::Value));
+        assert_eq!(aspect(&vector(&[("x", 1.0)]), false), Some(Aspect::Labels));
+    }
+}

@@ -59,6 +59,10 @@ impl<'a> Evaluation<'a> {
         }
         let mut at = node;
         let origin = loop {
+            if at.grid.count == 0 {
+                // What has no step is not evaluated, so that it has no errors either.
+                break Err((Vec::new(), at.grid));
+            }
             stages.push(self.stage(at)?);
             match &at.kind {
                 NodeKind::Lookup { selection, .. } => break Ok(*selection),
