@@ -1,7 +1,7 @@
 //! Lengths of time as text.
 
 use super::float::write_plain;
-use crate::ast::{DurationExpr, DurationOp, ExprId, Length};
+use crate::ast::{BinaryOp, DurationExpr, DurationOp, ExprId, Length};
 use crate::syntax::duration::write_milliseconds;
 
 /// Appends a length: a fixed one in units, an expression with blanks around its operators.
@@ -15,6 +15,10 @@ pub(super) fn write_length(out: &mut String, length: &Length) {
 /// Appends `seconds` in units of time.
 pub(super) fn write_seconds(out: &mut String, seconds: f64) {
     write_milliseconds(out, (seconds * 1e3).round() as i64);
+}
+
+fn is_negative(op: &DurationOp) -> bool {
+    matches!(op, DurationOp::Number { seconds, .. } if seconds.is_sign_negative())
 }
 
 /// What is still to be written, last first.
@@ -54,13 +58,20 @@ fn write_expression(out: &mut String, expression: &DurationExpr) {
             }
             DurationOp::Min(a, b) => call("min_of(", a, b),
             DurationOp::Max(a, b) => call("max_of(", a, b),
-            DurationOp::Binary(op, a, b) => pieces.extend([
-                Piece::Node(b),
-                Piece::Text(" "),
-                Piece::Text(op.as_str()),
-                Piece::Text(" "),
-                Piece::Node(a),
-            ]),
+            DurationOp::Binary(op, a, b) => {
+                pieces.extend([
+                    Piece::Node(b),
+                    Piece::Text(" "),
+                    Piece::Text(op.as_str()),
+                    Piece::Text(" "),
+                ]);
+                // `-1s ^ 2` is read as `-(1s ^ 2)`; parentheses around a literal leave no trace.
+                if op == BinaryOp::Pow && is_negative(&nodes[a.index()].op) {
+                    pieces.extend([Piece::Text(")"), Piece::Node(a), Piece::Text("(")]);
+                } else {
+                    pieces.push(Piece::Node(a));
+                }
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ fn the_canonical_form_is_that_of_prometheus() {
         ("a offset 1s anchored @ -0.0004", "a @ 0.000 anchored offset 1s"),
         ("a[5m:]", "a[5m:]"),
         ("a[5m:90]@start()offset 0.5", "a[5m:1m30s] @ start() offset 500ms"),
+        ("a offset (-(1s) ^ 2)", "a offset (-1s ^ 2)"),
+        ("a offset ((-1s) ^ 2)", "a offset ((-1s) ^ 2)"),
         ("a[ (1+step())*2:-(-5m) ]", "a[(1 + step()) * 2:5m]"),
         ("a offset +(RANGE()%1.50)", "a offset (range() % 1.5)"),
         ("a offset max_of(1m, MIN_OF(2 , 3))", "a offset max_of(1m, min_of(2, 3))"),
