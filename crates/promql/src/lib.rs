@@ -2,14 +2,14 @@
 //!
 //! [`Query::parse`] reads a query, [`Engine`] evaluates it over any [`Queryable`] source of series:
 //! the crate knows the types of Siltstone's engine and no store. [`parse_selector`] reads a selector
-//! alone, as in `match[]`, into [`siltstone::Matcher`]s; [`print`] and [`pretty`] write a query back.
+//! alone, as in `match[]`, into [`siltstone::Matcher`]s; [`print()`] and [`pretty`] write a query back.
 //!
 //! The language is that of Prometheus 3.14, its experimental parts included, which [`Features`]
 //! switch on by Prometheus's flags.
 //!
 //! # A tour
 //!
-//! 1. [`syntax`](mod@parse) turns text into an [`ast::Ast`] and checks its types.
+//! 1. [`parse`] turns text into an [`ast::Ast`] and checks its types.
 //! 2. `plan` turns that, for given times, into nodes that know at which steps they are evaluated.
 //! 3. `eval` runs the plan over columns: [`Engine`].
 //! 4. [`source`] is where series come from, [`histogram`] and [`LabelSet`] what is computed with.

@@ -43,7 +43,7 @@ impl PartialEq for Point {
 /// histogram.
 ///
 /// # Invariants
-/// - `floats` has an entry for each step, [`ABSENT`] where there is no float.
+/// - `floats` has an entry for each step, the bits of the stale marker where there is no float.
 /// - `histograms` is in order of steps, and at its steps there is no float.
 #[derive(Debug, Clone, Default)]
 pub struct StepColumn {
