@@ -189,13 +189,8 @@ fn annotations_are_the_same_every_time() {
     assert!(infos() == infos());
 }
 
-#[test]
-fn ends_of_time() {
-    let mut s = source(2, 10);
-    let labels = LabelSet::from_pairs([("__name__", "m"), ("i", "end")]);
-    for t in [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX] {
-        s.insert(&labels, t, 0, Point::Float(1.0));
-    }
+/// Queries with windows near and far, of all kinds.
+fn queries_of_all_windows() -> Vec<String> {
     let mut all = vec!["time()".to_owned(), "hour()".into(), "m".into(), "timestamp(m)".into()];
     for f in [
         "rate",
@@ -241,8 +236,18 @@ fn ends_of_time() {
     ] {
         all.push(text.into());
     }
+    all
+}
+
+#[test]
+fn ends_of_time() {
+    let mut s = source(2, 10);
+    let labels = LabelSet::from_pairs([("__name__", "m"), ("i", "end")]);
+    for t in [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX] {
+        s.insert(&labels, t, 0, Point::Float(1.0));
+    }
     let mut panics = Vec::new();
-    for text in &all {
+    for text in &queries_of_all_windows() {
         let Ok(query) = Query::parse(text, Features::experimental()) else {
             continue;
         };
