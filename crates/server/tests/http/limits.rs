@@ -87,7 +87,7 @@ fn chunked_bodies_are_limited_as_they_arrive() {
 fn forms_are_limited() {
     let server = server();
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
-    let body = format!("match[]={}", "x".repeat(70 << 10));
+    let body = format!("match[]={}", "x".repeat(520 << 10));
     let answer = server.post("/api/v1/series", &form, body.as_bytes());
     assert_eq!(answer.status, 413);
     let answer = server.post("/api/v1/series", &form, "a=1&".repeat(2000).as_bytes());
