@@ -93,29 +93,12 @@ impl Parser<'_> {
     pub(super) fn labels(&mut self) -> Result<Vec<String>, Fault> {
         let mut labels = Vec::new();
         self.expect(TokenKind::LeftParen, Rule { context: GROUPING, expected: "\"(\"" })?;
-        if self.accept(TokenKind::RightParen)?.is_some() {
-            return Ok(labels);
-        }
-        loop {
-            labels.push(self.label()?);
-            let separator = self.peek()?;
-            match separator.kind {
-                TokenKind::Comma => {
-                    self.bump()?;
-                    if self.accept(TokenKind::RightParen)?.is_some() {
-                        return Ok(labels);
-                    }
-                }
-                TokenKind::RightParen => {
-                    self.bump()?;
-                    return Ok(labels);
-                }
-                _ => {
-                    let expected = "\",\" or \")\"";
-                    return Err(self.unexpected(separator, Rule { context: GROUPING, expected }));
-                }
-            }
-        }
+        let rule = Rule { context: GROUPING, expected: "\",\" or \")\"" };
+        self.list(TokenKind::RightParen, rule, |parser| {
+            labels.push(parser.label()?);
+            Ok(())
+        })?;
+        Ok(labels)
     }
 
     /// The name of a label: a word, or a string of any characters.

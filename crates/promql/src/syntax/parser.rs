@@ -160,6 +160,25 @@ impl<'a> Parser<'a> {
         if token.kind == kind { self.bump() } else { Err(self.unexpected(token, rule)) }
     }
 
+    /// Takes items with commas between them, and the token `close` behind the last one or behind a
+    /// comma; returns that token. `rule` is broken by what follows an item and is neither.
+    pub(super) fn list(
+        &mut self,
+        close: TokenKind,
+        rule: Rule,
+        mut item: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<Token, Fault> {
+        loop {
+            if let Some(token) = self.accept(close)? {
+                return Ok(token);
+            }
+            item(self)?;
+            if self.accept(TokenKind::Comma)?.is_none() {
+                return self.expect(close, rule);
+            }
+        }
+    }
+
     /// What `span` covers of the text.
     pub(super) fn written(&self, span: Span) -> &'a str {
         &self.text[span.range()]

@@ -86,29 +86,16 @@ impl Parser<'_> {
     /// Matchers in braces; returns the place of the braces.
     fn matchers(&mut self, matchers: &mut Vec<Matcher>) -> Result<Span, Fault> {
         let open = self.bump()?;
-        loop {
-            let token = self.peek()?;
-            if token.kind == TokenKind::RightBrace {
-                self.bump()?;
-                return Ok(open.span.to(token.span));
-            }
+        let rule = Rule { context: MATCHING, expected: "\",\" or \"}\"" };
+        let close = self.list(TokenKind::RightBrace, rule, |parser| {
             if matchers.len() == MATCHERS_MAX {
                 let message = format!("a selector has at most {MATCHERS_MAX} matchers");
-                return Err(Fault::new(token.span, message));
+                return Err(Fault::new(parser.peek()?.span, message));
             }
-            matchers.push(self.matcher()?);
-            let separator = self.peek()?;
-            match separator.kind {
-                TokenKind::Comma => {
-                    self.bump()?;
-                }
-                TokenKind::RightBrace => {}
-                _ => {
-                    let expected = "\",\" or \"}\"";
-                    return Err(self.unexpected(separator, Rule { context: MATCHING, expected }));
-                }
-            }
-        }
+            matchers.push(parser.matcher()?);
+            Ok(())
+        })?;
+        Ok(open.span.to(close.span))
     }
 
     /// `name op "value"`, or a string alone, which is the name of the metric.

@@ -44,23 +44,12 @@ impl Parser<'_> {
         } else if token.kind != TokenKind::LeftBrace {
             return Err(self.unexpected_token(token));
         }
-        loop {
-            if let Some(close) = self.accept(TokenKind::RightBrace)? {
-                return Ok((labels, close.span.end as usize));
-            }
-            labels.push(self.series_label()?);
-            let separator = self.peek()?;
-            match separator.kind {
-                TokenKind::Comma => {
-                    self.bump()?;
-                }
-                TokenKind::RightBrace => {}
-                _ => {
-                    let expected = "\",\" or \"}\"";
-                    return Err(self.unexpected(separator, Rule { context: LABEL_SET, expected }));
-                }
-            }
-        }
+        let rule = Rule { context: LABEL_SET, expected: "\",\" or \"}\"" };
+        let close = self.list(TokenKind::RightBrace, rule, |parser| {
+            labels.push(parser.series_label()?);
+            Ok(())
+        })?;
+        Ok((labels, close.span.end as usize))
     }
 
     /// `name="value"`, or a string alone, which is the name of the metric.
