@@ -31,6 +31,8 @@ mod rounding;
 mod value;
 mod window;
 
+pub use siltstone_promql::functions::Function;
+
 pub use evaluate::{Settings, Times, evaluate};
 pub use value::{Answer, Failure, Sample, Series, Value};
 pub use window::{Window, over_window};

@@ -4,7 +4,6 @@ mod cases;
 mod extended;
 mod histograms;
 mod properties;
-mod reference;
 mod start_timestamps;
 mod time_limit;
 
