@@ -34,12 +34,12 @@ impl Corpus {
         Self { values, lines }
     }
 
-    /// The lines that have `key`, with the values that they are about.
+    /// The lines that have `key`, with the values that they are about; none for lines about errors.
     fn with(&self, key: &str) -> impl Iterator<Item = (&Value, &[String])> {
         let with = self.lines.iter().filter(move |line| !line[key].is_null());
         with.map(|line| {
             let set = line["values"].as_str().unwrap_or_default();
-            (line, self.values.get(set).map_or(&[][..], Vec::as_slice))
+            (line, if line["error"].is_null() { &self.values[set] } else { &[][..] })
         })
     }
 }

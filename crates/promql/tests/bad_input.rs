@@ -230,7 +230,10 @@ fn the_deepest_nesting() {
                     engine.instant(&source, &query, 0),
                     engine.range(&source, &query, (0, 30_000), 15_000),
                 ] {
-                    assert!(!text(&answer).is_empty());
+                    let is_scalar_of_two = open.starts_with("topk");
+                    let expected =
+                        if is_scalar_of_two { "Parameter value is NaN" } else { "an answer" };
+                    assert!(text(&answer).contains(expected), "{open}: {}", text(&answer));
                 }
                 assert!(engine.explain(&source, &query, (0, 1), 1).is_ok());
             }
@@ -258,17 +261,13 @@ fn small_queries_for_much_memory() {
         (doubled("label_join", ", \"x\", \"\", \"x\", \"x\"", 100), "bytes of"),
         (doubled("label_replace", ", \"x\", \"$1$1\", \"x\", \"(.*)\"", 100), "bytes of"),
         ("max_over_time(a[30d:1s])".to_owned(), "steps"),
-        ("max_over_time(a[1d:1s])".to_owned(), "an answer"),
+        ("max_over_time(a[1d:1s])".to_owned(), "bytes of values"),
     ] {
         for engine in both(&engine(|limits| limits.samples = u64::MAX)) {
             let query = parsed(&query);
             let answer = engine.range(&source, &query, ends, 1);
             let refused = text(&answer);
-            assert!(
-                says == "an answer" || refused.contains(says),
-                "{:.60}: {refused}",
-                query.text()
-            );
+            assert!(refused.contains(says), "{:.60}: {refused}", query.text());
         }
     }
 }
