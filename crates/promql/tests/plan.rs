@@ -74,6 +74,20 @@ fn what_reads_and_computes_the_same_is_shared() {
 }
 
 #[test]
+fn a_source_is_told_what_takes_its_samples_first() {
+    let told = |text: &str| {
+        let lines = plan(text);
+        let line = lines.iter().find(|line| line.starts_with("selection 0: ")).unwrap();
+        line.split_once(" ms").unwrap().1.to_owned()
+    };
+    assert_eq!(told("sum by (job) (a_total)"), ", for sum, keeps [\"job\"]");
+    assert_eq!(told("sum by (job) (abs(a_total))"), ", keeps [\"job\"]");
+    assert_eq!(told("sum by (job) (a_total) + on (job) a_total"), ", read by 2");
+    let rates = "sum by (job) (rate(a_total[5m])) + sum by (job) (increase(a_total[5m]))";
+    assert_eq!(told(rates), ", read by 2");
+}
+
+#[test]
 fn shared_samples_are_read_once_if_there_is_room() {
     let read = |text: &str, bytes: u64, optimise: bool| {
         let mut engine = Engine { optimise, ..Engine::default() };

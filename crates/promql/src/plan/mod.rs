@@ -134,7 +134,7 @@ pub(crate) struct PlannedSelection {
     pub(crate) function: Option<&'static str>,
     /// The length of that function's window, in milliseconds.
     pub(crate) range: Option<i64>,
-    /// The distance of its windows, in milliseconds.
+    /// The distance of the steps at which it is read, in milliseconds; 0 where readers differ.
     pub(crate) step: i64,
     /// The labels that the result keeps, where others do not matter.
     pub(crate) labels_kept: Option<Vec<String>>,

@@ -15,7 +15,7 @@ pub(super) struct Selections {
 }
 
 /// What the samples of a selection are for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Purpose {
     pub(super) function: Option<&'static str>,
     pub(super) range: Option<i64>,
@@ -40,8 +40,10 @@ impl Selections {
         if share && let Some(id) = self.known.get(&(key.clone(), start, end)) {
             let shared = &mut self.all[id.index()];
             shared.readers += 1;
-            if (shared.function, shared.range) != (purpose.function, purpose.range) {
-                (shared.function, shared.range) = (None, None);
+            let told =
+                Purpose { function: shared.function, range: shared.range, step: shared.step };
+            if told != purpose {
+                (shared.function, shared.range, shared.step) = (None, None, 0);
             }
             shared.labels_kept = None;
             return *id;

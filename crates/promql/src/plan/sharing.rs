@@ -62,9 +62,15 @@ impl Builder<'_> {
             let labels = grouping.labels.clone();
             let (operand, function) = (*operand, op.as_str());
             let Some(selection) = self.selection_of_chain(operand) else { continue };
+            let is_first = matches!(self.nodes[operand.index()].kind, NodeKind::Lookup { .. });
             let selection = self.selections.get_mut(selection);
-            selection.labels_kept = (selection.readers == 1).then_some(labels);
-            selection.function = selection.function.or(Some(function));
+            if selection.readers > 1 {
+                continue;
+            }
+            selection.labels_kept = Some(labels);
+            if is_first {
+                selection.function = Some(function);
+            }
         }
     }
 

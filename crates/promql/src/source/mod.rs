@@ -43,11 +43,13 @@ pub struct Selection<'a> {
 /// What a source may use to read less. None of it changes what is right to return.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hints<'a> {
-    /// The function or aggregation that the samples go to first, as it is written.
+    /// The function or aggregation that the samples go to first, as it is written; `None` where
+    /// there is none, or several that differ.
     pub function: Option<&'a str>,
     /// The length of that function's window, in milliseconds.
     pub range: Option<i64>,
-    /// The distance of its windows, in milliseconds.
+    /// The distance of the steps at which samples are needed, in milliseconds; 0 where it is not
+    /// told.
     pub step: i64,
     /// The labels that the result keeps (`by`); `None` where all matter.
     pub labels_kept: Option<&'a [String]>,
