@@ -298,6 +298,7 @@ impl<'a> Evaluation<'a> {
                     span: node.span,
                     features: self.features,
                     steps,
+                    parallel: self.runner.parallel,
                     meter: self.meter(),
                 };
                 let series = operator.evaluate(left, right, &mut self.notes)?;

@@ -41,6 +41,8 @@ pub(crate) struct VectorVector<'q> {
     pub(crate) features: Features,
     /// The steps of every column.
     pub(crate) steps: usize,
+    /// Whether groups may be evaluated on several threads.
+    pub(crate) parallel: bool,
     pub(crate) meter: &'q Meter,
 }
 
@@ -156,11 +158,11 @@ impl VectorVector<'_> {
         mut join: Join<'_>,
         notes: &mut Annotations,
     ) -> Result<(Vec<Series>, Option<MatchError>), QueryError> {
-        let is_large = join.many.len().saturating_mul(self.steps) >= PARALLEL_VALUES_MIN;
+        let values = join.many.len().saturating_mul(self.steps);
         let groups = join.groups();
         let new = || Share::new(self.meter);
         let each = |share, group| evaluate(plan, group, share);
-        let share = if is_large {
+        let share = if self.parallel && values >= PARALLEL_VALUES_MIN {
             let shares = groups.into_par_iter().try_fold(new, each);
             shares.try_reduce(new, |left, right| Ok(left.merge(right)))?
         } else {

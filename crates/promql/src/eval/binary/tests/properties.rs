@@ -142,6 +142,7 @@ proptest! {
             span: Span::new(0, 1),
             features: Features { delayed_name_removal: case.delayed, ..Features::default() },
             steps: case.steps,
+            parallel: true,
             meter: &meter,
         };
         let (mut notes, mut expected_notes) = (Annotations::default(), Annotations::default());

@@ -75,6 +75,7 @@ impl Query {
             span: Span::new(0, 1),
             features: Features { delayed_name_removal: self.delayed, ..Features::default() },
             steps,
+            parallel: true,
             meter,
         }
     }
