@@ -1,7 +1,10 @@
-//! Queries evaluated over small series, in all settings: never a panic, never more than the limits
-//! allow, and the same answer in every setting. The first byte decides what the others are:
+//! Queries evaluated over small series, in all settings: never a panic. The first byte decides what the
+//! others are:
 //!
-//! 0. a case for both evaluators, which are compared;
+//! 0. a case for both evaluators, whose answers are compared in every setting;
+//!
+//! and, with an answer in all settings or in none, but for those that exceed a limit:
+//!
 //! 1. a generated query with numbers and times at all ends, and wild times;
 //! 2. the text of a query, and wild times.
 

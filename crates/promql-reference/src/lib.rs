@@ -1,7 +1,7 @@
 //! The Prometheus query language as it is defined, over series of floats in memory.
 //!
-//! A second evaluator, for tests and benches: tests compare the one of `siltstone-promql` with it,
-//! benches compare times. It shares the syntax tree, label sets and matchers with that crate, and
+//! A second evaluator, for tests and fuzz targets, which compare the one of `siltstone-promql` with
+//! it. It shares the syntax tree, label sets and matchers with that crate, and
 //! nothing of the evaluation. What counts here is that each definition can be read: an instant vector
 //! is a list of samples at one time, each selector looks through all samples of a series at each
 //! step, and each function is its formula.

@@ -1,6 +1,7 @@
 //! What may be switched on or off in the language, by Prometheus's feature flags.
 
-/// Switches of the language, each named after Prometheus's flag; all are off by default, as there.
+/// Switches of the language, with Prometheus's flags where it has one; all are off by default, as
+/// there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Features {
     /// `promql-experimental-functions`: functions and aggregations that may still change.

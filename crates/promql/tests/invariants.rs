@@ -147,10 +147,15 @@ fn a_sum_does_not_depend_on_listed_series_without_values() {
 }
 
 #[test]
-fn optimisation_does_not_change_a_bit() {
+fn neither_optimisation_nor_threads_change_a_bit() {
     let mut wrong = Vec::new();
-    let naive = Engine { optimise: false, ..Engine::default() };
-    for (s, kind) in [(source(300, 100), "all"), (with_idle_series(60, 60), "idle")] {
+    let others = [
+        Engine { optimise: false, ..Engine::default() },
+        Engine { parallel: false, ..Engine::default() },
+        Engine { optimise: false, parallel: false, ..Engine::default() },
+    ];
+    // Enough values for operators between vectors to use threads, too.
+    for (s, kind) in [(source(400, 100), "all"), (with_idle_series(60, 60), "idle")] {
         for query in [
             "stdvar(m)",
             "stdvar(rate(m[5s]))",
@@ -159,10 +164,16 @@ fn optimisation_does_not_change_a_bit() {
             "stdvar(abs(m))",
             r#"stdvar(label_replace(m, "j", "$1", "i", "(.*)"))"#,
             "stdvar(m) + stdvar(rate(m[5s]))",
+            "topk(3, exp(m / 1000))",
+            "quantile(0.3, exp(m / 1000))",
+            "sum(m / ignoring (x) rate(m[5s]))",
+            "m / on (i) exp(m / 1000)",
         ] {
             let a = range(&Engine::default(), &s, query, 100).unwrap();
-            let b = range(&naive, &s, query, 100).unwrap();
-            wrong.push((kind, query, differing(&a, &b)));
+            for engine in &others {
+                let b = range(engine, &s, query, 100).unwrap();
+                wrong.push((kind, query, engine.optimise, differing(&a, &b)));
+            }
         }
     }
     assert!(wrong.iter().all(|(.., count)| *count == 0), "{wrong:?}");

@@ -72,13 +72,16 @@ impl Query {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Engine {
-    /// How old the sample of an instant lookup may be, in milliseconds; 5 minutes by default.
+    /// How old the sample of an instant lookup may be, in milliseconds; 5 minutes by default. Less
+    /// than 1 counts as 1.
     pub lookback: i64,
-    /// The step of subqueries that have none, in milliseconds; a minute by default.
+    /// The step of subqueries that have none, in milliseconds; a minute by default. Less than 1
+    /// counts as 1.
     pub subquery_step: i64,
     /// What one query may use.
     pub limits: Limits,
-    /// Whether shares of series are evaluated on rayon's threads. Answers are the same.
+    /// Whether large parts are evaluated on rayon's threads: the shares of at least 64 series, and
+    /// operators between vectors of many values. Answers are the same.
     pub parallel: bool,
     /// Whether plans are optimised. Answers are the same.
     pub optimise: bool,
@@ -176,7 +179,8 @@ impl Engine {
     /// Evaluates `query` at `start`, `start + step`, ... up to `end`; all in milliseconds.
     ///
     /// # Errors
-    /// [`QueryError`] says why there is no answer.
+    /// [`QueryError`] says why there is no answer; it is [`QueryError::BadTimes`] also for a query
+    /// whose value is a range vector or a string.
     pub fn range(
         &self,
         source: &dyn Queryable,
@@ -202,7 +206,8 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// [`QueryError`] says why the query cannot be evaluated at these times.
+    /// [`QueryError`]: the times make no sense, the source fails, or a limit is exceeded. A range
+    /// vector or a string is explained, although [`Engine::range`] refuses it.
     pub fn explain(
         &self,
         source: &dyn Queryable,

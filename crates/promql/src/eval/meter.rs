@@ -11,15 +11,16 @@ use crate::query_error::QueryError;
 /// Bounds of one evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most samples that are read, each as often as it is read.
+    /// Most samples that are read, each as often as it is read; a billion by default.
     pub samples: u64,
-    /// Most bytes of values that are held at a time.
+    /// Most bytes of values, labels that the query makes, and results that are held at a time; 1 GiB
+    /// by default. The columns of the series that a thread is at do not count.
     pub bytes: u64,
-    /// Most series that are listed, all selections together.
+    /// Most series that are listed, all selections together; ten million by default.
     pub series: u64,
-    /// Most steps of the query, and of each subquery.
+    /// Most steps of the query, and of each subquery; ten million by default.
     pub steps: usize,
-    /// Longest time; `None` for no bound.
+    /// Longest time; `None` for no bound. Two minutes by default.
     pub time: Option<Duration>,
 }
 

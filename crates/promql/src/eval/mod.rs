@@ -15,17 +15,21 @@
 //!
 //! # What holds its input
 //!
-//! With `n` series that go in, `g` groups and `s` steps; a float takes 8 bytes.
+//! With `n` series that go in, `g` groups and `s` steps; a float takes 8 bytes. A sink has up to
+//! sixteen shares, each of which holds what is said of one.
 //!
 //! | operator | holds |
 //! |---|---|
-//! | selectors, functions of range vectors, math, dates, label functions, vector with scalar | nothing: they stream |
-//! | functions over subqueries of what streams | one series of the inner steps a thread |
-//! | `sum`, `avg`, `count`, `min`, `max`, `group`, `stddev`, `stdvar` | `g` x `s` |
-//! | `topk`, `bottomk`, `limitk` | `k` x `g` x `s`; `limit_ratio` its output |
-//! | `quantile`, `count_values` | their input |
-//! | `absent`, `absent_over_time`, `scalar` | `s` |
-//! | `sort`, `histogram_quantile` and its kin, operators between vectors, `info` | both or all operands: `n` x `s` |
+//! | selectors, functions of range vectors, math, dates, `histogram_avg` and the like, label functions, vector with scalar | no values: they stream. Where labels change (label functions; names that are dropped at once), a label set for each series, and `n` x `s` if two become equal |
+//! | functions over subqueries of what streams | one series of the inner steps a thread, not metered |
+//! | functions over other subqueries | the operand at the inner steps |
+//! | `sum`, `avg`, `count`, `min`, `max`, `group`, `stddev`, `stdvar` | `g` x `s` a share |
+//! | `topk`, `bottomk`, `limitk` | `k` x `g` x `s` a share; `topk` and `bottomk` also what was driven out, at worst their input |
+//! | `limit_ratio` | its output |
+//! | `quantile` | its input |
+//! | `count_values` | different values x `s` |
+//! | `absent`, `absent_over_time`, `scalar` | `s` a share |
+//! | `sort` and its kin, `histogram_quantile`, `histogram_quantiles`, `histogram_fraction`, operators between vectors, `info` | all operands: `n` x `s` |
 //! | what several operators take | `n` x `s`, if that is an eighth of the limit or less; else it is read again |
 //!
 //! # Invariants

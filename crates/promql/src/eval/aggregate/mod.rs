@@ -8,8 +8,8 @@
 //! them and the tree are the same.
 //!
 //! An accumulator holds one state for each group. A state is made of columns over the steps, and the
-//! inner loops run over slices. What each aggregation holds, with `n` series in `g` groups over `s`
-//! steps:
+//! inner loops run over slices. What each holds in a share, with `n` series in `g` groups over `s`
+//! steps (up to sixteen shares are held at a time):
 //!
 //! | aggregation | file | streams | holds |
 //! |---|---|---|---|
@@ -18,7 +18,7 @@
 //! | `count`, `group` | `count` | yes | 8 bytes × `g` × `s` |
 //! | `min`, `max` | `extremum` | yes | 8 bytes × `g` × `s` |
 //! | `stddev`, `stdvar` | `deviation` | yes | 24 bytes × `g` × `s` |
-//! | `topk`, `bottomk` | `top` | yes | 16 bytes × `k` × `g` × `s`, with room for ties (see there) |
+//! | `topk`, `bottomk` | `top` | yes | 16 bytes × `k` × `g` × `s`, 24 bytes × `g` × `s`, and what was driven out: at worst its input |
 //! | `limitk` | `limit` | yes | 16 bytes × `k` × `g` × `s` |
 //! | `limit_ratio` | `limit` | yes | its output |
 //! | `quantile` | `quantile` | no | its input: 8 bytes × `n` × `s` |

@@ -1,7 +1,7 @@
 //! `and`, `or` and `unless`: which series of a vector have, at each step, a match in the other.
 //!
-//! Any number of series may match. Values and labels pass through unchanged. The side that is only
-//! looked at is held; of the other one, columns are changed in place.
+//! Any number of series may match. Values and labels pass through unchanged. Both sides are
+//! held; the columns of the one that is passed on are changed in place.
 
 use crate::ast::BinaryOp;
 use crate::query_error::QueryError;
