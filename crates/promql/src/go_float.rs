@@ -22,6 +22,13 @@ pub fn format_f(value: f64) -> String {
 /// `1e+06`.
 #[must_use]
 pub fn format_g(value: f64) -> String {
+    general(value, 6)
+}
+
+/// `value` in plain notation for decimal exponents from -4 to below `exponent_end`, else with an
+/// exponent. Prometheus's printer writes fill values with an end of 21, that of Go's `%v` for the
+/// shortest digits.
+pub(crate) fn general(value: f64, exponent_end: i32) -> String {
     if let Some(text) = special(value) {
         return text.to_owned();
     }
@@ -29,7 +36,7 @@ pub fn format_g(value: f64) -> String {
     // `{:e}` always has an exponent; a text without one would be printed as it is.
     let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..6).contains(&exponent) {
+    if (-4..exponent_end).contains(&exponent) {
         return value.to_string();
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -86,6 +93,20 @@ mod tests {
             (f64::NAN, "NaN"),
         ] {
             assert_eq!(format_g(value), text);
+        }
+    }
+
+    #[test]
+    fn general_notation_changes_where_it_is_told_to() {
+        for (value, text) in [
+            (-0.0, "-0"),
+            (0.0001, "0.0001"),
+            (-1.5e-5, "-1.5e-05"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(general(value, 21), text);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Lengths of time as text.
 
-use super::float::write_plain;
 use crate::ast::{BinaryOp, DurationExpr, DurationOp, ExprId, Length};
+use crate::go_float::format_f;
 use crate::syntax::duration::write_milliseconds;
 
 /// Appends a length: a fixed one in units, an expression with blanks around its operators.
@@ -45,7 +45,9 @@ fn write_expression(out: &mut String, expression: &DurationExpr) {
         };
         match nodes[id.index()].op {
             DurationOp::Number { seconds, is_duration: true } => write_seconds(out, seconds),
-            DurationOp::Number { seconds, is_duration: false } => write_plain(out, seconds),
+            DurationOp::Number { seconds, is_duration: false } => {
+                out.push_str(&format_f(seconds));
+            }
             DurationOp::Step => out.push_str("step()"),
             DurationOp::Range => out.push_str("range()"),
             DurationOp::Paren(inner) => {

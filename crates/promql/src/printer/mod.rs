@@ -3,7 +3,6 @@
 //! Both read back as the same tree, but for what has no meaning: the order of matchers (they are
 //! printed sorted), an empty `by ()` or `ignoring ()`, and an offset of nothing. Neither recurses.
 
-mod float;
 mod length;
 mod pieces;
 mod pretty;

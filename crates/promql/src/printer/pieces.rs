@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use siltstone::Matcher;
 
-use super::float::{write_plain, write_short};
 use super::length::{write_length, write_seconds};
 use crate::ast::{
     Aggregate, Ast, At, Binary, BinaryOp, Cardinality, ExprId, ExprKind, Matching, RangeMode,
     Selector, TimeShift, UnaryOp,
 };
+use crate::go_float::{format_f, general};
 use crate::quote::quoted;
 
 /// A part of the text of an expression.
@@ -97,7 +97,7 @@ fn number(value: f64, is_duration: bool) -> String {
     if is_duration {
         write_seconds(&mut text, value);
     } else {
-        write_plain(&mut text, value);
+        text.push_str(&format_f(value));
     }
     text
 }
@@ -171,7 +171,7 @@ fn push_matching(text: &mut String, matching: &Matching) {
 fn push_fill(text: &mut String, keyword: &str, value: Option<f64>) {
     if let Some(value) = value {
         text.push_str(keyword);
-        write_short(text, value);
+        text.push_str(&general(value, 21));
         text.push(')');
     }
 }

@@ -168,11 +168,7 @@ impl Parser<'_> {
     fn parentheses(&mut self) -> Result<ExprId, Fault> {
         let open = self.bump()?;
         let inner = self.expression()?;
-        let close = self.peek()?;
-        if close.kind != TokenKind::RightParen {
-            return Err(self.unexpected_token(close));
-        }
-        self.bump()?;
+        let close = self.take_or_blame(TokenKind::RightParen)?;
         let value_type = self.node(inner).value_type;
         self.push(ExprKind::Paren(inner), open.span.to(close.span), value_type)
     }

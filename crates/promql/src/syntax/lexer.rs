@@ -99,10 +99,6 @@ impl<'a> Lexer<'a> {
     fn outside(&mut self) -> Result<TokenKind, Fault> {
         match self.byte(0) {
             0 if self.at == self.text.len() => self.end(),
-            b'{' => {
-                self.place = Place::Braces;
-                self.take(1, TokenKind::LeftBrace)
-            }
             b'[' => {
                 self.place = Place::BracketStart;
                 self.take(1, TokenKind::LeftBracket)

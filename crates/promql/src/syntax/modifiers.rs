@@ -3,7 +3,7 @@
 use super::parser::{Parser, Rule};
 use super::string_literal::unquote;
 use super::token::{Keyword, Token, TokenKind};
-use crate::ast::{Binary, BinaryOp, Cardinality, ExprId, Fill, Matching, MatchingLabels, UnaryOp};
+use crate::ast::{Binary, BinaryOp, Cardinality, ExprId, Fill, Matching, MatchingLabels};
 use crate::error::Fault;
 use crate::quote::quoted;
 
@@ -69,24 +69,14 @@ impl Parser<'_> {
     /// A number with an optional sign in parentheses.
     fn fill_value(&mut self) -> Result<f64, Fault> {
         self.take_or_blame(TokenKind::LeftParen)?;
-        let sign = super::expression::sign(self.peek()?.kind);
-        if sign.is_some() {
-            self.bump()?;
-        }
-        let token = self.peek()?;
-        if !matches!(token.kind, TokenKind::Number | TokenKind::Duration) {
-            return Err(self.unexpected_token(token));
-        }
-        self.bump()?;
-        let value = self.number(token)?;
+        let value = self.signed_number(self.expression_rule())?;
         self.take_or_blame(TokenKind::RightParen)?;
-        Ok(if sign == Some(UnaryOp::Minus) { -value } else { value })
+        Ok(value)
     }
 
     /// Takes the next token, which the grammar of expressions wants to be of this kind.
     pub(super) fn take_or_blame(&mut self, kind: TokenKind) -> Result<Token, Fault> {
-        let token = self.peek()?;
-        if token.kind == kind { self.bump() } else { Err(self.unexpected_token(token)) }
+        self.expect(kind, self.expression_rule())
     }
 
     /// A list of labels in parentheses.

@@ -196,10 +196,14 @@ impl<'a> Parser<'a> {
         Fault::new(token.span, message)
     }
 
+    /// The rule of the grammar of expressions.
+    pub(super) fn expression_rule(&self) -> Rule {
+        Rule { context: if self.aggregations > 0 { "aggregation" } else { "" }, expected: "" }
+    }
+
     /// The error of a token that the grammar of expressions does not take.
     pub(super) fn unexpected_token(&self, token: Token) -> Fault {
-        let context = if self.aggregations > 0 { "aggregation" } else { "" };
-        self.unexpected(token, Rule { context, expected: "" })
+        self.unexpected(token, self.expression_rule())
     }
 
     /// Runs `rule` one level deeper; `span` is what nests.

@@ -10,6 +10,7 @@ use crate::ast::{
     At, ExprId, ExprKind, Length, RangeMode, Span, Subquery, TimeShift, UnaryOp, ValueType,
 };
 use crate::error::Fault;
+use crate::go_float::format_f;
 
 impl Parser<'_> {
     /// Everything that may follow `operand` and binds to it.
@@ -76,16 +77,11 @@ impl Parser<'_> {
     /// What follows the colon.
     fn subquery(&mut self, operand: ExprId, range: Length) -> Result<ExprId, Fault> {
         let mut step = None;
-        let mut close = self.peek()?;
-        if close.kind != TokenKind::RightBracket {
+        if self.peek()?.kind != TokenKind::RightBracket {
             step = Some(self.positive_length(Place::Step)?);
-            close = self.peek()?;
         }
-        if close.kind != TokenKind::RightBracket {
-            let rule = Rule { context: "subquery selector", expected: "\"]\"" };
-            return Err(self.unexpected(close, rule));
-        }
-        self.bump()?;
+        let rule = Rule { context: "subquery selector", expected: "\"]\"" };
+        let close = self.expect(TokenKind::RightBracket, rule)?;
         let span = self.node(operand).span.to(close.span);
         let subquery = Subquery { operand, range, step, shift: TimeShift::default() };
         self.push(ExprKind::Subquery(Box::new(subquery)), span, ValueType::Matrix)
@@ -143,7 +139,7 @@ impl Parser<'_> {
     }
 
     /// A number or a length in seconds, with an optional sign.
-    fn signed_number(&mut self, rule: Rule) -> Result<f64, Fault> {
+    pub(super) fn signed_number(&mut self, rule: Rule) -> Result<f64, Fault> {
         let sign = super::expression::sign(self.peek()?.kind);
         if sign.is_some() {
             self.bump()?;
@@ -214,13 +210,7 @@ fn timestamp(seconds: f64) -> Result<i64, String> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     let milliseconds = (seconds * 1e3).round();
     if milliseconds.is_nan() || milliseconds.abs() >= LIMIT {
-        let shown = if seconds == f64::INFINITY {
-            "+Inf".to_owned()
-        } else if seconds == f64::NEG_INFINITY {
-            "-Inf".to_owned()
-        } else {
-            format!("{seconds:.6}")
-        };
+        let shown = if seconds.is_infinite() { format_f(seconds) } else { format!("{seconds:.6}") };
         return Err(format!("timestamp out of bounds for @ modifier: {shown}"));
     }
     Ok(milliseconds as i64)
