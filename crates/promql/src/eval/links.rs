@@ -147,8 +147,8 @@ pub(super) fn link_operand(kind: &NodeKind) -> Option<NodeId> {
         NodeKind::RangeFunction { source: RangeSource::Subquery(operand), .. }
         | NodeKind::SeriesFunction { operand, .. }
         | NodeKind::LabelFunction { operand, .. }
-        | NodeKind::VectorScalar { vector: operand, .. } => Some(*operand),
-        NodeKind::Negate(operand) => Some(*operand),
+        | NodeKind::VectorScalar { vector: operand, .. }
+        | NodeKind::Negate(operand) => Some(*operand),
         _ => None,
     }
 }

@@ -1,12 +1,9 @@
 //! Instant lookups: the newest sample of a series at each step.
 
-use std::sync::Arc;
-
 use siltstone::Timestamp;
 use siltstone::types::STALE_MARKER_BITS;
 
 use super::grid::Grid;
-use crate::histogram::Histogram;
 use crate::plan::{Lookup, LookupValue};
 use crate::source::{KindColumn, SampleColumns};
 use crate::value::StepColumn;
@@ -103,7 +100,7 @@ fn write(
             (is_stale, series.floats.start_timestamps, at)
         }
         Found::Histogram(at) => {
-            let is_stale = is_stale_histogram(&series.histograms.values[at]);
+            let is_stale = series.histograms.values[at].is_stale();
             (is_stale, series.histograms.start_timestamps, at)
         }
     };
@@ -123,15 +120,13 @@ fn write(
     }
 }
 
-/// Whether the histogram says that its series ended.
-pub(crate) fn is_stale_histogram(histogram: &Arc<Histogram>) -> bool {
-    histogram.is_stale()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::eval::grid::Shift;
+    use crate::histogram::Histogram;
     use crate::value::{Point, is_absent};
 
     fn floats(lookup: &Lookup, grid: Grid, samples: &[(i64, f64)]) -> Vec<Option<f64>> {

@@ -409,7 +409,7 @@ impl<'a> Evaluation<'a> {
 }
 
 /// Drops the names that were to go at the end.
-fn drop_names(mut series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
+pub(super) fn drop_names(mut series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
     for series in series.iter_mut().filter(|series| series.drop_name) {
         series.labels = series.labels.without_metric();
     }

@@ -187,7 +187,7 @@ impl Runner<'_> {
         let merge = |(mut left, mut left_notes): (S, Annotations), (right, right_notes)| {
             left_notes.merge(right_notes);
             left.merge(right);
-            Ok((left, left_notes))
+            (left, left_notes)
         };
         let new_share = || ShareRun::new(runner, (&stages, labels), make(), &held);
         let parallel = self.parallel && origin.len() >= PARALLEL_SERIES_MIN;

@@ -7,7 +7,6 @@ use siltstone::Timestamp;
 use siltstone::types::STALE_MARKER_BITS;
 
 use super::grid::Grid;
-use super::lookup::is_stale_histogram;
 use crate::histogram::{CounterResetHint, Histogram};
 use crate::source::{KindColumn, SampleColumns};
 use crate::value::{StepColumn, is_absent};
@@ -38,10 +37,10 @@ impl SampleBuffer {
                 (&mut self.float_times, &mut self.floats, &mut self.float_starts);
             clean.floats = copy_if(&columns.floats, times, values, starts, |v| !is_stale(v));
         }
-        if columns.histograms.values.iter().any(is_stale_histogram) {
+        if columns.histograms.values.iter().any(|histogram| histogram.is_stale()) {
             let (times, values, starts) =
                 (&mut self.histogram_times, &mut self.histograms, &mut self.histogram_starts);
-            let keep = |value: &Arc<Histogram>| !is_stale_histogram(value);
+            let keep = |value: &Arc<Histogram>| !value.is_stale();
             clean.histograms = copy_if(&columns.histograms, times, values, starts, keep);
         }
         clean

@@ -5,9 +5,8 @@ use siltstone::types::STALE_MARKER_BITS;
 
 use super::engine::ResultSeries;
 use super::grid::Windows;
-use super::lookup::is_stale_histogram;
-use super::merge::merge_same_labels;
 use super::run::Evaluation;
+use super::run::drop_names;
 use crate::plan::{NodeId, RangeSource, SelectionId};
 use crate::query_error::QueryError;
 use crate::source::SampleColumns;
@@ -58,12 +57,9 @@ impl Evaluation<'_> {
     ) -> Result<Vec<ResultSeries>, QueryError> {
         let grid = self.plan.node(operand).grid;
         let chain = self.chain(operand)?;
-        let mut series = self.runner.collect(chain, &mut self.notes)?;
-        for series in series.iter_mut().filter(|series| series.drop_name) {
-            series.labels = series.labels.without_metric();
-        }
+        let series = self.runner.collect(chain, &mut self.notes)?;
         let (start, end) = (windows.start(0), windows.end(0));
-        let series = merge_same_labels(series)?.into_iter().map(|series| {
+        let series = drop_names(series)?.into_iter().map(|series| {
             let times = series.values.iter().map(|(step, point)| (grid.time(step), point));
             let points = times.filter(|(time, _)| *time > start && *time <= end).collect();
             ResultSeries { labels: series.labels, points }
@@ -82,7 +78,7 @@ fn points_in(columns: &SampleColumns<'_>, windows: &Windows) -> Vec<(Timestamp, 
         .map(|(time, value)| (*time, Point::Float(*value)));
     let histograms = columns.histograms.timestamps.iter().zip(columns.histograms.values);
     let histograms = histograms
-        .filter(|(time, value)| is_inside(time) && !is_stale_histogram(value))
+        .filter(|(time, value)| is_inside(time) && !value.is_stale())
         .map(|(time, value)| (*time, Point::Histogram(value.clone())));
     let mut points: Vec<(Timestamp, Point)> = floats.chain(histograms).collect();
     points.sort_by_key(|(time, _)| *time);

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use super::lookup::is_stale_histogram;
 use crate::histogram::{CounterResetHint, Histogram};
 use crate::source::SampleColumns;
 
@@ -31,7 +30,7 @@ impl ResetHints {
         self.hinted.clear();
         let mut before: Option<&Arc<Histogram>> = None;
         for histogram in columns.histograms.values {
-            if is_stale_histogram(histogram) {
+            if histogram.is_stale() {
                 self.hinted.push(histogram.clone());
                 continue;
             }

@@ -13,7 +13,7 @@
 //! | `value` | the histogram, building it from untrusted parts, equality |
 //! | `count` | plain and compensated numbers |
 //! | `arithmetic`, `custom` | `+`, `-`, `*`, `/` |
-//! | `sum` | sums and means of many |
+//! | `sum`, `summary` | sums and means of many |
 //! | `reset` | counter resets |
 //! | `iterate` | the buckets with their bounds |
 //! | `interpolate` | where in a bucket observations are taken to be |
@@ -37,6 +37,7 @@ mod moments;
 mod quantile;
 mod reset;
 mod sum;
+mod summary;
 mod trim;
 mod value;
 
@@ -51,6 +52,7 @@ pub use iterate::{AllBuckets, Bucket};
 pub use layout::{CUSTOM_SCHEMA, SCHEMA_MAX, SCHEMA_MIN, SCHEMA_READ_MAX};
 pub use quantile::NanObservations;
 pub use sum::{HistogramMean, HistogramSum};
+pub(crate) use summary::Summary;
 pub use value::{CounterResetHint, Histogram, HistogramOf, HistogramParts};
 
 /// The NaN that functions return: the one of Go, whose lowest bit tells it from the hardware's.

@@ -157,24 +157,14 @@ impl Histogram {
     /// histogram of the layout of `other`.
     #[must_use]
     pub fn empty_like(other: &Self) -> Self {
-        Self {
-            hint: CounterResetHint::Unknown,
-            count: 0.0,
-            sum: 0.0,
-            zero_count: 0.0,
-            zero_threshold: 0.0,
-            layout: other.layout.clone(),
-            positive: Buckets::default(),
-            negative: Buckets::default(),
-        }
+        Self { layout: other.layout.clone(), ..Self::default() }
     }
 
     /// Whether this is the marker that a series ended: the sum has the bits of the stale marker
     /// (other NaNs are ordinary sums).
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        const STALE: u64 = 0x7ff0_0000_0000_0002;
-        self.sum.to_bits() == STALE
+        self.sum.to_bits() == siltstone::types::STALE_MARKER_BITS
     }
 
     /// Whether both hold the same data, as `==`, `!=` and `changes` compare histograms: the same

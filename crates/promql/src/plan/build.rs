@@ -135,9 +135,8 @@ impl Builder<'_> {
         grid.count = count;
         let Expr { span, value_type, .. } = self.ast.get(id);
         // A constant is as good at every step.
-        if let NodeKind::Number(value) = self.nodes[made.index()].kind {
+        if let NodeKind::Number(_) = self.nodes[made.index()].kind {
             self.nodes[made.index()].grid = grid;
-            self.nodes[made.index()].kind = NodeKind::Number(value);
             return;
         }
         let kind = NodeKind::Repeat(made);

@@ -304,17 +304,17 @@ impl NodeKind {
     /// Calls `visit` with the operands, in the order in which they are evaluated.
     pub(crate) fn for_each_operand(&self, mut visit: impl FnMut(NodeId)) {
         let mut ids = [None; 2];
-        let mut lists: [&[NodeId]; 1] = [&[]];
+        let mut list: &[NodeId] = &[];
         match self {
             Self::Number(_) | Self::Text(_) | Self::Lookup { .. } => {}
             Self::RangeFunction { source, parameters, .. } => {
                 ids[0] = source.operand();
-                lists[0] = parameters;
+                list = parameters;
             }
             Self::Samples { source, .. } => ids[0] = source.operand(),
             Self::SeriesFunction { operand, parameters, .. } => {
                 ids[0] = Some(*operand);
-                lists[0] = parameters;
+                list = parameters;
             }
             Self::AbsentOverTime { operand, .. }
             | Self::Negate(operand)
@@ -324,7 +324,7 @@ impl NodeKind {
             | Self::Info { operand, .. }
             | Self::Repeat(operand) => ids[0] = Some(*operand),
             Self::VectorFunction { arguments, .. } | Self::ScalarFunction { arguments, .. } => {
-                lists[0] = arguments;
+                list = arguments;
             }
             Self::ScalarScalar { left, right, .. } | Self::VectorVector { left, right, .. } => {
                 ids = [Some(*left), Some(*right)];
@@ -333,7 +333,7 @@ impl NodeKind {
             Self::Aggregate { parameter, operand, .. } => ids = [*parameter, Some(*operand)],
         }
         ids.into_iter().flatten().for_each(&mut visit);
-        lists.into_iter().flatten().for_each(|id| visit(*id));
+        list.iter().for_each(|id| visit(*id));
     }
 
     /// Calls `change` with the operands.

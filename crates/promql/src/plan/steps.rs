@@ -6,6 +6,7 @@ use super::length::LengthContext;
 use super::{PlanOptions, Times};
 use crate::ast::{Ast, At, ExprId, ExprKind, Length, Subquery, TimeShift, ValueType};
 use crate::eval::grid::{Grid, Shift};
+use crate::eval::vector::QueryTimes;
 use crate::functions::Function;
 use crate::query_error::QueryError;
 
@@ -25,10 +26,7 @@ impl Steps {
     /// Finds the steps of all expressions of `ast`.
     pub(super) fn new(ast: &Ast, times: Times, options: PlanOptions) -> Result<Self, QueryError> {
         let grid = query_grid(times, options.steps_max)?;
-        let (start, end, step) = match times {
-            Times::Instant(time) => (time, time, 0),
-            Times::Range { start, end, step } => (start, end, step),
-        };
+        let QueryTimes { start, end, step } = times.of_query();
         let range = end.saturating_sub(start);
         let count = ast.nodes().len();
         let mut steps = Self {

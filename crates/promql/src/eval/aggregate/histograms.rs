@@ -14,58 +14,11 @@
 use std::sync::Arc;
 
 use crate::annotations::{Annotation, Annotations, HistogramOperation};
-use crate::histogram::{
-    Combined, CounterResetHint, Histogram, HistogramMean, HistogramSum, MixedLayouts,
-};
+use crate::histogram::{CounterResetHint, Histogram, MixedLayouts, Summary};
 use crate::value::{ABSENT, LabelSet, StepColumn, is_absent};
 
 use super::accumulator::InputSeries;
 use super::call::AggregateCall;
-
-/// What combines histograms of one kind of buckets into one.
-pub(super) trait Combine: Sized {
-    fn of(first: &Histogram) -> Self;
-    fn push(&mut self, histogram: &Histogram) -> Result<Combined, MixedLayouts>;
-    fn merge(&mut self, later: &Self) -> Result<Combined, MixedLayouts>;
-    /// The result, without empty buckets.
-    fn total(&self) -> Histogram;
-}
-
-impl Combine for HistogramSum {
-    fn of(first: &Histogram) -> Self {
-        first.into()
-    }
-
-    fn push(&mut self, histogram: &Histogram) -> Result<Combined, MixedLayouts> {
-        self.push(histogram)
-    }
-
-    fn merge(&mut self, later: &Self) -> Result<Combined, MixedLayouts> {
-        self.merge(later)
-    }
-
-    fn total(&self) -> Histogram {
-        self.total()
-    }
-}
-
-impl Combine for HistogramMean {
-    fn of(first: &Histogram) -> Self {
-        Self::new(first)
-    }
-
-    fn push(&mut self, histogram: &Histogram) -> Result<Combined, MixedLayouts> {
-        self.push(histogram)
-    }
-
-    fn merge(&mut self, later: &Self) -> Result<Combined, MixedLayouts> {
-        self.merge(later)
-    }
-
-    fn total(&self) -> Histogram {
-        self.total()
-    }
-}
 
 /// The combined histograms of a group, at the steps that have any.
 #[derive(Debug)]
@@ -111,10 +64,10 @@ impl First {
     }
 }
 
-impl<C: Combine> Running<C> {
+impl<C: Summary> Running<C> {
     fn new(histogram: &Histogram, input: &InputSeries<'_>) -> Self {
         let mut new = Self {
-            combined: C::of(histogram),
+            combined: C::first(histogram),
             is_custom: histogram.is_custom(),
             first: First::of(input),
             saw_reset: false,
@@ -150,7 +103,7 @@ impl<C: Combine> Running<C> {
     }
 }
 
-impl<C: Combine> Cell<C> {
+impl<C: Summary> Cell<C> {
     /// Two series of different kinds.
     fn mixed(a: First, a_is_custom: bool, b: First) -> Self {
         let (custom, exponential) = if a_is_custom { (a, b) } else { (b, a) };
@@ -211,7 +164,7 @@ impl<C: Combine> Cell<C> {
     }
 }
 
-impl<C: Combine> Histograms<C> {
+impl<C: Summary> Histograms<C> {
     pub(super) fn new() -> Self {
         Self { cells: Vec::new(), heap_bytes: 0 }
     }

@@ -1,61 +1,15 @@
 //! `sum_over_time` and `avg_over_time` of native histograms.
 //!
-//! Every number of a histogram is summed up with compensation (see [`HistogramSum`] and
-//! [`HistogramMean`]). Windows that overlap share partial sums (see [`super::two_stacks`]). Exponential
+//! Every number of a histogram is summed up with compensation (see [`Summary`]). Windows that overlap share partial sums (see [`super::two_stacks`]). Exponential
 //! and custom buckets do not mix: such a window has no result.
 
 use std::sync::Arc;
 
-use crate::histogram::{Combined, CounterResetHint, Histogram, HistogramMean, HistogramSum};
-use crate::histogram::{HistogramOf, MixedLayouts};
+use crate::histogram::{Combined, CounterResetHint, Histogram, MixedLayouts, Summary};
 
 use super::notes::{Note, SeriesNotes};
 use super::two_stacks::{Combine, TwoStacks};
 use super::window::Run;
-
-/// A running sum or mean of histograms.
-pub(super) trait Summary: Clone {
-    fn first(histogram: &Histogram) -> Self;
-    fn push(&mut self, histogram: &Histogram) -> Result<Combined, MixedLayouts>;
-    fn merge(&mut self, newer: &Self) -> Result<Combined, MixedLayouts>;
-    fn total(&self) -> Histogram;
-}
-
-impl Summary for HistogramSum {
-    fn first(histogram: &Histogram) -> Self {
-        Self::from(histogram)
-    }
-
-    fn push(&mut self, histogram: &Histogram) -> Result<Combined, MixedLayouts> {
-        HistogramOf::push(self, histogram)
-    }
-
-    fn merge(&mut self, newer: &Self) -> Result<Combined, MixedLayouts> {
-        HistogramOf::merge(self, newer)
-    }
-
-    fn total(&self) -> Histogram {
-        HistogramOf::total(self)
-    }
-}
-
-impl Summary for HistogramMean {
-    fn first(histogram: &Histogram) -> Self {
-        Self::new(histogram)
-    }
-
-    fn push(&mut self, histogram: &Histogram) -> Result<Combined, MixedLayouts> {
-        Self::push(self, histogram)
-    }
-
-    fn merge(&mut self, newer: &Self) -> Result<Combined, MixedLayouts> {
-        Self::merge(self, newer)
-    }
-
-    fn total(&self) -> Histogram {
-        Self::total(self)
-    }
-}
 
 /// A summary of neighbouring histograms and what has to be said about it.
 #[derive(Debug, Clone)]

@@ -14,14 +14,9 @@ use super::notes::{Note, SeriesNotes};
 use super::sorted_window::{SortedValues, SortedWindow, order_key};
 use super::window::each_window;
 
-/// The quantile `q` of `sorted`, which is in order with NaN first: Prometheus's definition. NaN of
-/// nothing and for `q` NaN, an infinity for `q` outside of 0 to 1, else the value at rank
-/// `q * (n - 1)`, between two values their weighted mean.
-pub(crate) fn quantile_of_sorted(q: f64, sorted: &[f64]) -> f64 {
-    quantile_of(q, sorted.len(), |at| sorted[at])
-}
-
-/// The quantile `q` of `count` values, of which `at` tells each by its index in order.
+/// The quantile `q` of `count` values, of which `at` tells each by its index in order, NaN first:
+/// Prometheus's definition. NaN of nothing and for `q` NaN, an infinity for `q` outside of 0 to 1, else
+/// the value at rank `q * (n - 1)`, between two values their weighted mean.
 fn quantile_of(q: f64, count: usize, at: impl Fn(usize) -> f64) -> f64 {
     if count == 0 || q.is_nan() {
         return f64::NAN;
@@ -109,7 +104,7 @@ fn median_distance(sorted: &SortedValues, distances: &mut Vec<f64>, input: &Inpu
         distances.clear();
         distances.extend((0..count).map(|at| order_key((sorted.at(at) - median).abs())));
         distances.sort_unstable_by(f64::total_cmp);
-        return quantile_of_sorted(0.5, distances);
+        return quantile_of(0.5, count, |at| distances[at]);
     }
     let near = nearest(sorted, median, (count - 1) / 2);
     if count % 2 == 1 {

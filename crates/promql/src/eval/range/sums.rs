@@ -5,12 +5,12 @@
 //! to sample, as Prometheus does. A window with floats and histograms has no result. Histograms:
 //! [`super::histogram_sums`].
 
-use crate::histogram::{HistogramMean, HistogramSum, Kahan};
+use crate::histogram::{HistogramMean, HistogramSum, Kahan, Summary};
 use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
-use super::histogram_sums::{HistogramSums, Memory, Summary};
+use super::histogram_sums::{HistogramSums, Memory};
 use super::notes::{Note, SeriesNotes};
 use super::two_stacks::{Combine, TwoStacks};
 use super::window::{Run, each_window, histogram_work};
