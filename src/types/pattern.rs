@@ -41,14 +41,14 @@ impl Pattern {
         }
         let mut prefix = Vec::new();
         let rest = match strip_anchors(&hir) {
-            [parts @ .., last] if append_all_exact(parts, &mut prefix) => open_end(last),
+            [parts @ .., last] if append_prefixes(parts, &mut prefix) => open_end(last),
             _ => None,
         };
         if let Some(program) = rest {
             return Ok(Self { prefix: utf8_prefix(prefix), program });
         }
         prefix.clear();
-        strip_anchors(&hir).iter().all(|part| append_prefix(part, &mut prefix));
+        append_prefixes(strip_anchors(&hir), &mut prefix);
         let program = Program::Automaton(Box::new(compile(pattern, hir, WhichCaptures::Implicit)?));
         Ok(Self { prefix: utf8_prefix(prefix), program })
     }
@@ -153,7 +153,7 @@ fn append_prefix(hir: &Hir, prefix: &mut Vec<u8>) -> bool {
             false
         }
         HirKind::Capture(capture) => append_prefix(&capture.sub, prefix),
-        HirKind::Concat(parts) => parts.iter().all(|part| append_prefix(part, prefix)),
+        HirKind::Concat(parts) => append_prefixes(parts, prefix),
         HirKind::Alternation(branches) => {
             let mut shared: Option<Vec<u8>> = None;
             for branch in branches {
@@ -168,7 +168,8 @@ fn append_prefix(hir: &Hir, prefix: &mut Vec<u8>) -> bool {
     }
 }
 
-fn append_all_exact(parts: &[Hir], prefix: &mut Vec<u8>) -> bool {
+/// The same of parts that follow each other.
+fn append_prefixes(parts: &[Hir], prefix: &mut Vec<u8>) -> bool {
     parts.iter().all(|part| append_prefix(part, prefix))
 }
 

@@ -52,11 +52,9 @@ pub(super) fn read_opening<'p>(input: &mut Input<'p>, flags: Flags) -> Result<Op
     }
     let rest = input.rest();
     // Go looks for a name only where something follows the `<`.
-    let named = [("P<", 3), ("<", 2)]
-        .iter()
-        .find(|(prefix, bytes)| rest.starts_with(prefix) && rest.len() >= *bytes);
-    match named {
-        Some((prefix, _)) => {
+    let is_named = |prefix: &&str| rest.starts_with(prefix) && rest.len() > prefix.len();
+    match ["P<", "<"].into_iter().find(is_named) {
+        Some(prefix) => {
             input.eat(prefix);
             read_name(input, start).map(|name| Opening::Capture(Some(name)))
         }

@@ -65,10 +65,4 @@ impl DurationExpr {
     pub fn nodes(&self) -> &[DurationNode] {
         &self.nodes
     }
-
-    /// The whole expression.
-    #[must_use]
-    pub fn root(&self) -> &DurationNode {
-        &self.nodes[self.nodes.len() - 1]
-    }
 }

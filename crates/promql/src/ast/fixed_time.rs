@@ -20,7 +20,7 @@ impl Ast {
         let mut inside_subquery = vec![false; nodes.len()];
         for index in (0..nodes.len()).rev() {
             let expression = &self.nodes[index];
-            let id = ExprId(u32::try_from(index).unwrap_or(u32::MAX));
+            let id = ExprId::at(index);
             let inside = inside_subquery[index];
             let within = inside || matches!(expression.kind, ExprKind::Subquery(_));
             self.for_each_operand(id, |operand| inside_subquery[operand.index()] = within);

@@ -47,6 +47,11 @@ pub enum ValueType {
 pub struct ExprId(pub(crate) u32);
 
 impl ExprId {
+    /// The expression at a place in [`Ast::nodes`], of which there are fewer than 2^32.
+    pub(crate) fn at(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
     /// The place in [`Ast::nodes`].
     #[must_use]
     pub fn index(self) -> usize {
@@ -167,7 +172,7 @@ impl Ast {
     /// The whole expression.
     #[must_use]
     pub fn root(&self) -> ExprId {
-        ExprId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX) - 1)
+        ExprId::at(self.nodes.len() - 1)
     }
 
     /// All expressions, operands before their operators.

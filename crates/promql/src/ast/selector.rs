@@ -2,7 +2,7 @@
 
 use siltstone::{Matcher, Timestamp};
 
-use super::{Length, Span};
+use super::Length;
 
 /// `name{matchers} offset .. @ ..`.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,15 +47,4 @@ pub enum RangeMode {
     Anchored,
     /// `smoothed`: values at both boundaries are interpolated between their neighbours.
     Smoothed,
-}
-
-impl TimeShift {
-    /// The place of an offset that must be evaluated, if there is one.
-    #[must_use]
-    pub fn offset_span(&self) -> Option<Span> {
-        match &self.offset {
-            Some(Length::Expression(expression)) => Some(expression.root().span),
-            _ => None,
-        }
-    }
 }

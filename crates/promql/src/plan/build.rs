@@ -40,7 +40,7 @@ pub(crate) fn build(ast: &Ast, times: Times, options: PlanOptions) -> Result<Pla
         statistics: statistics(ast),
     };
     for index in 0..ast.nodes().len() {
-        builder.add_expression(ExprId(u32::try_from(index).unwrap_or(u32::MAX)))?;
+        builder.add_expression(ExprId::at(index))?;
     }
     builder.push_down_labels();
     let nodes = prune(builder.nodes);
@@ -51,7 +51,7 @@ pub(crate) fn build(ast: &Ast, times: Times, options: PlanOptions) -> Result<Pla
 fn parents(ast: &Ast) -> Vec<ExprId> {
     let mut parents = vec![ast.root(); ast.nodes().len()];
     for index in 0..ast.nodes().len() {
-        let id = ExprId(u32::try_from(index).unwrap_or(u32::MAX));
+        let id = ExprId::at(index);
         ast.for_each_operand(id, |operand| parents[operand.index()] = id);
     }
     parents

@@ -145,7 +145,7 @@ impl Builder<'_> {
             inside && matches!(part.kind, ExprKind::Selector(_))
         };
         let Some(first) = (0..=whole.index()).find(is_part) else { return Ok(Shift::default()) };
-        let mut id = ExprId(u32::try_from(first).unwrap_or(u32::MAX));
+        let mut id = ExprId::at(first);
         let mut shift = Shift::default();
         loop {
             let own = match &ast.get(id).kind {

@@ -85,7 +85,7 @@ fn milliseconds(expression: &DurationExpr, seconds: f64) -> Result<i64, QueryErr
 }
 
 fn last(expression: &DurationExpr) -> ExprId {
-    ExprId(u32::try_from(expression.nodes().len()).unwrap_or(u32::MAX) - 1)
+    ExprId::at(expression.nodes().len() - 1)
 }
 
 /// The error of a length, which is one of the query's times, as Prometheus words it: the first byte

@@ -9,7 +9,7 @@ use crate::functions::Function;
 pub(super) fn statistics(ast: &Ast) -> Vec<bool> {
     let mut within = vec![(false, false); ast.nodes().len()];
     for index in (0..within.len()).rev() {
-        let id = ExprId(u32::try_from(index).unwrap_or(u32::MAX));
+        let id = ExprId::at(index);
         let (mut counts, mut buckets) = within[index];
         match &ast.get(id).kind {
             ExprKind::Subquery(_) => buckets = true,

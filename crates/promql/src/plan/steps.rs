@@ -40,7 +40,7 @@ impl Steps {
         let invariant = invariance(ast);
         // Operators stand behind their operands: from the root down.
         for index in (0..count).rev() {
-            let id = ExprId(u32::try_from(index).unwrap_or(u32::MAX));
+            let id = ExprId::at(index);
             steps.pass_down(ast, id, &invariant)?;
         }
         Ok(steps)
@@ -180,7 +180,7 @@ fn checked_grid(
 fn invariance(ast: &Ast) -> Vec<bool> {
     let mut invariant: Vec<bool> = Vec::with_capacity(ast.nodes().len());
     for (index, expression) in ast.nodes().iter().enumerate() {
-        let id = ExprId(u32::try_from(index).unwrap_or(u32::MAX));
+        let id = ExprId::at(index);
         let mut operands_are = true;
         ast.for_each_operand(id, |operand| operands_are &= invariant[operand.index()]);
         invariant.push(match &expression.kind {

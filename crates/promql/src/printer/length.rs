@@ -29,7 +29,7 @@ enum Piece {
 
 fn write_expression(out: &mut String, expression: &DurationExpr) {
     let nodes = expression.nodes();
-    let root = ExprId(u32::try_from(nodes.len() - 1).unwrap_or(u32::MAX));
+    let root = ExprId::at(nodes.len() - 1);
     let mut pieces = vec![Piece::Node(root)];
     while let Some(piece) = pieces.pop() {
         let id = match piece {

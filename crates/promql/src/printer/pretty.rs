@@ -28,7 +28,7 @@ fn lengths(ast: &Ast) -> Vec<usize> {
     let mut lengths: Vec<usize> = Vec::with_capacity(ast.nodes().len());
     let mut pieces = Vec::new();
     for index in 0..ast.nodes().len() {
-        push_pieces(ast, ExprId(u32::try_from(index).unwrap_or(u32::MAX)), &mut pieces);
+        push_pieces(ast, ExprId::at(index), &mut pieces);
         let length = pieces.drain(..).map(|piece| match piece {
             Piece::Text(text) => text.len(),
             Piece::Static(text) => text.len(),

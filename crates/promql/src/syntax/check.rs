@@ -7,13 +7,13 @@
 use siltstone::Matcher;
 
 use super::parser::Parser;
-use super::selector::METRIC_NAME;
 use crate::ast::{
     Aggregate, AggregateOp, Binary, Cardinality, ExprId, ExprKind, Selector, Span, ValueType,
 };
 use crate::error::Fault;
 use crate::functions::Function;
 use crate::quote::quoted;
+use crate::value::METRIC_NAME;
 
 /// What is still to be checked.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@ use crate::ast::{BinaryOp, ExprId, ExprKind, RangeMode, Selector, Span, TimeShif
 use crate::error::{Fault, ParseError};
 use crate::flags::Features;
 use crate::quote::quoted;
+use crate::value::METRIC_NAME;
 
 /// Longest selector that is parsed alone, in bytes.
 pub const INPUT_BYTES_MAX: usize = 256 << 10;
@@ -18,9 +19,6 @@ pub const MATCHERS_MAX: usize = 64;
 
 /// Most different regular expressions in a query, for the same reason.
 pub const REGEXES_MAX: usize = 512;
-
-/// The label that holds the name of the metric.
-pub(super) const METRIC_NAME: &str = "__name__";
 
 /// What Prometheus calls a list of matchers.
 const MATCHING: &str = "label matching";

@@ -1,10 +1,10 @@
 //! The labels of a series as test scripts and rule tests write them: `name{label="value"}`.
 
 use super::parser::{Parser, QUERY_BYTES_MAX, Rule, within};
-use super::selector::METRIC_NAME;
 use super::token::TokenKind;
 use crate::error::{Fault, ParseError};
 use crate::flags::Features;
+use crate::value::METRIC_NAME;
 
 /// What Prometheus calls the labels of a series.
 const LABEL_SET: &str = "label set";

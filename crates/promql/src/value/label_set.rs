@@ -14,7 +14,7 @@ use xxhash_rust::xxh64::xxh64;
 use crate::quote::quoted;
 
 /// Ends each name and each value; occurs in no UTF-8 text.
-const SEPARATOR: u8 = 0xFF;
+pub(crate) const SEPARATOR: u8 = 0xFF;
 
 /// The label that holds the name of the metric.
 pub(crate) const METRIC_NAME: &str = "__name__";

@@ -4,13 +4,10 @@ use std::collections::HashMap;
 
 use crate::annotations::Annotations;
 use crate::ast::Grouping;
-use crate::value::{LabelSet, METRIC_NAME, StepColumn, is_absent};
+use crate::value::{LabelSet, METRIC_NAME, SEPARATOR, StepColumn, is_absent};
 
 use super::accumulator::InputSeries;
 use super::call::AggregateCall;
-
-/// Ends each name and each value of an encoded label set.
-const SEPARATOR: u8 = 0xFF;
 
 /// Which labels make a group.
 #[derive(Debug)]

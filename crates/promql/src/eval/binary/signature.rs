@@ -4,10 +4,7 @@
 use std::collections::HashMap;
 
 use crate::ast::MatchingLabels;
-use crate::value::{LabelSet, METRIC_NAME, Series};
-
-/// Ends each name and each value in an encoded label set.
-const SEPARATOR: u8 = 0xFF;
+use crate::value::{LabelSet, METRIC_NAME, SEPARATOR, Series};
 
 /// The labels that must be equal in a match: `on`, those listed; `ignoring`, all but those listed
 /// and the name of the metric.
