@@ -35,13 +35,14 @@ pub use db::{
 };
 pub use error::{Error, Result};
 pub use read::{
-    Aggregation, Bucket, BucketValues, Cancel, ContentDigest, Damage, QueryOptions, Selection,
-    SeriesBuckets, SeriesColumns,
+    Aggregation, Bucket, BucketValues, Cancel, ContentDigest, Damage, MemoryPool, QueryMemory,
+    QueryOptions, Selection, SeriesBuckets, SeriesColumns, SeriesSet,
 };
 pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{EncodedLabels, SeriesHandle};
 pub use sys::{Clock, ReadMode, SystemClock};
 pub use types::{
     AnchoredRegex, Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError,
-    PatternBudget, Sample, SegmentMeta, SeriesId, TimeRange, Timestamp, Tombstone, ValueCaptures,
+    PatternBudget, Sample, SegmentMeta, SeriesId, TimeRange, TimeScale, Timestamp, Tombstone,
+    ValueCaptures,
 };

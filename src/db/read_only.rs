@@ -150,6 +150,7 @@ impl ReadOnlyDb {
             tombstones: self.view.tombstones.clone(),
             executor: self.executor.clone(),
             clock: Arc::clone(&self.options.clock),
+            ticks_per_second: self.ticks_per_second(),
         })
     }
 

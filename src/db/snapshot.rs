@@ -10,12 +10,13 @@ use crate::cursor::{Columns, SeriesSource};
 use crate::deletes::Tombstones;
 use crate::error::{Error, Result};
 use crate::read::{
-    Aggregation, ContentDigest, MemtableView, Memtables, QueryOptions, Selection, Sources, Steps,
+    Aggregation, ContentDigest, MemtableView, Memtables, QueryOptions, Selection, SeriesSet,
+    Sources, Steps,
 };
 use crate::segment::{Segment, SegmentPin};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor};
-use crate::types::{Labels, Matcher, TimeRange, Timestamp};
+use crate::types::{Labels, Matcher, TimeRange, TimeScale, Timestamp};
 
 /// One moment of the store: everything that was visible when it was taken and nothing later, however
 /// long it is kept. Clones share it. What it sees stays on disk and in memory while it lives.
@@ -28,6 +29,7 @@ pub struct Snapshot {
     /// Segments that could not be opened.
     broken: Vec<Arc<Broken>>,
     clock: Arc<dyn Clock>,
+    scale: TimeScale,
     /// Earlier samples have expired, and are not seen.
     horizon: Timestamp,
     /// Where scans are timed; none for a read-only opener.
@@ -45,6 +47,7 @@ pub(super) struct Pinned<'a> {
     pub(super) tombstones: Tombstones,
     pub(super) executor: Executor,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) ticks_per_second: u64,
 }
 
 impl Pinned<'_> {
@@ -68,6 +71,7 @@ fn pinned<'a>(live: &'a Live, core: &Core) -> Pinned<'a> {
         tombstones: live.tombstones(),
         executor: core.executor.clone(),
         clock: Arc::clone(&core.options.clock),
+        ticks_per_second: core.ticks_per_second,
     }
 }
 
@@ -98,6 +102,7 @@ impl Snapshot {
             broken: pinned.broken.to_vec(),
             horizon: Timestamp::MIN,
             clock: Arc::clone(&pinned.clock),
+            scale: TimeScale::new(pinned.ticks_per_second),
             sources: Arc::new(pinned.into_sources()),
             core: None,
             foreign: Vec::new(),
@@ -151,6 +156,60 @@ impl Snapshot {
         let range = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.timed(|| self.sources.scan(matchers, range, options, visit))
+    }
+
+    /// The series that satisfy every matcher and may have samples in `range`, with the labels of all of
+    /// them, and without any sample yet: [`SeriesSet::fold`] reads those, in any order and on several
+    /// threads. For who has to know all labels first, to sort or to group by them.
+    ///
+    /// ```
+    /// # use std::ops::ControlFlow;
+    /// # use siltstone::{Db, Matcher, Options, QueryOptions, TimeRange};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Db::open(dir.path(), Options::default())?;
+    /// let matchers = [Matcher::equal("__name__", "up")];
+    /// let hour = TimeRange::new(1_700_000_000_000, 1_700_003_600_000);
+    /// let set = db.snapshot()?.list(&matchers, hour, &QueryOptions::default())?;
+    /// let mut numbers: Vec<u32> = (0..set.labels().len() as u32).collect();
+    /// numbers.sort_by_key(|number| set.labels()[*number as usize].get("job").map(str::to_owned));
+    /// set.fold(&numbers, &mut |number, columns| {
+    ///     println!("{} has {} samples", set.labels()[number as usize], columns.len());
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Snapshot::select`].
+    pub fn list(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<SeriesSet> {
+        let range = self.checked(range, options)?;
+        let pins = self.pin(range)?;
+        self.timed(|| Ok(self.sources.list_all(matchers, range, options)?.keeping(pins)))
+    }
+
+    /// The ticks in which the store counts time.
+    #[must_use]
+    pub fn time_scale(&self) -> TimeScale {
+        self.scale
+    }
+
+    /// How many threads decode for this store, at least 1.
+    #[must_use]
+    pub fn query_threads(&self) -> usize {
+        self.sources.executor().width()
+    }
+
+    /// Runs `work` on a thread of those that decode for this store
+    /// ([`Options::query_threads`](crate::Options)), so that what it does with rayon shares them; on
+    /// the calling thread if the store has none of its own.
+    pub fn on_query_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.sources.executor().install(work)
     }
 
     /// The labels of at most `limit` series that satisfy every matcher and have samples in `range`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::QueryOptions;
+use super::{QueryMemory, QueryOptions};
 use crate::error::{Error, Result};
 use crate::sys::Clock;
 
@@ -17,7 +17,7 @@ pub(super) struct Meter {
     deadline: Option<Duration>,
     samples: AtomicU64,
     series: AtomicU64,
-    held_bytes: AtomicU64,
+    memory: QueryMemory,
 }
 
 impl Meter {
@@ -29,7 +29,7 @@ impl Meter {
             deadline: options.timeout.map(|timeout| clock.monotonic().saturating_add(timeout)),
             samples: AtomicU64::new(0),
             series: AtomicU64::new(0),
-            held_bytes: AtomicU64::new(0),
+            memory: options.memory.clone().unwrap_or_else(|| QueryMemory::new(options.bytes_max)),
         })
     }
 
@@ -63,18 +63,14 @@ impl Meter {
         at_most(used, self.options.series_max, "series", "series_max", advice)
     }
 
-    /// Counts bytes that the query holds until they are released.
+    /// Counts bytes that the query holds until they are released; see [`QueryMemory::hold`].
     pub(super) fn hold(&self, bytes: u64) -> Result<()> {
-        let used = self.held_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        let advice = "select fewer series or a shorter time range at once, scan instead of \
-                      collecting whole series, or raise bytes_max";
-        at_most(used, self.options.bytes_max, "bytes of memory", "bytes_max", advice)
+        self.memory.hold(bytes)
     }
 
     /// The counterpart of [`Meter::hold`], also of one that failed.
     pub(super) fn release(&self, bytes: u64) {
-        let before = self.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        debug_assert!(before >= bytes, "{bytes} bytes released of {before}");
+        self.memory.release(bytes);
     }
 
     /// Notes damage that the query may leave out; hands the error back otherwise.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::QueryMemory;
 use crate::error::Error;
 
 /// Limits of one query. The defaults suit a question that a person asks; an export raises
@@ -24,6 +25,9 @@ pub struct QueryOptions {
     /// handed out. A query that collects whole series needs 16 bytes per sample of a few of the
     /// longest; a scan needs about 10 MiB per thread. Default: 1 GiB.
     pub bytes_max: u64,
+    /// Where the bytes are counted, in place of `bytes_max`: an account that may be part of a
+    /// [`MemoryPool`](super::MemoryPool), and shared with other work of the same query. Default: none.
+    pub memory: Option<QueryMemory>,
     /// Longest time from the start of the query to its end, in which the caller's own work between
     /// the results counts. Default: none.
     pub timeout: Option<Duration>,
@@ -41,6 +45,7 @@ impl Default for QueryOptions {
             samples_max: 50_000_000,
             series_max: u64::MAX,
             bytes_max: 1 << 30,
+            memory: None,
             timeout: None,
             cancel: None,
             skip_damaged: None,

@@ -8,7 +8,7 @@ use super::meter::Meter;
 use crate::cursor::{Columns, HiddenRanges, Merge, Summary};
 use crate::deletes::Filter;
 use crate::error::Result;
-use crate::types::TimeRange;
+use crate::types::{Labels, TimeRange};
 
 /// A merge with the sources that it reads from: what one thread needs to decode.
 pub(super) struct SeriesReader {
@@ -37,12 +37,22 @@ impl SeriesReader {
 
     /// Goes to the start of a series.
     pub(super) fn open(&mut self, series: &FoundSeries) -> Result<()> {
+        self.open_parts(&series.labels, series.parts.iter().copied())
+    }
+
+    /// Goes to the start of the series with these labels, whose samples are in `parts`: (number of
+    /// the source, key within it).
+    pub(super) fn open_parts(
+        &mut self,
+        labels: &Labels,
+        parts: impl Iterator<Item = (usize, u32)>,
+    ) -> Result<()> {
         self.meter.check()?;
         self.merge.start();
         self.hidden.clear();
         let filter = self.filter.as_mut();
-        let filter = filter.and_then(|f| f.start(&series.labels).then_some(&*f));
-        for &(source, key) in &series.parts {
+        let filter = filter.and_then(|f| f.start(labels).then_some(&*f));
+        for (source, key) in parts {
             for (number, (stratum, rank)) in self.sources.ranks_of(source).enumerate() {
                 if let Some(filter) = filter {
                     filter.hidden(stratum, &mut self.hidden);

@@ -43,7 +43,8 @@ impl SeriesSource for Segment {
                 (None, self.meta().series as usize)
             }
         };
-        Ok(Box::new(OrdinalList { segment: self, ordinals, count, at: 0, block: Vec::new() }))
+        let ordinals = ordinals.map(Arc::from);
+        Ok(Box::new(OrdinalList { segment: self, ordinals, left: 0..count, block: Vec::new() }))
     }
 
     fn cursor(self: Arc<Self>, _stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
@@ -82,20 +83,18 @@ fn among(segment: &Segment, matchers: &[Matcher]) -> Result<Option<Vec<u32>>> {
 struct OrdinalList {
     segment: Arc<Segment>,
     /// Those to be listed; `None` for all.
-    ordinals: Option<Vec<u32>>,
-    /// Their number.
-    count: usize,
-    /// How many were listed.
-    at: usize,
+    ordinals: Option<Arc<[u32]>>,
+    /// Which of them are still to be listed.
+    left: Range<usize>,
     /// The ordinals of the block being listed, where all are; kept for its memory.
     block: Vec<u32>,
 }
 
 impl SeriesList for OrdinalList {
     fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool> {
-        let range = self.at..(self.at + LIST_BLOCK_SERIES).min(self.count);
+        let range = self.left.start..self.left.end.min(self.left.start + LIST_BLOCK_SERIES);
         // Also if it fails: the next call goes on behind what cannot be read.
-        self.at = range.end;
+        self.left.start = range.end;
         if range.is_empty() {
             return Ok(false);
         }
@@ -115,8 +114,19 @@ impl SeriesList for OrdinalList {
     }
 
     fn held_bytes(&self) -> u64 {
-        let held = self.ordinals.as_ref().map_or(0, Vec::capacity) + self.block.capacity();
+        let held = self.ordinals.as_ref().map_or(0, |all| all.len()) + self.block.capacity();
         (held * size_of::<u32>()) as u64
+    }
+
+    fn split(self: Box<Self>, parts: usize) -> Vec<Box<dyn SeriesList>> {
+        let Range { start, end } = self.left;
+        let length = (end - start).div_ceil(parts.max(1)).max(LIST_BLOCK_SERIES);
+        let part = |from: usize| {
+            let left = from..end.min(from + length);
+            let (segment, ordinals) = (Arc::clone(&self.segment), self.ordinals.clone());
+            Box::new(Self { segment, ordinals, left, block: Vec::new() }) as Box<dyn SeriesList>
+        };
+        (start..end).step_by(length).map(part).collect()
     }
 }
 

@@ -178,7 +178,9 @@ impl Sources {
         self.source(at).cursor(stratum, range)
     }
 
-    pub(super) fn executor(&self) -> &Executor {
+    /// Where series are decoded.
+    #[must_use]
+    pub fn executor(&self) -> &Executor {
         &self.executor
     }
 }

@@ -43,6 +43,15 @@ impl Executor {
         }
     }
 
+    /// Runs `f` on a thread of the pool, whose rayon calls then use the pool; here if there is none. A
+    /// panic of `f` reaches the caller.
+    pub fn install<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
+        match self {
+            Self::Inline => f(),
+            Self::Threads(pool) => pool.install(f),
+        }
+    }
+
     /// How many items may run at once.
     #[must_use]
     pub fn width(&self) -> usize {

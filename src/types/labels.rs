@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use super::{DecodeError, LabelsLimits, SeriesId};
 
@@ -18,7 +19,7 @@ pub(crate) const SEPARATOR: u8 = 0xFF;
 pub type Label<'a> = (&'a str, &'a str);
 
 /// The labels of one series: at least one, sorted by name bytes, names unique and not empty, values
-/// not empty, all UTF-8 kept byte for byte.
+/// not empty, all UTF-8 kept byte for byte. Clones share them.
 ///
 /// ```
 /// # use siltstone::Labels;
@@ -29,7 +30,7 @@ pub type Label<'a> = (&'a str, &'a str);
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels {
-    encoded: Box<[u8]>,
+    encoded: Arc<[u8]>,
 }
 
 /// Why a label set was refused. Nothing of the series is stored.
@@ -123,7 +124,7 @@ impl Labels {
             encoded.extend_from_slice(value);
             encoded.push(SEPARATOR);
         }
-        Ok(Self { encoded: encoded.into_boxed_slice() })
+        Ok(Self { encoded: encoded.into() })
     }
 
     /// Takes a canonical encoding read from a file.
@@ -156,6 +157,12 @@ impl Labels {
     #[must_use]
     pub fn encoded(&self) -> &[u8] {
         &self.encoded
+    }
+
+    /// [`encoded`](Self::encoded), shared with these labels.
+    #[must_use]
+    pub fn shared_encoding(&self) -> Arc<[u8]> {
+        Arc::clone(&self.encoded)
     }
 
     /// The identity of the series with these labels.

@@ -19,6 +19,7 @@ mod segment_meta;
 mod series_id;
 mod template;
 mod time_range;
+mod time_scale;
 mod tombstone;
 pub mod varint;
 
@@ -34,6 +35,7 @@ pub use pattern_budget::PatternBudget;
 pub use segment_meta::SegmentMeta;
 pub use series_id::SeriesId;
 pub use time_range::TimeRange;
+pub use time_scale::TimeScale;
 pub use tombstone::Tombstone;
 pub(crate) use tombstone::{TOMBSTONE_BYTES_MAX, TOMBSTONE_MATCHERS_MAX};
 

@@ -36,7 +36,7 @@ pub use eval::{Answer, Engine, Limits, Query, QueryValue, ResultSeries};
 pub use flags::Features;
 pub use printer::{pretty, print};
 pub use query_error::QueryError;
-pub use source::{Hints, MemorySource, Queryable, Selection, SeriesList};
+pub use source::{Control, Hints, MemorySource, Queryable, Selection, SeriesList};
 pub use syntax::{
     DEPTH_MAX, INPUT_BYTES_MAX, MATCHERS_MAX, NODES_MAX, QUERY_BYTES_MAX, REGEXES_MAX, parse,
     parse_selector, parse_series_labels,

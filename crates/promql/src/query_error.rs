@@ -23,6 +23,9 @@ pub enum QueryError {
         /// The limit.
         max: u64,
     },
+    /// The query needs more memory than its account has: [`siltstone::Error::LimitExceeded`] says how
+    /// much, and whose bound that is.
+    Memory(siltstone::Error),
     /// The query took longer than it may.
     Timeout,
     /// Somebody cancelled the query.
@@ -48,6 +51,7 @@ impl fmt::Display for QueryError {
                 "the query needs more than the limit of {max} {what}: select fewer series, a \
                  shorter range or a longer step"
             ),
+            Self::Memory(error) => error.fmt(f),
             Self::Timeout => f.write_str("query timed out in expression evaluation"),
             Self::Cancelled => f.write_str("query was canceled in expression evaluation"),
             Self::Source(error) => write!(f, "reading series: {error}"),
@@ -59,6 +63,7 @@ impl Error for QueryError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Parse(error) => Some(error),
+            Self::Memory(error) => Some(error),
             Self::Source(error) => Some(error.as_ref()),
             _ => None,
         }

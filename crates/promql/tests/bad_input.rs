@@ -11,8 +11,8 @@ use siltstone::sys::SimClock;
 use siltstone::{Cancel, Timestamp};
 use siltstone_promql::source::{SampleColumns, SourceError};
 use siltstone_promql::{
-    Answer, DEPTH_MAX, Engine, Features, LabelSet, Limits, MemorySource, Point, Query, QueryError,
-    QueryValue, Queryable, Selection, SeriesList,
+    Answer, Control, DEPTH_MAX, Engine, Features, LabelSet, Limits, MemorySource, Point, Query,
+    QueryError, QueryValue, Queryable, Selection, SeriesList,
 };
 
 /// Series `a` and `b`, each with a sample every 15 s from -10 to 10 minutes.
@@ -333,12 +333,12 @@ impl Queryable for Troubled {
     fn list<'a>(
         &'a self,
         selection: &Selection<'_>,
-        cancel: &Cancel,
+        control: &Control,
     ) -> Result<Box<dyn SeriesList + 'a>, SourceError> {
         if self.list_fails {
             return Err("the disk is on fire".into());
         }
-        let inner = self.inner.list(selection, cancel)?;
+        let inner = self.inner.list(selection, control)?;
         Ok(Box::new(TroubledList { inner, on_fold: &self.on_fold }))
     }
 }
@@ -355,10 +355,10 @@ impl SeriesList for TroubledList<'_> {
 
     fn fold(
         &self,
-        share: &[u32],
+        numbers: &[u32],
         visit: &mut dyn FnMut(u32, SampleColumns<'_>) -> Result<(), SourceError>,
     ) -> Result<(), SourceError> {
-        self.inner.fold(share, &mut |number, columns| {
+        self.inner.fold(numbers, &mut |number, columns| {
             (self.on_fold)()?;
             visit(number, columns)
         })

@@ -2,16 +2,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use siltstone::{Db, WriteBatch};
+use siltstone::{Db, MemoryPool, WriteBatch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::config::ServerConfig;
 use crate::http_stats::HttpStats;
+use crate::queries::Queries;
 use crate::refusal::Refusal;
 
 /// The part of the store's memory budget that bodies may take, unless the configuration says.
 const BODIES_PART: u64 = 8;
+/// The part of the store's memory budget that queries may take, unless the configuration says.
+const QUERIES_PART: u64 = 8;
 /// The part of the bodies' bytes that buffers kept for later requests may take on top.
 const SCRATCH_PART: usize = 4;
 /// Unit in which the memory of bodies is counted, so that a semaphore can.
@@ -22,6 +25,7 @@ pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) config: ServerConfig,
     pub(crate) stats: HttpStats,
+    pub(crate) queries: Arc<Queries>,
     writes: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
@@ -58,6 +62,9 @@ impl App {
         let share = db.options().memory_budget_bytes / BODIES_PART;
         let bodies =
             config.bodies_bytes_max.unwrap_or(usize::try_from(share).unwrap_or(usize::MAX));
+        let budget = db.options().memory_budget_bytes;
+        let query_bytes = config.query_bytes_max.unwrap_or(budget / QUERIES_PART);
+        let pool = MemoryPool::new(query_bytes, config.reads_max);
         let bodies_units_max = (bodies / MEMORY_UNIT).clamp(1, Semaphore::MAX_PERMITS);
         Self {
             writes: turns(config.writes_max),
@@ -65,6 +72,7 @@ impl App {
             bodies: turns(bodies_units_max),
             bodies_units_max,
             scratch: Mutex::new(Vec::new()),
+            queries: Queries::new(pool, config.slow_query),
             db,
             config,
             stats,

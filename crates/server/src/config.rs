@@ -53,6 +53,14 @@ pub struct ServerConfig {
     pub import_batch_rows: usize,
     /// Time for a query over series and labels. Default: 2 minutes.
     pub query_timeout: Duration,
+    /// How old the sample of an instant lookup may be, unless the query says. Default: 5 minutes.
+    pub lookback: Duration,
+    /// Bytes that all queries together may hold: lists of series, values, what operators hold, answers.
+    /// Half of it is set aside in equal parts for `reads_max` queries. Default: an eighth of the store's
+    /// memory budget.
+    pub query_bytes_max: Option<u64>,
+    /// A query that takes at least so long is written to the log with its cost. Default: 5 s.
+    pub slow_query: Duration,
     /// Most series, names or values in one answer; what is cut is said in a warning. Default:
     /// 1,000,000.
     pub results_max: usize,
@@ -82,6 +90,9 @@ impl Default for ServerConfig {
             text_line_bytes_max: 1 << 20,
             import_batch_rows: 50_000,
             query_timeout: Duration::from_secs(120),
+            lookback: Duration::from_secs(300),
+            query_bytes_max: None,
+            slow_query: Duration::from_secs(5),
             results_max: 1_000_000,
         }
     }

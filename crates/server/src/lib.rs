@@ -32,6 +32,7 @@ pub mod ingest;
 mod listener;
 mod params;
 pub mod protocol;
+mod queries;
 mod reasons;
 mod refusal;
 mod reply;

@@ -19,6 +19,12 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Prometheus's status of a query that was stopped.
+    pub(crate) const CANCELED: StatusCode = match StatusCode::from_u16(499) {
+        Ok(status) => status,
+        Err(_) => panic!("499 is a status code"),
+    };
+
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), retry_after_s: None }
     }
@@ -49,6 +55,7 @@ impl Refusal {
     pub(crate) fn error_type(&self) -> &'static str {
         match self.status.as_u16() {
             422 => "execution",
+            499 => "canceled",
             403 => "unavailable",
             404 => "not_found",
             503 => "timeout",

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::app::{Admission, App};
-use crate::handlers::{admin, export, health, import, metrics, remote_write, series};
+use crate::handlers::{admin, export, health, import, metrics, promql, remote_write, series};
 use crate::http_stats::HttpStats;
 use crate::params::decode;
 use crate::refusal::Refusal;
@@ -73,6 +73,14 @@ static ROUTES: &[Route] = &[
     route("/api/v1/import", POST, Write, Text, |call| Box::pin(import::json_lines(call))),
     route("/api/v1/import/prometheus", POST, Write, Text, |call| Box::pin(import::text(call))),
     route("/api/v1/export", GET_POST, Read, Text, |call| Box::pin(export::json_lines(call))),
+    route("/api/v1/query", GET_POST, Read, Envelope, |call| Box::pin(promql::instant(call))),
+    route("/api/v1/query_range", GET_POST, Read, Envelope, |call| Box::pin(promql::range(call))),
+    route("/api/v1/status/active_queries", GET, Free, Envelope, |call| {
+        Box::pin(promql::active_queries(call))
+    }),
+    route("/api/v1/admin/queries/{}/cancel", POST_PUT, Free, Envelope, |call| {
+        Box::pin(promql::cancel_query(call))
+    }),
     route("/api/v1/series", GET_POST, Read, Envelope, |call| Box::pin(series::series(call))),
     route("/api/v1/labels", GET_POST, Read, Envelope, |call| Box::pin(series::names(call))),
     route("/api/v1/label/{}/values", GET, Read, Envelope, |call| Box::pin(series::values(call))),

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp as Rfc3339;
-use siltstone::{Options, TimeRange, Timestamp};
+pub use siltstone::TimeScale;
+use siltstone::{Options, Timestamp};
 
 /// Numbers without a fraction from here on are milliseconds, as VictoriaMetrics' clients send them;
 /// as seconds they would be after the year 5100.
@@ -16,62 +17,35 @@ const MILLISECONDS_FROM: f64 = 1e11;
 const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
 const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
 
-/// Converts between milliseconds and ticks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeScale {
-    ticks_per_second: u64,
+/// Reads a length of time in milliseconds: seconds, with a fraction or not, or as PromQL writes it
+/// (`1h30m`).
+///
+/// # Errors
+/// What was expected.
+pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        let ms = (seconds * 1000.0).round();
+        // The largest whole numbers of an f64 round up to 2^63, which is no i64.
+        let fits = ms.is_finite() && ms.abs() < i64::MAX as f64;
+        return if fits { Ok(ms as i64) } else { Err(format!("{text:?} is too long")) };
+    }
+    let ms = siltstone_promql::parse_duration(text).ok().filter(|_| !text.is_empty());
+    ms.and_then(|ms| i64::try_from(ms).ok()).ok_or_else(|| {
+        format!("cannot parse {text:?} to a valid duration, such as 15, 0.5 or 1h30m")
+    })
 }
 
-impl TimeScale {
-    /// The scale of a store with so many ticks per second.
-    #[must_use]
-    pub fn new(ticks_per_second: u64) -> Self {
-        Self { ticks_per_second }
-    }
-
-    /// The tick in which the millisecond lies; `None` if it is beyond the range of ticks.
-    #[must_use]
-    #[inline]
-    pub fn from_ms(self, ms: i64) -> Option<Timestamp> {
-        if self.ticks_per_second == 1000 {
-            return Some(ms);
-        }
-        let ticks = (i128::from(ms) * i128::from(self.ticks_per_second)).div_euclid(1000);
-        Timestamp::try_from(ticks).ok()
-    }
-
-    /// The millisecond in which the tick lies, as far as there is one.
-    #[must_use]
-    pub fn to_ms(self, ticks: Timestamp) -> i64 {
-        let ms = (i128::from(ticks) * 1000).div_euclid(i128::from(self.ticks_per_second.max(1)));
-        saturate(ms)
-    }
-
-    /// Writes a time as RFC 3339 with as many digits as the ticks have, all of one width; as a number
-    /// where the calendar ends.
-    #[must_use]
-    pub fn format(self, ticks: Timestamp) -> String {
-        let per_second = i128::from(self.ticks_per_second.max(1));
-        let digits = [0, 3, 6].into_iter().find(|d| 10i128.pow(*d) % per_second == 0).unwrap_or(9);
-        let ns = (i128::from(ticks) * 1_000_000_000).div_euclid(per_second);
-        Rfc3339::from_nanosecond(ns).map_or_else(
-            |_| format!("{ticks} ticks"),
-            |time| format!("{time:.precision$}", precision = digits as usize),
-        )
-    }
-
-    /// The ticks from millisecond `start` to millisecond `end`, both included; without a bound, all.
-    #[must_use]
-    pub fn range(self, start: Option<i64>, end: Option<i64>) -> TimeRange {
-        let first_at = |ms: i128| {
-            let ticks = ms * i128::from(self.ticks_per_second);
-            saturate(-(-ticks).div_euclid(1000))
-        };
-        TimeRange::new(
-            start.map_or(i64::MIN, |ms| first_at(i128::from(ms))),
-            end.map_or(i64::MAX, |ms| first_at(i128::from(ms) + 1)),
-        )
-    }
+/// Writes a tick as RFC 3339 with as many digits as the ticks have, all of one width; as a number
+/// where the calendar ends.
+#[must_use]
+pub fn format_ticks(scale: TimeScale, ticks: Timestamp) -> String {
+    let per_second = i128::from(scale.ticks_per_second().max(1));
+    let digits = [0, 3, 6].into_iter().find(|d| 10i128.pow(*d) % per_second == 0).unwrap_or(9);
+    let ns = (i128::from(ticks) * 1_000_000_000).div_euclid(per_second);
+    Rfc3339::from_nanosecond(ns).map_or_else(
+        |_| format!("{ticks} ticks"),
+        |time| format!("{time:.precision$}", precision = digits as usize),
+    )
 }
 
 fn saturate(value: i128) -> i64 {
@@ -174,31 +148,20 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_of_a_range_are_included() {
-        let seconds = TimeScale::new(1);
-        assert_eq!(seconds.range(Some(1500), Some(2500)), TimeRange::new(2, 3));
-        assert_eq!(seconds.range(Some(1000), Some(999)), TimeRange::new(1, 1));
-        let ms = TimeScale::new(1000);
-        assert_eq!(ms.range(Some(5), Some(5)), TimeRange::new(5, 6));
-        assert_eq!(ms.range(None, None), TimeRange::ALL);
-        assert_eq!(ms.range(Some(i64::MIN), Some(i64::MAX)), TimeRange::ALL);
-        let ns = TimeScale::new(1_000_000_000);
-        assert_eq!(ns.range(Some(5), Some(5)), TimeRange::new(5_000_000, 6_000_000));
-        assert_eq!(ns.range(Some(i64::MIN), Some(i64::MAX)), TimeRange::ALL);
-    }
-
-    #[test]
-    fn ticks_and_milliseconds() {
-        assert_eq!(TimeScale::new(1).from_ms(-1), Some(-1), "rounded down, not to zero");
-        assert_eq!(TimeScale::new(1_000_000_000).from_ms(i64::MAX), None);
-        assert_eq!(TimeScale::new(1_000_000_000).to_ms(-1), -1);
-        assert_eq!(TimeScale::new(1000).from_ms(i64::MIN), Some(i64::MIN));
-        assert_eq!(TimeScale::new(1).to_ms(i64::MAX), i64::MAX);
+    fn lengths_in_both_notations() {
+        for (text, ms) in
+            [("15", 15_000), ("0.0015", 2), ("1e1", 10_000), ("-5", -5000), ("1h30m", 5_400_000)]
+        {
+            assert_eq!(parse_duration_ms(text), Ok(ms), "{text}");
+        }
+        for bad in ["", "NaN", "inf", "1e300", "1.5h", "m", "9223372036854776"] {
+            assert!(parse_duration_ms(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
     fn times_are_written_to_the_tick_and_read_back() {
-        let shown = |per_second, ticks| TimeScale::new(per_second).format(ticks);
+        let shown = |per_second, ticks| format_ticks(TimeScale::new(per_second), ticks);
         assert_eq!(shown(1000, 1_700_000_000_000), "2023-11-14T22:13:20.000Z");
         assert_eq!(shown(1000, -1), "1969-12-31T23:59:59.999Z");
         assert_eq!(shown(1, 1_700_000_000), "2023-11-14T22:13:20Z");

@@ -108,6 +108,12 @@ impl SeriesList for List {
     fn held_bytes(&self) -> u64 {
         100
     }
+
+    /// Two pieces: `series` is in reverse.
+    fn split(mut self: Box<Self>, parts: usize) -> Vec<Box<dyn SeriesList>> {
+        let second = self.series.drain(..self.series.len() / parts.clamp(1, 2)).collect();
+        vec![self, Box::new(Self { series: second })]
+    }
 }
 
 struct Cursor {

@@ -61,7 +61,7 @@ pub(crate) fn ask(
 fn kind(error: &QueryError) -> &'static str {
     match error {
         QueryError::Parse(_) | QueryError::BadTimes(_) => "bad_data",
-        QueryError::Execution(_) | QueryError::Limit { .. } => "execution",
+        QueryError::Execution(_) | QueryError::Limit { .. } | QueryError::Memory(_) => "execution",
         QueryError::Timeout => "timeout",
         QueryError::Cancelled => "canceled",
         _ => "internal",

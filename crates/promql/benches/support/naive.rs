@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use siltstone::{Cancel, Matcher};
+use siltstone::Matcher;
 use siltstone_promql::{Hints, Queryable, Selection};
 
 /// A function of the samples in a window: their times in milliseconds and values, and its bounds.
@@ -70,7 +70,7 @@ fn each_series(source: &dyn Queryable, steps: Steps, mut visit: impl FnMut(&str,
         end: steps.end,
         hints: Hints::default(),
     };
-    let list = source.list(&selection, &Cancel::default()).expect("series in memory");
+    let list = source.list(&selection, &Control::default()).expect("series in memory");
     let all: Vec<u32> = (0..list.labels().len() as u32).collect();
     list.fold(&all, &mut |number, columns| {
         let job = list.labels()[number as usize].get("job");

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use siltstone::{Cancel, Clock, SystemClock, Timestamp};
+use siltstone::{Cancel, Clock, QueryMemory, SystemClock, Timestamp};
 
 use super::meter::{Limits, Meter};
+use super::ordered_list::OrderedList;
 use super::run::{Evaluation, RootValue};
 use super::runner::Runner;
 use crate::annotations::{Annotations, Severity};
@@ -89,6 +90,11 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// Stops the evaluations of this engine, for good; see [`Engine::cancelled_by`].
     pub cancel: Cancel,
+    /// An account of memory in which, beside [`Limits::bytes`], everything is counted that an
+    /// evaluation holds, what the source holds for it included. The bytes of an answer stay counted
+    /// until the last clone of the account is dropped; so do those of an evaluation that failed. See
+    /// [`Engine::counting_in`].
+    pub memory: Option<QueryMemory>,
 }
 
 impl Default for Engine {
@@ -101,6 +107,7 @@ impl Default for Engine {
             optimise: true,
             clock: Arc::new(SystemClock::new()),
             cancel: Cancel::default(),
+            memory: None,
         }
     }
 }
@@ -163,6 +170,12 @@ impl Engine {
         Self { cancel, ..self.clone() }
     }
 
+    /// An engine like this one that counts in `memory`.
+    #[must_use]
+    pub fn counting_in(&self, memory: QueryMemory) -> Self {
+        Self { memory: Some(memory), ..self.clone() }
+    }
+
     /// Evaluates `query` at `time`, in milliseconds since the Unix epoch.
     ///
     /// # Errors
@@ -216,16 +229,22 @@ impl Engine {
         step: i64,
     ) -> Result<String, QueryError> {
         let plan = self.plan(query, Times::Range { start, end, step })?;
-        let meter = Meter::new(self.limits, self.cancel.clone(), self.clock.clone());
+        let meter = self.meter();
         let mut estimates = Vec::with_capacity(plan.selections.len());
         for selection in &plan.selections {
-            let list = source.list(&selection.request(), meter.cancel());
-            let list = list.map_err(QueryError::Source)?;
-            meter.list_series(list.labels().len())?;
+            let list = OrderedList::list(source, &selection.request(), &meter)?;
             meter.check()?;
-            estimates.push(Estimate { series: list.labels().len(), samples: list.samples() });
+            estimates.push(Estimate { series: list.len(), samples: list.samples() });
         }
         Ok(Explained { plan: &plan, estimates: &estimates }.to_string())
+    }
+
+    fn meter(&self) -> Meter {
+        let meter = Meter::new(self.limits, self.cancel.clone(), self.clock.clone());
+        match &self.memory {
+            Some(memory) => meter.counting_in(memory.clone()),
+            None => meter,
+        }
     }
 
     fn plan(&self, query: &Query, times: Times) -> Result<Plan, QueryError> {
@@ -254,7 +273,7 @@ impl Engine {
             return Err(QueryError::BadTimes(message));
         }
         let plan = self.plan(query, times)?;
-        let meter = Meter::new(self.limits, self.cancel.clone(), self.clock.clone());
+        let meter = self.meter();
         meter.check()?;
         let features = query.features;
         let delayed_names = features.delayed_name_removal;

@@ -33,10 +33,7 @@ impl<'a> Evaluation<'a> {
         &self,
         selection: &Selection<'_>,
     ) -> Result<OrderedList<'a>, QueryError> {
-        let list = self.source.list(selection, self.meter().cancel());
-        let list = OrderedList::new(list.map_err(QueryError::Source)?);
-        self.meter().list_series(list.len())?;
-        Ok(list)
+        OrderedList::list(self.source, selection, self.meter())
     }
 
     /// The chain of the vector `id`: as long as it can be, or of the value that is held.

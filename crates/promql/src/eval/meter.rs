@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use siltstone::{Cancel, Clock};
+use siltstone::{Cancel, Clock, QueryMemory};
 
 use crate::query_error::QueryError;
+use crate::source::{Control, SourceError};
 
 /// Bounds of one evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(crate) struct Meter {
     series: AtomicU64,
     bytes: AtomicU64,
     bytes_peak: AtomicU64,
+    /// Where everything is counted as well, with what the source holds.
+    memory: Option<QueryMemory>,
 }
 
 impl Meter {
@@ -61,15 +64,28 @@ impl Meter {
             series: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             bytes_peak: AtomicU64::new(0),
+            memory: None,
         }
+    }
+
+    /// Counts in `memory` as well.
+    pub(crate) fn counting_in(self, memory: QueryMemory) -> Self {
+        Self { memory: Some(memory), ..self }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    pub(crate) fn cancel(&self) -> &Cancel {
-        &self.cancel
+    /// What a source keeps to from now on.
+    pub(crate) fn control(&self) -> Control {
+        let time = self.deadline.map(|end| end.saturating_sub(self.clock.monotonic()));
+        Control { cancel: self.cancel.clone(), time, memory: self.memory.clone() }
+    }
+
+    /// Why there is no answer after a source has failed: it may have been stopped.
+    pub(crate) fn source_error(&self, error: SourceError) -> QueryError {
+        self.check().err().unwrap_or(QueryError::Source(error))
     }
 
     /// Fails when the evaluation was cancelled or its time is up.
@@ -98,11 +114,17 @@ impl Meter {
     pub(crate) fn hold(&self, bytes: usize) -> Result<(), QueryError> {
         let held = add(&self.bytes, bytes as u64, self.limits.bytes, "bytes of values")?;
         self.bytes_peak.fetch_max(held, Ordering::Relaxed);
-        Ok(())
+        match &self.memory {
+            Some(memory) => memory.hold(bytes as u64).map_err(QueryError::Memory),
+            None => Ok(()),
+        }
     }
 
     /// Gives back bytes that were held.
     pub(crate) fn release(&self, bytes: usize) {
+        if let Some(memory) = &self.memory {
+            memory.release(bytes as u64);
+        }
         let held = self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
         debug_assert!(held >= bytes as u64, "{bytes} bytes are given back, but {held} were held");
     }

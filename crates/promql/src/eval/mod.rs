@@ -9,8 +9,9 @@
 //! 2. [`run`] evaluates the nodes of the plan in order. Nodes inside a chain are not evaluated by
 //!    themselves.
 //! 3. [`links`] makes chains of nodes, [`runner`] runs them: the selection is listed and ordered, cut
-//!    into shares by content ([`share`]), and shares run on several threads ([`share_run`]); what their
-//!    sinks gathered is merged along a fixed tree.
+//!    into shares by content ([`share`]); its series are read and run through the stages ([`stage_run`])
+//!    on several threads and given to the shares' sinks in order ([`wave`]); what these gathered is
+//!    merged along a fixed tree.
 //! 4. [`lookup`], [`range`], [`vector`], [`binary`] and [`aggregate`] compute.
 //!
 //! # What holds its input
@@ -56,12 +57,13 @@ mod runner;
 mod sample_buffer;
 mod samples;
 mod share;
-mod share_run;
 mod sink;
 mod smoothed;
+mod stage_run;
 mod statistics;
 pub(crate) mod vector;
 mod vector_calls;
+mod wave;
 
 pub use engine::{Answer, Engine, Query, QueryValue, ResultSeries};
 pub use meter::Limits;

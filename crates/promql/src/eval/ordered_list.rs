@@ -1,7 +1,8 @@
 //! A listed selection in Prometheus's order of labels.
 
+use super::meter::Meter;
 use crate::query_error::QueryError;
-use crate::source::{SampleColumns, SeriesList, SourceError};
+use crate::source::{Queryable, SampleColumns, Selection, SeriesList, SourceError};
 use crate::value::LabelSet;
 
 /// A listed selection in Prometheus's order.
@@ -9,17 +10,35 @@ pub(super) struct OrderedList<'a> {
     list: Box<dyn SeriesList + 'a>,
     /// The series numbers in order of labels.
     pub(super) order: Vec<u32>,
+    meter: &'a Meter,
 }
 
 impl<'a> OrderedList<'a> {
-    pub(super) fn new(list: Box<dyn SeriesList + 'a>) -> Self {
+    /// Lists a selection.
+    pub(super) fn list(
+        source: &'a dyn Queryable,
+        selection: &Selection<'_>,
+        meter: &'a Meter,
+    ) -> Result<Self, QueryError> {
+        let list = source.list(selection, &meter.control());
+        let list = list.map_err(|error| meter.source_error(error))?;
+        meter.list_series(list.labels().len())?;
+        Ok(Self::ordered(list, meter))
+    }
+
+    fn ordered(list: Box<dyn SeriesList + 'a>, meter: &'a Meter) -> Self {
         let labels = list.labels();
         let mut order: Vec<u32> = (0..u32::try_from(labels.len()).unwrap_or(u32::MAX)).collect();
         let by_labels = |a: &u32, b: &u32| labels[*a as usize].cmp(&labels[*b as usize]);
         if !order.is_sorted_by(|a, b| by_labels(a, b).is_le()) {
             order.sort_unstable_by(by_labels);
         }
-        Self { list, order }
+        Self { list, order, meter }
+    }
+
+    /// About how many samples there are, if that is known.
+    pub(super) fn samples(&self) -> Option<u64> {
+        self.list.samples()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -52,7 +71,7 @@ impl<'a> OrderedList<'a> {
         });
         match failure {
             Some(error) => Err(error),
-            None => folded.map_err(QueryError::Source),
+            None => folded.map_err(|error| self.meter.source_error(error)),
         }
     }
 

@@ -5,11 +5,13 @@ use std::collections::HashSet;
 use std::sync::atomic::AtomicUsize;
 
 use super::chain::{Chain, Origin, Stage};
+use super::grid::Grid;
 use super::merge::{all_differ, merge_same_labels, same_labels_error};
 use super::meter::{Meter, Ticker};
-use super::share::{cut, fold_tree, hash};
-use super::share_run::ShareRun;
+use super::share::{ShareSink, cut, fold_tree, share_of};
 use super::sink::{Collect, Sink};
+use super::stage_run::StageRun;
+use super::wave::Waves;
 use crate::annotations::Annotations;
 use crate::query_error::QueryError;
 use crate::value::{LabelSet, Series};
@@ -32,7 +34,7 @@ pub(super) struct ChangedLabels {
 
 impl ChangedLabels {
     /// The labels that the sink sees, if any stage changes them.
-    fn last(&self) -> Option<&[(LabelSet, bool)]> {
+    pub(super) fn last(&self) -> Option<&[(LabelSet, bool)]> {
         self.behind.iter().rev().flatten().next().map(Vec::as_slice)
     }
 
@@ -180,8 +182,8 @@ impl Runner<'_> {
         make: &(impl Fn() -> S + Sync),
         notes: &mut Annotations,
     ) -> Result<Option<S>, QueryError> {
+        let steps = chain.grid().count;
         let Chain { origin, stages } = chain;
-        let runner = *self;
         // What sinks hold is metered while they gather; then their result is what is held.
         let held = AtomicUsize::new(0);
         let merge = |(mut left, mut left_notes): (S, Annotations), (right, right_notes)| {
@@ -189,26 +191,25 @@ impl Runner<'_> {
             left.merge(right);
             (left, left_notes)
         };
-        let new_share = || ShareRun::new(runner, (&stages, labels), make(), &held);
         let parallel = self.parallel && origin.len() >= PARALLEL_SERIES_MIN;
-        let last = labels.last();
+        let new_sink = || ShareSink::new(make(), self.meter, &held);
         let done = match origin {
             Origin::List(list) => {
-                let ranks = (0..u32::try_from(list.len()).unwrap_or(u32::MAX)).collect();
-                let shares = cut(ranks, |rank| match last {
-                    Some(labels) => hash(&labels[*rank as usize].0),
-                    None => hash(list.labels(*rank)),
-                });
-                let leaf = |ranks: Vec<u32>| new_share().fold(&list, &ranks);
-                fold_tree(shares, parallel, &leaf, &merge)?
+                let (list, stages) = (&*list, &stages[..]);
+                let waves = Waves { runner: *self, list, stages, changed: labels, steps, parallel };
+                let sinks = waves.run(&new_sink, notes)?;
+                let leaf = |sink: ShareSink<'_, S>| Ok(sink.finish());
+                fold_tree(sinks, parallel, &leaf, &merge)?
             }
             Origin::Held(series, grid) => {
                 let ranked = (0u32..).zip(series).collect();
-                let shares = cut(ranked, |(rank, series): &(u32, Series)| match last {
-                    Some(labels) => hash(&labels[*rank as usize].0),
-                    None => hash(&series.labels),
+                let shares = cut(ranked, |(rank, series): &(u32, Series)| match labels.last() {
+                    Some(labels) => share_of(&labels[*rank as usize].0),
+                    None => share_of(&series.labels),
                 });
-                let leaf = |share| new_share().take(share, grid);
+                let leaf = |share: Vec<(u32, Series)>| {
+                    self.pass_held(share, (&stages, labels, grid), new_sink())
+                };
                 fold_tree(shares, parallel, &leaf, &merge)?
             }
         };
@@ -217,6 +218,34 @@ impl Runner<'_> {
             notes.merge(own);
             sink
         }))
+    }
+
+    /// Runs held series of one share through the stages and into its sink.
+    fn pass_held<S: Sink>(
+        &self,
+        share: Vec<(u32, Series)>,
+        (stages, changed, grid): (&[Stage], &ChangedLabels, Grid),
+        mut sink: ShareSink<'_, S>,
+    ) -> Result<(S, Annotations), QueryError> {
+        // The labels outlive the run, the values are given away.
+        let (labels, values): (Vec<_>, Vec<_>) = share
+            .into_iter()
+            .map(|(rank, series)| {
+                let bytes = series.held_bytes();
+                ((series.labels, series.drop_name), (rank, bytes, series.values))
+            })
+            .unzip();
+        let mut run = StageRun::new(*self, stages, changed);
+        for ((labels, drop_name), (rank, bytes, values)) in labels.iter().zip(values) {
+            self.meter.check()?;
+            if let Some(row) = run.pass((labels, *drop_name), values, (rank, grid))? {
+                sink.add(row)?;
+            }
+            self.meter.release(bytes);
+        }
+        let (sink, mut notes) = sink.finish();
+        notes.merge(run.into_notes());
+        Ok((sink, notes))
     }
 }
 

@@ -6,20 +6,20 @@ use crate::annotations::Annotations;
 use crate::value::{LabelSet, Series, StepColumn};
 
 /// A series that comes out of a chain.
-pub(super) struct Row<'a> {
+pub(super) struct Row<'l, 'v> {
     /// Its place in the order of the chain's series.
     pub(super) rank: u32,
-    pub(super) labels: &'a LabelSet,
+    pub(super) labels: &'l LabelSet,
     pub(super) drop_name: bool,
     /// Its values; a sink may take them.
-    pub(super) values: &'a mut StepColumn,
+    pub(super) values: &'v mut StepColumn,
 }
 
 /// Takes the series of one share in order of rank; sinks of two shares are merged, the earlier share
 /// first.
 pub(super) trait Sink: Send + Sized {
     /// Takes a series that has a value at one step at least.
-    fn add(&mut self, row: Row<'_>, notes: &mut Annotations);
+    fn add(&mut self, row: Row<'_, '_>, notes: &mut Annotations);
 
     /// Takes what the sink of a later share has gathered.
     fn merge(&mut self, later: Self);
@@ -44,7 +44,7 @@ impl Collect {
 }
 
 impl Sink for Collect {
-    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) {
+    fn add(&mut self, row: Row<'_, '_>, _notes: &mut Annotations) {
         let values = std::mem::take(row.values);
         let series = Series { labels: row.labels.clone(), drop_name: row.drop_name, values };
         self.bytes += series.held_bytes();
@@ -62,7 +62,7 @@ impl Sink for Collect {
 }
 
 impl Sink for Presence {
-    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) {
+    fn add(&mut self, row: Row<'_, '_>, _notes: &mut Annotations) {
         self.observe(row.values);
     }
 
@@ -76,7 +76,7 @@ impl Sink for Presence {
 }
 
 impl Sink for SoleValue {
-    fn add(&mut self, row: Row<'_>, _notes: &mut Annotations) {
+    fn add(&mut self, row: Row<'_, '_>, _notes: &mut Annotations) {
         self.observe(row.values);
     }
 
@@ -90,7 +90,7 @@ impl Sink for SoleValue {
 }
 
 impl Sink for Accumulator<'_> {
-    fn add(&mut self, row: Row<'_>, notes: &mut Annotations) {
+    fn add(&mut self, row: Row<'_, '_>, notes: &mut Annotations) {
         let Row { rank, labels, drop_name, values } = row;
         Self::add(self, &InputSeries { rank, labels, drop_name, values }, notes);
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use siltstone::{Cancel, Timestamp};
+use siltstone::Timestamp;
 
-use super::{KindColumn, Queryable, SampleColumns, Selection, SeriesList, SourceError};
+use super::{Control, KindColumn, Queryable, SampleColumns, Selection, SeriesList, SourceError};
 use crate::histogram::Histogram;
 use crate::value::{LabelSet, Point};
 
@@ -141,7 +141,7 @@ impl Queryable for MemorySource {
     fn list<'a>(
         &'a self,
         selection: &Selection<'_>,
-        _cancel: &Cancel,
+        _control: &Control,
     ) -> Result<Box<dyn SeriesList + 'a>, SourceError> {
         let matching = self.series.iter().filter(|(labels, _)| {
             selection.matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name())))
@@ -173,10 +173,10 @@ impl SeriesList for Listed<'_> {
 
     fn fold(
         &self,
-        share: &[u32],
+        numbers: &[u32],
         visit: &mut dyn FnMut(u32, SampleColumns<'_>) -> Result<(), SourceError>,
     ) -> Result<(), SourceError> {
-        for number in share {
+        for number in numbers {
             let series = self.series[*number as usize];
             let floats = series.floats.within(self.start, self.end);
             let histograms = series.histograms.within(self.start, self.end);
@@ -200,7 +200,7 @@ mod tests {
         let matchers = [siltstone::Matcher::equal("a", "1")];
         let hints = super::super::Hints::default();
         let selection = Selection { matchers: &matchers, start: 0, end: 5, hints };
-        let list = source.list(&selection, &Cancel::default()).unwrap();
+        let list = source.list(&selection, &Control::default()).unwrap();
         assert_eq!(list.labels(), [labels]);
         let mut seen = 0;
         list.fold(&[0], &mut |_, columns| {

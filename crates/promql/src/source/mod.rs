@@ -1,9 +1,9 @@
 //! Where an evaluation gets its series from.
 //!
 //! The crate knows no store. An embedder implements [`Queryable`] over one, or uses [`MemorySource`].
-//! An evaluation *lists* a selection once, which yields the label sets, cuts the list into shares by
-//! content, and *folds* each share, on several threads at a time: the source hands the samples of
-//! one series after the other to the evaluator as columns, and holds them no longer than the call.
+//! An evaluation *lists* a selection once, which yields the label sets, and then *folds* some series
+//! after the other, on several threads at a time: the source hands the samples of one series after the
+//! other to the evaluator as columns, and holds them no longer than the call.
 //!
 //! # Invariants that a source keeps
 //!
@@ -16,8 +16,9 @@ mod columns;
 mod memory;
 
 use std::error::Error;
+use std::time::Duration;
 
-use siltstone::{Cancel, Matcher, Timestamp};
+use siltstone::{Cancel, Matcher, QueryMemory, Timestamp};
 
 pub use columns::{KindColumn, SampleColumns};
 pub use memory::MemorySource;
@@ -55,16 +56,28 @@ pub struct Hints<'a> {
     pub labels_kept: Option<&'a [String]>,
 }
 
+/// What a source keeps to while it lists and reads for one evaluation.
+#[derive(Debug, Clone, Default)]
+pub struct Control {
+    /// Ends the work early.
+    pub cancel: Cancel,
+    /// The time that is left; `None` for no bound.
+    pub time: Option<Duration>,
+    /// Where the source counts what it holds; `None` where nobody asks.
+    pub memory: Option<QueryMemory>,
+}
+
 /// A set of series that can be queried: a snapshot of a store.
 pub trait Queryable: Send + Sync {
-    /// Lists the series of `selection`. Series without samples in its range may be among them.
+    /// Lists the series of `selection`. Series without samples in its range may be among them. The
+    /// list keeps to `control` as long as it lives.
     ///
     /// # Errors
     /// Those of reading the source.
     fn list<'a>(
         &'a self,
         selection: &Selection<'_>,
-        cancel: &Cancel,
+        control: &Control,
     ) -> Result<Box<dyn SeriesList + 'a>, SourceError>;
 }
 
@@ -79,14 +92,15 @@ pub trait SeriesList: Send + Sync {
         None
     }
 
-    /// Hands the samples of the series numbered `share` to `visit`, one after the other in that
-    /// order. Called on several threads with different shares.
+    /// Hands the samples of the series with these numbers to `visit`, one after the other in that
+    /// order. Called on several threads with different series; mostly with some neighbours in the
+    /// order of their numbers.
     ///
     /// # Errors
     /// Those of `visit`, and those of reading the source.
     fn fold(
         &self,
-        share: &[u32],
+        numbers: &[u32],
         visit: &mut dyn FnMut(u32, SampleColumns<'_>) -> Result<(), SourceError>,
     ) -> Result<(), SourceError>;
 }

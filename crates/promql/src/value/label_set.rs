@@ -37,7 +37,7 @@ impl Default for LabelSet {
 
 impl From<&siltstone::Labels> for LabelSet {
     fn from(labels: &siltstone::Labels) -> Self {
-        Self { encoded: labels.encoded().into() }
+        Self { encoded: labels.shared_encoding() }
     }
 }
 

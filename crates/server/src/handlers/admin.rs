@@ -154,7 +154,7 @@ fn flag(params: &Params, name: &'static str) -> Result<bool, Refusal> {
 }
 
 /// Whether the request may do anything here.
-fn check(call: &Call) -> Result<(), Refusal> {
+pub(crate) fn check(call: &Call) -> Result<(), Refusal> {
     if !call.app.config.admin {
         let message = "the admin API is off; siltstone serve --enable-admin opens it";
         return Err(Refusal::new(StatusCode::FORBIDDEN, message));

@@ -9,6 +9,7 @@ use siltstone::{Latency, Stats};
 use crate::app::App;
 use crate::blocking::blocking;
 use crate::http_stats::HttpStats;
+use crate::queries::{KindStatistics, Queries};
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::router::Call;
@@ -25,6 +26,7 @@ pub(crate) async fn metrics(call: Call) -> Result<Reply, Refusal> {
             .and_then(|()| merging(&mut page, &stats))
             .and_then(|()| latencies(&mut page, &stats))
             .and_then(|()| http(&mut page, &call.app.stats))
+            .and_then(|()| queries(&mut page, &call.app.queries))
             .map(|()| page.0)
     });
     match text.await? {
@@ -239,6 +241,48 @@ fn http(page: &mut Page, stats: &HttpStats) -> fmt::Result {
         let (sum, count) = (seconds(route.total_us), route.latency_us.len());
         writeln!(page.0, "{name}_sum{{path=\"{path}\"}} {sum}")?;
         writeln!(page.0, "{name}_count{{path=\"{path}\"}} {count}")?;
+    }
+    Ok(())
+}
+
+fn queries(page: &mut Page, queries: &Queries) -> fmt::Result {
+    let running = queries.shown().len() as u64;
+    page.gauge("siltstone_queries_running", "PromQL queries that run now.", running)?;
+    let help = "Bytes that queries hold beyond what is set aside for each.";
+    page.gauge("siltstone_query_bytes_shared", help, queries.pool().bytes_taken())?;
+    let help = "Bytes that all queries together may hold.";
+    page.gauge("siltstone_query_bytes_max", help, queries.pool().bytes_max())?;
+    let kinds = queries.statistics.kinds();
+    page.head("siltstone_queries_total", "counter", "PromQL queries by kind and outcome.")?;
+    for (kind, of) in &kinds {
+        for (outcome, count) in &of.by_outcome {
+            let (kind, outcome) = (kind.as_str(), outcome.as_str());
+            let labels = format!("kind=\"{kind}\",outcome=\"{outcome}\"");
+            writeln!(page.0, "siltstone_queries_total{{{labels}}} {count}")?;
+        }
+    }
+    let totals: [(&str, &str, fn(&KindStatistics) -> u64); 2] = [
+        ("siltstone_query_samples_read_total", "Samples that queries have read.", |of| {
+            of.samples_read
+        }),
+        ("siltstone_query_series_total", "Series that queries have answered.", |of| of.series),
+    ];
+    for (name, help, count) in totals {
+        page.head(name, "counter", help)?;
+        for (kind, of) in &kinds {
+            writeln!(page.0, "{name}{{kind=\"{}\"}} {}", kind.as_str(), count(of))?;
+        }
+    }
+    let name = "siltstone_query_seconds";
+    page.head(name, "summary", "From the turn of a query to the end of its answer.")?;
+    for (kind, of) in &kinds {
+        let kind = kind.as_str();
+        for quantile in [0.5, 0.9, 0.99, 1.0] {
+            let us = of.took_us.value_at_quantile(quantile);
+            writeln!(page.0, "{name}{{kind=\"{kind}\",quantile=\"{quantile}\"}} {}", seconds(us))?;
+        }
+        writeln!(page.0, "{name}_sum{{kind=\"{kind}\"}} {}", seconds(of.total_us))?;
+        writeln!(page.0, "{name}_count{{kind=\"{kind}\"}} {}", of.took_us.len())?;
     }
     Ok(())
 }

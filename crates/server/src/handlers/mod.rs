@@ -6,6 +6,7 @@ pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod metrics;
+pub(crate) mod promql;
 mod query;
 pub(crate) mod remote_write;
 pub(crate) mod series;

@@ -28,13 +28,17 @@ impl Query {
         let range = time_range(params, scale)?;
         let selection = Selection::parse(params.all("match[]"), range)
             .map_err(|reason| invalid("match[]", reason))?;
-        let limit = params.get("limit").map(|text| {
-            let number = text.parse::<usize>();
-            number.map_err(|_| invalid("limit", format!("{text:?} is not a whole number")))
-        });
-        let limit = limit.transpose()?.filter(|limit| *limit > 0);
-        Ok(Self { selection, limit })
+        Ok(Self { selection, limit: limit(params)? })
     }
+}
+
+/// How many results may be returned at most, if the client says so; 0 is as much as there is.
+pub(crate) fn limit(params: &Params) -> Result<Option<usize>, Refusal> {
+    let limit = params.get("limit").map(|text| {
+        let number = text.parse::<usize>();
+        number.map_err(|_| invalid("limit", format!("{text:?} is not a whole number")))
+    });
+    Ok(limit.transpose()?.filter(|limit| *limit > 0))
 }
 
 /// The ticks from `start` to `end`, both included.

@@ -13,6 +13,7 @@ mod line_error;
 pub mod number;
 mod protobuf;
 pub mod remote_write;
+pub mod result_json;
 pub mod snappy;
 
 pub use line_error::LineError;

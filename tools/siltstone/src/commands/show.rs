@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 use siltstone::{ReadOnlyDb, SegmentDescription, Tombstone};
-use siltstone_server::time::{TimeScale, format_time};
+use siltstone_server::time::{TimeScale, format_ticks, format_time};
 
 use super::ls::{self, Overlaps};
 use crate::failure::{Failure, Result};
@@ -123,7 +123,7 @@ fn deletes(deletes: &[&Arc<Tombstone>], scale: TimeScale) -> String {
     ]);
     for tombstone in deletes {
         let bound = |ticks, none| {
-            if ticks == none { "-".to_owned() } else { scale.format(ticks) }
+            if ticks == none { "-".to_owned() } else { format_ticks(scale, ticks) }
         };
         table.row([
             format!("seq {}", tombstone.seq),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use siltstone::{Bucket, BucketValues, Labels, QueryOptions, Snapshot};
 use siltstone_server::protocol::json_lines::write_labels;
 use siltstone_server::protocol::number;
-use siltstone_server::time::TimeScale;
+use siltstone_server::time::{TimeScale, format_ticks};
 
 use super::step::Step;
 use super::text::{CHUNK_BYTES, LabelColumns, Output, Pages, value_cell};
@@ -160,7 +160,7 @@ fn cells(bucket: &Bucket, scale: TimeScale, series: &str) -> [String; COLUMNS.le
         bucket.values.as_ref().and_then(value).map_or_else(|| "-".to_owned(), value_cell)
     };
     [
-        scale.format(bucket.start),
+        format_ticks(scale, bucket.start),
         count(bucket).to_string(),
         bucket.stale_markers.to_string(),
         cell(|v| Some(v.min)),

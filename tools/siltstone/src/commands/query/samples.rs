@@ -6,7 +6,7 @@ use siltstone::{Columns, Labels, Snapshot};
 use siltstone_server::protocol::json_lines::write_line;
 use siltstone_server::protocol::number;
 use siltstone_server::selection::unlimited;
-use siltstone_server::time::TimeScale;
+use siltstone_server::time::{TimeScale, format_ticks};
 
 use super::text::{CHUNK_BYTES, LabelColumns, Output, Pages, value_cell};
 use super::{Format, Request};
@@ -70,7 +70,7 @@ impl Printer {
             Self::Table(pages, scale) => {
                 let series = labels.to_string();
                 samples.all(|(&time, &value)| {
-                    let cells = [scale.format(time), value_cell(value), series.clone()];
+                    let cells = [format_ticks(*scale, time), value_cell(value), series.clone()];
                     pages.row(cells, &mut out.text);
                     out.pass_on(1)
                 })

@@ -1,6 +1,4 @@
-//! One share of a chain's series: each goes through the stages and to the sink.
-
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! The stages of a chain on one series after the other.
 
 use super::chain::Stage;
 use super::grid::Grid;
@@ -9,7 +7,7 @@ use super::ordered_list::OrderedList;
 use super::range::{self, RangeScratch, RangeSeries};
 use super::runner::{ChangedLabels, Runner};
 use super::sample_buffer::SampleBuffer;
-use super::sink::{Row, Sink};
+use super::sink::Row;
 use super::smoothed::{Blamed, smooth};
 use super::statistics::ResetHints;
 use super::vector::negate;
@@ -17,18 +15,17 @@ use crate::annotations::Annotations;
 use crate::plan::LookupValue;
 use crate::query_error::QueryError;
 use crate::source::SampleColumns;
-use crate::value::{LabelSet, Series, StepColumn};
+use crate::value::{LabelSet, StepColumn};
 
 /// From so many steps on, time limit and cancellation are looked at before each stage of each series;
 /// else before each series.
 const LONG_STEPS: usize = 4096;
 
-/// Runs the stages on the series of one share.
-pub(super) struct ShareRun<'a, S> {
+/// Runs the stages on one series after the other: what one thread needs for that.
+pub(super) struct StageRun<'a> {
     runner: Runner<'a>,
     stages: &'a [Stage],
     changed: &'a ChangedLabels,
-    sink: S,
     notes: Annotations,
     /// The values of the series at hand.
     values: StepColumn,
@@ -37,75 +34,69 @@ pub(super) struct ShareRun<'a, S> {
     samples: SampleBuffer,
     hints: ResetHints,
     scratch: RangeScratch,
-    /// Bytes of the sink that the meter knows of.
-    metered: usize,
-    /// Those of all shares.
-    held: &'a AtomicUsize,
 }
 
-impl<'a, S: Sink> ShareRun<'a, S> {
-    pub(super) fn new(
-        runner: Runner<'a>,
-        (stages, changed): (&'a [Stage], &'a ChangedLabels),
-        sink: S,
-        held: &'a AtomicUsize,
-    ) -> Self {
+impl<'a> StageRun<'a> {
+    pub(super) fn new(runner: Runner<'a>, stages: &'a [Stage], changed: &'a ChangedLabels) -> Self {
         Self {
             runner,
             stages,
             changed,
-            sink,
             notes: Annotations::default(),
             values: StepColumn::default(),
             next: StepColumn::default(),
             samples: SampleBuffer::default(),
             hints: ResetHints::default(),
             scratch: RangeScratch::default(),
-            metered: 0,
-            held,
         }
     }
 
-    /// Reads the series of `list` with these ranks.
+    /// What was noticed in all series.
+    pub(super) fn into_notes(self) -> Annotations {
+        self.notes
+    }
+
+    /// Reads the series of `list` with these ranks and hands what comes out of the last stage to
+    /// `take`; series without a value are left out.
     pub(super) fn fold(
-        mut self,
-        list: &OrderedList<'_>,
+        &mut self,
+        list: &'a OrderedList<'_>,
         ranks: &[u32],
-    ) -> Result<(S, Annotations), QueryError> {
-        let share: Vec<u32> = ranks.iter().map(|rank| list.order[*rank as usize]).collect();
+        mut take: impl FnMut(Row<'a, '_>),
+    ) -> Result<(), QueryError> {
+        let numbers: Vec<u32> = ranks.iter().map(|rank| list.order[*rank as usize]).collect();
         let mut ranks = ranks.iter();
-        list.fold(&share, |_, columns| match ranks.next() {
-            Some(rank) => self.read(list.labels(*rank), *rank, columns),
+        list.fold(&numbers, |_, columns| match ranks.next() {
+            Some(rank) => {
+                if let Some(row) = self.read(list.labels(*rank), *rank, columns)? {
+                    take(row);
+                }
+                Ok(())
+            }
             None => Ok(()),
-        })?;
-        Ok((self.sink, self.notes))
+        })
     }
 
-    /// Takes held series.
-    pub(super) fn take(
-        mut self,
-        share: Vec<(u32, Series)>,
-        grid: Grid,
-    ) -> Result<(S, Annotations), QueryError> {
-        for (rank, series) in share {
-            self.runner.meter.check()?;
-            let bytes = series.held_bytes();
-            self.values = series.values;
-            self.run_stages(0, (&series.labels, series.drop_name), rank, grid)?;
-            self.runner.meter.release(bytes);
-        }
-        Ok((self.sink, self.notes))
+    /// Runs a held series through the stages.
+    pub(super) fn pass(
+        &mut self,
+        (labels, drop_name): (&'a LabelSet, bool),
+        values: StepColumn,
+        (rank, grid): (u32, Grid),
+    ) -> Result<Option<Row<'a, '_>>, QueryError> {
+        self.values = values;
+        self.run_stages(0, (labels, drop_name), rank, grid)
     }
 
     /// The first stage, over samples, and the others.
     fn read(
         &mut self,
-        labels: &LabelSet,
+        labels: &'a LabelSet,
         rank: u32,
         columns: &SampleColumns<'_>,
-    ) -> Result<(), QueryError> {
+    ) -> Result<Option<Row<'a, '_>>, QueryError> {
         self.runner.meter.read_samples(columns.floats.len() + columns.histograms.len())?;
-        let Some(first) = self.stages.first() else { return Ok(()) };
+        let Some(first) = self.stages.first() else { return Ok(None) };
         let grid = match first {
             Stage::Lookup(lookup, grid, span) => {
                 self.values.reset(grid.count);
@@ -135,15 +126,7 @@ impl<'a, S: Sink> ShareRun<'a, S> {
     }
 
     /// The labels behind a stage, and whether the name is to be dropped.
-    fn behind<'b>(
-        &self,
-        stage: usize,
-        rank: u32,
-        kept: (&'b LabelSet, bool),
-    ) -> (&'b LabelSet, bool)
-    where
-        'a: 'b,
-    {
+    fn behind(&self, stage: usize, rank: u32, kept: (&'a LabelSet, bool)) -> (&'a LabelSet, bool) {
         match &self.changed.behind[stage] {
             Some(all) => {
                 let (labels, drop_name) = &all[rank as usize];
@@ -153,14 +136,14 @@ impl<'a, S: Sink> ShareRun<'a, S> {
         }
     }
 
-    /// Runs the stages from `first` on on the values at hand, and gives them to the sink.
+    /// Runs the stages from `first` on on the values at hand; `None` if there is no value.
     fn run_stages(
         &mut self,
         first: usize,
-        (mut labels, mut drop_name): (&LabelSet, bool),
+        (mut labels, mut drop_name): (&'a LabelSet, bool),
         rank: u32,
         mut grid: Grid,
-    ) -> Result<(), QueryError> {
+    ) -> Result<Option<Row<'a, '_>>, QueryError> {
         let stages = self.stages;
         for (place, stage) in stages.iter().enumerate().skip(first) {
             if grid.count >= LONG_STEPS {
@@ -188,16 +171,8 @@ impl<'a, S: Sink> ShareRun<'a, S> {
             (labels, drop_name) = self.behind(place, rank, kept);
         }
         if self.values.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let row = Row { rank, labels, drop_name, values: &mut self.values };
-        self.sink.add(row, &mut self.notes);
-        let held = self.sink.heap_bytes();
-        if held > self.metered {
-            self.held.fetch_add(held - self.metered, Ordering::Relaxed);
-            self.runner.meter.hold(held - self.metered)?;
-            self.metered = held;
-        }
-        Ok(())
+        Ok(Some(Row { rank, labels, drop_name, values: &mut self.values }))
     }
 }

@@ -1,0 +1,67 @@
+//! PromQL over a Siltstone store, in a program: no server, no async runtime.
+//!
+//! [`query`] and [`query_range`] answer a question about a [`Snapshot`], which comes from a
+//! [`Db`](siltstone::Db) or a [`ReadOnlyDb`](siltstone::ReadOnlyDb). The answer is typed: label sets and
+//! points.
+//!
+//! ```
+//! use siltstone::{Db, Labels, Options, WriteBatch};
+//! use siltstone_query::{QueryValue, query};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! let db = Db::open(dir.path(), Options::default())?;
+//! let mut batch = WriteBatch::new();
+//! for (instance, rate) in [("a", 2.0), ("b", 3.0)] {
+//!     let name = ("__name__", "http_requests_total");
+//!     let labels = Labels::from_pairs([name, ("job", "api"), ("instance", instance)])?;
+//!     let series = db.series(&labels)?;
+//!     for t in 0..=20 {
+//!         batch.push(series, t * 15_000, t as f64 * 15.0 * rate)?;
+//!     }
+//! }
+//! db.write(&batch)?;
+//!
+//! let snapshot = db.snapshot()?;
+//! let answer = query(&snapshot, "sum by (job) (rate(http_requests_total[5m]))", 300_000)?;
+//! let QueryValue::Vector(series) = answer.value else { panic!("an instant vector") };
+//! assert_eq!(series[0].labels.get("job"), "api");
+//! assert_eq!(series[0].points[0].1, siltstone_query::Point::Float(5.0));
+//! # db.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`StoreSource`] is the same in parts: with an [`Engine`] whose limits are set, and which can be
+//! cancelled from another thread; with the memory of all queries of the program bounded by one
+//! [`MemoryPool`](siltstone::MemoryPool); and with damage left out and listed. Everything of the language
+//! is in [`siltstone_promql`], whose public names are those of this crate, too.
+
+mod store_source;
+
+use siltstone::{Snapshot, Timestamp};
+pub use siltstone_promql::*;
+pub use store_source::StoreSource;
+
+/// Evaluates the query `text` at `time`, in milliseconds since the Unix epoch, with the default limits
+/// of an [`Engine`]. The language is Prometheus's without experimental parts.
+///
+/// # Errors
+/// [`QueryError`] says why there is no answer.
+pub fn query(snapshot: &Snapshot, text: &str, time: Timestamp) -> Result<Answer, QueryError> {
+    let query = Query::parse(text, Features::default())?;
+    StoreSource::new(snapshot).instant(&Engine::default(), &query, time)
+}
+
+/// Evaluates the query `text` at `start`, `start + step`, ... up to `end`, all in milliseconds. As
+/// [`query`] otherwise.
+///
+/// # Errors
+/// [`QueryError`] says why there is no answer.
+pub fn query_range(
+    snapshot: &Snapshot,
+    text: &str,
+    (start, end): (Timestamp, Timestamp),
+    step: i64,
+) -> Result<Answer, QueryError> {
+    let query = Query::parse(text, Features::default())?;
+    StoreSource::new(snapshot).range(&Engine::default(), &query, (start, end), step)
+}

@@ -1,0 +1,188 @@
+//! A snapshot of a store as a source of series for PromQL.
+
+use std::ops::ControlFlow;
+
+use siltstone::{Columns, Damage, QueryOptions, SeriesSet, Snapshot, TimeScale, Timestamp};
+use siltstone_promql::source::{KindColumn, SampleColumns, SourceError};
+use siltstone_promql::{
+    Answer, Control, Engine, LabelSet, Query, QueryError, Queryable, Selection, SeriesList,
+};
+
+/// A snapshot as PromQL reads it. Times of queries are in milliseconds, whatever the ticks of the store
+/// are; of several samples within one millisecond the last counts.
+///
+/// ```
+/// use siltstone::{Cancel, Db, MemoryPool, Options};
+/// use siltstone_query::{Engine, Features, Limits, Query, StoreSource};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let db = Db::open(dir.path(), Options::default())?;
+/// // What all queries of the program share.
+/// let pool = MemoryPool::new(256 << 20, 8);
+/// let engine = Engine {
+///     limits: Limits { samples: 10_000_000, ..Limits::default() },
+///     ..Engine::default()
+/// };
+///
+/// let cancel = Cancel::default(); // kept by who may want to stop this query
+/// let engine = engine.cancelled_by(cancel.clone()).counting_in(pool.query(u64::MAX));
+/// let source = StoreSource::new(&db.snapshot()?);
+/// let query = Query::parse("max_over_time(up[1h])", Features::default())?;
+/// let answer = source.range(&engine, &query, (0, 86_400_000), 3_600_000)?;
+/// println!("{} samples read", answer.samples_read);
+/// # db.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct StoreSource {
+    snapshot: Snapshot,
+    /// Where damage is listed that is left out; `None` if it is an error.
+    damage: Option<Damage>,
+}
+
+impl StoreSource {
+    /// The series and samples of `snapshot`. Damage that a query meets is its error:
+    /// [`QueryError::Source`] with a [`siltstone::Error::Corrupt`] that says where.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot) -> Self {
+        Self { snapshot: snapshot.clone(), damage: None }
+    }
+
+    /// Leaves out what is damaged and lists it in `damage`. Where a damaged sample had replaced an
+    /// older one, the older one may appear.
+    #[must_use]
+    pub fn skipping_damage(self, damage: Damage) -> Self {
+        Self { damage: Some(damage), ..self }
+    }
+
+    /// [`Engine::instant`] over this source, on the store's threads.
+    ///
+    /// # Errors
+    /// Those of [`Engine::instant`].
+    pub fn instant(
+        &self,
+        engine: &Engine,
+        query: &Query,
+        time: Timestamp,
+    ) -> Result<Answer, QueryError> {
+        self.run(engine, |engine| engine.instant(self, query, time))
+    }
+
+    /// [`Engine::range`] over this source, on the store's threads.
+    ///
+    /// # Errors
+    /// Those of [`Engine::range`].
+    pub fn range(
+        &self,
+        engine: &Engine,
+        query: &Query,
+        range: (Timestamp, Timestamp),
+        step: i64,
+    ) -> Result<Answer, QueryError> {
+        self.run(engine, |engine| engine.range(self, query, range, step))
+    }
+
+    fn run<T: Send>(&self, engine: &Engine, evaluate: impl FnOnce(&Engine) -> T + Send) -> T {
+        if self.snapshot.query_threads() == 1 {
+            // Rayon's own threads are not the store's to use.
+            return evaluate(&Engine { parallel: false, ..engine.clone() });
+        }
+        self.snapshot.on_query_threads(|| evaluate(engine))
+    }
+}
+
+impl Queryable for StoreSource {
+    fn list<'a>(
+        &'a self,
+        selection: &Selection<'_>,
+        control: &Control,
+    ) -> Result<Box<dyn SeriesList + 'a>, SourceError> {
+        let defaults = QueryOptions::default();
+        let options = QueryOptions {
+            // The evaluator counts samples, and bounds its memory, by limits of its own.
+            samples_max: u64::MAX,
+            bytes_max: u64::MAX,
+            memory: control.memory.clone(),
+            timeout: control.time,
+            cancel: Some(control.cancel.clone()),
+            skip_damaged: self.damage.clone(),
+            ..defaults
+        };
+        let scale = self.snapshot.time_scale();
+        let range = scale.range(Some(selection.start), Some(selection.end));
+        let set = self.snapshot.list(selection.matchers, range, &options)?;
+        let labels = set.labels().iter().map(LabelSet::from).collect();
+        Ok(Box::new(StoreList { set, labels, scale }))
+    }
+}
+
+struct StoreList {
+    set: SeriesSet,
+    labels: Vec<LabelSet>,
+    scale: TimeScale,
+}
+
+impl SeriesList for StoreList {
+    fn labels(&self) -> &[LabelSet] {
+        &self.labels
+    }
+
+    fn samples(&self) -> Option<u64> {
+        self.set.samples_max().ok()
+    }
+
+    fn fold(
+        &self,
+        numbers: &[u32],
+        visit: &mut dyn FnMut(u32, SampleColumns<'_>) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        let mut failure = None;
+        let mut converted = Converted::default();
+        self.set.fold(numbers, &mut |number, columns| {
+            let floats = match self.scale.ticks_per_second() {
+                1000 => of_columns(columns),
+                _ => converted.of(columns, self.scale),
+            };
+            match visit(number, SampleColumns { floats, ..SampleColumns::default() }) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+fn of_columns(columns: &Columns) -> KindColumn<'_, f64> {
+    KindColumn {
+        timestamps: &columns.timestamps,
+        values: columns.values.f64(),
+        start_timestamps: &[],
+    }
+}
+
+/// Samples of a store that does not count in milliseconds.
+#[derive(Default)]
+struct Converted {
+    timestamps: Vec<Timestamp>,
+    values: Vec<f64>,
+}
+
+impl Converted {
+    fn of(&mut self, columns: &Columns, scale: TimeScale) -> KindColumn<'_, f64> {
+        self.timestamps.clear();
+        self.values.clear();
+        for (ticks, value) in columns.timestamps.iter().zip(columns.values.f64()) {
+            let ms = scale.to_ms(*ticks);
+            if self.timestamps.last() == Some(&ms) {
+                self.timestamps.pop();
+                self.values.pop();
+            }
+            self.timestamps.push(ms);
+            self.values.push(*value);
+        }
+        KindColumn { timestamps: &self.timestamps, values: &self.values, start_timestamps: &[] }
+    }
+}

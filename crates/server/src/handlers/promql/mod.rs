@@ -1,0 +1,148 @@
+//! `/api/v1/query` and `/api/v1/query_range`: PromQL on what is stored, in Prometheus's envelope.
+//!
+//! 1. The parameters become an [`Ask`]; what is wrong with them is 400 `bad_data`.
+//! 2. On a blocking thread the query enters the list of those that run ([`crate::queries`]) and is
+//!    evaluated over a snapshot, with its memory counted in the account that all queries share.
+//! 3. No error can follow the evaluation: its answer is written from there on, in pieces, as fast as the
+//!    client takes it ([`answer`]).
+//!
+//! A client that leaves cancels the evaluation. With `partial_response=true` damage is left out and
+//! listed in the warnings; otherwise a query that meets it is 422 `execution`, with its place.
+
+mod answer;
+mod ask;
+mod running;
+
+use std::time::Instant;
+
+use hyper::StatusCode;
+use siltstone::{Cancel, Damage, Error};
+use siltstone_query::{Answer, Engine, Limits, QueryError, StoreSource};
+
+use super::query::params;
+use crate::app::App;
+use crate::queries::{Asked, Outcome, QueryKind, Running};
+use crate::refusal::Refusal;
+use crate::reply::{self, Reply, ReplySink};
+use crate::router::Call;
+use answer::Timings;
+use ask::{Ask, Times};
+pub(crate) use running::{active_queries, cancel_query};
+
+pub(super) const CONTENT_TYPE: &str = "application/json";
+
+pub(crate) async fn instant(call: Call) -> Result<Reply, Refusal> {
+    answer(call, Ask::instant).await
+}
+
+pub(crate) async fn range(call: Call) -> Result<Reply, Refusal> {
+    answer(call, Ask::range).await
+}
+
+type Parse = fn(&crate::params::Params, &App) -> Result<Ask, Refusal>;
+
+async fn answer(call: Call, parse: Parse) -> Result<Reply, Refusal> {
+    let started = Instant::now();
+    let app = call.app.clone();
+    let params = params(&app, call.request).await?;
+    let ask = parse(&params, &app)?;
+    reply::stream(CONTENT_TYPE, move |sink, cancel| {
+        let running = app.queries.start(asked(&ask), cancel.clone());
+        let prepared = started.elapsed();
+        evaluate(&app, &ask, running, cancel, (started, prepared), sink)
+    })
+    .await
+}
+
+fn asked(ask: &Ask) -> Asked {
+    let (kind, times, step) = match ask.times {
+        Times::Instant(time) => (QueryKind::Instant, (time, time), 0),
+        Times::Range { start, end, step } => (QueryKind::Range, (start, end), step),
+    };
+    Asked { kind, text: ask.query.text().to_owned(), times, step }
+}
+
+fn evaluate(
+    app: &App,
+    ask: &Ask,
+    mut running: Running,
+    cancel: &Cancel,
+    (started, prepared): (Instant, std::time::Duration),
+    sink: &mut ReplySink,
+) -> Result<(), Refusal> {
+    let snapshot = app.db.snapshot()?;
+    let damage = Damage::default();
+    let source = StoreSource::new(&snapshot);
+    let source = if ask.partial { source.skipping_damage(damage.clone()) } else { source };
+    let engine = Engine {
+        lookback: ask.lookback,
+        limits: Limits { time: Some(ask.timeout), bytes: u64::MAX, ..Limits::default() },
+        cancel: cancel.clone(),
+        memory: Some(running.memory.clone()),
+        ..Engine::default()
+    };
+    let result = match ask.times {
+        Times::Instant(time) => source.instant(&engine, &ask.query, time),
+        Times::Range { start, end, step } => source.range(&engine, &ask.query, (start, end), step),
+    };
+    let answer = result.map_err(|error| {
+        running.outcome = outcome(&error, cancel);
+        refusal(&error)
+    })?;
+    running.cost.samples_read = answer.samples_read;
+    running.cost.series = series_of(&answer);
+    let timings = Timings { prepared, evaluated: started.elapsed() };
+    let damage = damage.take().iter().map(ToString::to_string).collect();
+    if answer::write(sink, &snapshot, ask, answer, (damage, timings)).is_continue() {
+        running.outcome = Outcome::Success;
+    }
+    Ok(())
+}
+
+fn series_of(answer: &Answer) -> u64 {
+    use siltstone_query::QueryValue::{Matrix, Scalar, String, Vector};
+    match &answer.value {
+        Vector(series) | Matrix(series) => series.len() as u64,
+        Scalar(_) | String(_) => 1,
+    }
+}
+
+fn outcome(error: &QueryError, cancel: &Cancel) -> Outcome {
+    match status(error).as_u16() {
+        400 => Outcome::BadData,
+        422 => Outcome::Execution,
+        503 => Outcome::Timeout,
+        499 if cancel.is_cancelled() => Outcome::Canceled,
+        _ => Outcome::Internal,
+    }
+}
+
+/// What the API answers where there is no answer.
+pub(super) fn refusal(error: &QueryError) -> Refusal {
+    let message = error.to_string();
+    match error {
+        QueryError::Parse(_) => {
+            Refusal::bad_request(format!("invalid parameter \"query\": {message}"))
+        }
+        _ => Refusal::new(status(error), message),
+    }
+}
+
+fn status(error: &QueryError) -> StatusCode {
+    match error {
+        QueryError::Parse(_) | QueryError::BadTimes(_) => StatusCode::BAD_REQUEST,
+        QueryError::Execution(_) | QueryError::Limit { .. } | QueryError::Memory(_) => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        QueryError::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+        QueryError::Cancelled => Refusal::CANCELED,
+        QueryError::Source(error) => match error.downcast_ref::<Error>() {
+            Some(Error::Corrupt { .. } | Error::LimitExceeded(_)) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Some(Error::Cancelled) => Refusal::CANCELED,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

@@ -1,0 +1,281 @@
+//! A list of series that is kept, and whose samples are read in any order, on several threads.
+//!
+//! For who needs all labels before the first sample: a query language, which groups and sorts by them.
+//! Called by `db` ([`Snapshot::list`](crate::Snapshot::list)).
+//!
+//! 1. Each source finds its series; the labels of their lists are decoded in parallel.
+//! 2. The lists are merged in label order. Of each series is kept in which sources it is, and under
+//!    which key.
+//! 3. [`SeriesSet::fold`] reads the samples of some series, each whole, through a *folder*: a reader
+//!    and a buffer, which are kept for the next call. Neighbours read one after the other share blocks.
+//!
+//! # Invariants
+//!
+//! - The list does not change, and reading a series twice yields the same samples.
+//! - What is held is counted: labels and places in the list, and for each folder the columns of the
+//!   longest series that it has read.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::lists::MergedList;
+use super::meter::Meter;
+use super::reader::SeriesReader;
+use super::{QueryOptions, Sources};
+use crate::cursor::{Columns, ListedSeries, SeriesList};
+use crate::error::Result;
+use crate::segment::SegmentPin;
+use crate::types::{Labels, Matcher, TimeRange};
+
+/// Bytes of a series in the list beside its labels: counts of references, and where its samples are.
+const SERIES_BYTES: u64 = 64;
+/// Bytes of a sample in columns.
+const SAMPLE_BYTES: usize = 16;
+
+/// The series of a selection in label order, to be read in any order; see
+/// [`Snapshot::list`](crate::Snapshot::list).
+pub struct SeriesSet {
+    sources: Arc<Sources>,
+    range: TimeRange,
+    meter: Arc<Meter>,
+    labels: Vec<Labels>,
+    /// (number of the source, key within it), series by series.
+    parts: Vec<(u32, u32)>,
+    /// Where in `parts` each series ends.
+    ends: Vec<u32>,
+    folders: Mutex<Vec<Folder>>,
+    /// What keeps the files of a foreign store in place.
+    pins: Vec<SegmentPin>,
+}
+
+/// What one thread needs to read series.
+struct Folder {
+    reader: SeriesReader,
+    columns: Columns,
+    /// Bytes of the columns that are counted as held.
+    held: usize,
+}
+
+impl Sources {
+    /// The series that satisfy every matcher and may have samples in `range`.
+    ///
+    /// # Errors
+    /// Those of finding the series.
+    pub fn list_all(
+        self: &Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<SeriesSet> {
+        let meter = self.meter(options);
+        let mut set = SeriesSet {
+            sources: Arc::clone(self),
+            range,
+            meter: Arc::clone(&meter),
+            labels: Vec::new(),
+            parts: Vec::new(),
+            ends: Vec::new(),
+            folders: Mutex::new(Vec::new()),
+            pins: Vec::new(),
+        };
+        let mut lists = self.lists(matchers, range, &meter)?;
+        if lists.len() == 1
+            && let Some((source, series)) = lists.pop()
+        {
+            series.into_iter().for_each(|one| set.push(one.labels, [(source, one.key)]));
+            return Ok(set);
+        }
+        let mut repeated: u64 = 0;
+        let mut merged = MergedList::new(Arc::clone(&meter));
+        for (source, series) in lists {
+            merged.add(source, Box::new(Listed(series)))?;
+        }
+        while let Some(found) = merged.next()? {
+            repeated += (found.parts.len() as u64 - 1) * listed_bytes(&found.labels);
+            set.push(found.labels, found.parts);
+        }
+        meter.release(repeated);
+        Ok(set)
+    }
+
+    /// The matching series of each source, whole; sources without any are left out.
+    fn lists(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        meter: &Arc<Meter>,
+    ) -> Result<Vec<(usize, Vec<ListedSeries>)>> {
+        // More pieces than threads: they take unequal time.
+        let pieces_max = self.executor().width() * 2;
+        let mut pieces = Vec::new();
+        for at in self.overlapping(range) {
+            meter.check()?;
+            match self.source(at).series(matchers, range) {
+                Ok(series) => {
+                    pieces.extend(series.split(pieces_max).into_iter().map(|piece| (at, piece)));
+                }
+                Err(e) => meter.skip(e)?,
+            }
+        }
+        let read = self.executor().map(pieces, |(at, piece)| (at, read_out(piece, meter)));
+        let mut lists: Vec<(usize, Vec<ListedSeries>)> = Vec::new();
+        for piece in read {
+            let (at, series) = (piece.0, piece.1?);
+            match lists.last_mut() {
+                Some((last, list)) if *last == at => list.extend(series),
+                _ if series.is_empty() => {}
+                _ => lists.push((at, series)),
+            }
+        }
+        Ok(lists)
+    }
+}
+
+/// All series of a list, whose labels are then held.
+fn read_out(mut series: Box<dyn SeriesList>, meter: &Meter) -> Result<Vec<ListedSeries>> {
+    let mut all = Vec::new();
+    loop {
+        meter.check()?;
+        let before = all.len();
+        match series.next_block(&mut all) {
+            Ok(true) => {}
+            Ok(false) => return Ok(all),
+            Err(e) => meter.skip(e)?,
+        }
+        meter.hold(all[before..].iter().map(|one| listed_bytes(&one.labels)).sum())?;
+    }
+}
+
+fn listed_bytes(labels: &Labels) -> u64 {
+    labels.encoded().len() as u64 + SERIES_BYTES
+}
+
+/// Series that were read out.
+struct Listed(Vec<ListedSeries>);
+
+impl SeriesList for Listed {
+    fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool> {
+        block.append(&mut self.0);
+        Ok(!block.is_empty())
+    }
+
+    /// They are counted where they were read out.
+    fn held_bytes(&self) -> u64 {
+        0
+    }
+
+    fn split(self: Box<Self>, _parts: usize) -> Vec<Box<dyn SeriesList>> {
+        vec![self]
+    }
+}
+
+impl SeriesSet {
+    fn push(&mut self, labels: Labels, parts: impl IntoIterator<Item = (usize, u32)>) {
+        self.labels.push(labels);
+        self.parts.extend(parts.into_iter().map(|(source, key)| (source as u32, key)));
+        self.ends.push(self.parts.len() as u32);
+    }
+
+    /// Keeps these segments open as long as the set lives.
+    #[must_use]
+    pub fn keeping(mut self, pins: Vec<SegmentPin>) -> Self {
+        self.pins = pins;
+        self
+    }
+
+    /// The labels of the series, in label order. The *number* of a series is its place here.
+    #[must_use]
+    pub fn labels(&self) -> &[Labels] {
+        &self.labels
+    }
+
+    /// Hands the samples of the series with these numbers to `visit`, one series after the other, each
+    /// whole and maybe empty, until it breaks. May be called on several threads at a time. Series whose
+    /// numbers are neighbours are read best one after the other.
+    ///
+    /// # Errors
+    /// Damage, I/O errors, limits, [`Error::Cancelled`](crate::Error::Cancelled). What was visited
+    /// before stands.
+    ///
+    /// # Panics
+    /// If a number is not that of a series.
+    pub fn fold(
+        &self,
+        numbers: &[u32],
+        visit: &mut dyn FnMut(u32, &Columns) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut folder = self.take_folder();
+        for &number in numbers {
+            self.read(number, &mut folder)?;
+            if visit(number, &folder.columns).is_break() {
+                break;
+            }
+        }
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+        Ok(())
+    }
+
+    /// The most samples that these series can have in the range, as far as their indexes tell.
+    ///
+    /// # Errors
+    /// Those of reading the indexes.
+    pub fn samples_max(&self) -> Result<u64> {
+        let mut reader = self.sources.reader(self.range, &self.meter);
+        let mut samples: u64 = 0;
+        for (number, labels) in (0..).zip(&self.labels) {
+            reader.open_parts(labels, self.parts_of(number))?;
+            samples = samples.saturating_add(reader.rows_max());
+        }
+        Ok(samples)
+    }
+
+    fn take_folder(&self) -> Folder {
+        let kept = self.folders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| Folder {
+            reader: self.sources.reader(self.range, &self.meter),
+            columns: Columns::default(),
+            held: 0,
+        })
+    }
+
+    /// Puts the samples of a series into the folder's columns.
+    fn read(&self, number: u32, folder: &mut Folder) -> Result<()> {
+        let Folder { reader, columns, held } = folder;
+        columns.clear();
+        reader.open_parts(&self.labels[number as usize], self.parts_of(number))?;
+        while reader.append(columns)? > 0 {
+            let bytes = columns.timestamps.capacity() * SAMPLE_BYTES;
+            if bytes > *held {
+                self.meter.hold((bytes - *held) as u64)?;
+                *held = bytes;
+            }
+        }
+        self.meter.add_samples(columns.len())
+    }
+
+    fn parts_of(&self, number: u32) -> impl Iterator<Item = (usize, u32)> {
+        let at = number as usize;
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        let parts = &self.parts[start..self.ends[at] as usize];
+        parts.iter().map(|(source, key)| (*source as usize, *key))
+    }
+}
+
+impl Drop for SeriesSet {
+    fn drop(&mut self) {
+        let folders = self.folders.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let buffers: usize = folders.iter().map(|folder| folder.held).sum();
+        self.meter.release(buffers as u64);
+        self.meter.release(self.labels.iter().map(listed_bytes).sum());
+    }
+}
+
+impl fmt::Debug for SeriesSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeriesSet")
+            .field("series", &self.labels.len())
+            .field("range", &self.range)
+            .finish_non_exhaustive()
+    }
+}
