@@ -38,7 +38,7 @@ pub use printer::{pretty, print};
 pub use query_error::QueryError;
 pub use source::{Control, Hints, MemorySource, Queryable, Selection, SeriesList};
 pub use syntax::{
-    DEPTH_MAX, INPUT_BYTES_MAX, MATCHERS_MAX, NODES_MAX, QUERY_BYTES_MAX, REGEXES_MAX, parse,
-    parse_selector, parse_series_labels,
+    DEPTH_MAX, INPUT_BYTES_MAX, MATCHERS_MAX, NODES_MAX, QUERY_BYTES_MAX, REGEXES_MAX,
+    format_duration, parse, parse_duration, parse_selector, parse_series_labels,
 };
 pub use value::{LabelSet, Point, Series, StepColumn};

@@ -91,7 +91,7 @@ impl From<Error> for Failure {
         let (code, advice) = match &error {
             Error::Locked { .. } => (
                 LOCKED,
-                "stop the other process, or use a command that only reads: export, query, digest, ls, show, verify, stats",
+                "stop the other process, or use a command that only reads: export, samples, query, digest, ls, show, verify, stats",
             ),
             Error::NotAStore { .. } => (USAGE, "give the directory of a store with --data"),
             Error::UnsupportedVersion { .. } => (USAGE, ""),

@@ -16,6 +16,7 @@ mod server_flags;
 mod store_flags;
 mod table;
 mod target;
+mod times;
 mod units;
 
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    attach, compact, delete, digest, export, flush, import, ls, query, serve, show, snapshot,
+    attach, compact, delete, digest, export, flush, import, ls, samples, serve, show, snapshot,
     stats, verify,
 };
 use failure::Outcome;
@@ -41,7 +42,7 @@ Examples:
   siltstone serve                               listen on 127.0.0.1:7480
   siltstone import samples.jsonl.zst            read JSON lines into siltstone-data
   siltstone export --match 'up{job=\"node\"}'     write them as JSON lines
-  siltstone query 'up{job=\"node\"}'             show them
+  siltstone samples 'up{job=\"node\"}'           show them
   siltstone verify                              check every byte of the store
   siltstone delete --match up --dry-run         say what a delete would hide
   siltstone compact                             merge segments, free what was deleted
@@ -53,7 +54,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Import(import::Args),
     Export(export::Args),
-    Query(query::Args),
+    Samples(samples::Args),
     Digest(digest::Args),
     Ls(ls::Args),
     Show(show::Args),
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
-        Command::Query(args) => query::run(&args),
+        Command::Samples(args) => samples::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),

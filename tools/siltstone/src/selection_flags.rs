@@ -3,14 +3,15 @@
 use clap::Args;
 use siltstone::TimeRange;
 use siltstone_server::selection::Selection;
-use siltstone_server::time::{TimeScale, parse_time};
+use siltstone_server::time::TimeScale;
 
 use crate::failure::{Failure, Result};
+use crate::times::parse_time;
 
 /// From when to when; both ends are included.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct RangeFlags {
-    /// First time, included: seconds since 1970, or RFC 3339
+    /// First time, included: -1h, now-5m, 2026-01-31, RFC 3339, or seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     pub(crate) start: Option<i64>,
     /// Last time, included

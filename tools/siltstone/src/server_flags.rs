@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use siltstone_server::ServerConfig;
 
-use crate::units::{parse_bytes_usize, parse_duration};
+use crate::times::parse_duration;
+use crate::units::parse_bytes_usize;
 
 /// Limits of the server. The defaults are those of [`ServerConfig`].
 #[derive(Debug, Args)]

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 use siltstone::sys::{DiskFs, Vfs};
 use siltstone::{Durability, LabelsLimits, Options, ReadMode};
 
-use crate::units::{parse_bytes, parse_durability, parse_duration};
+use crate::times::parse_duration;
+use crate::units::{parse_bytes, parse_durability};
 
 /// Where the store is.
 #[derive(Debug, Args)]

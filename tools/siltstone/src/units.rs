@@ -1,8 +1,8 @@
-//! Sizes and durations as people write them, read and printed.
-
-use std::time::Duration;
+//! Sizes, counts and policies as people write them, read and printed. Times are in [`crate::times`].
 
 use siltstone::Durability;
+
+use crate::times::parse_duration;
 
 const SIZES: [(&str, u64); 9] = [
     ("GiB", 1 << 30),
@@ -15,9 +15,6 @@ const SIZES: [(&str, u64); 9] = [
     ("M", 1 << 20),
     ("K", 1 << 10),
 ];
-
-const DURATIONS: [(&str, u64); 5] =
-    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads `256MiB`, `1GB`, `4096`.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -33,16 +30,6 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
 pub(crate) fn parse_bytes_usize(text: &str) -> Result<usize, String> {
     let bytes = parse_bytes(text)?;
     usize::try_from(bytes).map_err(|_| format!("{text:?} is more than this machine can address"))
-}
-
-/// Reads `10ms`, `30s`, `2h`, `1d`.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, name) = text.split_at(split);
-    let unit = DURATIONS.iter().find(|(unit, _)| *unit == name).map(|(_, unit)| *unit);
-    let ms = number.parse::<u64>().ok().zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
-    ms.map(Duration::from_millis)
-        .ok_or_else(|| format!("{text:?} is not a duration such as 10ms, 30s, 5m, 2h or 1d"))
 }
 
 /// Reads `always`, `never`, or the interval of a timer.
@@ -87,13 +74,6 @@ pub(crate) fn counted(n: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 
-/// `16d`, `90m`: in the largest unit that divides it.
-pub(crate) fn duration_ms(ms: u64) -> String {
-    let unit = DURATIONS.iter().rev().find(|(_, unit)| ms.is_multiple_of(*unit) && ms >= *unit);
-    let (name, unit) = unit.unwrap_or(&DURATIONS[0]);
-    format!("{}{name}", ms / unit)
-}
-
 /// `1.5 MiB`.
 pub(crate) fn bytes(n: u64) -> String {
     let unit = SIZES[..3].iter().find(|(_, unit)| n >= *unit);
@@ -105,6 +85,8 @@ pub(crate) fn bytes(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -125,16 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn durations() {
-        assert_eq!(parse_duration("10ms"), Ok(Duration::from_millis(10)));
-        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
-        for bad in ["", "5", "h", "1.5h", "1w", "99999999999999999999d"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
-        for (ms, shown) in [(0, "0ms"), (1500, "1500ms"), (5_400_000, "90m"), (86_400_000, "1d")] {
-            assert_eq!(duration_ms(ms), shown);
-        }
+    fn policies() {
         assert_eq!(parse_durability("1s"), Ok(Durability::Interval(Duration::from_secs(1))));
+        assert_eq!(parse_durability("always"), Ok(Durability::Always));
         assert!(parse_durability("sometimes").is_err());
     }
 

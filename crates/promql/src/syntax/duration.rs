@@ -24,12 +24,18 @@ const MILLISECONDS_MAX: u64 = i64::MAX.unsigned_abs() / 1_000_000;
 /// The error of a length that does not fit.
 pub(super) const OUT_OF_RANGE: &str = "duration out of range";
 
-/// The milliseconds of `text`, such as `1h30m`.
+/// The milliseconds of `text`, such as `1h30m`: whole numbers of the units `y` (365 days), `w`, `d`,
+/// `h`, `m`, `s` and `ms`, from large to small and each at most once. Nothing at all is 0.
+///
+/// ```
+/// assert_eq!(siltstone_promql::parse_duration("1h30m"), Ok(5_400_000));
+/// assert!(siltstone_promql::parse_duration("1.5h").is_err());
+/// ```
 ///
 /// # Errors
 /// The message of Prometheus if a unit is unknown, repeated or out of order, a number is missing, or
 /// the length exceeds 292 years.
-pub(super) fn milliseconds(text: &str) -> Result<u64, String> {
+pub fn parse_duration(text: &str) -> Result<u64, String> {
     let invalid = || format!("not a valid duration string: {}", quoted(text.as_bytes()));
     let mut total = 0u64;
     let mut units = &UNITS[..];
@@ -69,6 +75,19 @@ pub(super) fn from_seconds(seconds: f64) -> Option<i64> {
     }
     let nanoseconds = (seconds * 1e9).round() as i64;
     Some(nanoseconds / 1_000_000)
+}
+
+/// A length of milliseconds in Prometheus's form, which [`parse_duration`] reads back unless it is
+/// negative: `90d`, `1h30m`, `500ms`.
+///
+/// ```
+/// assert_eq!(siltstone_promql::format_duration(5_400_000), "1h30m");
+/// ```
+#[must_use]
+pub fn format_duration(milliseconds: i64) -> String {
+    let mut out = String::new();
+    write_milliseconds(&mut out, milliseconds);
+    out
 }
 
 /// Appends a length in Prometheus's form: units from large to small, but years and weeks only where
@@ -115,7 +134,7 @@ mod tests {
             ("1.5h", Err("unknown unit \".\" in duration \"1.5h\"")),
             ("5hs", Err("unknown unit \"hs\" in duration \"5hs\"")),
         ] {
-            assert_eq!(milliseconds(text), expected.map_err(str::to_owned), "{text}");
+            assert_eq!(parse_duration(text), expected.map_err(str::to_owned), "{text}");
         }
         assert_eq!(from_seconds(1.0006), Some(1000));
         assert_eq!(from_seconds(-1.9999), Some(-1999));
@@ -126,11 +145,6 @@ mod tests {
 
     #[test]
     fn lengths_are_written_and_read_back() {
-        let written = |milliseconds| {
-            let mut out = String::new();
-            write_milliseconds(&mut out, milliseconds);
-            out
-        };
         for (milliseconds, text) in [
             (0, "0s"),
             (1, "1ms"),
@@ -143,11 +157,11 @@ mod tests {
             (365 * 86_400_000, "1y"),
             (i64::MIN, "-106751991167d7h12m55s808ms"),
         ] {
-            assert_eq!(written(milliseconds), text);
+            assert_eq!(format_duration(milliseconds), text);
         }
         for milliseconds in [1u64, 59_999, 3_600_001, 694_861_001, 9_000_000_000_000] {
-            let text = written(i64::try_from(milliseconds).unwrap());
-            assert_eq!(super::milliseconds(&text), Ok(milliseconds), "{text}");
+            let text = format_duration(i64::try_from(milliseconds).unwrap());
+            assert_eq!(parse_duration(&text), Ok(milliseconds), "{text}");
         }
     }
 }

@@ -177,7 +177,7 @@ impl Parser<'_> {
     pub(super) fn number(&self, token: Token) -> Result<f64, Fault> {
         let text = self.written(token.span);
         let value = if token.kind == TokenKind::Duration {
-            duration::milliseconds(text).map(|milliseconds| milliseconds as f64 / 1e3)
+            duration::parse_duration(text).map(|milliseconds| milliseconds as f64 / 1e3)
         } else {
             number::value(text)
         };

@@ -83,6 +83,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub use duration::{format_duration, parse_duration};
 pub use parser::{DEPTH_MAX, NODES_MAX, QUERY_BYTES_MAX, parse};
 pub use selector::{INPUT_BYTES_MAX, MATCHERS_MAX, REGEXES_MAX, parse_selector};
 pub use series::parse_series_labels;

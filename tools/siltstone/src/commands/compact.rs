@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use siltstone::{CompactProgress, CompactionPlan, Options, ReadOnlyDb};
 use siltstone_server::reports;
-use siltstone_server::time::{TimeScale, format_time, parse_time};
+use siltstone_server::time::{TimeScale, format_time};
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::interrupt::Interrupt;
@@ -17,14 +17,14 @@ use crate::server_client::ServerUrl;
 use crate::store_flags::read_only;
 use crate::table::{Align, Table};
 use crate::target::{self, TargetFlags};
-use crate::units::parse_duration;
+use crate::times::{parse_duration, parse_time};
 use crate::{output, progress, units};
 
 const EXAMPLES: &str = "\
 Examples:
   siltstone compact --plan
   siltstone compact
-  siltstone compact --range 2026-01-01T00:00:00Z..2026-01-31T23:59:59Z
+  siltstone compact --range 2026-01-01..2026-02-01
   siltstone compact --url http://127.0.0.1:7480
 
 It flushes first. Afterwards each window of time is one dense segment, and
@@ -58,7 +58,8 @@ pub(crate) struct Args {
 }
 
 fn parse_range(text: &str) -> std::result::Result<RangeFlags, String> {
-    let wrong = || format!("{text:?} is not a range such as 2026-01-01T00:00:00Z..1767312000");
+    let wrong =
+        || format!("{text:?} is not a range such as 2026-01-01..2026-02-01, -7d.. or ..now-1h");
     let (start, end) = text.split_once("..").ok_or_else(wrong)?;
     let time = |text: &str| {
         if text.is_empty() { Ok(None) } else { parse_time(text).map(Some) }

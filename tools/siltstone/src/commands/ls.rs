@@ -3,6 +3,7 @@
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 use siltstone::{ReadOnlyDb, SegmentMeta, Timestamp};
+use siltstone_promql::format_duration;
 use siltstone_server::time::{TimeScale, format_time};
 
 use crate::failure::Result;
@@ -137,7 +138,7 @@ pub(crate) fn per_sample(meta: &SegmentMeta) -> String {
 /// The length of a window as people say it.
 pub(crate) fn window_length(ticks: u64, scale: TimeScale) -> String {
     let ms = scale.to_ms(Timestamp::try_from(ticks).unwrap_or(Timestamp::MAX));
-    units::duration_ms(ms.unsigned_abs())
+    format_duration(ms)
 }
 
 /// A segment for scripts; times are in ticks.

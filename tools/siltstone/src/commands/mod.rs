@@ -8,7 +8,7 @@ pub(crate) mod export;
 pub(crate) mod flush;
 pub(crate) mod import;
 pub(crate) mod ls;
-pub(crate) mod query;
+pub(crate) mod samples;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod snapshot;

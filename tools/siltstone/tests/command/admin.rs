@@ -131,7 +131,7 @@ fn a_store_of_a_newer_version_is_left_alone() {
     for args in [
         &["ls"][..],
         &["digest"],
-        &["query", "a"],
+        &["samples", "a"],
         &["verify"],
         &["flush"],
         &["compact"],

@@ -17,7 +17,7 @@ fn asking_for_nothing_prints_help() {
 #[test]
 fn every_help_has_examples() {
     for command in [
-        "serve", "import", "export", "query", "digest", "flush", "compact", "delete", "snapshot",
+        "serve", "import", "export", "samples", "digest", "flush", "compact", "delete", "snapshot",
         "attach", "ls", "show", "verify", "stats",
     ] {
         let ran = run(&[command, "--help"]);

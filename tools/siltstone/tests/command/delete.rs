@@ -19,7 +19,7 @@ fn store() -> (tempfile::TempDir, String) {
 }
 
 fn samples(data: &str, selector: &str) -> usize {
-    let ran = run(&["query", selector, "--format", "csv", "--data", data]);
+    let ran = run(&["samples", selector, "--format", "csv", "--data", data]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     ran.out.lines().count() - 1
 }

@@ -9,6 +9,6 @@ mod compact;
 mod delete;
 mod digest;
 mod harness;
-mod query;
-mod query_step;
+mod samples;
+mod samples_step;
 mod traced;

@@ -104,7 +104,7 @@ fn commands_that_read_make_no_call_that_writes() {
     let (dir, data) = filled();
     let log = dir.path().join("trace");
     let commands: &[&[&str]] =
-        &[&["export"], &["digest"], &["ls"], &["stats"], &["verify"], &["query", "a"]];
+        &[&["export"], &["digest"], &["ls"], &["stats"], &["verify"], &["samples", "a"]];
     for command in commands {
         let args = [*command, &["--data", &data]].concat();
         if !assert_reads_only(&args, &data, &log) {

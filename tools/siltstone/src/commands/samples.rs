@@ -1,11 +1,11 @@
-//! `siltstone query`: samples of some series, or what they add up to in steps of time, for people and
+//! `siltstone samples`: samples of some series, or what they add up to in steps of time, for people and
 //! for scripts.
 //!
 //! Everything is streamed: a table in pages, whose columns only ever widen, CSV and JSON as they
 //! come. Values and, in CSV and JSON, timestamps read back exactly.
 
 mod buckets;
-mod samples;
+mod rows;
 mod step;
 mod text;
 
@@ -19,18 +19,19 @@ use siltstone_server::time::TimeScale;
 use crate::failure::Result;
 use crate::selection_flags::{RangeFlags, selection};
 use crate::store_flags::{DataFlag, read_only};
+use crate::times::parse_step;
 use crate::{output, units};
 use step::Step;
 use text::Output;
 
 const EXAMPLES: &str = "\
 Examples:
-  siltstone query 'up{job=\"node\"}'
-  siltstone query 'node_cpu_seconds_total{mode=\"idle\"}' --start 2026-01-31T08:00:00Z --limit 100
-  siltstone query '{\"دما\", \"شهر\"=\"تهران\"}' --format csv > tehran.csv
-  siltstone query up --json | jq .metric
-  siltstone query '{\"دما\"}' --step 1h
-  siltstone query up --start 2026-01-31T08:30:00Z --step 1d --json | jq -c '[.metric.job, .avg]'
+  siltstone samples 'up{job=\"node\"}'
+  siltstone samples 'node_cpu_seconds_total{mode=\"idle\"}' --start 2026-01-31T08:00:00Z --limit 100
+  siltstone samples '{\"دما\", \"شهر\"=\"تهران\"}' --format csv > tehran.csv
+  siltstone samples up --json | jq .metric
+  siltstone samples '{\"دما\"}' --step 1h
+  siltstone samples up --start 2026-01-31T08:30:00Z --step 1d --json | jq -c '[.metric.job, .avg]'
 
 Values are written so that they read back bit for bit; a NaN with a payload is
 NaN: and its bits. CSV (RFC 4180) has a column for each label, and timestamps
@@ -61,7 +62,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     range: RangeFlags,
     /// Show buckets of this length instead of samples, such as 30s, 5m or 1d
-    #[arg(long, value_name = "DURATION", value_parser = step::parse, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_step, allow_hyphen_values = true)]
     step: Option<Duration>,
     /// Most rows to show: samples, or buckets with --step [default: all]
     #[arg(long, value_name = "N")]
@@ -113,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let mut printed = Output::new();
     let shown = db.read(|snapshot| {
         let shown = match step {
-            None => samples::show(snapshot, &request, &mut printed),
+            None => rows::show(snapshot, &request, &mut printed),
             Some(step) => step
                 .refuse_left_out(snapshot, &request.selection, range)
                 .and_then(|()| buckets::show(snapshot, &request, step, &mut printed)),

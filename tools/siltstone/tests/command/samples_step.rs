@@ -1,10 +1,10 @@
-//! `query --step`: the buckets of what a plain query prints, in every format.
+//! `samples --step`: the buckets of what a plain query prints, in every format.
 
 use siltstone_server::protocol::number;
 use unicode_width::UnicodeWidthStr;
 
 use crate::harness::{Serving, import, line, place, run, run_with_input};
-use crate::query::{LABELS, store};
+use crate::samples::{LABELS, store};
 
 const STALE: &str = "NaN:7ff0000000000002";
 
@@ -19,7 +19,7 @@ fn samples(metric: &str, first: i64, values: impl Iterator<Item = String>) -> St
     )
 }
 
-/// What `--step` prints as CSV, from the records that a plain query prints; sums must be exact.
+/// What `--step` prints as CSV, from the records that `samples` alone prints; sums must be exact.
 fn folded(records: &str, origin: i64, step: i64) -> String {
     let sample = |record: &str| -> (String, i64, i64, f64) {
         let mut fields = record.splitn(3, ',');
@@ -80,7 +80,7 @@ fn steps_are_what_the_samples_add_up_to() {
     import(&data, &again);
     let ends = ["--start", "-1801", "--end", "4321.5"];
     for (range, origin) in [(&ends[..0], 0), (&ends[..], -1_801_000), (&ends[2..], 0)] {
-        let query = ["query", "s", "--data", &data, "--format", "csv"];
+        let query = ["samples", "s", "--data", &data, "--format", "csv"];
         let plain = run(&[&query[..], range].concat());
         for (step, ms) in [("1h", 3_600_000), ("7s", 7_000), ("100ms", 100), ("2d", 172_800_000)] {
             let ran = run(&[&query[..], range, &["--step", step]].concat());
@@ -94,7 +94,7 @@ fn steps_are_what_the_samples_add_up_to() {
         }
     }
     // Four of the first series and one of the second.
-    let hours = ["query", "s", "--data", &data, "--format", "csv", "--step", "1h"];
+    let hours = ["samples", "s", "--data", &data, "--format", "csv", "--step", "1h"];
     let some = run(&[&hours[..], &["--limit", "5"]].concat());
     let all = run(&hours).out;
     assert_eq!(some.out, all.split_inclusive("\r\n").take(6).collect::<String>());
@@ -110,7 +110,7 @@ fn tables_of_steps_are_aligned_whatever_the_script() {
         })
         .collect();
     let (_dir, data) = store(&(lines + &line("\"__name__\":\"m\",\"г\":\"я\"", STALE, 5)));
-    let ran = run(&["query", "m", "--step", "1s", "--data", &data]);
+    let ran = run(&["samples", "m", "--step", "1s", "--data", &data]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     let rows: Vec<&str> = ran.out.lines().collect();
     assert_eq!(rows.len(), 1 + 3 * LABELS.len() + 1, "{}", ran.out);
@@ -141,7 +141,7 @@ fn steps_in_csv_and_json() {
     let (_dir, data) =
         store(&(tenths + &huge + &odd + &samples(metric, 180, [STALE.to_owned()].into_iter())));
     let query = |more: &[&str]| {
-        let ran = run(&[&["query", "q", "--step", "1m", "--data", &data][..], more].concat());
+        let ran = run(&[&["samples", "q", "--step", "1m", "--data", &data][..], more].concat());
         assert_eq!(ran.code, 0, "{}", ran.err);
         (ran.out, ran.err)
     };
@@ -184,19 +184,19 @@ fn steps_that_make_no_sense_are_refused() {
         store(&(line("\"__name__\":\"a\"", "1", 5) + &line("\"__name__\":\"b\"", "1", first)));
     for (bad, message) in [
         (&["--step", "0s"][..], "must be longer than nothing"),
-        (&["--step", "-5m"], "\"-5m\" is not a duration"),
-        (&["--step", "5"], "\"5\" is not a duration"),
+        (&["--step", "-5m"], "\"-5m\" is not a length of time"),
+        (&["--step", "5x"], "\"5x\" is not a length of time"),
         (&["--step", "1h", "--json", "--format", "csv"], "cannot be used with"),
         (&["--step", "1h", "--start", "2", "--end", "1"], "--end is before --start"),
-        (&["--step", "150000000000d"], "longer than the time"),
+        (&["--step", "300y"], "duration out of range"),
     ] {
-        let ran = run(&[&["query", "a", "--data", &data][..], bad].concat());
+        let ran = run(&[&["samples", "a", "--data", &data][..], bad].concat());
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{bad:?}");
         assert!(ran.err.contains(message), "{bad:?}: {}", ran.err);
     }
     // The bucket of the first tick there is begins before it.
     let csv = |series: &str, more: &[&str]| {
-        run(&[&["query", series, "--data", &data, "--format", "csv", "--step", "1h"][..], more]
+        run(&[&["samples", series, "--data", &data, "--format", "csv", "--step", "1h"][..], more]
             .concat())
     };
     let ran = csv("b", &[]);
@@ -209,8 +209,8 @@ fn steps_that_make_no_sense_are_refused() {
     let (_seconds, data) = place();
     assert_eq!(Serving::start_with(&data, &["--ticks-per-second", "1"]).end("-TERM"), Some(0));
     import(&data, &line("\"__name__\":\"a\"", "1", 90));
-    let ran = run(&["query", "a", "--data", &data, "--step", "1500ms"]);
+    let ran = run(&["samples", "a", "--data", &data, "--step", "1500ms"]);
     assert!(ran.code == 2 && ran.err.contains("not a whole number of ticks"), "{}", ran.err);
-    let ran = run(&["query", "a", "--data", &data, "--step", "1m"]);
+    let ran = run(&["samples", "a", "--data", &data, "--step", "1m"]);
     assert!(ran.code == 0 && ran.out.contains("\n1970-01-01T00:01:00Z "), "{}", ran.out);
 }

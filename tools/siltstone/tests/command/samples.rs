@@ -1,4 +1,4 @@
-//! `query`: values that read back, tables that stay aligned, CSV that others read.
+//! `samples`: values that read back, tables that stay aligned, CSV that others read.
 
 use unicode_width::UnicodeWidthStr;
 
@@ -52,9 +52,9 @@ fn values_read_back_bit_for_bit_in_every_format() {
         };
         out.lines().skip(1).map(cell).collect()
     };
-    let table = run(&["query", "v", "--data", &data]);
+    let table = run(&["samples", "v", "--data", &data]);
     assert_eq!((table.code, table.err.as_str()), (0, ""));
-    let csv = run(&["query", "v", "--data", &data, "--format", "csv"]);
+    let csv = run(&["samples", "v", "--data", &data, "--format", "csv"]);
     for shown in [texts(&table.out, 1), texts(&csv.out, 1)] {
         assert_eq!(shown.len(), VALUES.len());
         for (shown, (text, bits)) in shown.iter().zip(VALUES) {
@@ -64,9 +64,9 @@ fn values_read_back_bit_for_bit_in_every_format() {
         }
     }
     // JSON is what import reads.
-    let json = run(&["query", "v", "--data", &data, "--format", "json"]);
+    let json = run(&["samples", "v", "--data", &data, "--format", "json"]);
     assert_eq!(json.out, run(&["export", "--data", &data]).out);
-    assert_eq!(json.out, run(&["query", "v", "--data", &data, "--json"]).out);
+    assert_eq!(json.out, run(&["samples", "v", "--data", &data, "--json"]).out);
     let (_copy, copied) = store(&json.out);
     assert_eq!(run(&["digest", "--data", &data, "--compare", &copied]).code, 0);
 }
@@ -75,7 +75,7 @@ fn values_read_back_bit_for_bit_in_every_format() {
 fn tables_are_aligned_whatever_the_script() {
     let lines: String = (1i64..).zip(LABELS).map(|(t, labels)| line(labels, "1.5", t)).collect();
     let (_dir, data) = store(&lines);
-    let ran = run(&["query", "m", "--data", &data]);
+    let ran = run(&["samples", "m", "--data", &data]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let rows: Vec<&str> = ran.out.lines().collect();
     assert_eq!(rows.len(), LABELS.len() + 1);
@@ -98,7 +98,7 @@ fn csv_has_a_column_for_each_label_and_quotes_what_it_must() {
         + &line("\"__name__\":\"q\",\"two\":\"l1\\nl2\"", "2", 7)
         + &line("\"__name__\":\"other\",\"unseen\":\"x\"", "2", 7);
     let (_dir, data) = store(&lines);
-    let ran = run(&["query", "q", "--data", &data, "--format", "csv"]);
+    let ran = run(&["samples", "q", "--data", &data, "--format", "csv"]);
     let expected = "timestamp,value,__name__,\"a,b\",two\r\n\
                     -5,1,q,\"say \"\"x\"\"\",\r\n\
                     7,2,q,,\"l1\nl2\"\r\n";
@@ -109,7 +109,7 @@ fn csv_has_a_column_for_each_label_and_quotes_what_it_must() {
 fn ranges_limits_and_several_selectors() {
     let (_dir, data) = filled();
     let count = |args: &[&str]| {
-        let ran = run(&[&["query", "--data", &data, "--format", "csv"][..], args].concat());
+        let ran = run(&[&["samples", "--data", &data, "--format", "csv"][..], args].concat());
         assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
         (ran.out.lines().count() - 1, ran.err)
     };
@@ -124,11 +124,11 @@ fn ranges_limits_and_several_selectors() {
     assert_eq!(count(&[all, "--limit", "3"]), (3, String::new()), "nothing was left out");
     assert_eq!(count(&[all, "--limit", "0"]).0, 0);
     for bad in [
-        &["query", "--data", &data][..],
-        &["query", "--data", &data, "a{"],
-        &["query", "--data", &data, "{a=\"\"}"],
-        &["query", "--data", &data, "a", "--start", "2", "--end", "1"],
-        &["query", "--data", &data, "a", "--json", "--format", "csv"],
+        &["samples", "--data", &data][..],
+        &["samples", "--data", &data, "a{"],
+        &["samples", "--data", &data, "{a=\"\"}"],
+        &["samples", "--data", &data, "a", "--start", "2", "--end", "1"],
+        &["samples", "--data", &data, "a", "--json", "--format", "csv"],
     ] {
         assert_eq!(run(bad).code, 2, "{bad:?}");
     }
@@ -142,7 +142,7 @@ fn a_long_table_is_printed_in_pages_under_one_heading() {
         "{{\"metric\":{{\"__name__\":\"long\"}},\"values\":[{values}],\"timestamps\":[{}]}}\n",
         times.join(",")
     ));
-    let ran = run(&["query", "long", "--data", &data]);
+    let ran = run(&["samples", "long", "--data", &data]);
     assert_eq!(ran.out.lines().count(), 2501);
     assert_eq!(ran.out.matches("TIME").count(), 1);
     assert_eq!(ran.out.lines().last(), Some("1970-01-01T00:00:02.499Z   0.25  long"));
