@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use siltstone::{Db, Labels, Options, WriteBatch};
-//! use siltstone_query::{QueryValue, query};
+//! use siltstone_query::{Point, QueryValue, query};
 //!
 //! # let dir = tempfile::tempdir()?;
 //! let db = Db::open(dir.path(), Options::default())?;
@@ -25,7 +25,8 @@
 //! let answer = query(&snapshot, "sum by (job) (rate(http_requests_total[5m]))", 300_000)?;
 //! let QueryValue::Vector(series) = answer.value else { panic!("an instant vector") };
 //! assert_eq!(series[0].labels.get("job"), "api");
-//! assert_eq!(series[0].points[0].1, siltstone_query::Point::Float(5.0));
+//! let (_, Point::Float(rate)) = series[0].points[0] else { panic!("a float") };
+//! assert!((rate - 5.0).abs() < 1e-9);
 //! # db.close()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

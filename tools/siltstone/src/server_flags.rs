@@ -6,7 +6,7 @@ use clap::Args;
 use siltstone_server::ServerConfig;
 
 use crate::times::parse_duration;
-use crate::units::parse_bytes_usize;
+use crate::units::{parse_bytes, parse_bytes_usize};
 
 /// Limits of the server. The defaults are those of [`ServerConfig`].
 #[derive(Debug, Args)]
@@ -75,6 +75,15 @@ pub(crate) struct ServerFlags {
     /// Time for a query over series and labels
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = parse_duration)]
     query_timeout: Duration,
+    /// How old the newest sample may be that a query shows at a moment
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
+    lookback: Duration,
+    /// Bytes that all queries together may hold [default: an eighth of the memory budget]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    query_memory: Option<u64>,
+    /// Queries that take so long are written to the log with their cost
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    slow_query: Duration,
     /// Most series, names or values in one answer
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     results_max: usize,
@@ -104,6 +113,9 @@ impl ServerFlags {
             text_line_bytes_max: self.text_line_max,
             import_batch_rows: self.import_batch_rows,
             query_timeout: self.query_timeout,
+            lookback: self.lookback,
+            query_bytes_max: self.query_memory,
+            slow_query: self.slow_query,
             results_max: self.results_max,
         }
     }

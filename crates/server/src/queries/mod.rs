@@ -68,6 +68,8 @@ struct Entry {
     asked: Asked,
     started: Instant,
     cancel: Cancel,
+    /// Whether it was cancelled through the list.
+    stopped: bool,
     memory: QueryMemory,
 }
 
@@ -108,7 +110,8 @@ impl Queries {
     pub(crate) fn start(self: &Arc<Self>, mut asked: Asked, cancel: Cancel) -> Running {
         asked.text.truncate(asked.text.floor_char_boundary(TEXT_BYTES_SHOWN));
         let memory = self.memory();
-        let entry = Entry { asked, started: Instant::now(), cancel, memory: memory.clone() };
+        let (started, stopped) = (Instant::now(), false);
+        let entry = Entry { asked, started, cancel, stopped, memory: memory.clone() };
         let mut list = self.lock();
         list.next += 1;
         let id = list.next;
@@ -131,9 +134,11 @@ impl Queries {
 
     /// Stops a query; false if none with this number runs.
     pub(crate) fn cancel(&self, id: u64) -> bool {
-        let list = self.lock();
-        let found = list.running.get(&id);
-        found.inspect(|entry| entry.cancel.cancel()).is_some()
+        let mut list = self.lock();
+        let Some(entry) = list.running.get_mut(&id) else { return false };
+        entry.stopped = true;
+        entry.cancel.cancel();
+        true
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, List> {
@@ -157,6 +162,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         let Some(entry) = self.queries.lock().running.remove(&self.id) else { return };
         let (took, asked) = (entry.started.elapsed(), entry.asked);
+        if self.outcome == Outcome::Canceled && !entry.stopped {
+            self.outcome = Outcome::ClientGone;
+        }
         self.queries.statistics.record(asked.kind, self.outcome, took, self.cost);
         if took >= self.queries.slow {
             tracing::warn!(

@@ -9,6 +9,7 @@ mod harness;
 mod import_export;
 mod lifecycle;
 mod limits;
+mod promql;
 mod regex;
 mod remote_write;
 mod series;
