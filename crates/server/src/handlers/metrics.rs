@@ -261,17 +261,15 @@ fn queries(page: &mut Page, queries: &Queries) -> fmt::Result {
             writeln!(page.0, "siltstone_queries_total{{{labels}}} {count}")?;
         }
     }
-    let totals: [(&str, &str, fn(&KindStatistics) -> u64); 2] = [
-        ("siltstone_query_samples_read_total", "Samples that queries have read.", |of| {
-            of.samples_read
-        }),
-        ("siltstone_query_series_total", "Series that queries have answered.", |of| of.series),
-    ];
-    for (name, help, count) in totals {
-        page.head(name, "counter", help)?;
-        for (kind, of) in &kinds {
-            writeln!(page.0, "{name}{{kind=\"{}\"}} {}", kind.as_str(), count(of))?;
-        }
+    let name = "siltstone_query_samples_read_total";
+    page.head(name, "counter", "Samples that queries have read.")?;
+    for (kind, of) in &kinds {
+        writeln!(page.0, "{name}{{kind=\"{}\"}} {}", kind.as_str(), of.samples_read)?;
+    }
+    let name = "siltstone_query_series_total";
+    page.head(name, "counter", "Series that queries have answered.")?;
+    for (kind, of) in &kinds {
+        writeln!(page.0, "{name}{{kind=\"{}\"}} {}", kind.as_str(), of.series)?;
     }
     let name = "siltstone_query_seconds";
     page.head(name, "summary", "From the turn of a query to the end of its answer.")?;

@@ -12,9 +12,10 @@ mod statistics;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use siltstone::{Cancel, MemoryPool, QueryMemory};
+use tokio::time::Instant;
 
 pub(crate) use statistics::{KindStatistics, Outcome, Statistics};
 
@@ -108,7 +109,7 @@ impl Queries {
 
     /// Puts a query, which ends with `cancel`, on the list.
     pub(crate) fn start(self: &Arc<Self>, mut asked: Asked, cancel: Cancel) -> Running {
-        asked.text.truncate(asked.text.floor_char_boundary(TEXT_BYTES_SHOWN));
+        cut(&mut asked.text);
         let memory = self.memory();
         let (started, stopped) = (Instant::now(), false);
         let entry = Entry { asked, started, cancel, stopped, memory: memory.clone() };
@@ -144,6 +145,13 @@ impl Queries {
     fn lock(&self) -> std::sync::MutexGuard<'_, List> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Shortens a text to what is shown of it.
+fn cut(text: &mut String) {
+    let mut ends = (0..=TEXT_BYTES_SHOWN.min(text.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
 }
 
 /// A query on the list.

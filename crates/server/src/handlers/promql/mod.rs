@@ -13,11 +13,10 @@ mod answer;
 mod ask;
 mod running;
 
-use std::time::Instant;
-
 use hyper::StatusCode;
 use siltstone::{Cancel, Damage, Error};
 use siltstone_query::{Answer, Engine, Limits, QueryError, StoreSource};
+use tokio::time::Instant;
 
 use super::query::params;
 use crate::app::App;
