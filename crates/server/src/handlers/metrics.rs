@@ -9,7 +9,7 @@ use siltstone::{Latency, Stats};
 use crate::app::App;
 use crate::blocking::blocking;
 use crate::http_stats::HttpStats;
-use crate::queries::{KindStatistics, Queries};
+use crate::queries::Queries;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::router::Call;
