@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::config::ServerConfig;
 use crate::http_stats::HttpStats;
+use crate::metric_metadata::MetricMetadata;
 use crate::refusal::Refusal;
 
 /// The part of the store's memory budget that bodies may take, unless the configuration says.
@@ -22,6 +23,10 @@ pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) config: ServerConfig,
     pub(crate) stats: HttpStats,
+    /// What senders said of their metrics since the start.
+    pub(crate) metadata: MetricMetadata,
+    /// When the server was started, in milliseconds since the Unix epoch.
+    pub(crate) started_ms: i64,
     writes: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
@@ -65,6 +70,8 @@ impl App {
             bodies: turns(bodies_units_max),
             bodies_units_max,
             scratch: Mutex::new(Vec::new()),
+            metadata: MetricMetadata::default(),
+            started_ms: db.options().clock.wall_ms(),
             db,
             config,
             stats,

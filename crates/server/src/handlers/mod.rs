@@ -3,9 +3,14 @@
 
 pub(crate) mod admin;
 pub(crate) mod export;
+pub(crate) mod expressions;
+pub(crate) mod federate;
 pub(crate) mod health;
 pub(crate) mod import;
+pub(crate) mod metadata;
 pub(crate) mod metrics;
 mod query;
 pub(crate) mod remote_write;
+pub(crate) mod scraping;
 pub(crate) mod series;
+pub(crate) mod status;
