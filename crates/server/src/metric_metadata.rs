@@ -10,6 +10,7 @@
 //! - A metric whose texts are longer than [`TEXT_BYTES_MAX`] is not kept.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::protocol::remote_write::MetricMetadata as Sent;
@@ -66,11 +67,12 @@ impl MetricMetadata {
         }
     }
 
-    /// Calls `visit` with at most `limit` metrics in the order of their names.
-    pub(crate) fn first(&self, limit: usize, mut visit: impl FnMut(&str, &Family)) {
-        for (name, held) in self.lock().families.iter().take(limit) {
-            visit(name, &held.family);
-        }
+    /// At most `count` metrics behind the name `after`, in the order of their names.
+    pub(crate) fn next(&self, after: Option<&str>, count: usize) -> Vec<(Arc<str>, Family)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let state = self.lock();
+        let behind = state.families.range::<str, _>((start, Bound::Unbounded));
+        behind.take(count).map(|(name, held)| (Arc::clone(name), held.family.clone())).collect()
     }
 
     /// What is known of the metric `name`.

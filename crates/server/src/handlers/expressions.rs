@@ -7,7 +7,7 @@ use siltstone_promql::{Features, parse, pretty};
 
 use super::query::{invalid, params, time};
 use crate::blocking::blocking;
-use crate::envelope::success;
+use crate::envelope::{CONTENT_TYPE, success};
 use crate::params::Params;
 use crate::protocol::ast_json;
 use crate::protocol::json_lines::string;
@@ -17,18 +17,26 @@ use crate::router::Call;
 
 /// The expression, formatted for reading.
 pub(crate) async fn format_query(call: Call) -> Result<Reply, Refusal> {
-    of_expression(call, |ast| string(&pretty(ast))).await
+    let params = params(&call.app, call.request).await?;
+    blocking(move || Ok(success(string(&pretty(&expression(&params)?))))).await?
 }
 
 /// The syntax tree of the expression.
 pub(crate) async fn parse_query(call: Call) -> Result<Reply, Refusal> {
-    of_expression(call, ast_json::write).await
-}
-
-async fn of_expression(call: Call, write: fn(&Ast) -> String) -> Result<Reply, Refusal> {
     let params = params(&call.app, call.request).await?;
-    // A long expression takes a while.
-    blocking(move || Ok(success(write(&expression(&params)?)))).await?
+    reply::stream(CONTENT_TYPE, move |sink, _| {
+        let ast = expression(&params)?;
+        sink.buffer().extend_from_slice(b"{\"status\":\"success\",\"data\":");
+        for piece in ast_json::pieces(&ast) {
+            sink.buffer().extend_from_slice(piece.as_bytes());
+            if sink.checkpoint().is_break() {
+                return Ok(());
+            }
+        }
+        sink.buffer().push(b'}');
+        Ok(())
+    })
+    .await
 }
 
 /// Exemplars are not stored: every expression with a selector has none, one without has no answer.

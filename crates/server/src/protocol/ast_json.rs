@@ -17,34 +17,33 @@ use siltstone_promql::go_float::format_f;
 
 use super::json_lines::string;
 
-/// The JSON of the whole tree.
+/// The JSON of the whole tree, piece by piece: it may be a hundred times as long as the query.
 ///
 /// ```
 /// use siltstone_promql::{Features, parse};
-/// use siltstone_server::protocol::ast_json;
+/// use siltstone_server::protocol::ast_json::pieces;
 /// let ast = parse("-(1)", &Features::default())?;
 /// let number = r#"{"type":"numberLiteral","val":"1"}"#;
 /// let inner = format!(r#"{{"type":"parenExpr","expr":{number}}}"#);
 /// let outer = format!(r#"{{"type":"unaryExpr","op":"-","expr":{inner}}}"#);
-/// assert_eq!(ast_json::write(&ast), outer);
+/// assert_eq!(pieces(&ast).collect::<String>(), outer);
 /// # Ok::<(), siltstone_promql::ParseError>(())
 /// ```
-#[must_use]
-pub fn write(ast: &Ast) -> String {
-    let mut out = String::new();
+pub fn pieces(ast: &Ast) -> impl Iterator<Item = String> {
     let mut pieces = vec![Piece::Node(ast.root())];
-    while let Some(piece) = pieces.pop() {
-        match piece {
-            Piece::Text(text) => out.push_str(&text),
-            Piece::Node(id) => {
-                let start = pieces.len();
-                push_node(ast, id, &mut pieces);
-                // The first piece of the node is the next to be written.
-                pieces[start..].reverse();
+    std::iter::from_fn(move || {
+        loop {
+            match pieces.pop()? {
+                Piece::Text(text) => return Some(text),
+                Piece::Node(id) => {
+                    let start = pieces.len();
+                    push_node(ast, id, &mut pieces);
+                    // The first piece of the node is the next to be written.
+                    pieces[start..].reverse();
+                }
             }
         }
-    }
-    out
+    })
 }
 
 /// A part of the JSON that is still to be written.

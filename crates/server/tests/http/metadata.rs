@@ -59,3 +59,16 @@ fn damaged_metadata_refuses_the_request_and_stores_nothing() {
     assert!(answer.text().contains("protobuf, byte"), "{}", answer.text());
     assert!(server.everything().is_empty());
 }
+
+#[test]
+fn thousands_of_metrics_are_streamed_each_once() {
+    let server = server();
+    let help = "h".repeat(100);
+    let body: Vec<u8> = (0..2000).flat_map(|i| about(2, &format!("m{i}"), &help, "")).collect();
+    assert_eq!(server.write(&body).status, 204);
+    let answer = server.get("/api/v1/metadata");
+    assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+    assert_eq!(answer.json()["data"].as_object().unwrap().len(), 2000);
+    assert_eq!(answer.text().matches(&help).count(), 2000);
+    assert_eq!(data(&server, "?limit=130").as_object().unwrap().len(), 130);
+}

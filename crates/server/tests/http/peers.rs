@@ -25,6 +25,7 @@ struct Prometheus {
 
 impl Prometheus {
     /// `None`, and loudly, where there is none.
+    #[expect(clippy::print_stderr, reason = "a comparison that does not run must be seen")]
     #[expect(clippy::disallowed_methods, reason = "writes the configuration of another program")]
     fn start(server: &Server) -> Option<Self> {
         let program = std::env::var_os("SILTSTONE_PEERS")
@@ -191,6 +192,8 @@ const QUERIES: &[&str] = &[
     "sum by (job) (rate(http_requests_total{job=~\"a.*\"}[5m])) / on (job) group_left sum(up) > bool 0.5",
 ];
 
+/// Errors of ranges and offsets are not among them, since 3.5 allows less there and says so, nor those of
+/// regular expressions, which say here what Go leaves out: where.
 const BROKEN: &[&str] = &[
     "",
     " ",
@@ -201,7 +204,6 @@ const BROKEN: &[&str] = &[
     "a +",
     "rate(up)",
     "up[5m",
-    "up[]",
     "{}",
     "{a=\"\"}",
     "{a=~\".*\"}",
@@ -210,7 +212,6 @@ const BROKEN: &[&str] = &[
     "a == bool",
     "topk(up)",
     "unknown(up)",
-    "up offset",
     "up @ x",
     "\"open",
     "'a",
@@ -218,7 +219,6 @@ const BROKEN: &[&str] = &[
     "a b",
     "up{a}",
     "up{a=b}",
-    "up{a=~\"(\"}",
     "rate(up[5m]",
     "count_values(1, up)",
     "-\"a\"",
@@ -228,31 +228,39 @@ const BROKEN: &[&str] = &[
     "foo{__name__=\"bar\"}",
 ];
 
-fn same(ours: &Answer, theirs: &Answer, what: &str) {
+/// What the two answers to `what` differ in.
+fn difference(ours: &Answer, theirs: &Answer, what: &str) -> Option<String> {
     let mut json = ours.json();
     without_newer_fields(&mut json);
-    assert_eq!((ours.status, json), (theirs.status, theirs.json()), "{what}");
+    let is_same = ours.status == theirs.status && json == theirs.json();
+    let (ours, theirs) = (ours.text(), theirs.text());
+    (!is_same).then(|| format!("{what}\n  ours:   {ours}\n  theirs: {theirs}"))
+}
+
+fn assert_none(differences: &[String]) {
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 #[test]
 fn expressions_are_parsed_and_formatted_alike() {
     let server = server();
     let Some(prometheus) = Prometheus::start(&server) else { return };
-    let mut compared = 0;
+    let mut differences = Vec::new();
     for query in QUERIES.iter().chain(BROKEN) {
         for path in ["parse_query", "format_query"] {
             let path = format!("/api/v1/{path}?query={}", percent(query));
-            same(&server.get(&path), &get(prometheus.address, &path), query);
-            compared += 1;
+            let theirs = get(prometheus.address, &path);
+            differences.extend(difference(&server.get(&path), &theirs, query));
         }
     }
-    eprintln!("{compared} answers compared");
+    assert_none(&differences);
 }
 
 #[test]
 fn what_is_not_there_is_not_there_alike() {
     let server = server();
     let Some(prometheus) = Prometheus::start(&server) else { return };
+    let mut differences = Vec::new();
     for path in [
         "rules",
         "rules?type=record",
@@ -278,8 +286,9 @@ fn what_is_not_there_is_not_there_alike() {
         "status/walreplay",
     ] {
         let path = format!("/api/v1/{path}");
-        same(&server.get(&path), &get(prometheus.address, &path), &path);
+        differences.extend(difference(&server.get(&path), &get(prometheus.address, &path), &path));
     }
+    assert_none(&differences);
     // Bodies that tell of the machine have the same members.
     for path in ["status/runtimeinfo", "status/buildinfo", "status/tsdb", "status/config"] {
         let path = format!("/api/v1/{path}");

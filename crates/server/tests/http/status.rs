@@ -26,7 +26,7 @@ fn what_is_not_there_has_the_shape_of_an_empty_prometheus() {
         ("alerts", json!({"alerts": []})),
         ("alertmanagers", json!({"activeAlertmanagers": [], "droppedAlertmanagers": []})),
         ("scrape_pools", json!({"scrapePools": []})),
-        ("targets/metadata?match_target={job=\"x\"}&metric=up&limit=5", json!([])),
+        ("targets/metadata?match_target=up%7Bjob%3D%22x%22%7D&limit=5", json!([])),
         ("targets", json!({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}})),
         (
             "targets?state=active&scrapePool=x",
@@ -105,8 +105,8 @@ fn the_version_is_one_that_grafana_asks_everything_of() {
 #[test]
 fn the_runtime_and_the_configuration_file() {
     let server = server();
-    let now = server.db.options().clock.wall_ms();
     let info = data(&server, "status/runtimeinfo");
+    let now = server.db.options().clock.wall_ms();
     let started = info["startTime"].as_str().unwrap();
     let started = siltstone_server::time::parse_time(started).unwrap();
     assert!((now - 60_000..=now).contains(&started), "{info}");
