@@ -8,15 +8,26 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::{Answer, get, request};
 use crate::harness::{Server, percent, server};
 
-/// Steps of 50 ms in which Prometheus must be ready.
-const READY_STEPS: usize = 600;
+/// Steps of 50 ms in which Prometheus must be ready, or have done what is waited for.
+const STEPS_MAX: usize = 600;
 
-/// A Prometheus that scrapes nothing; it ends with this value.
+/// Waits until `is_done`.
+fn wait(server: &Server, what: &str, mut is_done: impl FnMut() -> bool) {
+    for _ in 0..STEPS_MAX {
+        if is_done() {
+            return;
+        }
+        server.pause(Duration::from_millis(50));
+    }
+    panic!("never: {what}");
+}
+
+/// A Prometheus; it ends with this value.
 struct Prometheus {
     address: SocketAddr,
     process: Child,
@@ -24,10 +35,15 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// `None`, and loudly, where there is none.
+    /// One that does nothing by itself.
+    fn idle(server: &Server) -> Option<Self> {
+        Self::start(server, "global: {}\n")
+    }
+
+    /// One with this configuration, in which `ADDRESS` is its own; `None`, and loudly, where there is none.
     #[expect(clippy::print_stderr, reason = "a comparison that does not run must be seen")]
     #[expect(clippy::disallowed_methods, reason = "writes the configuration of another program")]
-    fn start(server: &Server) -> Option<Self> {
+    fn start(server: &Server, configuration: &str) -> Option<Self> {
         let program = std::env::var_os("SILTSTONE_PEERS")
             .map(|dir| PathBuf::from(dir).join("usr/bin/prometheus"))
             .filter(|program| program.exists());
@@ -36,9 +52,10 @@ impl Prometheus {
             return None;
         };
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("p.yml"), "global: {}\n").unwrap();
         // The port is free again when Prometheus asks for it, unless somebody is very quick.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let configuration = configuration.replace("ADDRESS", &address.to_string());
+        std::fs::write(dir.path().join("p.yml"), configuration).unwrap();
         let process = Command::new(program)
             .args(["--config.file=p.yml", "--storage.tsdb.path=data", "--log.level=error"])
             .arg(format!("--web.listen-address={address}"))
@@ -48,15 +65,11 @@ impl Prometheus {
             .spawn()
             .unwrap();
         let started = Self { address, process, _dir: dir };
-        for _ in 0..READY_STEPS {
-            if std::net::TcpStream::connect(address).is_ok()
-                && get(address, "/-/ready").status == 200
-            {
-                return Some(started);
-            }
-            server.pause(Duration::from_millis(50));
-        }
-        panic!("Prometheus is not ready");
+        wait(server, "Prometheus is ready", || {
+            std::net::TcpStream::connect(address).is_ok()
+                && get(address, "/-/ready").text().starts_with("Prometheus Server is Ready")
+        });
+        Some(started)
     }
 }
 
@@ -244,7 +257,7 @@ fn assert_none(differences: &[String]) {
 #[test]
 fn expressions_are_parsed_and_formatted_alike() {
     let server = server();
-    let Some(prometheus) = Prometheus::start(&server) else { return };
+    let Some(prometheus) = Prometheus::idle(&server) else { return };
     let mut differences = Vec::new();
     for query in QUERIES.iter().chain(BROKEN) {
         for path in ["parse_query", "format_query"] {
@@ -259,7 +272,7 @@ fn expressions_are_parsed_and_formatted_alike() {
 #[test]
 fn what_is_not_there_is_not_there_alike() {
     let server = server();
-    let Some(prometheus) = Prometheus::start(&server) else { return };
+    let Some(prometheus) = Prometheus::idle(&server) else { return };
     let mut differences = Vec::new();
     for path in [
         "rules",
@@ -303,7 +316,7 @@ fn what_is_not_there_is_not_there_alike() {
 #[test]
 fn heads_are_alike() {
     let server = server();
-    let Some(prometheus) = Prometheus::start(&server) else { return };
+    let Some(prometheus) = Prometheus::idle(&server) else { return };
     for (method, path) in [
         ("OPTIONS", "/api/v1/labels"),
         ("OPTIONS", "/api/v1/nothing"),
@@ -323,4 +336,71 @@ fn heads_are_alike() {
             assert_eq!(kind(&ours), kind(&theirs), "{method} {path}");
         }
     }
+}
+
+/// A Prometheus that scrapes `/federate` has what is stored here, in each format that it may ask for.
+#[test]
+fn it_takes_what_is_federated() {
+    let server = server();
+    let now = server.db.options().clock.wall_ms() / 1000 * 1000;
+    let body = format!(
+        "up{{job=\"a\",q=\"x\\\"y\\\\z\\nw\"}} 1.5 {now}\nload{{job=\"b\"}} +Inf {now}\n\
+         {{\"دما\",\"شهر.نام\"=\"یزد\"}} -3e21 {now}\n"
+    );
+    assert_eq!(server.post("/api/v1/import/prometheus", &[], body.as_bytes()).status, 204);
+    for protocol in ["PrometheusText0.0.4", "PrometheusText1.0.0", "OpenMetricsText1.0.0"] {
+        let configuration = format!(
+            "scrape_configs:\n- job_name: federated\n  honor_labels: true\n  scrape_interval: 1s\n  \
+             scrape_timeout: 1s\n  scrape_protocols: [{protocol}]\n  metrics_path: /federate\n  \
+             params: {{\"match[]\": ['{{job!=\"\"}}', '{{\"شهر.نام\"!=\"\"}}']}}\n  \
+             static_configs: [{{targets: [\"{}\"]}}]\n",
+            server.address
+        );
+        let Some(prometheus) = Prometheus::start(&server, &configuration) else { return };
+        let query = |selector: &str| {
+            let path = format!("/api/v1/query?query={}", percent(selector));
+            get(prometheus.address, &path).json()["data"]["result"].clone()
+        };
+        // Those that Prometheus makes of each scrape have the job of the scrape.
+        let mine = "{__name__=~\".+\",job!=\"federated\"}";
+        wait(&server, protocol, || query(mine).as_array().is_some_and(|found| !found.is_empty()));
+        let up = query("up{job=\"a\"}");
+        assert_eq!(up[0]["metric"]["q"], "x\"y\\z\nw", "{protocol}: {up}");
+        assert_eq!(up[0]["metric"].get("instance"), None, "{protocol}: {up}");
+        assert_eq!(up[0]["value"][1], "1.5");
+        let at = query("timestamp(up{job=\"a\"})");
+        assert_eq!(at[0]["value"][1], (now / 1000).to_string(), "{protocol}");
+        assert_eq!(query("load{job=\"b\"}")[0]["value"][1], "+Inf", "{protocol}");
+        // The old format has no letters for these names.
+        let is_old = protocol == "PrometheusText0.0.4";
+        let other = if is_old {
+            "___{_______=\"یزد\"}"
+        } else {
+            "{\"دما\",\"شهر.نام\"=\"یزد\"}"
+        };
+        assert_eq!(query(other)[0]["value"][1], "-3e+21", "{protocol}");
+    }
+}
+
+/// What it says of its own metrics by remote write comes back from both alike.
+#[test]
+fn its_metadata_is_known_here() {
+    let server = server();
+    let Some(prometheus) = Prometheus::start(&server, &scraping_itself(&server)) else { return };
+    let wanted = "/api/v1/metadata?metric=prometheus_build_info";
+    wait(&server, "metadata comes", || server.get(wanted).json()["data"] != json!({}));
+    let ours = server.get(wanted).json();
+    assert_eq!(ours, get(prometheus.address, wanted).json());
+    assert_eq!(ours["data"]["prometheus_build_info"][0]["type"], "gauge");
+}
+
+/// A configuration in which Prometheus scrapes itself at the address that it is told, and writes here.
+fn scraping_itself(server: &Server) -> String {
+    format!(
+        "scrape_configs:\n- job_name: itself\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
+         static_configs: [{{targets: [\"ADDRESS\"]}}]\n\
+         remote_write:\n- url: http://{}/api/v1/write\n  \
+         metadata_config: {{send: true, send_interval: 1s}}\n",
+        server.address
+    )
 }
