@@ -45,7 +45,7 @@ const TEXT: Format = Format {
 const TEXT_UTF8: Format = Format {
     dialect: Dialect::Prometheus,
     utf8: true,
-    content_type: "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf8",
+    content_type: "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
 };
 const OPEN_METRICS: Format = Format {
     dialect: Dialect::OpenMetrics,
@@ -55,7 +55,7 @@ const OPEN_METRICS: Format = Format {
 const OPEN_METRICS_UTF8: Format = Format {
     dialect: Dialect::OpenMetrics,
     utf8: true,
-    content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf8",
+    content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
 };
 
 pub(crate) async fn federate(call: Call) -> Result<Reply, Refusal> {
@@ -94,7 +94,8 @@ pub(crate) async fn federate(call: Call) -> Result<Reply, Refusal> {
 fn negotiate(headers: &HeaderMap) -> Format {
     let mut best = (0.0, TEXT);
     for element in accepted(headers, ACCEPT) {
-        let utf8 = element.parameter("escaping") == Some("allow-utf8");
+        // Prometheus writes `allow-utf-8`, its documentation also `allow-utf8`.
+        let utf8 = matches!(element.parameter("escaping"), Some("allow-utf-8" | "allow-utf8"));
         let format = match (&*element.name.to_ascii_lowercase(), element.parameter("version")) {
             ("application/openmetrics-text", None | Some("1.0.0" | "0.0.1")) => {
                 if utf8 {
@@ -216,9 +217,9 @@ mod tests {
             ("application/openmetrics-text;q=0, text/plain;q=0.1", TEXT),
             // What Prometheus sends.
             (
-                "application/openmetrics-text;version=1.0.0;escaping=allow-utf8;q=0.5,\
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
                  application/openmetrics-text;version=0.0.1;q=0.4,\
-                 text/plain;version=1.0.0;escaping=allow-utf8;q=0.3,\
+                 text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
                  text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
                 OPEN_METRICS_UTF8,
             ),

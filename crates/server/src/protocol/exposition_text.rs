@@ -2,7 +2,7 @@
 //!
 //! The counterpart of [`super::exposition`]. Two formats, Prometheus 0.0.4 and OpenMetrics 1.0, and two
 //! ways to write names that the old format has no letters for: `underscores` puts `_` in their place,
-//! `allow-utf8` writes them in quotes. Numbers look as Go writes them (`%g`), and so as in Prometheus.
+//! `allow-utf-8` writes them in quotes. Numbers look as Go writes them (`%g`), and so as in Prometheus.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub struct ExpositionWriter {
 }
 
 impl ExpositionWriter {
-    /// A writer of `dialect`; `utf8` is the escaping `allow-utf8`.
+    /// A writer of `dialect`; `utf8` is the escaping `allow-utf-8`.
     #[must_use]
     pub fn new(dialect: Dialect, utf8: bool) -> Self {
         Self { dialect, utf8, metric: String::new() }
