@@ -112,4 +112,22 @@ mod tests {
         let bad = Refusal::from(Error::InvalidArgument("x".into()));
         assert_eq!((bad.status.as_u16(), bad.retry_after_s), (400, None));
     }
+
+    #[test]
+    fn kinds_of_errors_are_those_of_prometheus() {
+        for (status, kind) in [
+            (400, "bad_data"),
+            (403, "unavailable"),
+            (404, "not_found"),
+            (406, "not_acceptable"),
+            (413, "bad_data"),
+            (422, "execution"),
+            (499, "canceled"),
+            (500, "internal"),
+            (503, "timeout"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(Refusal::new(status, "x").error_type(), kind);
+        }
+    }
 }

@@ -301,12 +301,14 @@ pub(crate) async fn stream(
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::time::Duration;
 
     use http_body_util::BodyExt;
     use tokio::time::{Instant, timeout};
 
     use super::*;
+    use crate::content_coding::{self, Coding};
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
@@ -327,6 +329,31 @@ mod tests {
             assert!(timeout(Duration::from_millis(50), answer).await.is_err());
         });
         assert_eq!(end.recv(), Ok(true));
+    }
+
+    #[test]
+    fn a_compressed_answer_that_pauses_sends_what_it_has() {
+        let (go_on, wait) = std::sync::mpsc::channel();
+        runtime().block_on(async {
+            let answer = stream("text/plain", move |sink, _| {
+                sink.buffer().resize(CHUNK_BYTES, b'x');
+                let _ = sink.checkpoint();
+                wait.recv().map_err(|_| Refusal::unavailable("nobody reads"))
+            });
+            let mut reply = answer.await.unwrap();
+            content_coding::apply(Some(Coding::Gzip), &mut reply);
+            let frame = timeout(Duration::from_secs(20), reply.body_mut().frame()).await;
+            let first = frame.unwrap().unwrap().unwrap().into_data().unwrap();
+            let mut text = Vec::new();
+            let decoded = flate2::read::GzDecoder::new(&first[..]).read_to_end(&mut text);
+            assert!(decoded.is_err() && text.len() == CHUNK_BYTES, "all, but not its end");
+            go_on.send(()).unwrap();
+            let rest = reply.body_mut().collect().await.unwrap().to_bytes();
+            text.clear();
+            let whole = [first, rest].concat();
+            flate2::read::GzDecoder::new(&whole[..]).read_to_end(&mut text).unwrap();
+            assert_eq!(text.len(), CHUNK_BYTES);
+        });
     }
 
     #[test]
