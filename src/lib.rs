@@ -39,7 +39,7 @@ pub use read::{
     QueryOptions, Selection, SeriesBuckets, SeriesColumns, SeriesSet,
 };
 pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
-pub use series::{EncodedLabels, SeriesHandle};
+pub use series::{Cardinality, EncodedLabels, SeriesHandle};
 pub use sys::{Clock, ReadMode, SystemClock};
 pub use types::{
     AnchoredRegex, Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError,

@@ -70,7 +70,7 @@ use std::time::Duration;
 use self::core::Core;
 use crate::compaction::CompactionPlan;
 use crate::error::{Error, Result};
-use crate::series::{EncodedLabels, SeriesHandle};
+use crate::series::{Cardinality, EncodedLabels, SeriesHandle};
 use crate::types::{Labels, TimeRange};
 
 pub use attach::AttachReport;
@@ -384,6 +384,15 @@ impl Db {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.core().stats()
+    }
+
+    /// Which metrics, labels and values the active series have most of, with lists of at most `top`
+    /// entries. Series that are only on disk are not counted.
+    ///
+    /// The time grows with the label pairs in memory; new series wait meanwhile.
+    #[must_use]
+    pub fn cardinality(&self, top: usize) -> Cardinality {
+        self.core().registry.cardinality(top)
     }
 
     /// Flushes, ends the log and the threads. Later calls on any clone answer [`Error::Closed`];

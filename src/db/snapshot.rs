@@ -342,6 +342,13 @@ impl Snapshot {
         self.sources.label_values(name, matchers, range, options, limit)
     }
 
+    /// The times of the earliest and the latest sample, from what is known without reading: deleted
+    /// and expired samples that are still stored may be among them. `None` without samples.
+    #[must_use]
+    pub fn extent(&self) -> Option<(Timestamp, Timestamp)> {
+        self.sources.extent()
+    }
+
     /// The part of a range that has not expired. Refuses one in which a segment is missing: never
     /// silently an empty answer.
     fn checked(&self, range: TimeRange, options: &QueryOptions) -> Result<TimeRange> {

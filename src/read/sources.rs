@@ -73,6 +73,13 @@ impl Sources {
         Self { tombstones, ..self }
     }
 
+    /// The earliest and the latest time of a sample; `None` without samples.
+    #[must_use]
+    pub fn extent(&self) -> Option<(Timestamp, Timestamp)> {
+        let extents = self.sources.iter().filter_map(|source| source.source.extent());
+        extents.reduce(|(first, last), (f, l)| (first.min(f), last.max(l)))
+    }
+
     /// What is hidden in `range`; `None` if nothing can be.
     pub(super) fn filter(&self, range: TimeRange) -> Option<Filter> {
         if self.tombstones.is_empty() {

@@ -25,6 +25,7 @@
 //! It must not do I/O, draw random numbers or know what samples are.
 
 mod bits;
+mod cardinality;
 mod catalog;
 mod encoded;
 mod hash;
@@ -49,6 +50,7 @@ use catalog::Catalog;
 use hash::KeyedHash;
 use slots::Slots;
 
+pub use cardinality::Cardinality;
 pub use encoded::EncodedLabels;
 pub use room::Idle;
 pub use slots::SeriesHandle;

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::config::ServerConfig;
 use crate::http_stats::HttpStats;
+use crate::metric_metadata::MetricMetadata;
 use crate::queries::Queries;
 use crate::refusal::Refusal;
 
@@ -26,6 +27,10 @@ pub(crate) struct App {
     pub(crate) config: ServerConfig,
     pub(crate) stats: HttpStats,
     pub(crate) queries: Arc<Queries>,
+    /// What senders said of their metrics since the start.
+    pub(crate) metadata: MetricMetadata,
+    /// When the server was started, in milliseconds since the Unix epoch.
+    pub(crate) started_ms: i64,
     writes: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
@@ -73,6 +78,8 @@ impl App {
             bodies_units_max,
             scratch: Mutex::new(Vec::new()),
             queries: Queries::new(pool, config.slow_query),
+            metadata: MetricMetadata::default(),
+            started_ms: db.options().clock.wall_ms(),
             db,
             config,
             stats,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cors::CorsOrigin;
+
 /// Limits and timeouts of a server. Every limit is checked before memory is allocated for what it
 /// limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +11,8 @@ pub struct ServerConfig {
     /// Whether `/api/v1/admin/tsdb/` may delete, flush, compact and snapshot; without it, it answers
     /// 403. Default: false.
     pub admin: bool,
+    /// Whose web pages may read the API. Default: everybody's (`.*`), as Prometheus.
+    pub cors_origin: CorsOrigin,
     /// Connections at a time; more wait in the system's backlog. Default: 512.
     pub connections_max: usize,
     /// Requests that write at a time; more wait. Default: 64.
@@ -70,6 +74,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             admin: false,
+            cors_origin: CorsOrigin::default(),
             connections_max: 512,
             writes_max: 64,
             reads_max: 20,

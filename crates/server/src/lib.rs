@@ -23,13 +23,19 @@
 //! the formats of [`protocol`] and calls the engine on blocking threads. [`ingest`], [`protocol`],
 //! [`selection`] and [`time`] serve the command line as well.
 
+mod accept;
 mod app;
 mod blocking;
 mod config;
+mod content_coding;
+mod cors;
+mod envelope;
 mod handlers;
 mod http_stats;
 pub mod ingest;
+mod json;
 mod listener;
+mod metric_metadata;
 mod params;
 pub mod protocol;
 mod queries;
@@ -44,5 +50,6 @@ pub mod time;
 mod timed_io;
 
 pub use config::ServerConfig;
+pub use cors::CorsOrigin;
 pub use listener::serve;
 pub use reasons::Reasons;

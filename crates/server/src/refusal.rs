@@ -2,7 +2,8 @@
 //!
 //! The one place that turns errors of the engine into status codes. The rule behind it: what would
 //! fail again the same way is 4xx, so that senders drop it; what may succeed later is 429 or 503 with
-//! `Retry-After`, so that they keep it.
+//! `Retry-After`, so that they keep it. A read that is too large is neither: 422, as in Prometheus,
+//! because coming again does not make it smaller.
 
 use hyper::StatusCode;
 use siltstone::Error;
@@ -51,13 +52,27 @@ impl Refusal {
         Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(status, message) }
     }
 
+    /// What the engine answered to a read. A deadline that passed is 503, damage and limits are 422,
+    /// what else a disk does 500.
+    pub(crate) fn of_read(error: Error) -> Self {
+        let status = match error {
+            Error::LimitExceeded(_) | Error::Corrupt { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            // A client that cancels does so by leaving, and reads no answer.
+            Error::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            error => return error.into(),
+        };
+        Self::new(status, error.to_string())
+    }
+
     /// The kind of the error in Prometheus' envelope.
     pub(crate) fn error_type(&self) -> &'static str {
         match self.status.as_u16() {
-            422 => "execution",
-            499 => "canceled",
             403 => "unavailable",
             404 => "not_found",
+            406 => "not_acceptable",
+            422 => "execution",
+            499 => "canceled",
             503 => "timeout",
             400..500 => "bad_data",
             _ => "internal",
@@ -95,7 +110,30 @@ mod tests {
         assert_eq!(unknown.status.as_u16(), 503);
         let limit = Refusal::from(Error::LimitExceeded("series".into()));
         assert_eq!((limit.status.as_u16(), limit.retry_after_s), (429, Some(RETRY_AFTER_S)));
+        let read = Refusal::of_read(Error::LimitExceeded("samples".into()));
+        assert_eq!((read.status.as_u16(), read.retry_after_s), (422, None));
+        assert_eq!(read.error_type(), "execution");
+        let late = Refusal::of_read(Error::Cancelled);
+        assert_eq!((late.status.as_u16(), late.error_type()), (503, "timeout"));
         let bad = Refusal::from(Error::InvalidArgument("x".into()));
         assert_eq!((bad.status.as_u16(), bad.retry_after_s), (400, None));
+    }
+
+    #[test]
+    fn kinds_of_errors_are_those_of_prometheus() {
+        for (status, kind) in [
+            (400, "bad_data"),
+            (403, "unavailable"),
+            (404, "not_found"),
+            (406, "not_acceptable"),
+            (413, "bad_data"),
+            (422, "execution"),
+            (499, "canceled"),
+            (500, "internal"),
+            (503, "timeout"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(Refusal::new(status, "x").error_type(), kind);
+        }
     }
 }

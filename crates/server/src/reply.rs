@@ -2,7 +2,8 @@
 //!
 //! A stream is written by a blocking thread through a [`ReplySink`] into a short queue that the
 //! socket empties, so that an answer of any length holds a bounded amount of memory. A client that
-//! goes away closes the queue and sets the [`Cancel`] that the work was given.
+//! goes away closes the queue and sets the [`Cancel`] that the work was given. A body may be compressed
+//! on its way to the socket; see `content_coding`.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -16,12 +17,15 @@ use siltstone::Cancel;
 use tokio::sync::mpsc;
 
 use crate::blocking::blocking;
+use crate::content_coding::{Coder, SLICE_BYTES};
 use crate::refusal::Refusal;
 
 /// Bytes collected before they are queued.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks that wait for the socket.
 const QUEUE_CHUNKS: usize = 4;
+/// Slices that are compressed before another connection has its turn.
+const SLICES_AT_ONCE: usize = 4;
 
 /// An answer.
 pub(crate) type Reply = Response<ReplyBody>;
@@ -30,6 +34,8 @@ pub(crate) type Reply = Response<ReplyBody>;
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
     content: Content,
+    /// What compresses the content, if something does.
+    coder: Option<Coder>,
     /// Dropped when the body has been sent or the client is gone.
     on_end: Option<Box<dyn OnEnd>>,
 }
@@ -66,29 +72,41 @@ impl ReplyBody {
     pub(crate) fn hold(&mut self, on_end: Box<dyn OnEnd>) {
         self.on_end = Some(on_end);
     }
-}
 
-impl Body for ReplyBody {
-    type Data = Bytes;
-    type Error = io::Error;
+    /// The length of an answer that is held in memory.
+    pub(crate) fn whole_len(&self) -> Option<usize> {
+        match &self.content {
+            Content::Whole(bytes) => Some(bytes.as_ref().map_or(0, Bytes::len)),
+            Content::Stream { .. } => None,
+        }
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let frame = |bytes| Poll::Ready(Some(Ok(Frame::data(bytes))));
+    /// Compresses the body: a short one now, so that its length is known, others as they are sent.
+    pub(crate) fn compress(&mut self, coder: Coder) -> io::Result<()> {
         match &mut self.content {
-            Content::Whole(bytes) => bytes.take().map_or(Poll::Ready(None), frame),
+            Content::Whole(Some(bytes)) if bytes.len() <= SLICE_BYTES => {
+                *bytes = coder.whole(bytes)?;
+            }
+            _ => self.coder = Some(coder),
+        }
+        Ok(())
+    }
+
+    /// The next piece of the content, not compressed.
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let piece = |bytes| Poll::Ready(Some(Ok(bytes)));
+        match &mut self.content {
+            Content::Whole(bytes) => bytes.take().map_or(Poll::Ready(None), piece),
             Content::Stream { next, queue, .. } => {
                 if let Some(bytes) = next.take() {
-                    return frame(bytes);
+                    return piece(bytes);
                 }
                 match queue.poll_recv(cx) {
                     Poll::Pending => Poll::Pending,
-                    Poll::Ready(Some(Item::Chunk(bytes))) => frame(bytes),
+                    Poll::Ready(Some(Item::Chunk(bytes))) => piece(bytes),
                     Poll::Ready(Some(Item::Last(bytes))) => {
                         self.content = Content::Whole(None);
-                        if bytes.is_empty() { Poll::Ready(None) } else { frame(bytes) }
+                        if bytes.is_empty() { Poll::Ready(None) } else { piece(bytes) }
                     }
                     // The head is sent: cutting the answer off is the only way to say so.
                     Poll::Ready(None | Some(Item::Refused(_))) => {
@@ -99,12 +117,62 @@ impl Body for ReplyBody {
         }
     }
 
+    /// The next piece of the content, compressed by `coder`.
+    fn poll_coded(
+        &mut self,
+        coder: &mut Coder,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Bytes>>> {
+        for _ in 0..SLICES_AT_ONCE {
+            if !coder.step()? {
+                match self.poll_content(cx) {
+                    Poll::Ready(Some(piece)) => coder.feed(piece?),
+                    Poll::Ready(None) => return Poll::Ready(coder.end().transpose()),
+                    Poll::Pending => {
+                        return coder
+                            .flush()?
+                            .map_or(Poll::Pending, |out| Poll::Ready(Some(Ok(out))));
+                    }
+                }
+            }
+            if let Some(out) = coder.take_frame() {
+                return Poll::Ready(Some(Ok(out)));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let polled = match self.coder.take() {
+            None => self.poll_content(cx),
+            Some(mut coder) => {
+                let polled = self.poll_coded(&mut coder, cx);
+                self.coder = Some(coder);
+                polled
+            }
+        };
+        polled.map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+
     fn is_end_stream(&self) -> bool {
-        matches!(self.content, Content::Whole(None))
+        match &self.coder {
+            None => matches!(self.content, Content::Whole(None)),
+            Some(coder) => coder.is_done(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
+            _ if self.coder.is_some() => SizeHint::default(),
             Content::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
@@ -130,7 +198,7 @@ pub(crate) fn whole(status: StatusCode, content_type: &'static str, bytes: Vec<u
 }
 
 fn with_content(status: StatusCode, content_type: Option<&'static str>, content: Content) -> Reply {
-    let mut reply = Response::new(ReplyBody { content, on_end: None });
+    let mut reply = Response::new(ReplyBody { content, coder: None, on_end: None });
     *reply.status_mut() = status;
     if let Some(content_type) = content_type {
         reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -233,12 +301,14 @@ pub(crate) async fn stream(
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::time::Duration;
 
     use http_body_util::BodyExt;
     use tokio::time::{Instant, timeout};
 
     use super::*;
+    use crate::content_coding::{self, Coding};
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
@@ -259,6 +329,31 @@ mod tests {
             assert!(timeout(Duration::from_millis(50), answer).await.is_err());
         });
         assert_eq!(end.recv(), Ok(true));
+    }
+
+    #[test]
+    fn a_compressed_answer_that_pauses_sends_what_it_has() {
+        let (go_on, wait) = std::sync::mpsc::channel();
+        runtime().block_on(async {
+            let answer = stream("text/plain", move |sink, _| {
+                sink.buffer().resize(CHUNK_BYTES, b'x');
+                let _ = sink.checkpoint();
+                wait.recv().map_err(|_| Refusal::unavailable("nobody reads"))
+            });
+            let mut reply = answer.await.unwrap();
+            content_coding::apply(Some(Coding::Gzip), &mut reply);
+            let frame = timeout(Duration::from_secs(20), reply.body_mut().frame()).await;
+            let first = frame.unwrap().unwrap().unwrap().into_data().unwrap();
+            let mut text = Vec::new();
+            let decoded = flate2::read::GzDecoder::new(&first[..]).read_to_end(&mut text);
+            assert!(decoded.is_err() && text.len() == CHUNK_BYTES, "all, but not its end");
+            go_on.send(()).unwrap();
+            let rest = reply.body_mut().collect().await.unwrap().to_bytes();
+            text.clear();
+            let whole = [first, rest].concat();
+            flate2::read::GzDecoder::new(&whole[..]).read_to_end(&mut text).unwrap();
+            assert_eq!(text.len(), CHUNK_BYTES);
+        });
     }
 
     #[test]

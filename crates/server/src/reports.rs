@@ -1,58 +1,9 @@
 //! What compactions and deletes answer, as JSON: the same over HTTP and from the command.
 
-use std::fmt::Write;
-
 use siltstone::{CompactProgress, CompactReport, DeleteReceipt};
 
-use crate::protocol::json_lines::write_string;
-
-/// A JSON object as it is written.
-struct Object(String);
-
-impl Object {
-    fn new() -> Self {
-        Self("{".to_owned())
-    }
-
-    /// A member whose value is JSON already.
-    fn raw(mut self, name: &'static str, value: &str) -> Self {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        // A String takes everything.
-        let _ = write!(self.0, "\"{name}\":{value}");
-        self
-    }
-
-    fn number(self, name: &'static str, value: u64) -> Self {
-        self.raw(name, &value.to_string())
-    }
-
-    fn flag(self, name: &'static str, value: bool) -> Self {
-        self.raw(name, if value { "true" } else { "false" })
-    }
-
-    fn text(self, name: &'static str, value: &str) -> Self {
-        let value = string(value);
-        self.raw(name, &value)
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-}
-
-/// A JSON string.
-pub(crate) fn string(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len() + 2);
-    write_string(text, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn array(items: impl Iterator<Item = String>) -> String {
-    format!("[{}]", items.collect::<Vec<_>>().join(","))
-}
+use crate::json::{Object, array};
+use crate::protocol::json_lines::string;
 
 /// What a compaction did; times are in seconds, damaged ranges in ticks.
 #[must_use]

@@ -10,13 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
-use hyper::{Request, StatusCode};
+use hyper::header::{ALLOW, HeaderValue, ORIGIN};
+use hyper::{Method, Request, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::app::{Admission, App};
-use crate::handlers::{admin, export, health, import, metrics, promql, remote_write, series};
+use crate::content_coding::{self, Coding};
+use crate::envelope;
+use crate::handlers::{
+    admin, export, expressions, federate, health, import, metadata, metrics, promql, remote_write,
+    scraping, series, status,
+};
 use crate::http_stats::HttpStats;
 use crate::params::decode;
 use crate::refusal::Refusal;
@@ -43,11 +48,28 @@ struct Route {
     handler: fn(Call) -> Answer,
 }
 
+impl Route {
+    /// Whether it is a part of the query API, which web pages may read.
+    fn is_query(&self) -> bool {
+        self.errors == Envelope && !self.path.starts_with(ADMIN)
+    }
+
+    /// Whether it answers samples without an envelope.
+    fn streams(&self) -> bool {
+        matches!(self.path, "/api/v1/export" | "/federate")
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Errors {
     Text,
     Envelope,
 }
+
+/// A browser asks with OPTIONS before it sends a page's request here; the answer is in the headers.
+const API: &str = "/api/v1/";
+/// What lies below it has answers for the operator alone.
+const ADMIN: &str = "/api/v1/admin/";
 
 const GET: &[&str] = &["GET"];
 const GET_HEAD: &[&str] = &["GET", "HEAD"];
@@ -84,6 +106,41 @@ static ROUTES: &[Route] = &[
     route("/api/v1/series", GET_POST, Read, Envelope, |call| Box::pin(series::series(call))),
     route("/api/v1/labels", GET_POST, Read, Envelope, |call| Box::pin(series::names(call))),
     route("/api/v1/label/{}/values", GET, Read, Envelope, |call| Box::pin(series::values(call))),
+    route("/federate", GET, Read, Text, |call| Box::pin(federate::federate(call))),
+    route("/api/v1/format_query", GET_POST, Read, Envelope, |call| {
+        Box::pin(expressions::format_query(call))
+    }),
+    route("/api/v1/parse_query", GET_POST, Read, Envelope, |call| {
+        Box::pin(expressions::parse_query(call))
+    }),
+    route("/api/v1/query_exemplars", GET_POST, Read, Envelope, |call| {
+        Box::pin(expressions::query_exemplars(call))
+    }),
+    route("/api/v1/metadata", GET, Read, Envelope, |call| Box::pin(metadata::metadata(call))),
+    route("/api/v1/rules", GET, Free, Envelope, |call| Box::pin(scraping::rules(call))),
+    route("/api/v1/alerts", GET, Free, Envelope, |call| Box::pin(scraping::alerts(call))),
+    route("/api/v1/alertmanagers", GET, Free, Envelope, |call| {
+        Box::pin(scraping::alertmanagers(call))
+    }),
+    route("/api/v1/targets", GET, Free, Envelope, |call| Box::pin(scraping::targets(call))),
+    route("/api/v1/targets/metadata", GET, Free, Envelope, |call| {
+        Box::pin(scraping::targets_metadata(call))
+    }),
+    route("/api/v1/scrape_pools", GET, Free, Envelope, |call| {
+        Box::pin(scraping::scrape_pools(call))
+    }),
+    route("/api/v1/status/buildinfo", GET, Free, Envelope, |call| {
+        Box::pin(status::buildinfo(call))
+    }),
+    route("/api/v1/status/config", GET, Free, Envelope, |call| Box::pin(status::config(call))),
+    route("/api/v1/status/flags", GET, Free, Envelope, |call| Box::pin(status::flags(call))),
+    route("/api/v1/status/runtimeinfo", GET, Free, Envelope, |call| {
+        Box::pin(status::runtimeinfo(call))
+    }),
+    route("/api/v1/status/tsdb", GET, Read, Envelope, |call| Box::pin(status::tsdb(call))),
+    route("/api/v1/status/walreplay", GET, Free, Envelope, |call| {
+        Box::pin(status::walreplay(call))
+    }),
     route("/api/v1/admin/tsdb/delete_series", POST_PUT, Write, Envelope, |call| {
         Box::pin(admin::delete_series(call))
     }),
@@ -149,7 +206,16 @@ impl std::fmt::Debug for Recorder {
 pub(crate) async fn dispatch(app: Arc<App>, phase: Phase, request: Request<Incoming>) -> Reply {
     phase.busy();
     let started = Instant::now();
+    let coding = Coding::preferred(request.headers());
+    let origin = request.headers().get(ORIGIN).cloned();
     let (index, mut answer, permit) = answer(&app, request).await;
+    let route = ROUTES.get(index);
+    if route.is_some_and(Route::is_query) {
+        app.config.cors_origin.apply(origin.as_ref(), answer.headers_mut());
+    }
+    if route.is_some_and(|route| route.is_query() || route.streams()) {
+        content_coding::apply(coding, &mut answer);
+    }
     let status = answer.status().as_u16();
     let recorder = Recorder { app, route: index, status, started };
     answer.body_mut().hold(Box::new(Finish { phase, recorder, _permit: permit }));
@@ -163,12 +229,18 @@ async fn answer(
 ) -> (usize, Reply, Option<OwnedSemaphorePermit>) {
     let (index, route, segment) = match find(request.uri().path()) {
         Ok(Some(found)) => found,
+        Ok(None) if is_preflight(&request) => {
+            return (ROUTES.len(), reply::empty(StatusCode::NO_CONTENT), None);
+        }
         Ok(None) => {
             let text = "there is no such path; see README.md for those that are\n";
             return (ROUTES.len(), reply::text(StatusCode::NOT_FOUND, text), None);
         }
         Err(refusal) => return (ROUTES.len(), reply::refused(&refusal), None),
     };
+    if is_preflight(&request) {
+        return (index, reply::empty(StatusCode::NO_CONTENT), None);
+    }
     if !route.methods.contains(&request.method().as_str()) {
         let allowed = route.methods.join(", ");
         let mut answer = reply::text(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}\n"));
@@ -196,18 +268,29 @@ async fn answer(
         }
         match route.errors {
             Text => reply::refused(&refusal),
-            Envelope => series::envelope_of(&refusal),
+            Envelope => envelope::error(&refusal),
         }
     });
     (index, answer, permit)
 }
 
-/// The row for `path`, and the decoded segment that stands for `{}`.
-fn find(path: &str) -> Result<Option<(usize, &'static Route, String)>, Refusal> {
-    let path = match path.strip_prefix("/prometheus") {
+/// Whether a browser asks what a page may send.
+fn is_preflight(request: &Request<Incoming>) -> bool {
+    let path = request.uri().path();
+    request.method() == Method::OPTIONS && without_prefix(path).starts_with(API)
+}
+
+/// The path as it stands in the table.
+fn without_prefix(path: &str) -> &str {
+    match path.strip_prefix("/prometheus") {
         Some(rest) if rest.starts_with('/') => rest,
         _ => path,
-    };
+    }
+}
+
+/// The row for `path`, and the decoded segment that stands for `{}`.
+fn find(path: &str) -> Result<Option<(usize, &'static Route, String)>, Refusal> {
+    let path = without_prefix(path);
     for (index, route) in ROUTES.iter().enumerate() {
         if route.path == path {
             return Ok(Some((index, route, String::new())));

@@ -139,6 +139,24 @@ impl Selection {
         Ok(names)
     }
 
+    /// The values of the label `name` of the selected series.
+    ///
+    /// # Errors
+    /// As [`Snapshot::label_values`].
+    pub fn label_values(
+        &self,
+        name: &str,
+        snapshot: &Snapshot,
+        options: &QueryOptions,
+    ) -> Result<BTreeSet<String>> {
+        let mut values = BTreeSet::new();
+        for matchers in &self.selectors {
+            let found = snapshot.label_values(name, matchers, self.range, options, usize::MAX)?;
+            values.extend(found);
+        }
+        Ok(values)
+    }
+
     /// Whether a selector before the one with this index selects the series, too.
     fn selected_before(&self, index: usize, labels: &Labels) -> bool {
         self.selectors[..index].iter().any(|matchers| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use siltstone_server::ServerConfig;
+use siltstone_server::{CorsOrigin, ServerConfig};
 
 use crate::times::parse_duration;
 use crate::units::{parse_bytes, parse_bytes_usize};
@@ -15,6 +15,9 @@ pub(crate) struct ServerFlags {
     /// Open /api/v1/admin/tsdb/: delete, flush, compact, snapshot. There is no authentication
     #[arg(long)]
     enable_admin: bool,
+    /// Whose web pages may read the API: a regular expression of origins; '' for nobody's
+    #[arg(long, value_name = "REGEX", default_value = ".*", value_parser = CorsOrigin::new)]
+    cors_origin: CorsOrigin,
     /// Connections at a time; more wait
     #[arg(long, value_name = "N", default_value_t = 512)]
     connections_max: usize,
@@ -93,6 +96,7 @@ impl ServerFlags {
     pub(crate) fn config(&self) -> ServerConfig {
         ServerConfig {
             admin: self.enable_admin,
+            cors_origin: self.cors_origin.clone(),
             connections_max: self.connections_max,
             writes_max: self.writes_max,
             reads_max: self.reads_max,

@@ -16,10 +16,10 @@ use hyper::header::ORIGIN;
 use siltstone::sys::{SyncPoint, random_bytes};
 use siltstone::{Db, QueryOptions};
 
-use super::query::{invalid, params, time_range};
+use super::query::{flag, invalid, params, time_range};
 use crate::blocking::blocking;
-use crate::params::Params;
-use crate::protocol::json_lines::write_string;
+use crate::envelope::{CONTENT_TYPE, success};
+use crate::protocol::json_lines::string;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::reports;
@@ -29,7 +29,6 @@ use crate::time::{TimeScale, format_time};
 
 /// Where snapshots go within the directory of the store.
 const SNAPSHOTS: &str = "snapshots";
-const CONTENT_TYPE: &str = "application/json";
 const JSON_LINES: &str = "application/stream+json; charset=utf-8";
 /// Least time between two lines of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -80,7 +79,7 @@ pub(crate) async fn delete_series(call: Call) -> Result<Reply, Refusal> {
     if !wants_receipt {
         return Ok(reply::empty(StatusCode::NO_CONTENT));
     }
-    Ok(success(format!("{{\"receipts\":[{}]}}", receipts.join(",")).as_bytes()))
+    Ok(success(format!("{{\"receipts\":[{}]}}", receipts.join(","))))
 }
 
 /// Merges what overlaps `start` and `end`, and answers when it is done. With `progress=true` the
@@ -113,7 +112,7 @@ pub(crate) async fn compact(call: Call) -> Result<Reply, Refusal> {
                 let line = format!(
                     "{{\"status\":\"error\",\"errorType\":\"{}\",\"error\":{}}}\n",
                     refusal.error_type(),
-                    reports::string(&refusal.message)
+                    string(&refusal.message)
                 );
                 sink.buffer().extend_from_slice(line.as_bytes());
                 return Ok(());
@@ -138,19 +137,7 @@ pub(crate) async fn snapshot(call: Call) -> Result<Reply, Refusal> {
         db.checkpoint(parent.join(&name))?;
         Ok::<_, Refusal>(name)
     });
-    let mut body = b"{\"name\":".to_vec();
-    write_string(&name.await??, &mut body);
-    body.push(b'}');
-    Ok(success(&body))
-}
-
-/// A parameter that is `true`, `false` or absent.
-fn flag(params: &Params, name: &'static str) -> Result<bool, Refusal> {
-    match params.get(name) {
-        None | Some("false" | "0") => Ok(false),
-        Some("true" | "1") => Ok(true),
-        Some(other) => Err(invalid(name, format!("{other:?} is neither true nor false"))),
-    }
+    Ok(success(format!("{{\"name\":{}}}", string(&name.await??))))
 }
 
 /// Whether the request may do anything here.
@@ -165,12 +152,6 @@ pub(crate) fn check(call: &Call) -> Result<(), Refusal> {
         return Err(Refusal::new(StatusCode::FORBIDDEN, message));
     }
     Ok(())
-}
-
-/// The answer `data`, which is JSON.
-fn success(data: &[u8]) -> Reply {
-    let body = [&b"{\"status\":\"success\",\"data\":"[..], data, b"}"].concat();
-    reply::whole(StatusCode::OK, CONTENT_TYPE, body)
 }
 
 /// The directory of snapshots, durably.

@@ -27,7 +27,7 @@ pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
     }
     let db = app.db.clone();
     reply::stream(CONTENT_TYPE, move |sink, cancel| {
-        let snapshot = db.snapshot()?;
+        let snapshot = db.snapshot().map_err(Refusal::of_read)?;
         let mut options = unlimited();
         options.cancel = Some(cancel.clone());
         let result = query.selection.scan(&snapshot, &options, |labels, columns| {
@@ -37,7 +37,7 @@ pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
         match result {
             // The client is gone; nobody reads the answer.
             Err(Error::Cancelled) => Ok(()),
-            result => Ok(result?),
+            result => result.map_err(Refusal::of_read),
         }
     })
     .await

@@ -160,6 +160,7 @@ fn memory(page: &mut Page, stats: &Stats, app: &App) -> fmt::Result {
         ("cache", stats.cache_bytes),
         ("queue", stats.queue_bytes),
         ("bodies", app.bodies_bytes() as u64),
+        ("metadata", app.metadata.size().1 as u64),
     ] {
         writeln!(page.0, "siltstone_memory_bytes{{kind=\"{kind}\"}} {bytes}")?;
     }
@@ -171,6 +172,9 @@ fn memory(page: &mut Page, stats: &Stats, app: &App) -> fmt::Result {
     page.gauge("siltstone_queue_bytes_max", "The limit of batches before their commit.", limit)?;
     let limit = stats.registry_bytes_max;
     page.gauge("siltstone_registry_bytes_max", "The registry's share of the budget.", limit)?;
+    let families = app.metadata.size().0 as u64;
+    let help = "Metrics whose type, help and unit are remembered.";
+    page.gauge("siltstone_metadata_families", help, families)?;
     let used = stats.registry_used_bytes;
     let help = "Bytes of the registry in use: what admission of new series goes by.";
     page.gauge("siltstone_registry_used_bytes", help, used)?;

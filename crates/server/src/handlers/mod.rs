@@ -3,10 +3,15 @@
 
 pub(crate) mod admin;
 pub(crate) mod export;
+pub(crate) mod expressions;
+pub(crate) mod federate;
 pub(crate) mod health;
 pub(crate) mod import;
+pub(crate) mod metadata;
 pub(crate) mod metrics;
 pub(crate) mod promql;
 mod query;
 pub(crate) mod remote_write;
+pub(crate) mod scraping;
 pub(crate) mod series;
+pub(crate) mod status;

@@ -43,14 +43,33 @@ pub(crate) fn limit(params: &Params) -> Result<Option<usize>, Refusal> {
 
 /// The ticks from `start` to `end`, both included.
 pub(crate) fn time_range(params: &Params, scale: TimeScale) -> Result<TimeRange, Refusal> {
-    let time = |name| {
-        params.get(name).map(|text| parse_time(text).map_err(|e| invalid(name, e))).transpose()
-    };
-    let (start, end) = (time("start")?, time("end")?);
+    let (start, end) = (time(params, "start")?, time(params, "end")?);
     if start.zip(end).is_some_and(|(start, end)| start > end) {
         return Err(Refusal::bad_request("the end of the time range is before its start"));
     }
     Ok(scale.range(start, end))
+}
+
+/// A time in milliseconds.
+pub(crate) fn time(params: &Params, name: &str) -> Result<Option<i64>, Refusal> {
+    params.get(name).map(|text| parse_time(text).map_err(|e| invalid(name, e))).transpose()
+}
+
+/// A whole number.
+pub(crate) fn number(params: &Params, name: &str) -> Result<Option<i64>, Refusal> {
+    let read = |text: &str| {
+        text.parse().map_err(|_| invalid(name, format!("{name} must be a number, not {text:?}")))
+    };
+    params.get(name).map(read).transpose()
+}
+
+/// A parameter that is `true`, `false` or absent.
+pub(crate) fn flag(params: &Params, name: &str) -> Result<bool, Refusal> {
+    match params.get(name) {
+        None | Some("false" | "0") => Ok(false),
+        Some("true" | "1") => Ok(true),
+        Some(other) => Err(invalid(name, format!("{other:?} is neither true nor false"))),
+    }
 }
 
 pub(crate) fn invalid(name: &str, reason: impl std::fmt::Display) -> Refusal {

@@ -17,7 +17,7 @@ use siltstone::{Db, EncodedLabels, Error, Labels, SeriesHandle};
 use crate::app::{App, Scratch};
 use crate::blocking::blocking;
 use crate::http_stats;
-use crate::protocol::remote_write::{Ignored, LabelIter, TimeSeries, WriteRequest};
+use crate::protocol::remote_write::{Ignored, LabelIter, MetadataIter, TimeSeries, WriteRequest};
 use crate::protocol::{WireError, snappy};
 use crate::reasons::Reasons;
 use crate::refusal::Refusal;
@@ -215,6 +215,12 @@ fn fill(app: &App, scratch: &mut Scratch) -> Result<Outcome, Refusal> {
         }
     }
     outcome.ignored = request.ignored();
+    if outcome.ignored.metadata > 0 {
+        // Senders repeat it in requests of its own, so that series are not walked twice for it.
+        for metadata in MetadataIter::new(decoded) {
+            app.metadata.note(&metadata.map_err(damaged)?);
+        }
+    }
     Ok(outcome)
 }
 
@@ -299,8 +305,7 @@ fn answer(app: &Arc<App>, outcome: &Outcome) -> Reply {
     reply
 }
 
-/// What the sender must be told. Exemplars and metadata are left out silently, as by Prometheus;
-/// histograms are samples, and nobody may believe that they were stored.
+/// What the sender must be told. Exemplars are left out silently, as by Prometheus; histograms are samples, and nobody may believe that they were stored.
 fn refusal(outcome: &Outcome) -> Option<Refusal> {
     let histograms = outcome.ignored.histograms;
     if outcome.no_room.count() + outcome.bad.count() + histograms == 0 {

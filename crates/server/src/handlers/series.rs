@@ -6,13 +6,13 @@ use siltstone::{Cancel, Labels, Matcher, QueryOptions, Snapshot};
 
 use super::query::{Query, params};
 use crate::app::App;
+use crate::envelope::CONTENT_TYPE;
 use crate::protocol::json_lines::{write_labels, write_string};
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply, ReplySink};
 use crate::router::Call;
 use crate::time::TimeScale;
 
-const CONTENT_TYPE: &str = "application/json";
 const SUCCESS: &[u8] = b"{\"status\":\"success\",\"data\":[";
 const TRUNCATED: &[u8] = b"],\"warnings\":[\"results truncated due to limit\"]}";
 
@@ -22,7 +22,7 @@ pub(crate) async fn series(call: Call) -> Result<Reply, Refusal> {
         return Err(Refusal::bad_request("no match[] parameter provided"));
     }
     reply::stream(CONTENT_TYPE, move |sink, cancel| {
-        let snapshot = db.snapshot()?;
+        let snapshot = db.snapshot().map_err(Refusal::of_read)?;
         let found = ask.collect(cancel, |matchers, query, options, limit| {
             snapshot.series(matchers, query.selection.range, options, limit)
         })?;
@@ -47,16 +47,6 @@ pub(crate) async fn values(call: Call) -> Result<Reply, Refusal> {
         snapshot.label_values(&name, matchers, query.selection.range, options, limit)
     })
     .await
-}
-
-/// A refusal as the envelope says it.
-pub(crate) fn envelope_of(refusal: &Refusal) -> Reply {
-    let mut body =
-        format!("{{\"status\":\"error\",\"errorType\":\"{}\",\"error\":", refusal.error_type())
-            .into_bytes();
-    write_string(&refusal.message, &mut body);
-    body.push(b'}');
-    reply::with_retry_after(reply::whole(refusal.status, CONTENT_TYPE, body), refusal)
 }
 
 /// A question about series, and how much may be answered.
@@ -94,7 +84,8 @@ impl Ask {
         let mut found = BTreeSet::new();
         for matchers in selectors {
             // One more than may be answered, to know whether something is left out.
-            found.extend(find(matchers, &self.query, &options, self.limit.saturating_add(1))?);
+            let some = find(matchers, &self.query, &options, self.limit.saturating_add(1));
+            found.extend(some.map_err(Refusal::of_read)?);
             while found.len() > self.limit.saturating_add(1) {
                 found.pop_last();
             }
@@ -115,7 +106,7 @@ async fn strings(
     + 'static,
 ) -> Result<Reply, Refusal> {
     reply::stream(CONTENT_TYPE, move |sink, cancel| {
-        let snapshot = db.snapshot()?;
+        let snapshot = db.snapshot().map_err(Refusal::of_read)?;
         let found = ask.collect(cancel, |matchers, query, options, limit| {
             find(&snapshot, matchers, query, options, limit)
         })?;

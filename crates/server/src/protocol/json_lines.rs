@@ -250,5 +250,12 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// A JSON string.
+pub(crate) fn string(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    write_string(text, &mut out);
+    String::from_utf8(out).unwrap_or_else(|_| unreachable!("what was made of text is text"))
+}
+
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,9 @@
 //! bit. Whether a label set is one that the store takes is decided by [`siltstone::Labels`], not
 //! here.
 
+pub mod ast_json;
 pub mod exposition;
+pub mod exposition_text;
 pub mod json_lines;
 mod json_text;
 mod line_error;

@@ -5,14 +5,19 @@
 //! known series is found without parsing them), one by one, and its samples. The structure of a
 //! series is checked when it is reached, the inside of a label when labels are read. Names and values
 //! are bytes as sent: UTF-8, order, duplicates and lengths are judged by [`siltstone::Labels`].
-//! Exemplars, native histograms and metadata are passed over and counted.
+//! Exemplars, native histograms and metadata are passed over and counted; a request that has metadata
+//! is walked again for them ([`MetadataIter`]).
 //!
 //! Numbers of fields: `WriteRequest{timeseries=1, metadata=3}`, `TimeSeries{labels=1, samples=2,
 //! exemplars=3, histograms=4}`, `Label{name=1, value=2}`, `Sample{value=1 double, timestamp=2 int64}`.
 //! Unknown fields are skipped; of a repeated scalar field the last counts; an absent one is zero or
 //! empty.
 
+mod metadata;
+
 use siltstone::Sample;
+
+pub use metadata::{MetadataIter, MetricMetadata};
 
 use super::protobuf::{self, Reader, Tag, WireError, WireType};
 

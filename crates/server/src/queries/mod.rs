@@ -17,7 +17,7 @@ use std::time::Duration;
 use siltstone::{Cancel, MemoryPool, QueryMemory};
 use tokio::time::Instant;
 
-pub(crate) use statistics::{KindStatistics, Outcome, Statistics};
+pub(crate) use statistics::{Outcome, Statistics};
 
 /// Most bytes of a query's text that the list and the log show.
 const TEXT_BYTES_SHOWN: usize = 4096;

@@ -59,7 +59,10 @@ pub(crate) fn request(
     let mut bytes = head(method, path, headers, body.len());
     bytes.extend_from_slice(body);
     let sent = stream.write_all(&bytes);
-    let answer = read_answer(&mut stream);
+    let mut answer = read_head(&mut stream);
+    if method != "HEAD" {
+        answer = answer.and_then(|answer| read_body(&mut stream, answer));
+    }
     answer.unwrap_or_else(|error| panic!("{method} {path}: {error}; sent: {sent:?}"))
 }
 
@@ -78,6 +81,12 @@ pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 
 /// Reads one answer; the connection stays usable behind it.
 pub(crate) fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
+    let head = read_head(stream)?;
+    read_body(stream, head)
+}
+
+/// An answer without its body.
+fn read_head(stream: &mut TcpStream) -> io::Result<Answer> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(read_byte(stream)?);
@@ -89,7 +98,10 @@ pub(crate) fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
-    let mut answer = Answer { status, headers, body: Vec::new() };
+    Ok(Answer { status, headers, body: Vec::new() })
+}
+
+fn read_body(stream: &mut TcpStream, mut answer: Answer) -> io::Result<Answer> {
     if answer.header("transfer-encoding") == Some("chunked") {
         while read_chunk(stream, &mut answer.body)? {}
     } else if let Some(len) = answer.header("content-length") {

@@ -1,6 +1,7 @@
 //! A server on a port of its own over a store in a temporary directory.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use siltstone::{Db, Options, Sample};
@@ -21,7 +22,7 @@ pub(crate) struct Server {
     runtime: Option<Runtime>,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<siltstone::Result<()>>>,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 pub(crate) fn server() -> Server {
@@ -31,7 +32,15 @@ pub(crate) fn server() -> Server {
 impl Server {
     pub(crate) fn start(options: Options, config: ServerConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let db = Db::open(dir.path().join("store"), options).unwrap();
+        let path = dir.path().join("store");
+        let mut server = Self::over(&path, options, config);
+        server._dir = Some(dir);
+        server
+    }
+
+    /// A server over the store at `path`, which outlives it.
+    pub(crate) fn over(path: &Path, options: Options, config: ServerConfig) -> Self {
+        let db = Db::open(path, options).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.unwrap();
@@ -47,7 +56,7 @@ impl Server {
             runtime: Some(runtime),
             stop: Some(stop),
             served: Some(served),
-            _dir: dir,
+            _dir: None,
         }
     }
 

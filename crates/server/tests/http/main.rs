@@ -4,12 +4,20 @@
 
 mod admin;
 mod client;
+mod coding;
 mod deadlines;
+mod envelope;
+mod expressions;
+mod federate;
+mod grafana;
 mod harness;
 mod import_export;
 mod lifecycle;
 mod limits;
+mod metadata;
+mod peers;
 mod promql;
 mod regex;
 mod remote_write;
 mod series;
+mod status;

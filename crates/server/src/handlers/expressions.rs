@@ -1,0 +1,60 @@
+//! What can be said of an expression without evaluating it: `/api/v1/format_query`,
+//! `/api/v1/parse_query`, and `/api/v1/query_exemplars`, of which there are none.
+
+use hyper::StatusCode;
+use siltstone_promql::ast::{Ast, ExprKind};
+use siltstone_promql::{Features, parse, pretty};
+
+use super::query::{invalid, params, time};
+use crate::blocking::blocking;
+use crate::envelope::{CONTENT_TYPE, success};
+use crate::params::Params;
+use crate::protocol::ast_json;
+use crate::protocol::json_lines::string;
+use crate::refusal::Refusal;
+use crate::reply::{self, Reply};
+use crate::router::Call;
+
+/// The expression, formatted for reading.
+pub(crate) async fn format_query(call: Call) -> Result<Reply, Refusal> {
+    let params = params(&call.app, call.request).await?;
+    blocking(move || Ok(success(string(&pretty(&expression(&params)?))))).await?
+}
+
+/// The syntax tree of the expression.
+pub(crate) async fn parse_query(call: Call) -> Result<Reply, Refusal> {
+    let params = params(&call.app, call.request).await?;
+    reply::stream(CONTENT_TYPE, move |sink, _| {
+        let ast = expression(&params)?;
+        sink.buffer().extend_from_slice(b"{\"status\":\"success\",\"data\":");
+        for piece in ast_json::pieces(&ast) {
+            sink.buffer().extend_from_slice(piece.as_bytes());
+            if sink.checkpoint().is_break() {
+                return Ok(());
+            }
+        }
+        sink.buffer().push(b'}');
+        Ok(())
+    })
+    .await
+}
+
+/// Exemplars are not stored: every expression with a selector has none, one without has no answer.
+pub(crate) async fn query_exemplars(call: Call) -> Result<Reply, Refusal> {
+    let params = params(&call.app, call.request).await?;
+    let (start, end) = (time(&params, "start")?, time(&params, "end")?);
+    if start.zip(end).is_some_and(|(start, end)| end < start) {
+        return Err(Refusal::bad_request("end timestamp must not be before start timestamp"));
+    }
+    let selects = blocking(move || {
+        let ast = expression(&params)?;
+        Ok::<_, Refusal>(ast.nodes().iter().any(|e| matches!(e.kind, ExprKind::Selector(_))))
+    });
+    Ok(if selects.await?? { success("[]") } else { reply::empty(StatusCode::NO_CONTENT) })
+}
+
+/// The parameter `query`, parsed.
+fn expression(params: &Params) -> Result<Ast, Refusal> {
+    let text = params.get("query").unwrap_or("");
+    parse(text, &Features::default()).map_err(|error| invalid("query", error))
+}
