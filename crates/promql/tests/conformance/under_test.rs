@@ -71,13 +71,7 @@ impl Language for Siltstone {
         times: Times,
         setting: Setting,
     ) -> Result<Answer, String> {
-        let engine = Engine {
-            lookback: LOOKBACK_MS,
-            subquery_step: SUBQUERY_STEP_MS,
-            optimise: setting.optimises(),
-            parallel: setting.uses_threads(),
-            ..Engine::default()
-        };
+        let engine = engine(setting);
         let answer = match times {
             Times::Instant(time) => engine.instant(store, query, time),
             Times::Range { start, end, step } => engine.range(store, query, (start, end), step),
@@ -85,6 +79,17 @@ impl Language for Siltstone {
         let answer = answer.map_err(|e| e.to_string())?;
         let (warnings, infos) = (answer.warnings(), answer.infos());
         Ok(Answer { value: from_value(answer.value), warnings, infos })
+    }
+}
+
+/// The engine of Prometheus's tests in this setting.
+pub(crate) fn engine(setting: Setting) -> Engine {
+    Engine {
+        lookback: LOOKBACK_MS,
+        subquery_step: SUBQUERY_STEP_MS,
+        optimise: setting.optimises(),
+        parallel: setting.uses_threads(),
+        ..Engine::default()
     }
 }
 

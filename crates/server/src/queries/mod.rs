@@ -168,12 +168,15 @@ pub(crate) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Some(entry) = self.queries.lock().running.remove(&self.id) else { return };
+        let mut list = self.queries.lock();
+        let Some(entry) = list.running.remove(&self.id) else { return };
         let (took, asked) = (entry.started.elapsed(), entry.asked);
         if self.outcome == Outcome::Canceled && !entry.stopped {
             self.outcome = Outcome::ClientGone;
         }
+        // Under the lock: what is not on the list any more is counted.
         self.queries.statistics.record(asked.kind, self.outcome, took, self.cost);
+        drop(list);
         if took >= self.queries.slow {
             tracing::warn!(
                 query = asked.text,

@@ -1,0 +1,101 @@
+//! Prometheus's own test scripts, run over a store: `cargo test -p siltstone-query --test conformance
+//! -- --nocapture`.
+//!
+//! The runner is that of `siltstone-promql`, whose sources are used here. What a script loads is kept
+//! in memory and written to stores in several layouts ([`stored`]); every evaluation must answer the same
+//! bits over all of them. A store holds floats: what native histograms and start timestamps are loaded
+//! for is evaluated in memory alone, and counted.
+
+#![allow(clippy::print_stdout, reason = "the report is what the program is for")]
+#![allow(dead_code, reason = "the runner has more than is used here")]
+
+#[path = "../../../promql/tests/conformance/compare.rs"]
+mod compare;
+#[path = "../../../promql/tests/conformance/expect.rs"]
+mod expect;
+#[path = "../../../promql/tests/conformance/histogram.rs"]
+mod histogram;
+#[path = "../../../promql/tests/conformance/language.rs"]
+mod language;
+#[path = "../../../promql/tests/conformance/model.rs"]
+mod model;
+#[path = "../../../promql/tests/conformance/nhcb.rs"]
+mod nhcb;
+#[path = "../../../promql/tests/conformance/run.rs"]
+mod run;
+#[path = "../../../promql/tests/conformance/scan.rs"]
+mod scan;
+#[path = "../../../promql/tests/conformance/script.rs"]
+mod script;
+#[path = "../../../promql/tests/conformance/series.rs"]
+mod series;
+#[path = "../../../promql/tests/conformance/store.rs"]
+mod store;
+mod stored;
+#[path = "../../../promql/tests/conformance/under_test.rs"]
+mod under_test;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::run::run_script;
+use crate::stored::Stored;
+
+fn main() -> ExitCode {
+    // Tools that list tests find none here.
+    if env::args().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/promqltest");
+    let directory = env::var_os("SILTSTONE_PROMQLTEST").map_or(beside, PathBuf::from);
+    if !directory.is_dir() {
+        println!(
+            "SKIPPED: no conformance scripts in {}; SILTSTONE_PROMQLTEST names their directory",
+            directory.display()
+        );
+        return ExitCode::SUCCESS;
+    }
+    match run_all(&directory) {
+        Ok(passed) => {
+            if passed {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs every script; whether all cases passed and the stores were asked.
+fn run_all(directory: &Path) -> Result<bool, String> {
+    let stored = Stored::default();
+    let (mut passed, mut total) = (0, 0);
+    for path in scripts(directory)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{name}: {e}"))?;
+        let report = run_script(&stored, &name, &text, None)?;
+        for miss in &report.misses {
+            println!("{name}:{}: {}\n    {}", miss.line, miss.query, miss.reason);
+        }
+        passed += report.passed();
+        total += report.lines.len();
+    }
+    let (in_stores, in_memory) = stored.evaluations();
+    println!("evaluations over stores: {in_stores}, in memory alone: {in_memory}");
+    println!("total: {passed}/{total}");
+    Ok(passed == total && in_stores > 1_000)
+}
+
+#[expect(clippy::disallowed_methods, reason = "lists scripts, not a store")]
+fn scripts(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(directory).map_err(|e| e.to_string())?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "test"));
+    paths.sort();
+    Ok(paths)
+}
