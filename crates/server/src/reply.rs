@@ -338,7 +338,8 @@ mod tests {
             let answer = stream("text/plain", move |sink, _| {
                 sink.buffer().resize(CHUNK_BYTES, b'x');
                 let _ = sink.checkpoint();
-                wait.recv().map_err(|_| Refusal::unavailable("nobody reads"))
+                let signal = wait.recv_timeout(Duration::from_secs(40));
+                signal.map_err(|_| Refusal::unavailable("nobody reads"))
             });
             let mut reply = answer.await.unwrap();
             content_coding::apply(Some(Coding::Gzip), &mut reply);
