@@ -12,6 +12,7 @@
 
 pub mod active_series;
 pub mod churn;
+pub mod cpu_meter;
 pub mod error;
 pub mod http;
 pub mod install;
@@ -19,10 +20,12 @@ pub mod interrupt;
 pub mod json_line;
 pub mod known_series;
 pub mod process;
+pub mod queries;
 pub mod recording;
 pub mod remote_write;
 pub mod report;
 pub mod seeded;
+pub mod settle;
 pub mod size;
 pub mod store;
 pub mod tsbs;
