@@ -20,7 +20,7 @@ use siltstone_peerbench::{
     Interrupt, RigError, active_series, churn, known_series, recording, size,
 };
 
-use query_workloads::QueriesArgs;
+use query_workloads::{AbuseArgs, QueriesArgs, QueryMemoryArgs};
 use store_args::{SiltstoneArgs, StoreArgs};
 
 /// What a workload found out that is not a figure.
@@ -37,7 +37,7 @@ enum Verdict {
     after_help = "Examples:\n  peerbench known\n  peerbench known --rounds 5 \
     --samples-per-series 1000\n  peerbench active --series 1000000\n  peerbench churn\n  \
     peerbench churn --at-once --samples-per-series 3\n  peerbench size\n  \
-    peerbench queries --peers DIR"
+    peerbench queries --peers DIR\n  peerbench query-memory\n  peerbench abuse"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -56,6 +56,10 @@ enum Workload {
     Size(SizeArgs),
     /// Time and CPU of queries beside VictoriaMetrics and Prometheus; the answers are compared.
     Queries(QueriesArgs),
+    /// What Siltstone needs of memory to add up a million series.
+    QueryMemory(QueryMemoryArgs),
+    /// Queries that should not be, many at once, beside healthy ones.
+    Abuse(AbuseArgs),
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +152,8 @@ fn main() -> ExitCode {
         Workload::Churn(args) => churn_in_budget(args, &interrupt).map(|()| Verdict::Measured),
         Workload::Size(args) => bytes_on_disk(args, &interrupt).map(|()| Verdict::Measured),
         Workload::Queries(args) => query_workloads::queries(args, &interrupt),
+        Workload::QueryMemory(args) => query_workloads::query_memory(args, &interrupt),
+        Workload::Abuse(args) => query_workloads::abused(args, &interrupt),
     });
     match result {
         Ok(Verdict::Measured) => ExitCode::SUCCESS,
@@ -379,6 +385,8 @@ mod tests {
         assert!(parse(&["active", "--only", "victoria-metrics"]).is_ok());
         assert!(parse(&["size", "--recording", "r.jsonl.zst", "--peers", "p"]).is_ok());
         assert!(parse(&["queries", "--hosts", "20", "--without", "prometheus", "--json"]).is_ok());
+        assert!(parse(&["query-memory", "--series", "1000"]).is_ok());
+        assert!(parse(&["abuse", "--clients", "2", "--stall-s", "5"]).is_ok());
         assert_eq!(parse(&["queries", "--times", "1"]).unwrap_err(), ErrorKind::ValueValidation);
         assert!(parse(&["churn", "--at-once", "--budget-mib", "64"]).is_ok());
         let both = parse(&["churn", "--at-once", "--active", "5"]).unwrap_err();

@@ -18,23 +18,18 @@ pub mod fill;
 pub mod plan;
 pub mod report;
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::error::RigError;
 use crate::http::HttpClient;
 use crate::interrupt::Interrupt;
-use crate::process::{Process, free_address};
-use crate::settle;
-use crate::store::{END_TIMEOUT, Store};
+use crate::running::Running;
+use crate::store::Store;
 
 use ask::Asked;
 use plan::{Row, Span};
 use report::{Judged, Report, RowReport, StoreReport};
-
-/// How long a request may take; a merge is one.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is stored and asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,68 +68,6 @@ impl Load {
     }
 }
 
-/// A store that runs on a directory of its own.
-#[derive(Debug)]
-pub struct Running<'s> {
-    store: &'s Store,
-    server: Process,
-    address: SocketAddr,
-    state: String,
-    // Removed after the process has ended.
-    _dir: tempfile::TempDir,
-}
-
-impl<'s> Running<'s> {
-    /// Starts the store on an empty directory below `work`.
-    ///
-    /// # Errors
-    /// If it does not start.
-    pub fn start(store: &'s Store, work: &Path, interrupt: &Interrupt) -> Result<Self, RigError> {
-        let dir = tempfile::tempdir_in(work).map_err(RigError::io("making a directory"))?;
-        let address = free_address()?;
-        let log = dir.path().join("log");
-        let (server, _) = store.start_ready(&dir.path().join("data"), address, &log, interrupt)?;
-        Ok(Self { store, server, address, state: String::new(), _dir: dir })
-    }
-
-    /// The store.
-    #[must_use]
-    pub fn store(&self) -> &'s Store {
-        self.store
-    }
-
-    /// Its process.
-    #[must_use]
-    pub fn server(&self) -> &Process {
-        &self.server
-    }
-
-    /// A client on a new connection.
-    #[must_use]
-    pub fn client(&self) -> HttpClient {
-        HttpClient::new(self.address, REQUEST_TIMEOUT)
-    }
-
-    /// Writes out and merges everything and waits until nothing is done in the background.
-    ///
-    /// # Errors
-    /// If the store refuses or does not come to rest.
-    pub fn settle(&mut self, interrupt: &Interrupt) -> Result<(), RigError> {
-        let mut client = self.client();
-        settle::merge(self.store, &mut client)?;
-        self.state = settle::rest(self.store, &self.server, &mut client, interrupt)?;
-        Ok(())
-    }
-
-    /// Ends the store.
-    ///
-    /// # Errors
-    /// If it does not end.
-    pub fn stop(mut self) -> Result<(), RigError> {
-        self.server.terminate(END_TIMEOUT).map(drop)
-    }
-}
-
 /// Runs the workload; `say` is told what happens.
 ///
 /// # Errors
@@ -160,7 +93,7 @@ pub fn run(
     say(&format!("filled in {:.0} s", started.elapsed().as_secs_f64()));
     for running in &mut running {
         running.settle(interrupt)?;
-        say(&format!("{:<17} {}", running.store.name(), running.state));
+        say(&format!("{:<17} {}", running.store().name(), running.state()));
     }
     let mut rows = Vec::new();
     for row in plan::rows(load, &span) {
@@ -170,10 +103,10 @@ pub fn run(
     let mut reports = Vec::new();
     for running in running {
         reports.push(StoreReport {
-            name: running.store.name(),
-            version: running.store.version(),
-            state: running.state.clone(),
-            rss_anon_bytes: running.server.usage()?.rss_anon_bytes,
+            name: running.store().name(),
+            version: running.store().version(),
+            state: running.state().to_owned(),
+            rss_anon_bytes: running.server().usage()?.rss_anon_bytes,
         });
         running.stop()?;
     }
@@ -188,7 +121,7 @@ fn ask_all(
 ) -> Result<RowReport, RigError> {
     let mut asked = Vec::new();
     for running in running {
-        asked.push((running.store.name(), ask::row(running, row, interrupt)?));
+        asked.push((running.store().name(), ask::row(running, row, interrupt)?));
     }
     let judged = judge(row, &asked);
     Ok(RowReport::new(row, &asked, judged))

@@ -9,9 +9,9 @@ use crate::cpu_meter::CpuMeter;
 use crate::error::RigError;
 use crate::http::{HttpClient, Response};
 use crate::interrupt::Interrupt;
-use crate::queries::Running;
 use crate::queries::answer::{Answer, parse};
 use crate::queries::plan::{Request, Row};
+use crate::running::Running;
 
 /// What a store did for a row.
 #[derive(Debug)]
