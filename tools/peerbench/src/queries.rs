@@ -29,7 +29,7 @@ use crate::store::Store;
 
 use ask::Asked;
 use plan::{Row, Span};
-use report::{Judged, Report, RowReport, StoreReport};
+use report::{Answered, Judged, Report, RowReport, StoreReport};
 
 /// What is stored and asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,8 +133,15 @@ fn judge(row: &Row, asked: &[(&'static str, Asked)]) -> Judged {
     let find = |wanted: &str| answers.iter().find(|(name, _)| *name == wanted).map(|(_, a)| a);
     let mut judged = Judged::default();
     for (name, answers) in &answers {
-        let series = answers.iter().flatten().map(answer::Answer::series).sum();
-        judged.series.push((*name, series));
+        let refusals: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+        judged.answered.insert(
+            name,
+            Answered {
+                series: answers.iter().flatten().map(answer::Answer::series).sum(),
+                refused: refusals.len() as u64,
+                first_refusal: refusals.first().map(ToString::to_string),
+            },
+        );
     }
     if let (Some(theirs), Some(ours)) = (find("prometheus"), find("siltstone")) {
         for (theirs, ours) in theirs.iter().zip(ours) {

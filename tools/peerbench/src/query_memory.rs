@@ -44,7 +44,7 @@ pub struct Load {
 /// What one query needed.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// The query, in words of PromQL.
+    /// The query, with its range if it has one.
     pub query: String,
     /// The status of the answer.
     pub status: u16,
@@ -133,14 +133,15 @@ fn queries(load: Load, last_ms: i64, sums: &Sums) -> Vec<(String, String, Option
         let value = query_value(&query);
         (query, format!("/api/v1/query?query={value}&time={last_s}&nocache=1"), expected)
     };
-    let range = format!("sum by (region) (sum_over_time({ALL}[{range_s}s]))");
+    let sum = format!("sum by (region) ({ALL})");
     let target = format!(
         "/api/v1/query_range?query={}&start={}&end={last_s}&step=10&nocache=1",
-        query_value(&range),
+        query_value(&sum),
         last_s - range_s
     );
+    let range = format!("{sum}, the last {range_s} s at 10 s");
     vec![
-        instant(format!("sum by (region) ({ALL})"), Some(sums.clone())),
+        instant(sum, Some(sums.clone())),
         instant(format!("sum by (hostname) ({ALL})"), None),
         (range, target, None),
     ]

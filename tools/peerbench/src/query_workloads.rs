@@ -52,7 +52,9 @@ impl QueriesArgs {
             stores.push(Store::victoria_metrics(peers)?);
         }
         if wanted("prometheus") {
-            stores.push(Store::prometheus(peers)?);
+            let store = Store::prometheus(peers)?;
+            check_prometheus(&store.version())?;
+            stores.push(store);
         }
         Ok(stores)
     }
@@ -94,6 +96,18 @@ pub(crate) struct AbuseArgs {
 /// Tells what happens.
 fn say(what: &str) {
     eprintln!("{what}");
+}
+
+/// # Errors
+/// If this is a Prometheus before version 3, whose windows have both ends and so other samples.
+fn check_prometheus(version: &str) -> Result<(), RigError> {
+    if !version.contains("version 2.") {
+        return Ok(());
+    }
+    Err(RigError::failed(format!(
+        "answers are compared with Prometheus 3 or newer, and this is {version}: name a directory with \
+         a newer one by --peers, or leave it out with --without prometheus"
+    )))
 }
 
 /// Asks all stores the same and prints the table.
@@ -241,4 +255,22 @@ fn print_abused_memory(load: &abuse::Load, measured: &abuse::Measured) {
 fn counted(outcomes: &BTreeMap<String, u64>) -> String {
     let parts = outcomes.iter().map(|(outcome, count)| format!("{count} x {outcome}"));
     parts.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_has_to_be_new() {
+        check_prometheus("prometheus, version 3.5.3+ds1 (branch: debian/sid)").unwrap();
+        let old = check_prometheus("prometheus, version 2.42.0+ds (branch: x)").unwrap_err();
+        assert!(old.to_string().contains("2.42.0") && old.to_string().contains("--peers"), "{old}");
+    }
+
+    #[test]
+    fn outcomes_are_listed() {
+        let outcomes = [("200".to_owned(), 2), ("503 timeout".to_owned(), 18)];
+        assert_eq!(counted(&BTreeMap::from(outcomes)), "2 x 200, 18 x 503 timeout");
+    }
 }

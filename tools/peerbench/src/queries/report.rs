@@ -68,14 +68,16 @@ pub struct RowReport {
     pub stores: BTreeMap<&'static str, Figures>,
     /// Times faster than VictoriaMetrics that are wanted.
     pub goal: Option<f64>,
-    /// VictoriaMetrics's p50 of wall time by Siltstone's.
+    /// VictoriaMetrics's p50 of wall time by Siltstone's, if both answered everything.
     pub victoria_metrics_ratio: Option<f64>,
-    /// Prometheus's p50 of wall time by Siltstone's.
+    /// Prometheus's p50 of wall time by Siltstone's, if both answered everything.
     pub prometheus_ratio: Option<f64>,
     /// Differences between the answers of Prometheus and Siltstone, if both were asked.
     pub differences: Option<u64>,
     /// One of them in words.
     pub first_difference: Option<String>,
+    /// Why a store did not answer, where it did not.
+    pub refusals: BTreeMap<&'static str, String>,
 }
 
 /// What a store needed for a row; all of an asking's requests together.
@@ -91,23 +93,36 @@ pub struct Figures {
     pub cpu_ms: f64,
     /// Series of all answers.
     pub series: u64,
+    /// Requests that were not answered, whose times say nothing.
+    pub refused: u64,
 }
 
 /// What came of comparing the answers to a row.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// Series of all answers of each store.
-    pub series: Vec<(&'static str, u64)>,
+    /// What each store answered.
+    pub answered: BTreeMap<&'static str, Answered>,
     /// Whether both Siltstone and Prometheus were asked.
     pub compared: bool,
     /// In what they differ.
     pub differences: Differences,
 }
 
+/// What one store answered to a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// Series of all answers.
+    pub series: u64,
+    /// Requests that were not answered.
+    pub refused: u64,
+    /// Why the first of them was not.
+    pub first_refusal: Option<String>,
+}
+
 impl Figures {
     /// # Panics
     /// If nothing was asked.
-    fn new(asked: &Asked, series: u64) -> Self {
+    fn new(asked: &Asked, answered: &Answered) -> Self {
         let ms = |time: &Duration| time.as_secs_f64() * 1e3;
         let wall: Vec<f64> = asked.wall.iter().map(ms).collect();
         let repeated = &wall[1..];
@@ -116,7 +131,8 @@ impl Figures {
             p50_ms: median(repeated),
             first_cpu_ms: ms(&asked.first_cpu),
             cpu_ms: ms(&asked.repeated_cpu) / repeated.len().max(1) as f64,
-            series,
+            series: answered.series,
+            refused: answered.refused,
         }
     }
 }
@@ -128,14 +144,19 @@ impl RowReport {
     /// If a store was asked nothing.
     #[must_use]
     pub fn new(row: &Row, asked: &[(&'static str, Asked)], judged: Judged) -> Self {
-        let series: BTreeMap<_, _> = judged.series.into_iter().collect();
+        let nothing = Answered::default();
+        let answered = |name| judged.answered.get(name).unwrap_or(&nothing);
         let stores: BTreeMap<_, _> = asked
             .iter()
-            .map(|(name, asked)| {
-                (*name, Figures::new(asked, series.get(name).copied().unwrap_or(0)))
-            })
+            .map(|(name, asked)| (*name, Figures::new(asked, answered(*name))))
             .collect();
-        let p50 = |name| stores.get(name).map(|figures: &Figures| figures.p50_ms);
+        let refusals = judged.answered.iter();
+        let refusals = refusals.filter_map(|(name, a)| Some((*name, a.first_refusal.clone()?)));
+        let refusals = refusals.collect();
+        let p50 = |name| {
+            let figures: &Figures = stores.get(name)?;
+            (figures.refused == 0).then_some(figures.p50_ms)
+        };
         let ratio = |peer| Some(p50(peer)? / p50(SILTSTONE)?);
         Self {
             name: row.name.clone(),
@@ -146,6 +167,7 @@ impl RowReport {
             prometheus_ratio: ratio(PROMETHEUS),
             differences: judged.compared.then_some(judged.differences.count),
             first_difference: judged.differences.first,
+            refusals,
             stores,
         }
     }
@@ -155,10 +177,10 @@ impl RowReport {
         Some(self.victoria_metrics_ratio? >= self.goal?)
     }
 
-    /// VictoriaMetrics's series where they are not as many as Prometheus's.
+    /// Prometheus's and VictoriaMetrics's series where both answered everything and have not as many.
     fn other_series(&self) -> Option<(u64, u64)> {
-        let series = |name| self.stores.get(name).map(|figures| figures.series);
-        let (theirs, others) = (series(PROMETHEUS)?, series(VICTORIA_METRICS)?);
+        let series = |name| self.stores.get(name).filter(|figures| figures.refused == 0);
+        let (theirs, others) = (series(PROMETHEUS)?.series, series(VICTORIA_METRICS)?.series);
         (theirs != others).then_some((theirs, others))
     }
 }
@@ -243,6 +265,11 @@ impl fmt::Display for Report {
             if let Some(difference) = &row.first_difference {
                 writeln!(f, "difference in {:?}: {difference}", row.name)?;
             }
+            for (name, refusal) in &row.refusals {
+                let refused = row.stores.get(name).map_or(0, |figures| figures.refused);
+                let refused = grouped(refused);
+                writeln!(f, "{name} refused {refused} requests of {:?}: {refusal}", row.name)?;
+            }
             if let Some((theirs, others)) = row.other_series() {
                 let (theirs, others) = (grouped(theirs), grouped(others));
                 writeln!(
@@ -276,7 +303,7 @@ mod tests {
         }
     }
 
-    fn report(differences: Differences) -> Report {
+    fn report(differences: Differences, refusal: Option<&str>) -> Report {
         let span = Span::of(&LOAD, 1_795_000_000_000);
         let row = &plan::rows(&LOAD, &span)[0];
         let all = [
@@ -284,8 +311,13 @@ mod tests {
             (VICTORIA_METRICS, asked([9, 6, 3])),
             (PROMETHEUS, asked([9, 12, 12])),
         ];
-        let series = vec![(SILTSTONE, 3), (VICTORIA_METRICS, 2), (PROMETHEUS, 3)];
-        let judged = Judged { series, compared: true, differences };
+        let answered = [(SILTSTONE, 3), (VICTORIA_METRICS, 2), (PROMETHEUS, 3)]
+            .map(|(name, series)| (name, Answered { series, ..Answered::default() }));
+        let mut judged = Judged { answered: answered.into(), compared: true, differences };
+        if let Some(why) = refusal {
+            let refused = Answered { refused: 1, first_refusal: Some(why.into()), series: 0 };
+            judged.answered.insert(VICTORIA_METRICS, refused);
+        }
         let stores = all.iter().map(|(name, _)| StoreReport {
             name,
             version: "1".into(),
@@ -298,7 +330,7 @@ mod tests {
 
     #[test]
     fn ratios_are_of_the_repeated_ones() {
-        let report = report(Differences::default());
+        let report = report(Differences::default(), None);
         let row = &report.rows[0];
         let ours = row.stores[SILTSTONE];
         assert_eq!((ours.first_ms, ours.p50_ms, ours.cpu_ms, ours.series), (9.0, 3.0, 2.5, 3));
@@ -313,7 +345,7 @@ mod tests {
     #[test]
     fn the_text_says_what_is_missed_and_differs() {
         let first = Some("only theirs: x".into());
-        let text = report(Differences { count: 7, first }).to_string();
+        let text = report(Differences { count: 7, first }, None).to_string();
         let row = text.lines().nth(2).unwrap();
         for part in
             ["max_over_time 1m of one series", " 3.00 ", " 1.50 ", "(2)", "missed", " 4.00 "]
@@ -324,5 +356,15 @@ mod tests {
         for part in ["only theirs: x", "Prometheus 3, VictoriaMetrics 2", "1.5 MB"] {
             assert!(text.contains(part), "{part:?} is not in:\n{text}");
         }
+    }
+    #[test]
+    fn times_of_refusals_are_not_compared() {
+        let report = report(Differences::default(), Some("status 422"));
+        let row = &report.rows[0];
+        assert_eq!((row.victoria_metrics_ratio, row.prometheus_ratio), (None, Some(4.0)));
+        assert_eq!((row.reached(), row.stores[VICTORIA_METRICS].refused), (None, 1));
+        let text = report.to_string();
+        assert!(text.contains("victoria-metrics refused 1 requests of"), "{text}");
+        assert!(text.contains("status 422"), "{text}");
     }
 }
