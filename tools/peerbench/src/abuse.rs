@@ -26,7 +26,7 @@ use crate::running::Running;
 use crate::store::Store;
 
 use attack::{Attack, Attacked, Outcomes};
-use healthy::{Healthy, Served};
+use healthy::{Healthy, Kept, Served};
 
 /// How often RssAnon is read.
 const MEMORY_EVERY: Duration = Duration::from_millis(10);
@@ -69,8 +69,8 @@ pub struct Measured {
     pub peak: Peak,
     /// RssAnon after a while.
     pub after_bytes: u64,
-    /// Samples that healthy writes were promised, and those that are there.
-    pub promised_and_there: (u64, u64),
+    /// What became of the healthy writes.
+    pub kept: Kept,
 }
 
 impl Measured {
@@ -98,9 +98,13 @@ impl Measured {
         if peak > BUDGET_FACTOR {
             faults.push(format!("memory was {peak:.2} of the budget"));
         }
-        let (promised, there) = self.promised_and_there;
-        if promised != there {
-            faults.push(format!("{promised} samples were acknowledged, {there} are there"));
+        let promised = self.kept.promised;
+        match &self.kept.there {
+            Ok(there) if *there == promised => {}
+            Ok(there) => {
+                faults.push(format!("{promised} samples were acknowledged, {there} are there"));
+            }
+            Err(error) => faults.push(format!("what was written is not known: {error}")),
         }
         faults
     }
@@ -147,7 +151,7 @@ pub fn run(
     let (during, (attacked, wall)) = served?;
     interrupt.sleep(AFTER)?;
     let after_bytes = running.server().usage()?.rss_anon_bytes;
-    let promised_and_there = healthy.check(&running)?;
+    let kept = healthy.check(&running);
     running.stop()?;
     Ok(Measured {
         attacked: attacked?,
@@ -157,7 +161,7 @@ pub fn run(
         before_bytes,
         peak,
         after_bytes,
-        promised_and_there,
+        kept,
     })
 }
 
@@ -226,7 +230,7 @@ mod tests {
             before_bytes: 100,
             peak: Peak { rss_anon_bytes: 1_100, ..Peak::default() },
             after_bytes: 100,
-            promised_and_there: (7, 7),
+            kept: Kept { promised: 7, there: Ok(7) },
         }
     }
 
@@ -248,6 +252,7 @@ mod tests {
         });
         assert!(failed.contains("4 failed"));
         assert!(faults(&|m| m.peak.rss_anon_bytes = 1_200).contains("1.20 of the budget"));
-        assert!(faults(&|m| m.promised_and_there = (7, 6)).contains("6 are there"));
+        assert!(faults(&|m| m.kept.there = Ok(6)).contains("6 are there"));
+        assert!(faults(&|m| m.kept.there = Err("gone".into())).contains("gone"));
     }
 }

@@ -242,11 +242,14 @@ fn print_abused_memory(load: &abuse::Load, measured: &abuse::Measured) {
         measured.peak.rss_anon_bytes as f64 / load.budget_bytes as f64,
         megabytes(measured.after_bytes),
     );
-    let (promised, there) = measured.promised_and_there;
+    let there = match &measured.kept.there {
+        Ok(there) => grouped(*there),
+        Err(_) => "not known how many".into(),
+    };
     println!(
-        "samples   {} acknowledged meanwhile, {} there; {:.1} s in all",
-        grouped(promised),
-        grouped(there),
+        "samples   {} acknowledged, {} there; {:.1} s in all",
+        grouped(measured.kept.promised),
+        there,
         measured.wall.as_secs_f64()
     );
 }

@@ -146,22 +146,33 @@ impl Healthy {
         Ok(response)
     }
 
-    /// Samples that were acknowledged, and those that are there.
-    ///
-    /// # Errors
-    /// If the store does not answer.
-    pub fn check(&self, running: &Running<'_>) -> Result<(u64, u64), RigError> {
+    /// Counts what is there of what was acknowledged.
+    #[must_use]
+    pub fn check(&self, running: &Running<'_>) -> Kept {
         let query = query_value(&format!("sum(count_over_time({WRITTEN}[1h]))"));
         let target = format!("/api/v1/query?query={query}&time={}", self.next_ms / 1000 + 1);
-        let response =
-            running.client().get(&target).map_err(RigError::io("counting what was written"))?;
-        let there = match parse(&target, &response).map_err(RigError::failed)? {
-            Answer::Samples { series, .. } => {
-                series.first().and_then(|series| series.points.first()).map_or(0.0, |point| point.1)
-            }
-            _ => 0.0,
-        };
-        Ok((self.promised, there as u64))
+        let response = running.client().get(&target).map_err(|error| error.to_string());
+        Kept { promised: self.promised, there: response.and_then(|r| count(&target, &r)) }
+    }
+}
+
+/// What became of the healthy writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Samples that were acknowledged.
+    pub promised: u64,
+    /// Samples that are there, or why that is not known.
+    pub there: Result<u64, String>,
+}
+
+/// The one value of an answer; 0 of none.
+fn count(target: &str, response: &Response) -> Result<u64, String> {
+    match parse(target, response)? {
+        Answer::Samples { series, .. } => {
+            let point = series.first().and_then(|series| series.points.first());
+            Ok(point.map_or(0, |point| point.1 as u64))
+        }
+        Answer::LabelSets(_) | Answer::LabelValues(_) => Err("not an answer with samples".into()),
     }
 }
 
@@ -192,6 +203,18 @@ mod tests {
         assert_eq!((served.count, served.failures(), served.wall_ms.len()), (3, 2, 3));
         assert_eq!(served.failed.keys().collect::<Vec<_>>(), ["503", "no answer (timed out)"]);
         assert!(served.max_ms() >= served.p50_ms());
+    }
+
+    #[test]
+    fn what_is_there_is_counted() {
+        let read = |status, body: &str| {
+            count("/api/v1/query?query=x", &Response { status, body: body.into() })
+        };
+        let vector =
+            |result: &str| format!(r#"{{"data":{{"resultType":"vector","result":[{result}]}}}}"#);
+        assert_eq!(read(200, &vector(r#"{"metric":{},"value":[1,"4200"]}"#)), Ok(4200));
+        assert_eq!(read(200, &vector("")), Ok(0));
+        assert!(read(503, "busy").unwrap_err().contains("busy"));
     }
 
     #[test]
