@@ -8,24 +8,25 @@
 //! last answer.
 
 mod check;
-mod gauge;
 mod sender;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::RigError;
+use crate::gauge::{self, Peak};
 use crate::http::HttpClient;
 use crate::interrupt::Interrupt;
 use crate::process::{DiskUse, disk_use, free_address};
 use crate::store::{END_TIMEOUT, Store};
 
 pub use check::Checked;
-pub use gauge::Peak;
 pub use sender::Sent;
 
 /// How long a request may take: it may wait for a flush.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often RssAnon is read.
+const MEMORY_EVERY: Duration = Duration::from_millis(100);
 /// Time between two rounds in the samples' own time, in milliseconds.
 const STEP_MS: i64 = 10_000;
 
@@ -118,7 +119,8 @@ pub fn run(
     let client = || HttpClient::new(address, REQUEST_TIMEOUT);
     let plan = sender::Plan { load, first_ms: now_ms - STEP_MS * 10_000 };
     let started = Instant::now();
-    let (sent, peak) = gauge::watch(&server, client(), || plan.send_all(client, interrupt))?;
+    let (sent, peak) =
+        gauge::watch(&server, MEMORY_EVERY, Some(client()), || plan.send_all(client, interrupt))?;
     let sent = sent?;
     let wall = started.elapsed();
     let metrics = gauge::metrics(&mut client())?;

@@ -108,6 +108,22 @@ impl HttpClient {
         Ok(Ok(()))
     }
 
+    /// Gets `target` and throws its body away but for the beginning, up to `kept` bytes, which the
+    /// response has; says how long the whole body was.
+    ///
+    /// # Errors
+    /// If no whole response came; not for its status.
+    pub fn get_counted(&mut self, target: &str, kept: u64) -> io::Result<(Response, u64)> {
+        let mut connection = self.send("GET", target, &[], &[])?;
+        let head = Head::read(&mut connection)?;
+        let mut whole = Body::new(&mut connection, &head);
+        let mut body = Vec::new();
+        whole.by_ref().take(kept).read_to_end(&mut body)?;
+        let length = body.len() as u64 + io::copy(&mut whole, &mut io::sink())?;
+        self.keep(connection, &head);
+        Ok((Response { status: head.status, body }, length))
+    }
+
     fn request(
         &mut self,
         method: &str,
@@ -386,7 +402,11 @@ mod tests {
         let server = std::thread::spawn(move || {
             let (first, _) = listener.accept().unwrap();
             let mut first = BufReader::new(first);
-            for answer in ["content-length: 4\r\n\r\na\nb\n", "connection: close\r\n\r\nbye"] {
+            for answer in [
+                "content-length: 4\r\n\r\na\nb\n",
+                "content-length: 5\r\n\r\n12345",
+                "connection: close\r\n\r\nbye",
+            ] {
                 let mut length = 0;
                 loop {
                     let line = head_line(&mut first).unwrap();
@@ -410,6 +430,8 @@ mod tests {
         };
         assert_eq!(client.get_lines("/x", visit).unwrap(), Ok(()));
         assert_eq!(lines, [b"a", b"b"]);
+        let (start, length) = client.get_counted("/n", 2).unwrap();
+        assert_eq!((start.body.as_slice(), length), (&b"12"[..], 5));
         assert!(client.connection.is_some());
         assert_eq!(client.post("/y", &[("A", "b")], b"body").unwrap().body, b"bye");
         assert!(client.connection.is_none());

@@ -10,19 +10,26 @@
     reason = "a rig stands outside the store: it has files, clocks and threads of its own"
 )]
 
+pub mod abuse;
 pub mod active_series;
 pub mod churn;
+pub mod cpu_meter;
 pub mod error;
+pub mod gauge;
 pub mod http;
 pub mod install;
 pub mod interrupt;
 pub mod json_line;
 pub mod known_series;
 pub mod process;
+pub mod queries;
+pub mod query_memory;
 pub mod recording;
 pub mod remote_write;
 pub mod report;
+pub mod running;
 pub mod seeded;
+pub mod settle;
 pub mod size;
 pub mod store;
 pub mod tsbs;

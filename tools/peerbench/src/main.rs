@@ -1,9 +1,13 @@
 //! `peerbench`: Siltstone beside its peers on the same bytes in one run.
 //!
-//! Only what it prints leaves it. Exit codes: 0 measured, 2 usage, 4 it could not be measured.
+//! Only what it prints leaves it. Exit codes: 0 measured, 1 measured but an answer was wrong, 2 usage,
+//! 4 it could not be measured.
 
 #![expect(clippy::disallowed_methods, reason = "the rig has a clock of its own")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is the product")]
+
+mod query_workloads;
+mod store_args;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,13 +20,24 @@ use siltstone_peerbench::{
     Interrupt, RigError, active_series, churn, known_series, recording, size,
 };
 
+use query_workloads::{AbuseArgs, QueriesArgs, QueryMemoryArgs};
+use store_args::{SiltstoneArgs, StoreArgs};
+
+/// What a workload found out that is not a figure.
+enum Verdict {
+    Measured,
+    /// An answer was not what it should be.
+    Wrong,
+}
+
 /// Measures Siltstone beside its peers on the same bytes in one run.
 #[derive(Debug, Parser)]
 #[command(
     version,
     after_help = "Examples:\n  peerbench known\n  peerbench known --rounds 5 \
     --samples-per-series 1000\n  peerbench active --series 1000000\n  peerbench churn\n  \
-    peerbench churn --at-once --samples-per-series 3\n  peerbench size"
+    peerbench churn --at-once --samples-per-series 3\n  peerbench size\n  \
+    peerbench queries --peers DIR\n  peerbench query-memory\n  peerbench abuse"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -39,23 +54,12 @@ enum Workload {
     Churn(ChurnArgs),
     /// Bytes on disk of the same samples after a merge.
     Size(SizeArgs),
-}
-
-#[derive(Debug, Args)]
-struct StoreArgs {
-    /// The siltstone program [default: beside this one, or in PATH]
-    #[arg(long, value_name = "PATH")]
-    siltstone: Option<PathBuf>,
-    /// An argument added to `siltstone serve`; may be repeated
-    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
-    serve_arg: Vec<String>,
-    /// Measure only one of the stores
-    #[arg(long, value_name = "NAME", value_parser = ["siltstone", "victoria-metrics"])]
-    only: Option<String>,
-    /// Directory for the stores' data; should be on a disk, not in memory [default: the system's
-    /// temporary directory]
-    #[arg(long, value_name = "DIR")]
-    work: Option<PathBuf>,
+    /// Time and CPU of queries beside VictoriaMetrics and Prometheus; the answers are compared.
+    Queries(QueriesArgs),
+    /// What Siltstone needs of memory to add up a million series.
+    QueryMemory(QueryMemoryArgs),
+    /// Queries that should not be, many at once, beside healthy ones.
+    Abuse(AbuseArgs),
 }
 
 #[derive(Debug, Args)]
@@ -102,15 +106,8 @@ struct ActiveArgs {
 
 #[derive(Debug, Args)]
 struct ChurnArgs {
-    /// The siltstone program [default: beside this one, or in PATH]
-    #[arg(long, value_name = "PATH")]
-    siltstone: Option<PathBuf>,
-    /// An argument added to `siltstone serve`; may be repeated
-    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
-    serve_arg: Vec<String>,
-    /// Directory for the store's data [default: the system's temporary directory]
-    #[arg(long, value_name = "DIR")]
-    work: Option<PathBuf>,
+    #[command(flatten)]
+    siltstone: SiltstoneArgs,
     /// Series in all; must fill whole requests
     #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     series: u64,
@@ -150,39 +147,21 @@ struct SizeArgs {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = Interrupt::install().and_then(|interrupt| match &cli.workload {
-        Workload::Known(args) => known(args, &interrupt),
-        Workload::Active(args) => active(args, &interrupt),
-        Workload::Churn(args) => churn_in_budget(args, &interrupt),
-        Workload::Size(args) => bytes_on_disk(args, &interrupt),
+        Workload::Known(args) => known(args, &interrupt).map(|()| Verdict::Measured),
+        Workload::Active(args) => active(args, &interrupt).map(|()| Verdict::Measured),
+        Workload::Churn(args) => churn_in_budget(args, &interrupt).map(|()| Verdict::Measured),
+        Workload::Size(args) => bytes_on_disk(args, &interrupt).map(|()| Verdict::Measured),
+        Workload::Queries(args) => query_workloads::queries(args, &interrupt),
+        Workload::QueryMemory(args) => query_workloads::query_memory(args, &interrupt),
+        Workload::Abuse(args) => query_workloads::abused(args, &interrupt),
     });
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Verdict::Measured) => ExitCode::SUCCESS,
+        Ok(Verdict::Wrong) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("peerbench: {error}");
             ExitCode::from(4)
         }
-    }
-}
-
-impl StoreArgs {
-    /// The stores in the order of their turns; prints who they are.
-    fn stores(&self) -> Result<Vec<Store>, RigError> {
-        let wanted = |name: &str| self.only.as_deref().is_none_or(|only| only == name);
-        let mut stores = Vec::new();
-        if wanted("siltstone") {
-            stores.push(Store::siltstone(self.siltstone.as_deref(), &self.serve_arg)?);
-        }
-        if wanted("victoria-metrics") {
-            stores.push(Store::victoria_metrics()?);
-        }
-        for store in &stores {
-            println!("{:<17} {}; {}", store.name(), store.version(), store.durability());
-        }
-        Ok(stores)
-    }
-
-    fn work(&self) -> PathBuf {
-        self.work.clone().unwrap_or_else(std::env::temp_dir)
     }
 }
 
@@ -301,9 +280,9 @@ fn churn_in_budget(args: &ChurnArgs, interrupt: &Interrupt) -> Result<(), RigErr
     };
     load.check()?;
     let budget = format!("{}MiB", args.budget_mib);
-    let store = Store::siltstone(args.siltstone.as_deref(), &args.serve_arg)?;
+    let store = args.siltstone.store()?;
     let store = store.with_arguments(&["--memory-budget", &budget]);
-    println!("{:<17} {}; {}", store.name(), store.version(), store.durability());
+    println!("{}", store_args::introduction(&store));
     println!(
         "{} series, {} active at a time, {} samples each, in requests of {} on {} connections",
         grouped(load.series),
@@ -312,8 +291,7 @@ fn churn_in_budget(args: &ChurnArgs, interrupt: &Interrupt) -> Result<(), RigErr
         grouped(load.request_series),
         load.connections
     );
-    let work = args.work.clone().unwrap_or_else(std::env::temp_dir);
-    let measured = churn::run(&store, load, now_ms(), &work, interrupt)?;
+    let measured = churn::run(&store, load, now_ms(), &args.siltstone.work(), interrupt)?;
     print_churn(&load, &measured);
     Ok(())
 }
@@ -371,11 +349,7 @@ fn bytes_on_disk(args: &SizeArgs, interrupt: &Interrupt) -> Result<(), RigError>
     println!("\nstore                 samples  before the merge     after  bytes/sample    CPU s");
     let mut sizes = Vec::new();
     for store in &stores {
-        let store = match store.name() {
-            "siltstone" => store.with_arguments(&["--enable-admin"]),
-            _ => store.clone(),
-        };
-        let measured = size::run(&store, &lines, &args.stores.work(), interrupt)?;
+        let measured = size::run(&store.with_merges(), &lines, &args.stores.work(), interrupt)?;
         let each = measured.bytes as f64 / measured.samples as f64;
         println!(
             "{:<17} {:>11} {:>17} {:>9} {:>13.4} {:>8.1}",
@@ -409,7 +383,11 @@ mod tests {
         Cli::command().debug_assert();
         assert!(parse(&["known", "--rounds", "1", "--serve-arg", "--durability=never"]).is_ok());
         assert!(parse(&["active", "--only", "victoria-metrics"]).is_ok());
-        assert!(parse(&["size", "--recording", "r.jsonl.zst"]).is_ok());
+        assert!(parse(&["size", "--recording", "r.jsonl.zst", "--peers", "p"]).is_ok());
+        assert!(parse(&["queries", "--hosts", "20", "--without", "prometheus", "--json"]).is_ok());
+        assert!(parse(&["query-memory", "--series", "1000"]).is_ok());
+        assert!(parse(&["abuse", "--clients", "2", "--stall-s", "5"]).is_ok());
+        assert_eq!(parse(&["queries", "--times", "1"]).unwrap_err(), ErrorKind::ValueValidation);
         assert!(parse(&["churn", "--at-once", "--budget-mib", "64"]).is_ok());
         let both = parse(&["churn", "--at-once", "--active", "5"]).unwrap_err();
         assert_eq!(both, ErrorKind::ArgumentConflict);

@@ -6,6 +6,9 @@
 
 use snap::raw::{Encoder, max_compress_len};
 
+use crate::error::RigError;
+use crate::http::HttpClient;
+use crate::store::WRITE_PATH;
 use crate::wire::{put_bytes, put_fixed64, put_integer};
 
 /// Headers of a remote-write 1.0 request.
@@ -99,6 +102,49 @@ impl Default for RequestTemplate {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Appends a series with its samples, as (milliseconds, bits of the value), to a `WriteRequest`; the
+/// labels must be sorted by name.
+pub fn put_time_series(message: &mut Vec<u8>, labels: &[(String, String)], samples: &[(i64, u64)]) {
+    let mut series = Vec::new();
+    let mut part = Vec::new();
+    for (name, value) in labels {
+        part.clear();
+        put_bytes(&mut part, 1, name.as_bytes());
+        put_bytes(&mut part, 2, value.as_bytes());
+        put_bytes(&mut series, 1, &part);
+    }
+    for &(timestamp, bits) in samples {
+        part.clear();
+        put_fixed64(&mut part, 1, bits);
+        put_integer(&mut part, 2, timestamp.cast_unsigned());
+        put_bytes(&mut series, 2, &part);
+    }
+    put_bytes(message, 1, &series);
+}
+
+/// A request's body: the message in snappy's block format.
+///
+/// # Errors
+/// If the message is too large for it.
+pub fn compress(encoder: &mut Encoder, message: &[u8]) -> Result<Vec<u8>, RigError> {
+    encoder
+        .compress_vec(message)
+        .map_err(|error| RigError::failed(format!("compressing a request: {error}")))
+}
+
+/// Sends a request's body.
+///
+/// # Errors
+/// If it is not answered with a success.
+pub fn post(client: &mut HttpClient, body: &[u8]) -> Result<(), RigError> {
+    let response =
+        client.post(WRITE_PATH, HEADERS, body).map_err(RigError::io("a remote write"))?;
+    if response.is_success() {
+        return Ok(());
+    }
+    Err(RigError::failed(format!("a remote write was answered with {response}")))
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ use crate::http::HttpClient;
 use crate::interrupt::Interrupt;
 use crate::json_line::JsonLine;
 use crate::process::{disk_use, free_address};
-use crate::remote_write::HEADERS;
-use crate::store::{END_TIMEOUT, Store, WRITE_PATH};
-use crate::wire::{put_bytes, put_fixed64, put_integer};
+use crate::remote_write::{compress, post, put_time_series};
+use crate::settle::merge;
+use crate::store::{END_TIMEOUT, Store};
 
 /// Samples in a request.
 const REQUEST_SAMPLES: usize = 50_000;
@@ -54,12 +54,7 @@ pub fn run(
     let mut client = HttpClient::new(address, REQUEST_TIMEOUT);
     let samples = send(&mut client, lines, interrupt)?;
     let bytes_before = disk_use(&data).length;
-    for path in store.merge_paths() {
-        let response = client.post(path, &[], &[]).map_err(RigError::io("asking for a merge"))?;
-        if !response.is_success() {
-            return Err(RigError::failed(format!("{path} was answered with {response}")));
-        }
-    }
+    merge(store, &mut client)?;
     let mut stable = (disk_use(&data).length, Instant::now());
     while stable.1.elapsed() < STABLE_FOR {
         interrupt.sleep(Duration::from_millis(200))?;
@@ -84,42 +79,16 @@ fn send(
     for (at, line) in lines.iter().enumerate() {
         interrupt.check()?;
         for samples in line.samples.chunks(REQUEST_SAMPLES) {
-            push_series(&mut message, line, samples);
+            put_time_series(&mut message, &line.labels, samples);
             in_message += samples.len();
         }
         if in_message < REQUEST_SAMPLES && at + 1 < lines.len() {
             continue;
         }
-        let body = encoder
-            .compress_vec(&message)
-            .map_err(|e| RigError::failed(format!("compressing a request: {e}")))?;
-        let response =
-            client.post(WRITE_PATH, HEADERS, &body).map_err(RigError::io("a remote write"))?;
-        if !response.is_success() {
-            return Err(RigError::failed(format!("a remote write was answered with {response}")));
-        }
+        post(client, &compress(&mut encoder, &message)?)?;
         sent += in_message as u64;
         in_message = 0;
         message.clear();
     }
     Ok(sent)
-}
-
-/// Appends a `TimeSeries` to a `WriteRequest`.
-fn push_series(message: &mut Vec<u8>, line: &JsonLine, samples: &[(i64, u64)]) {
-    let mut series = Vec::new();
-    let mut part = Vec::new();
-    for (name, value) in &line.labels {
-        part.clear();
-        put_bytes(&mut part, 1, name.as_bytes());
-        put_bytes(&mut part, 2, value.as_bytes());
-        put_bytes(&mut series, 1, &part);
-    }
-    for &(timestamp, bits) in samples {
-        part.clear();
-        put_fixed64(&mut part, 1, bits);
-        put_integer(&mut part, 2, timestamp.cast_unsigned());
-        put_bytes(&mut series, 2, &part);
-    }
-    put_bytes(message, 1, &series);
 }

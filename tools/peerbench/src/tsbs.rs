@@ -108,10 +108,51 @@ impl Walk {
     }
 }
 
+/// The value of one series as TSBS has it: a number in 0..=100 that walks by steps of the standard
+/// normal distribution and is reported as an integer.
+#[derive(Debug, Clone, Copy)]
+pub struct NormalWalk {
+    percent: f64,
+}
+
+impl NormalWalk {
+    /// A walk from a start of its own.
+    #[must_use]
+    pub fn new(random: &mut Seeded) -> Self {
+        Self { percent: unit(random) * 100.0 }
+    }
+
+    /// Moves on and reports.
+    pub fn step(&mut self, random: &mut Seeded) -> f64 {
+        self.percent = (self.percent + normal(random)).clamp(0.0, 100.0);
+        self.percent.trunc()
+    }
+}
+
+/// A number in 0..1.
+fn unit(random: &mut Seeded) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A number of the standard normal distribution, by Box and Muller's method.
+fn normal(random: &mut Seeded) -> f64 {
+    let radius = (-2.0 * (1.0 - unit(random)).ln()).sqrt();
+    radius * (std::f64::consts::TAU * unit(random)).cos()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn steps_are_normal() {
+        let mut random = Seeded::new(3);
+        let drawn: Vec<f64> = (0..20_000).map(|_| normal(&mut random)).collect();
+        let mean = drawn.iter().sum::<f64>() / 20_000.0;
+        let variance = drawn.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 20_000.0;
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+    }
 
     #[test]
     fn every_series_is_another_one_and_the_same_each_time() {

@@ -1,8 +1,8 @@
 //! Whether the store holds what it said it had stored.
 
-use super::gauge::value;
 use super::sender::{Plan, Sent};
 use crate::error::RigError;
+use crate::gauge::value;
 use crate::http::{HttpClient, query_value};
 use crate::tsbs::METRICS;
 

@@ -7,8 +7,6 @@ use crate::error::RigError;
 use crate::http::HttpClient;
 use crate::process::Process;
 
-/// How often RssAnon is read.
-const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 /// How often the store is asked for its own figures.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// Metrics worth showing.
@@ -35,13 +33,15 @@ pub struct Peak {
     pub metrics: Vec<String>,
 }
 
-/// Runs `work` and watches the server's memory meanwhile.
+/// Runs `work` and reads the server's memory `every` so often meanwhile, at least once. With a client the
+/// store is asked for its own figures too, by which a reading may wait.
 ///
 /// # Errors
 /// If the server ends.
-pub(super) fn watch<T: Send>(
+pub fn watch<T: Send>(
     server: &Process,
-    mut client: HttpClient,
+    every: Duration,
+    mut client: Option<HttpClient>,
     work: impl FnOnce() -> T + Send,
 ) -> Result<(T, Peak), RigError> {
     let done = AtomicBool::new(false);
@@ -50,9 +50,12 @@ pub(super) fn watch<T: Send>(
             let started = Instant::now();
             let mut peak = Peak::default();
             let (mut asked, mut latest) = (None::<Instant>, Vec::new());
-            while !done.load(Ordering::Acquire) {
-                if asked.is_none_or(|at| at.elapsed() >= ASK_EVERY) {
-                    latest = metrics(&mut client).unwrap_or_default();
+            loop {
+                let last = done.load(Ordering::Acquire);
+                if let Some(client) = &mut client
+                    && asked.is_none_or(|at| at.elapsed() >= ASK_EVERY)
+                {
+                    latest = metrics(client).unwrap_or_default();
                     asked = Some(Instant::now());
                 }
                 let now = server.usage()?.rss_anon_bytes;
@@ -62,9 +65,11 @@ pub(super) fn watch<T: Send>(
                     peak.after = started.elapsed();
                     peak.metrics.clone_from(&latest);
                 }
-                std::thread::sleep(SAMPLE_EVERY);
+                if last {
+                    return Ok(peak);
+                }
+                std::thread::sleep(every);
             }
-            Ok(peak)
         });
         let result = work();
         done.store(true, Ordering::Release);
@@ -77,7 +82,7 @@ pub(super) fn watch<T: Send>(
 ///
 /// # Errors
 /// If the store does not answer.
-pub(super) fn metrics(client: &mut HttpClient) -> Result<Vec<String>, RigError> {
+pub fn metrics(client: &mut HttpClient) -> Result<Vec<String>, RigError> {
     let response = client.get("/metrics").map_err(RigError::io("asking for metrics"))?;
     let text = String::from_utf8_lossy(&response.body);
     let shown = |line: &&str| SHOWN.iter().any(|name| line.starts_with(name));
@@ -85,7 +90,8 @@ pub(super) fn metrics(client: &mut HttpClient) -> Result<Vec<String>, RigError> 
 }
 
 /// The value of the metric with this name, which has no labels.
-pub(super) fn value(metrics: &[String], name: &str) -> Option<u64> {
+#[must_use]
+pub fn value(metrics: &[String], name: &str) -> Option<u64> {
     metrics.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
