@@ -53,6 +53,10 @@ pub struct ServerConfig {
     pub import_batch_rows: usize,
     /// Time for a query over series and labels. Default: 2 minutes.
     pub query_timeout: Duration,
+    /// Longest answer to a remote read that asks for it in one piece, before compression, in bytes;
+    /// about four times as much is held while it is made. Streamed answers have no limit. Default:
+    /// 16 MiB.
+    pub read_bytes_max: usize,
     /// Most series, names or values in one answer; what is cut is said in a warning. Default:
     /// 1,000,000.
     pub results_max: usize,
@@ -82,6 +86,7 @@ impl Default for ServerConfig {
             text_line_bytes_max: 1 << 20,
             import_batch_rows: 50_000,
             query_timeout: Duration::from_secs(120),
+            read_bytes_max: 16 << 20,
             results_max: 1_000_000,
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::app::{Admission, App};
-use crate::handlers::{admin, export, health, import, metrics, remote_write, series};
+use crate::handlers::{admin, export, health, import, metrics, remote_read, remote_write, series};
 use crate::http_stats::HttpStats;
 use crate::params::decode;
 use crate::refusal::Refusal;
@@ -72,6 +72,7 @@ static ROUTES: &[Route] = &[
     route("/api/v1/write", POST, Write, Text, |call| Box::pin(remote_write::write(call))),
     route("/api/v1/import", POST, Write, Text, |call| Box::pin(import::json_lines(call))),
     route("/api/v1/import/prometheus", POST, Write, Text, |call| Box::pin(import::text(call))),
+    route("/api/v1/read", POST, Read, Text, |call| Box::pin(remote_read::read(call))),
     route("/api/v1/export", GET_POST, Read, Text, |call| Box::pin(export::json_lines(call))),
     route("/api/v1/series", GET_POST, Read, Envelope, |call| Box::pin(series::series(call))),
     route("/api/v1/labels", GET_POST, Read, Envelope, |call| Box::pin(series::names(call))),

@@ -7,5 +7,6 @@ pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod metrics;
 mod query;
+pub(crate) mod remote_read;
 pub(crate) mod remote_write;
 pub(crate) mod series;
