@@ -74,6 +74,9 @@ pub(crate) struct ServerFlags {
     /// Time for a query over series and labels
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = parse_duration)]
     query_timeout: Duration,
+    /// Longest answer to a remote read that asks for it in one piece, before compression
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes_usize)]
+    read_max: usize,
     /// Most series, names or values in one answer
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     results_max: usize,
@@ -103,6 +106,7 @@ impl ServerFlags {
             text_line_bytes_max: self.text_line_max,
             import_batch_rows: self.import_batch_rows,
             query_timeout: self.query_timeout,
+            read_bytes_max: self.read_max,
             results_max: self.results_max,
         }
     }

@@ -10,5 +10,6 @@ mod import_export;
 mod lifecycle;
 mod limits;
 mod regex;
+mod remote_read;
 mod remote_write;
 mod series;

@@ -138,6 +138,12 @@ impl From<WireError> for ReadRequestError {
 }
 
 impl ReadRequest {
+    /// A request to be sent, which accepts these ways to answer.
+    #[must_use]
+    pub fn new(queries: Vec<Query>, accepted: Vec<ResponseType>) -> Self {
+        Self { queries, accepted, accepts_others: false }
+    }
+
     /// Reads `body`, a request after snappy.
     ///
     /// # Errors

@@ -12,9 +12,7 @@ fn query(matchers: Vec<Matcher>) -> Query {
 }
 
 fn request(queries: Vec<Query>, accepted: Vec<ResponseType>) -> Vec<u8> {
-    let mut request = ReadRequest::default();
-    (request.queries, request.accepted) = (queries, accepted);
-    request.encode()
+    ReadRequest::new(queries, accepted).encode()
 }
 
 /// A request with one query of one matcher, whose fields are given.

@@ -37,6 +37,71 @@ fn the_layout_is_that_of_the_specification() {
     assert_eq!(three[12..], [0b0100_0000, 0b0000_0000, 0b1110_0000, 0b0000_0110]);
 }
 
+/// Chunks that Prometheus 3.5.3 streamed of samples that it was sent: times with jitter and random values;
+/// times of every class and counting values; values that are -0.0, 0, Inf, a stale marker and NaN in turn.
+/// `tests/peers` compares many more with the Prometheus at hand.
+#[test]
+fn chunks_that_prometheus_wrote() {
+    let chunks = [
+        (
+            "0006c483fbe1c36851ed44c18a14fc339c75c0050e4fd5d4075c23ddffd4fcf10c9f052d182b0007\
+             5167c4ed40fec217c0015ccb134930e5539eb7ff951e4c763404bc20d8",
+            &[
+                (1795801702626, 0x51ed44c18a14fc33),
+                (1795801717630, 0xf024be7b0aff7848),
+                (1795801732628, 0x8e5c38348869f45d),
+                (1795801747629, 0x2c93b1ee09947072),
+                (1795801762632, 0xcacb2ba78ebeec87),
+                (1795801777631, 0x6902a5610e29689c),
+            ][..],
+        ),
+        (
+            "000cf0a08de6c3684072000000000000cbc902e60f62a57905c22ace349af10fc15ac6b85670b6b1\
+             d8935e027c81ac38c06b1ee0cac2",
+            &[
+                (1795806046264, 0x4072000000000000),
+                (1795806088451, 0x4072100000000000),
+                (1795806100579, 0x4072200000000000),
+                (1795806113816, 0x4072300000000000),
+                (1795806153986, 0x4072400000000000),
+                (1795806194849, 0x4072500000000000),
+                (1795806231125, 0x4072600000000000),
+                (1795806268862, 0x4072700000000000),
+                (1795806276188, 0x4072800000000000),
+                (1795806287663, 0x4072900000000000),
+                (1795806323767, 0x4072a00000000000),
+                (1795806343892, 0x4072b00000000000),
+            ][..],
+        ),
+        (
+            "000cf4aac1e2c3688000000000000000e807c00d84bffeff000000000b6690000000000006c007ff\
+             c000000000000a80000000000000004ffe0000000000000800000000000000090004000000000001\
+             afff800000000000150000000000000000",
+            &[
+                (1795802278586, 0x8000000000000000),
+                (1795802279586, 0x0),
+                (1795802280586, 0x7ff0000000000000),
+                (1795802281586, 0x7ff0000000000002),
+                (1795802282586, 0x7ff8000000000001),
+                (1795802283586, 0x8000000000000000),
+                (1795802284586, 0x0),
+                (1795802285586, 0x7ff0000000000000),
+                (1795802286586, 0x7ff0000000000002),
+                (1795802287586, 0x7ff8000000000001),
+                (1795802288586, 0x8000000000000000),
+                (1795802289586, 0x0),
+            ][..],
+        ),
+    ];
+    for (hex, samples) in chunks {
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        let chunk: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        assert_eq!(decoded(&chunk).unwrap(), samples);
+        let samples: Vec<Sample> = samples.iter().map(|(t, v)| sample(*t, *v)).collect();
+        assert_eq!(encoded(&samples), chunk);
+    }
+}
+
 #[test]
 fn every_class_of_distances_at_its_limits() {
     for bits in [14, 17, 20] {
