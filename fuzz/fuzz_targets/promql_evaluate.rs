@@ -72,13 +72,8 @@ fn wild(data: &[u8], text: impl Fn(Features, &[u8]) -> Option<String>) {
 /// Asks in all settings. Where limits are reached depends on the setting.
 fn ask(case: &Case, query: &Query, (start, end): (i64, i64), step: i64) {
     let source = case.source();
-    let limits = Limits {
-        samples: 200_000,
-        bytes: 4 << 20,
-        series: 2_000,
-        steps: 2_000,
-        time: None,
-    };
+    let limits =
+        Limits { samples: 200_000, bytes: 4 << 20, series: 2_000, steps: 2_000, time: None };
     let mut known: Option<String> = None;
     for (optimise, parallel) in [(true, false), (false, false), (true, true)] {
         let mut engine = Engine::default();

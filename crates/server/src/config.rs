@@ -65,6 +65,10 @@ pub struct ServerConfig {
     pub query_bytes_max: Option<u64>,
     /// A query that takes at least so long is written to the log with its cost. Default: 5 s.
     pub slow_query: Duration,
+    /// Longest answer to a remote read that asks for it in one piece, before compression, in bytes;
+    /// about four times as much is held while it is made. Streamed answers have no limit. Default:
+    /// 16 MiB.
+    pub read_bytes_max: usize,
     /// Most series, names or values in one answer; what is cut is said in a warning. Default:
     /// 1,000,000.
     pub results_max: usize,
@@ -98,6 +102,7 @@ impl Default for ServerConfig {
             lookback: Duration::from_secs(300),
             query_bytes_max: None,
             slow_query: Duration::from_secs(5),
+            read_bytes_max: 16 << 20,
             results_max: 1_000_000,
         }
     }

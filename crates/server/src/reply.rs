@@ -247,6 +247,16 @@ impl ReplySink {
         }
     }
 
+    /// Appends `bytes`, however many, and hands over what is enough on the way; breaks when the client
+    /// is gone.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> ControlFlow<()> {
+        for piece in bytes.chunks(CHUNK_BYTES) {
+            self.buffer.extend_from_slice(piece);
+            self.checkpoint()?;
+        }
+        ControlFlow::Continue(())
+    }
+
     /// Hands over what is collected if the client takes it at once; otherwise it is collected on.
     pub(crate) fn offer(&mut self) {
         if self.buffer.is_empty() {

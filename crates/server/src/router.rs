@@ -19,8 +19,8 @@ use crate::app::{Admission, App};
 use crate::content_coding::{self, Coding};
 use crate::envelope;
 use crate::handlers::{
-    admin, export, expressions, federate, health, import, metadata, metrics, promql, remote_write,
-    scraping, series, status,
+    admin, export, expressions, federate, health, import, metadata, metrics, promql, remote_read,
+    remote_write, scraping, series, status,
 };
 use crate::http_stats::HttpStats;
 use crate::params::decode;
@@ -94,6 +94,7 @@ static ROUTES: &[Route] = &[
     route("/api/v1/write", POST, Write, Text, |call| Box::pin(remote_write::write(call))),
     route("/api/v1/import", POST, Write, Text, |call| Box::pin(import::json_lines(call))),
     route("/api/v1/import/prometheus", POST, Write, Text, |call| Box::pin(import::text(call))),
+    route("/api/v1/read", POST, Read, Text, |call| Box::pin(remote_read::read(call))),
     route("/api/v1/export", GET_POST, Read, Text, |call| Box::pin(export::json_lines(call))),
     route("/api/v1/query", GET_POST, Read, Envelope, |call| Box::pin(promql::instant(call))),
     route("/api/v1/query_range", GET_POST, Read, Envelope, |call| Box::pin(promql::range(call))),

@@ -87,6 +87,9 @@ pub(crate) struct ServerFlags {
     /// Queries that take so long are written to the log with their cost
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     slow_query: Duration,
+    /// Longest answer to a remote read that asks for it in one piece, before compression
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes_usize)]
+    read_max: usize,
     /// Most series, names or values in one answer
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     results_max: usize,
@@ -120,6 +123,7 @@ impl ServerFlags {
             lookback: self.lookback,
             query_bytes_max: self.query_memory,
             slow_query: self.slow_query,
+            read_bytes_max: self.read_max,
             results_max: self.results_max,
         }
     }

@@ -11,6 +11,7 @@ pub(crate) mod metadata;
 pub(crate) mod metrics;
 pub(crate) mod promql;
 mod query;
+pub(crate) mod remote_read;
 pub(crate) mod remote_write;
 pub(crate) mod scraping;
 pub(crate) mod series;

@@ -7,18 +7,18 @@
 //! stores nothing.
 
 use std::cell::Cell;
-use std::io::Read;
 use std::sync::Arc;
 
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
 use siltstone::{Db, EncodedLabels, Error, Labels, SeriesHandle};
 
 use crate::app::{App, Scratch};
 use crate::blocking::blocking;
 use crate::http_stats;
+use crate::message_body::Coding;
+use crate::protocol::WireError;
 use crate::protocol::remote_write::{Ignored, LabelIter, MetadataIter, TimeSeries, WriteRequest};
-use crate::protocol::{WireError, snappy};
 use crate::reasons::Reasons;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
@@ -28,8 +28,8 @@ use crate::time::TimeBounds;
 
 /// Writes repeated because a series was put to rest in between, before it is an error.
 const STALE_RETRIES: usize = 4;
-/// zstd windows beyond this are refused: the window is memory that the sender chooses.
-const ZSTD_WINDOW_LOG_MAX: u32 = 25;
+/// The message that is understood here.
+const MESSAGE: &str = "prometheus.WriteRequest";
 
 const SAMPLES_WRITTEN: HeaderName =
     HeaderName::from_static("x-prometheus-remote-write-samples-written");
@@ -42,7 +42,7 @@ pub(crate) async fn write(call: Call) -> Result<Reply, Refusal> {
     let app = call.app;
     // Nothing of the body is looked at before the headers: a sender that offers a format that is
     // not spoken here learns so even if its body is damaged.
-    let coding = coding(&call.request)?;
+    let coding = Coding::of(call.request.headers(), MESSAGE)?;
     let limit = app.config.body_bytes_max;
     let declared = declared_len(call.request.body()).unwrap_or(limit);
     if declared > limit {
@@ -53,93 +53,16 @@ pub(crate) async fn write(call: Call) -> Result<Reply, Refusal> {
     let mut scratch = app.take_scratch();
     read_whole(call.request.into_body(), limit, &app.config, &mut scratch.body).await?;
     http_stats::add(&app.stats.remote_write_bytes, scratch.body.len() as u64);
-    let decoded_memory = app.reserve(decoded_len(coding, &scratch.body, limit)?).await?;
+    let decoded_memory = app.reserve(coding.decoded_len(&scratch.body, limit)?).await?;
     blocking(move || {
-        let result = decode(coding, limit, &mut scratch).and_then(|()| store(&app, &mut scratch));
+        let Scratch { body, decoded, .. } = &mut scratch;
+        let decoded = coding.decode(body, limit, decoded);
+        let result = decoded.and_then(|()| store(&app, &mut scratch));
         app.keep_scratch(scratch);
         drop((body_memory, decoded_memory));
         result.map(|outcome| answer(&app, &outcome))
     })
     .await?
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Coding {
-    Snappy,
-    Zstd,
-}
-
-fn coding<B>(request: &Request<B>) -> Result<Coding, Refusal> {
-    let refuse = |message: &str| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
-    if !is_write_request(request.headers()) {
-        return refuse(
-            "the body must be application/x-protobuf, proto=prometheus.WriteRequest (remote write 1.0)",
-        );
-    }
-    match request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None => Ok(Coding::Snappy),
-        Some(name) if name.eq_ignore_ascii_case(b"snappy") => Ok(Coding::Snappy),
-        Some(name) if name.eq_ignore_ascii_case(b"zstd") => Ok(Coding::Zstd),
-        Some(_) => refuse("the body must be compressed with snappy (block format) or zstd"),
-    }
-}
-
-/// Whether the media type, if there is one, is that of remote write 1.0.
-fn is_write_request(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
-    let Ok(value) = value.to_str() else { return false };
-    let mut parts = value.split(';').map(str::trim);
-    let is_protobuf =
-        parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-protobuf"));
-    is_protobuf
-        && parts.filter(|part| !part.is_empty()).all(|part| match part.split_once('=') {
-            Some((name, value)) if name.trim().eq_ignore_ascii_case("proto") => {
-                value.trim().trim_matches('"') == "prometheus.WriteRequest"
-            }
-            Some(_) => true,
-            None => false,
-        })
-}
-
-/// What the decoded body will take, from what the body declares of itself.
-fn decoded_len(coding: Coding, body: &[u8], limit: usize) -> Result<usize, Refusal> {
-    let declared = match coding {
-        Coding::Snappy => snap::raw::decompress_len(body).ok(),
-        Coding::Zstd => zstd::zstd_safe::get_frame_content_size(body)
-            .ok()
-            .flatten()
-            .map(|len| usize::try_from(len).unwrap_or(usize::MAX)),
-    };
-    match declared {
-        Some(len) if len > limit => Err(decoded_too_large(limit)),
-        Some(len) => Ok(len),
-        // Damaged, or not said: the limit holds.
-        None => Ok(limit),
-    }
-}
-
-fn decoded_too_large(limit: usize) -> Refusal {
-    Refusal::too_large(format!("the decoded body is larger than the limit of {limit} bytes"))
-}
-
-fn decode(coding: Coding, limit: usize, scratch: &mut Scratch) -> Result<(), Refusal> {
-    let Scratch { body, decoded, .. } = scratch;
-    match coding {
-        Coding::Snappy => snappy::decompress(body, limit, decoded).map_err(|error| match error {
-            snappy::SnappyError::TooLarge { .. } => decoded_too_large(limit),
-            error => Refusal::bad_request(error.to_string()),
-        }),
-        Coding::Zstd => {
-            let bad =
-                |e: std::io::Error| Refusal::bad_request(format!("the body is not zstd: {e}"));
-            let mut reader =
-                zstd::stream::read::Decoder::with_buffer(body.as_slice()).map_err(bad)?;
-            reader.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(bad)?;
-            decoded.clear();
-            reader.take(limit as u64 + 1).read_to_end(decoded).map_err(bad)?;
-            if decoded.len() > limit { Err(decoded_too_large(limit)) } else { Ok(()) }
-        }
-    }
 }
 
 /// What became of a request.
@@ -336,41 +259,6 @@ fn refusal(outcome: &Outcome) -> Option<Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn coding_of(headers: &[(&str, &str)]) -> Result<Coding, u16> {
-        let mut request = Request::builder();
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        coding(&request.body(()).unwrap()).map_err(|refusal| refusal.status.as_u16())
-    }
-
-    #[test]
-    fn the_headers_decide() {
-        let kind = |value| coding_of(&[("Content-Type", value)]);
-        for good in [
-            "application/x-protobuf",
-            "Application/X-Protobuf ; proto=prometheus.WriteRequest",
-            "application/x-protobuf;proto=\"prometheus.WriteRequest\";charset=utf-8",
-        ] {
-            assert_eq!(kind(good), Ok(Coding::Snappy), "{good}");
-        }
-        for bad in [
-            "application/json",
-            "image/png",
-            "",
-            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
-            "application/x-protobuf;proto",
-            "application/x-protobuf;proto=",
-        ] {
-            assert_eq!(kind(bad), Err(415), "{bad}");
-        }
-        let encoding = |value| coding_of(&[("Content-Encoding", value)]);
-        assert_eq!(coding_of(&[]), Ok(Coding::Snappy));
-        assert_eq!(encoding("ZSTD"), Ok(Coding::Zstd));
-        assert_eq!(encoding("gzip"), Err(415));
-        assert_eq!(encoding("deflate"), Err(415));
-    }
 
     #[test]
     fn damaged_labels_never_pass_for_those_before_the_damage() {

@@ -14,9 +14,11 @@ mod json_text;
 mod line_error;
 pub mod number;
 mod protobuf;
+pub mod remote_read;
 pub mod remote_write;
 pub mod result_json;
 pub mod snappy;
+pub mod xor_chunk;
 
 pub use line_error::LineError;
 pub use protobuf::{WireError, WireFault};

@@ -1,4 +1,4 @@
-//! The wire format of protocol buffers, as far as remote write needs it.
+//! The wire format of protocol buffers, as far as remote write and remote read need it.
 //!
 //! [`Reader`] walks the fields of one message without copying or recursing; nested messages are
 //! readers over a part of the same bytes, so every error carries its offset in the whole body.
@@ -204,6 +204,13 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
+    /// The next `len` bytes, or `None` if there are fewer.
+    pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
     /// A length and a nested message of that many bytes.
     #[inline]
     pub(crate) fn message(&mut self) -> Result<Reader<'a>, WireError> {
@@ -270,6 +277,12 @@ pub(crate) fn write_varint(mut value: u64, out: &mut Vec<u8>) {
 /// The bytes that [`write_varint`] appends.
 pub(crate) fn varint_len(value: u64) -> usize {
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+/// Appends a field with a varint.
+pub(crate) fn write_integer(number: u32, value: u64, out: &mut Vec<u8>) {
+    write_tag(number, WireType::Varint, out);
+    write_varint(value, out);
 }
 
 /// Appends a field of bytes.

@@ -353,8 +353,6 @@ where
     L::IntoIter: Clone,
 {
     let labels = labels.into_iter();
-    let field_len = |inner: usize| 1 + protobuf::varint_len(inner as u64) + inner;
-    let label_len = |(name, value): (&str, &str)| field_len(name.len()) + field_len(value.len());
     let sample_len = |s: &Sample| 10 + protobuf::varint_len(s.timestamp.cast_unsigned());
     let len = labels.clone().map(|label| field_len(label_len(label))).sum::<usize>()
         + samples.iter().map(|sample| field_len(sample_len(sample))).sum::<usize>();
@@ -362,12 +360,7 @@ where
     protobuf::write_tag(1, WireType::Bytes, out);
     protobuf::write_varint(len as u64, out);
     let start = out.len();
-    for (name, value) in labels {
-        protobuf::write_tag(1, WireType::Bytes, out);
-        protobuf::write_varint(label_len((name, value)) as u64, out);
-        protobuf::write_bytes(1, name.as_bytes(), out);
-        protobuf::write_bytes(2, value.as_bytes(), out);
-    }
+    labels.for_each(|label| write_label(label, out));
     for sample in samples {
         protobuf::write_tag(2, WireType::Bytes, out);
         protobuf::write_varint(sample_len(sample) as u64, out);
@@ -377,6 +370,23 @@ where
         protobuf::write_varint(sample.timestamp.cast_unsigned(), out);
     }
     assert_eq!(out.len() - start, len, "the length of a series was computed wrongly");
+}
+
+/// The bytes of a field with a one-byte tag and `inner` bytes.
+fn field_len(inner: usize) -> usize {
+    1 + protobuf::varint_len(inner as u64) + inner
+}
+
+fn label_len((name, value): (&str, &str)) -> usize {
+    field_len(name.len()) + field_len(value.len())
+}
+
+/// Appends a label as field 1, which it is in series of remote write and of remote read.
+pub(super) fn write_label((name, value): (&str, &str), out: &mut Vec<u8>) {
+    protobuf::write_tag(1, WireType::Bytes, out);
+    protobuf::write_varint(label_len((name, value)) as u64, out);
+    protobuf::write_bytes(1, name.as_bytes(), out);
+    protobuf::write_bytes(2, value.as_bytes(), out);
 }
 
 /// Encodes a whole request; see [`encode_series`].

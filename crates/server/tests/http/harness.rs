@@ -1,7 +1,7 @@
 //! A server on a port of its own over a store in a temporary directory.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use siltstone::{Db, Options, Sample};
@@ -158,4 +158,24 @@ pub(crate) fn percent(text: &str) -> String {
             b => format!("%{b:02X}"),
         })
         .collect()
+}
+
+/// Flushes the store and finds its only segment.
+pub(crate) fn segment(server: &Server) -> PathBuf {
+    server.db.flush().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "looks for the file to damage")]
+    let entries = std::fs::read_dir(server.db.dir()).unwrap();
+    let mut paths = entries.map(|entry| entry.unwrap().path());
+    paths.find(|path| path.extension().is_some_and(|e| e == "seg")).unwrap()
+}
+
+/// Flips a bit of a file, at a part of its length.
+#[expect(clippy::disallowed_methods, reason = "damages a file from outside of the store")]
+pub(crate) fn damage(path: &Path, percent: usize) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let at = file.metadata().unwrap().len() * percent as u64 / 100;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
 }

@@ -18,6 +18,7 @@ mod metadata;
 mod peers;
 mod promql;
 mod regex;
+mod remote_read;
 mod remote_write;
 mod series;
 mod status;

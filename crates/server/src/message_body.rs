@@ -1,0 +1,150 @@
+//! Bodies that are one compressed protobuf message, as of remote write and remote read.
+//!
+//! The headers say which message it is and how it is compressed, and are judged before the body is
+//! looked at: a sender that offers what is not spoken here gets 415 even if its body is damaged. What a
+//! body declares of its decoded length is checked against the caller's limit before it is believed.
+
+use std::io::Read;
+
+use hyper::StatusCode;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+
+use crate::protocol::snappy;
+use crate::refusal::Refusal;
+
+/// zstd windows beyond this are refused: the window is memory that the sender chooses.
+const ZSTD_WINDOW_LOG_MAX: u32 = 25;
+
+/// How a body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// The block format of snappy, as the protocols prescribe.
+    Snappy,
+    /// As vmagent sends it.
+    Zstd,
+}
+
+impl Coding {
+    /// Judges the headers of a request whose body should be `message`, such as
+    /// `prometheus.WriteRequest`.
+    pub(crate) fn of(headers: &HeaderMap, message: &str) -> Result<Self, Refusal> {
+        let refuse = |text: String| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+        if !is_message(headers, message) {
+            return refuse(format!("the body must be application/x-protobuf, proto={message}"));
+        }
+        match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+            None => Ok(Self::Snappy),
+            Some(name) if name.eq_ignore_ascii_case(b"snappy") => Ok(Self::Snappy),
+            Some(name) if name.eq_ignore_ascii_case(b"zstd") => Ok(Self::Zstd),
+            Some(_) => {
+                refuse("the body must be compressed with snappy (block format) or zstd".to_owned())
+            }
+        }
+    }
+
+    /// The bytes that `body` decodes to, from what it declares of itself; `limit` if it does not say.
+    pub(crate) fn decoded_len(self, body: &[u8], limit: usize) -> Result<usize, Refusal> {
+        let declared = match self {
+            Self::Snappy => snap::raw::decompress_len(body).ok(),
+            Self::Zstd => zstd::zstd_safe::get_frame_content_size(body)
+                .ok()
+                .flatten()
+                .map(|len| usize::try_from(len).unwrap_or(usize::MAX)),
+        };
+        match declared {
+            Some(len) if len > limit => Err(decoded_too_large(limit)),
+            Some(len) => Ok(len),
+            // Damaged, or not said: the limit holds.
+            None => Ok(limit),
+        }
+    }
+
+    /// Decodes `body`, to at most `limit` bytes, into `out`, whose memory is reused.
+    pub(crate) fn decode(
+        self,
+        body: &[u8],
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        match self {
+            Self::Snappy => snappy::decompress(body, limit, out).map_err(|error| match error {
+                snappy::SnappyError::TooLarge { .. } => decoded_too_large(limit),
+                error => Refusal::bad_request(error.to_string()),
+            }),
+            Self::Zstd => {
+                let bad =
+                    |e: std::io::Error| Refusal::bad_request(format!("the body is not zstd: {e}"));
+                let mut reader = zstd::stream::read::Decoder::with_buffer(body).map_err(bad)?;
+                reader.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(bad)?;
+                out.clear();
+                reader.take(limit as u64 + 1).read_to_end(out).map_err(bad)?;
+                if out.len() > limit { Err(decoded_too_large(limit)) } else { Ok(()) }
+            }
+        }
+    }
+}
+
+/// Whether the media type, if there is one, is that of `message`.
+fn is_message(headers: &HeaderMap, message: &str) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
+    let Ok(value) = value.to_str() else { return false };
+    let mut parts = value.split(';').map(str::trim);
+    let is_protobuf =
+        parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-protobuf"));
+    is_protobuf
+        && parts.filter(|part| !part.is_empty()).all(|part| match part.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("proto") => {
+                value.trim().trim_matches('"') == message
+            }
+            Some(_) => true,
+            None => false,
+        })
+}
+
+fn decoded_too_large(limit: usize) -> Refusal {
+    Refusal::too_large(format!("the decoded body is larger than the limit of {limit} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+
+    fn coding_of(headers: &[(&str, &str)]) -> Result<Coding, u16> {
+        let mut request = Request::builder();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let coding = Coding::of(request.body(()).unwrap().headers(), "prometheus.WriteRequest");
+        coding.map_err(|refusal| refusal.status.as_u16())
+    }
+
+    #[test]
+    fn the_headers_decide() {
+        let kind = |value| coding_of(&[("Content-Type", value)]);
+        for good in [
+            "application/x-protobuf",
+            "Application/X-Protobuf ; proto=prometheus.WriteRequest",
+            "application/x-protobuf;proto=\"prometheus.WriteRequest\";charset=utf-8",
+        ] {
+            assert_eq!(kind(good), Ok(Coding::Snappy), "{good}");
+        }
+        for bad in [
+            "application/json",
+            "image/png",
+            "",
+            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            "application/x-protobuf;proto=prometheus.ReadRequest",
+            "application/x-protobuf;proto",
+            "application/x-protobuf;proto=",
+        ] {
+            assert_eq!(kind(bad), Err(415), "{bad}");
+        }
+        let encoding = |value| coding_of(&[("Content-Encoding", value)]);
+        assert_eq!(coding_of(&[]), Ok(Coding::Snappy));
+        assert_eq!(encoding("ZSTD"), Ok(Coding::Zstd));
+        assert_eq!(encoding("gzip"), Err(415));
+        assert_eq!(encoding("deflate"), Err(415));
+    }
+}

@@ -1,0 +1,19 @@
+//! Real clients against a real server: each module is one client or one of its ways in.
+//!
+//! The programs are those that `../shared/peers.sh` beside the workspace unpacks into the target
+//! directory at the first run, or those in the directory that `SILTSTONE_PEERS` names (with
+//! `usr/bin/prometheus` in it). Without them the tests say so and pass.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[allow(dead_code, reason = "shared with the HTTP tests")]
+#[path = "../http/client.rs"]
+mod client;
+#[allow(dead_code, reason = "shared with the HTTP tests")]
+#[path = "../http/harness.rs"]
+mod harness;
+
+mod program;
+mod prometheus;
+mod remote_read;
+mod xor_chunks;

@@ -1,0 +1,83 @@
+//! A Prometheus on a port of its own, with its data in a temporary directory.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::{get, request};
+use crate::harness::percent;
+use crate::program::{Running, find};
+
+/// Between two looks at whether it is ready, and how many there may be: a minute.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOKS_MAX: usize = 1200;
+
+pub(crate) struct Prometheus {
+    pub(crate) address: SocketAddr,
+    _running: Running,
+    _dir: TempDir,
+}
+
+impl Prometheus {
+    /// Starts one with this configuration; `None`, loudly, where there is none.
+    pub(crate) fn start(config: &str) -> Option<Self> {
+        let program = find("prometheus")?;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("prometheus.yml");
+        #[expect(clippy::disallowed_methods, reason = "a configuration, not a store")]
+        std::fs::write(&file, config).unwrap();
+        // Free now, and very likely still so in a moment.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = Command::new(program);
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .args(["--web.enable-remote-write-receiver", "--log.level=error"])
+            .stdout(Stdio::null());
+        let mut running = Running::start(&mut command);
+        wait_until_ready(address, &mut running);
+        Some(Self { address, _running: running, _dir: dir })
+    }
+
+    /// The result of an instant query.
+    pub(crate) fn query(&self, expression: &str, at_s: i64) -> Value {
+        self.ask(&format!("/api/v1/query?query={}&time={at_s}", percent(expression)))
+    }
+
+    /// The result of a query over steps from `start_s` to `end_s`, both included.
+    pub(crate) fn query_range(&self, expression: &str, times: (i64, i64), step_s: i64) -> Value {
+        let (start, end, query) = (times.0, times.1, percent(expression));
+        let path = format!("query_range?query={query}&start={start}&end={end}&step={step_s}");
+        self.ask(&format!("/api/v1/{path}"))
+    }
+
+    fn ask(&self, path: &str) -> Value {
+        let answer = get(self.address, path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let mut json = answer.json();
+        assert_eq!(json.get("warnings"), None, "{path}");
+        json["data"]["result"].take()
+    }
+
+    pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, Vec<u8>) {
+        let answer = request(self.address, "POST", path, headers, body);
+        (answer.status, answer.body)
+    }
+}
+
+fn wait_until_ready(address: SocketAddr, running: &mut Running) {
+    for _ in 0..LOOKS_MAX {
+        let is_open = TcpStream::connect(address).is_ok();
+        if is_open && get(address, "/-/ready").status == 200 {
+            return;
+        }
+        assert!(!running.has_ended(), "Prometheus ended");
+        #[expect(clippy::disallowed_methods, reason = "waits for another process")]
+        std::thread::sleep(LOOK_EVERY);
+    }
+    panic!("Prometheus is not ready after {LOOKS_MAX} looks");
+}
