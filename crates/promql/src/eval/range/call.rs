@@ -56,6 +56,8 @@ pub(crate) struct RangeScratch {
     /// For each sample how often something happened before it.
     pub(super) counts: Vec<u64>,
     pub(super) sums: Vec<sums::Total>,
+    /// Sums of whole numbers from the start of the series.
+    pub(super) exact: Vec<i64>,
     pub(super) moments: Vec<Moments>,
     pub(super) lines: Vec<Line>,
     pub(super) extremes: Vec<Extreme>,

@@ -45,8 +45,14 @@ pub(super) fn find_resets<T>(
     resets.clear();
     let pairs = column.values.windows(2);
     if starts.is_empty() {
-        let fallen = pairs.enumerate().filter(|(_, pair)| falls(&pair[0], &pair[1]));
-        resets.extend(fallen.map(|(at, _)| at + 1));
+        // Without a branch: a gauge falls as often as it rises, and nothing foretells when.
+        resets.resize(column.values.len(), 0);
+        let mut found = 0;
+        for (at, pair) in pairs.enumerate() {
+            resets[found] = at + 1;
+            found += usize::from(falls(&pair[0], &pair[1]));
+        }
+        resets.truncate(found);
         return;
     }
     let times = column.timestamps;

@@ -25,6 +25,7 @@
 mod call;
 mod counter_resets;
 mod deviation;
+mod exact_sums;
 mod extended;
 mod extended_histograms;
 mod extrapolation;

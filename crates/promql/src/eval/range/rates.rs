@@ -18,6 +18,7 @@ use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
 use super::counter_resets::{Places, find_overlaps, find_resets};
+use super::exact_sums::ExactSums;
 use super::extrapolation::{Beginning, Sampled, factor};
 use super::histogram_rates::HistogramRates;
 use super::notes::{Note, SeriesNotes};
@@ -46,6 +47,8 @@ struct FloatRates<'a> {
     /// Empty if they are not to be looked at.
     starts: &'a [Timestamp],
     resets: Places<'a>,
+    /// What was lost in them, where no sum is rounded; then `resets` is not needed, and empty.
+    exact: Option<ExactSums<'a>>,
     overlaps: Places<'a>,
 }
 
@@ -61,7 +64,13 @@ pub(super) fn evaluate(
     scratch.places.clear();
     scratch.overlaps.clear();
     let starts = if kind.is_counter { input.starts(&floats) } else { &[] };
-    if kind.is_counter {
+    let looks_at_values_alone = kind.is_counter && starts.is_empty();
+    let exact = if looks_at_values_alone {
+        ExactSums::of_resets(floats.values, &mut scratch.exact)
+    } else {
+        None
+    };
+    if kind.is_counter && exact.is_none() {
         find_resets(&floats, starts, |before, value| value < before, &mut scratch.places);
         find_overlaps(floats.timestamps, starts, &mut scratch.overlaps);
     }
@@ -73,6 +82,7 @@ pub(super) fn evaluate(
         values: floats.values,
         starts,
         resets: Places::new(&scratch.places),
+        exact,
         overlaps: Places::new(&scratch.overlaps),
     };
     let starts = if kind.is_counter { input.starts(&histograms) } else { &[] };
@@ -102,8 +112,9 @@ impl FloatRates<'_> {
         let (&[first, ..], &[.., last]) = (values, values) else { return None };
         let (&[first_time, ..], &[.., last_time]) = (timestamps, timestamps) else { return None };
         let mut increase = last - first;
-        for at in self.resets.within(run) {
-            increase += self.values[at - 1];
+        match &self.exact {
+            Some(exact) => increase += exact.between(run),
+            None => self.resets.within(run).iter().for_each(|at| increase += self.values[at - 1]),
         }
         if !self.overlaps.within(run).is_empty() {
             notes.add(Note::OverlappingStart);

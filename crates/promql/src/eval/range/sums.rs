@@ -10,6 +10,7 @@ use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
+use super::exact_sums::ExactSums;
 use super::histogram_sums::{HistogramSums, Memory};
 use super::notes::{Note, SeriesNotes};
 use super::two_stacks::{Combine, TwoStacks};
@@ -32,6 +33,12 @@ pub(super) struct Total {
     sum: Kahan,
     /// What else there was: bits.
     special: u8,
+}
+
+impl From<f64> for Total {
+    fn from(sum: f64) -> Self {
+        Self { sum: sum.into(), special: 0 }
+    }
 }
 
 impl Total {
@@ -146,12 +153,19 @@ fn evaluate<S: Summary>(
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
-    let totals = Totals(input.samples.floats.values);
+    let values = input.samples.floats.values;
+    let totals = Totals(values);
+    let exact = ExactSums::new(values.iter().copied(), &mut scratch.exact);
     let mut memory = Memory::<S>::default();
     let mut histograms = HistogramSums::new(input.samples.histograms.values, &mut memory);
     let mut stacks = TwoStacks::new(&mut scratch.sums);
     each_window(input, |window| {
-        let total = stacks.slide(window.floats, &totals);
+        let total = match &exact {
+            Some(exact) => {
+                (!window.floats.is_empty()).then(|| Total::from(exact.of(window.floats)))
+            }
+            None => stacks.slide(window.floats, &totals),
+        };
         if window.histograms.is_empty() {
             if let Some(total) = total {
                 out.set_float(window.step, finish(total, window.floats));
