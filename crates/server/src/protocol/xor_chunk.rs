@@ -7,7 +7,7 @@
 //! 2. the first sample: its timestamp as a zigzag varint, the 64 bits of its value;
 //! 3. the second: its timestamp less the first as a varint, its value;
 //! 4. every other one: the *delta of delta*, by how much its distance to the sample before differs from
-//!    that one's (see [`CLASSES`]), its value.
+//!    that one's (see `CLASSES`), its value.
 //!
 //! A value behind the first is written by what its bits differ in (XOR) from the one before: `0` for
 //! nothing; `10` and the bits of the *window* of the value before if nothing outside of it differs; else

@@ -299,7 +299,12 @@ fn a_client_that_goes_away_or_sleeps_holds_nothing_up() {
     asleep.write_all(&message).unwrap();
     let answer = ask(&server, vec![query(&[("__name__", "a")], 0, 5_000_000)], STREAMED);
     assert_eq!(results(&answer, 1)[0][0].1.len(), 5001);
-    // Its turn may have come only now.
-    server.pause(std::time::Duration::from_millis(1000));
+    // Its turn may have come only now. Once it is given up, only the one who asks is connected.
+    let is_alone = || server.get("/metrics").text().contains("siltstone_http_connections 1\n");
+    let mut looks = 0..600;
+    while !is_alone() {
+        assert!(looks.next().is_some(), "the sleeper is still waited for");
+        server.pause(std::time::Duration::from_millis(50));
+    }
     assert!(read_answer(&mut asleep).is_err(), "cut off");
 }

@@ -1,9 +1,17 @@
 //! Where the programs of the peers are, and programs that end with their test.
 
 use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::client::get;
+
+/// Between two looks at whether a program is ready, and how many there may be: a minute.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOKS_MAX: usize = 1200;
 
 /// The path of a program such as `prometheus`; `None`, loudly, where there is none.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
@@ -39,6 +47,11 @@ fn directory() -> Result<PathBuf, String> {
     Ok(if moved.is_ok() || unpacked.is_dir() { unpacked } else { own })
 }
 
+/// An address that is free now, and very likely still so in a moment.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
 /// A program that is ended with its test.
 pub(crate) struct Running(Child);
 
@@ -47,8 +60,18 @@ impl Running {
         Self(command.spawn().unwrap())
     }
 
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_some()
+    /// Waits until `path` is answered with 200.
+    pub(crate) fn wait_until_ready(&mut self, address: SocketAddr, path: &str) {
+        for _ in 0..LOOKS_MAX {
+            let is_open = TcpStream::connect(address).is_ok();
+            if is_open && get(address, path).status == 200 {
+                return;
+            }
+            assert_eq!(self.0.try_wait().unwrap(), None, "the program ended");
+            #[expect(clippy::disallowed_methods, reason = "waits for another process")]
+            std::thread::sleep(LOOK_EVERY);
+        }
+        panic!("{address} is not ready after {LOOKS_MAX} looks");
     }
 }
 
