@@ -46,6 +46,11 @@ impl Interrupt {
         Ok(Self { requested, _runtime: runtime })
     }
 
+    /// What the signal cancels.
+    pub(crate) fn cancel(&self) -> Cancel {
+        self.requested.clone()
+    }
+
     pub(crate) fn is_requested(&self) -> bool {
         self.requested.is_cancelled()
     }

@@ -3,17 +3,21 @@
 //! Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 the store is in use, 4 input, output
 //! or a full disk, 130 stopped by a signal. An error is one line on stderr that says what to do.
 
+mod caret;
 mod commands;
 mod csv;
 mod failure;
 mod input;
 mod interrupt;
 mod output;
+mod plot;
 mod progress;
+mod query_flags;
 mod selection_flags;
 mod server_client;
 mod server_flags;
 mod store_flags;
+mod stream;
 mod table;
 mod target;
 mod times;
@@ -24,8 +28,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    attach, compact, delete, digest, export, flush, import, ls, samples, serve, show, snapshot,
-    stats, verify,
+    attach, compact, delete, digest, explain, export, flush, import, ls, query, samples, serve,
+    show, snapshot, stats, verify,
 };
 use failure::Outcome;
 
@@ -42,7 +46,8 @@ Examples:
   siltstone serve                               listen on 127.0.0.1:7480
   siltstone import samples.jsonl.zst            read JSON lines into siltstone-data
   siltstone export --match 'up{job=\"node\"}'     write them as JSON lines
-  siltstone samples 'up{job=\"node\"}'           show them
+  siltstone query 'rate(up[5m])' --start -6h --plot
+  siltstone samples 'up{job=\"node\"}'           show what is stored
   siltstone verify                              check every byte of the store
   siltstone delete --match up --dry-run         say what a delete would hide
   siltstone compact                             merge segments, free what was deleted
@@ -54,6 +59,8 @@ enum Command {
     Serve(Box<serve::Args>),
     Import(import::Args),
     Export(export::Args),
+    Query(query::Args),
+    Explain(explain::Args),
     Samples(samples::Args),
     Digest(digest::Args),
     Ls(ls::Args),
@@ -79,6 +86,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Samples(args) => samples::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Ls(args) => ls::run(&args),

@@ -1,6 +1,7 @@
 //! What the command prints: results on stdout, everything else on stderr.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use siltstone::OpenReport;
 
@@ -15,6 +16,17 @@ pub(crate) fn error(message: &str) {
 /// Prints what the user should know and that stops nothing.
 pub(crate) fn warning(message: &str) {
     line("warning", message);
+}
+
+/// Prints lines that belong to the error before.
+pub(crate) fn place(lines: &str) {
+    // If stderr is closed there is nobody to tell.
+    let _ = io::stderr().lock().write_all(lines.as_bytes());
+}
+
+/// Prints what somebody else has already called a warning or an info, or what only helps.
+pub(crate) fn note(message: &str) {
+    line("note", message);
 }
 
 fn line(kind: &str, message: &str) {
@@ -38,6 +50,27 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Result<()> {
 /// Whether stdout is read by a person.
 pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
+}
+
+/// Whether stdout shows colours: on a terminal that has them, unless `NO_COLOR` is set
+/// (<https://no-color.org>).
+pub(crate) fn has_colours() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    is_terminal() && !is_set("NO_COLOR") && !is_dumb
+}
+
+/// The columns and rows of the terminal that stdout is, if it is one and tells.
+pub(crate) fn terminal_size() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    let (columns, rows) = (usize::from(size.ws_col), usize::from(size.ws_row));
+    (columns > 0 && rows > 0).then_some((columns, rows))
+}
+
+/// Writes a file that the user named; one that is there is replaced.
+#[expect(clippy::disallowed_methods, reason = "the user's file, not one of a store")]
+pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|error| Failure::io("write", path, &error))
 }
 
 /// Says what opening the store found wrong.

@@ -1,4 +1,4 @@
-//! Asks a running server, where a command would change a store that the server holds.
+//! Asks a running server: for changes of a store that it holds, and for answers to queries.
 //!
 //! HTTP/1.1 in its simplest form: one POST of a form on a connection of its own, and the answer with
 //! a length, in chunks, or up to the end of the connection.
@@ -11,14 +11,17 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::failure::{Failure, Result};
+use crate::units;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest line of the head of an answer.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 const HEADERS_MAX: usize = 200;
-/// Longest answer, or line of one.
+/// Longest report, or line of one.
 const BODY_BYTES_MAX: u64 = 16 << 20;
+/// Longest answer to a query.
+const QUERY_BYTES_MAX: u64 = 256 << 20;
 
 /// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +70,19 @@ impl ServerUrl {
     /// Posts a form to an endpoint of the admin API and waits for the answer, however long the work
     /// takes.
     pub(crate) fn admin(&self, endpoint: &str, form: &[(&str, String)]) -> Result<Answer> {
-        let path = format!("{}/api/v1/admin/tsdb/{endpoint}", self.prefix);
+        self.ask(&format!("admin/tsdb/{endpoint}"), form)
+    }
+
+    /// Posts a form to `query` or `query_range` and gives the text of the answer, whatever its
+    /// status: the caller has words for what is wrong with a query.
+    pub(crate) fn query(&self, endpoint: &str, form: &[(&str, String)]) -> Result<(u16, Vec<u8>)> {
+        let mut answer = self.ask(endpoint, form)?;
+        let text = answer.text(QUERY_BYTES_MAX)?;
+        Ok((answer.status, text))
+    }
+
+    fn ask(&self, endpoint: &str, form: &[(&str, String)]) -> Result<Answer> {
+        let path = format!("{}/api/v1/{endpoint}", self.prefix);
         self.post(&path, &encode(form)).map_err(|error| {
             Failure::unreachable(format!(
                 "cannot ask the server at http://{}: {error}; is it running?",
@@ -118,15 +133,29 @@ impl Answer {
     /// The data of a success; `Null` without any.
     pub(crate) fn data(mut self) -> Result<Value> {
         self.refuse_errors()?;
-        let mut text = Vec::new();
-        let read = self.body.by_ref().take(BODY_BYTES_MAX).read_to_end(&mut text);
-        read.map_err(|error| self.broken(&error))?;
+        let text = self.text(BODY_BYTES_MAX)?;
         if text.is_empty() {
             return Ok(Value::Null);
         }
         let mut answer: Value =
             serde_json::from_slice(&text).map_err(|e| self.broken(&e.into()))?;
         Ok(answer["data"].take())
+    }
+
+    /// The whole text, of at most so many bytes.
+    fn text(&mut self, bytes_max: u64) -> Result<Vec<u8>> {
+        let mut text = Vec::new();
+        let read = self.body.by_ref().take(bytes_max + 1).read_to_end(&mut text);
+        read.map_err(|error| self.broken(&error))?;
+        if text.len() as u64 > bytes_max {
+            return Err(Failure::unreachable(format!(
+                "the answer of the server at {} is longer than {}: ask for fewer series, a shorter \
+                 range or a longer step",
+                self.address,
+                units::bytes(bytes_max)
+            )));
+        }
+        Ok(text)
     }
 
     /// The data of the last line of an answer in JSON lines, which tells of a success or of a

@@ -91,6 +91,18 @@ pub(crate) fn printable(text: &str) -> String {
     out
 }
 
+/// The start of `text` that fits in so many columns, with an ellipsis where something is left out.
+pub(crate) fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let fits = |end: &usize| text[..*end].width() < columns;
+    let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    // Widths do not shrink much with more text: a joined character may, by a few columns.
+    let end = ends[..ends.partition_point(fits)].last().copied().unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +137,19 @@ mod tests {
         assert_eq!(shown, "a\\u{1b}[2J\\r\\n\\u{9b}b\\u{202e}c\\u{7f}");
         let persian = "می\u{200c}رود é";
         assert_eq!(printable(persian), persian);
+    }
+
+    #[test]
+    fn texts_are_cut_by_columns() {
+        for (text, columns, expected) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("漢字かな", 5, "漢字…"),
+            ("漢字かな", 4, "漢…"),
+            ("شهر تبریز", 4, "شهر…"),
+            ("abc", 0, "…"),
+        ] {
+            assert_eq!(cut(text, columns), expected, "{text} {columns}");
+        }
     }
 }

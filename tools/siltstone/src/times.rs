@@ -1,9 +1,9 @@
 //! Times and lengths of time as the flags take them: one reader of each, so that what one flag takes
 //! every other takes as well.
 //!
-//! The notations of the protocols are read by the crates that own them: times by
-//! [`siltstone_server::time`], lengths by [`siltstone_promql::parse_duration`]. Here is what people
-//! type besides: times relative to now, dates, and seconds without a unit. All of it is UTC.
+//! The notations of the protocols, Unix seconds, RFC 3339 and lengths of time, are read by
+//! [`siltstone_server::time`]. Here is what people type besides: times relative to now, and dates. All
+//! of it is UTC.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,8 +11,12 @@ use std::time::Duration;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use siltstone::{Clock, SystemClock};
-use siltstone_promql::parse_duration as parse_units;
-use siltstone_server::time::parse_time as parse_absolute;
+use siltstone_server::time::{parse_duration_ms as parse_length, parse_time as parse_absolute};
+
+pub(crate) const SECOND: i64 = 1000;
+pub(crate) const MINUTE: i64 = 60 * SECOND;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const DAY: i64 = 24 * HOUR;
 
 /// The present in milliseconds since 1970: the same one for all flags of this process, so that
 /// `--start -1h --end now` is an hour.
@@ -80,6 +84,56 @@ fn calendar(text: &str) -> Option<i64> {
     Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }
 
+/// Distances that people count in, from a millisecond to two weeks, in milliseconds.
+pub(crate) const ROUND_STEPS: [i64; 34] = [
+    1,
+    2,
+    5,
+    10,
+    20,
+    50,
+    100,
+    200,
+    500,
+    SECOND,
+    2 * SECOND,
+    5 * SECOND,
+    10 * SECOND,
+    15 * SECOND,
+    30 * SECOND,
+    MINUTE,
+    2 * MINUTE,
+    5 * MINUTE,
+    10 * MINUTE,
+    15 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    2 * HOUR,
+    3 * HOUR,
+    4 * HOUR,
+    6 * HOUR,
+    8 * HOUR,
+    12 * HOUR,
+    DAY,
+    2 * DAY,
+    3 * DAY,
+    4 * DAY,
+    7 * DAY,
+    14 * DAY,
+];
+
+/// The distance that people count in which is nearest to `ms`, by how many times it is as long;
+/// beyond two weeks, whole days.
+pub(crate) fn round_step(ms: i64) -> i64 {
+    let ms = ms.max(1);
+    let Some(above) = ROUND_STEPS.iter().position(|step| *step >= ms) else {
+        return ms.div_euclid(DAY).saturating_mul(DAY);
+    };
+    let (below, above) = (ROUND_STEPS[above.saturating_sub(1)], ROUND_STEPS[above]);
+    // Products of numbers of at most two weeks.
+    if ms * ms <= below * above { below } else { above }
+}
+
 /// Reads a length of time: `1h30m`, `2w`, `1y`, `500ms`, or seconds as a plain number, `90` or `0.5`.
 ///
 /// # Errors
@@ -99,26 +153,18 @@ pub(crate) fn parse_step(text: &str) -> Result<Duration, String> {
 
 /// Milliseconds, not negative.
 fn parse_duration_ms(text: &str) -> Result<i64, String> {
-    let wrong = |reason: &str| {
+    parse_length(text).ok().filter(|ms| *ms >= 0).ok_or_else(|| {
         format!(
-            "{text:?} is not a length of time: {reason}; give whole numbers with units from large \
-             to small as 1h30m, 2w, 1y or 500ms, or seconds as 90"
+            "{text:?} is not a length of time: give whole numbers with units from large to small as \
+             1h30m, 2w, 1y or 500ms (at most 292y), or seconds as 90"
         )
-    };
-    let is_number = text.starts_with(|c: char| c.is_ascii_digit())
-        && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    if is_number {
-        let seconds: f64 = text.parse().map_err(|_| wrong("it is no number"))?;
-        // As long as the longest with units: 63 bits of nanoseconds.
-        let ms = (seconds * 1000.0).round();
-        let is_short = ms <= i64::MAX as f64 / 1e6;
-        return if is_short { Ok(ms as i64) } else { Err(wrong("it is longer than 292 years")) };
-    }
-    if text.is_empty() {
-        return Err(wrong("it is empty"));
-    }
-    let ms = parse_units(text).map_err(|reason| wrong(&reason))?;
-    i64::try_from(ms).map_err(|_| wrong("it is longer than 292 years"))
+    })
+}
+
+/// Milliseconds as seconds, which every time parameter takes.
+pub(crate) fn ms_text(ms: i64) -> String {
+    let (sign, ms) = (if ms < 0 { "-" } else { "" }, ms.unsigned_abs());
+    format!("{sign}{}.{:03}", ms / 1000, ms % 1000)
 }
 
 #[cfg(test)]
@@ -185,6 +231,25 @@ mod tests {
     }
 
     #[test]
+    fn steps_are_rounded() {
+        for (ms, step) in [
+            (i64::MIN, 1),
+            (0, 1),
+            (1, 1),
+            (3, 2),
+            (4, 5),
+            (14_400, 15_000),
+            (345_600, 5 * MINUTE),
+            (DAY + 1, DAY),
+            (100 * DAY + 5, 100 * DAY),
+        ] {
+            assert_eq!(round_step(ms), step, "{ms}");
+        }
+        assert!(round_step(i64::MAX) > i64::MAX - DAY);
+        assert!(ROUND_STEPS.is_sorted());
+    }
+
+    #[test]
     fn lengths_of_time() {
         for (text, ms) in [
             ("500ms", 500),
@@ -199,12 +264,18 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for bad in ["", "h", "1.5h", "-5m", "5x", "1m1h", "1h30", "300y", "1e3", "9223372037", "."]
-        {
+        for bad in ["", "h", "1.5h", "-5m", "5x", "1m1h", "1h30", "300y", "-5", "NaN", "."] {
             let said = parse_duration(bad).unwrap_err();
             assert!(said.contains("1h30m") && said.contains(&format!("{bad:?}")), "{bad}: {said}");
         }
         assert!(parse_step("0s").is_err() && parse_step("0.0001").is_err());
         assert_eq!(parse_step("1ms"), Ok(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn milliseconds_are_sent_so_that_they_are_read_back() {
+        for ms in [0, -1, -1500, 1_700_000_000_123, 253_402_300_799_999, -62_135_596_800_001] {
+            assert_eq!(parse_time(&ms_text(ms)), Ok(ms), "{}", ms_text(ms));
+        }
     }
 }

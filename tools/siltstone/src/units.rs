@@ -1,6 +1,7 @@
 //! Sizes, counts and policies as people write them, read and printed. Times are in [`crate::times`].
 
 use siltstone::Durability;
+use siltstone_server::protocol::number;
 
 use crate::times::parse_duration;
 
@@ -54,6 +55,13 @@ pub(crate) fn describe_durability(durability: Durability) -> String {
             "never (a power cut takes what is not flushed, a killed process nothing)".to_owned()
         }
     }
+}
+
+/// A value in the fewest digits that read back bit for bit.
+pub(crate) fn exact(value: f64) -> String {
+    let mut text = Vec::with_capacity(24);
+    number::write(value, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// `1,234,567`.

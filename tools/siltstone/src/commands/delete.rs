@@ -6,12 +6,12 @@ use siltstone::{Db, Options};
 use siltstone_server::reports;
 use siltstone_server::selection::unlimited;
 
-use super::compact::ms_text;
 use crate::failure::{Failure, Outcome, Result};
 use crate::selection_flags::{RangeFlags, selection};
 use crate::server_client::ServerUrl;
 use crate::table::{Align, Table, printable};
 use crate::target::{self, TargetFlags};
+use crate::times::ms_text;
 use crate::{output, units};
 
 const EXAMPLES: &str = "\

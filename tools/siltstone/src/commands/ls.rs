@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 use siltstone::{ReadOnlyDb, SegmentMeta, Timestamp};
-use siltstone_promql::format_duration;
+use siltstone_query::format_duration;
 use siltstone_server::time::{TimeScale, format_time};
 
 use crate::failure::Result;

@@ -7,7 +7,6 @@
 mod buckets;
 mod rows;
 mod step;
-mod text;
 
 use std::time::Duration;
 
@@ -19,19 +18,19 @@ use siltstone_server::time::TimeScale;
 use crate::failure::Result;
 use crate::selection_flags::{RangeFlags, selection};
 use crate::store_flags::{DataFlag, read_only};
+use crate::stream::Output;
 use crate::times::parse_step;
 use crate::{output, units};
 use step::Step;
-use text::Output;
 
 const EXAMPLES: &str = "\
 Examples:
   siltstone samples 'up{job=\"node\"}'
-  siltstone samples 'node_cpu_seconds_total{mode=\"idle\"}' --start 2026-01-31T08:00:00Z --limit 100
+  siltstone samples 'node_cpu_seconds_total{mode=\"idle\"}' --start -6h --limit 100
   siltstone samples '{\"دما\", \"شهر\"=\"تهران\"}' --format csv > tehran.csv
   siltstone samples up --json | jq .metric
   siltstone samples '{\"دما\"}' --step 1h
-  siltstone samples up --start 2026-01-31T08:30:00Z --step 1d --json | jq -c '[.metric.job, .avg]'
+  siltstone samples up --start 2026-01-31T08:30 --step 1d --json | jq -c '[.metric.job, .avg]'
 
 Values are written so that they read back bit for bit; a NaN with a payload is
 NaN: and its bits. CSV (RFC 4180) has a column for each label, and timestamps

@@ -132,6 +132,8 @@ fn a_store_of_a_newer_version_is_left_alone() {
         &["ls"][..],
         &["digest"],
         &["samples", "a"],
+        &["query", "a"],
+        &["explain", "a"],
         &["verify"],
         &["flush"],
         &["compact"],

@@ -17,8 +17,8 @@ fn asking_for_nothing_prints_help() {
 #[test]
 fn every_help_has_examples() {
     for command in [
-        "serve", "import", "export", "samples", "digest", "flush", "compact", "delete", "snapshot",
-        "attach", "ls", "show", "verify", "stats",
+        "serve", "import", "export", "query", "explain", "samples", "digest", "flush", "compact",
+        "delete", "snapshot", "attach", "ls", "show", "verify", "stats",
     ] {
         let ran = run(&[command, "--help"]);
         assert_eq!(ran.code, 0, "{command}");

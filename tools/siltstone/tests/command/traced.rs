@@ -103,8 +103,15 @@ fn assert_reads_only(args: &[&str], data: &str, into: &Path) -> bool {
 fn commands_that_read_make_no_call_that_writes() {
     let (dir, data) = filled();
     let log = dir.path().join("trace");
-    let commands: &[&[&str]] =
-        &[&["export"], &["digest"], &["ls"], &["stats"], &["verify"], &["samples", "a"]];
+    let commands: &[&[&str]] = &[
+        &["export"],
+        &["digest"],
+        &["ls"],
+        &["stats"],
+        &["verify"],
+        &["samples", "a"],
+        &["query", "a"],
+    ];
     for command in commands {
         let args = [*command, &["--data", &data]].concat();
         if !assert_reads_only(&args, &data, &log) {

@@ -5,12 +5,14 @@ use std::ops::ControlFlow;
 use siltstone::{Bucket, BucketValues, Labels, QueryOptions, Snapshot};
 use siltstone_server::protocol::json_lines::write_labels;
 use siltstone_server::protocol::number;
+use siltstone_server::selection::unlimited;
 use siltstone_server::time::{TimeScale, format_ticks};
 
 use super::step::Step;
-use super::text::{CHUNK_BYTES, LabelColumns, Output, Pages, value_cell};
 use super::{Format, Request};
+use crate::stream::{CHUNK_BYTES, LabelColumns, Output, Pages};
 use crate::table::Align;
+use crate::units;
 
 /// Most buckets of a line of JSON.
 const LINE_BUCKETS: usize = 16 << 10;
@@ -119,8 +121,9 @@ impl Printer {
             Format::Table => Self::Table(Pages::new(&COLUMNS), request.scale),
             Format::Json => Self::Json,
             Format::Csv => {
-                let (fixed, text) = (FIELDS.map(|(name, _)| name).join(","), &mut output.text);
-                Self::Csv(LabelColumns::begin(&fixed, snapshot, &request.selection, text)?)
+                let fixed = FIELDS.map(|(name, _)| name).join(",");
+                let names = request.selection.label_names(snapshot, &unlimited())?;
+                Self::Csv(LabelColumns::begin(&fixed, names, &mut output.text))
             }
         })
     }
@@ -140,7 +143,7 @@ impl Printer {
                 out.pass_on(CHUNK_BYTES)
             }),
             Self::Csv(names) => {
-                let of_series = names.of(labels);
+                let of_series = names.of(|name| labels.get(name).unwrap_or(""));
                 buckets.iter().all(|bucket| {
                     for (i, (_, field)) in FIELDS.iter().enumerate() {
                         out.text.extend_from_slice(if i > 0 { b"," } else { b"" });
@@ -157,7 +160,7 @@ impl Printer {
 /// A row of the table.
 fn cells(bucket: &Bucket, scale: TimeScale, series: &str) -> [String; COLUMNS.len()] {
     let cell = |value: fn(&BucketValues) -> Option<f64>| {
-        bucket.values.as_ref().and_then(value).map_or_else(|| "-".to_owned(), value_cell)
+        bucket.values.as_ref().and_then(value).map_or_else(|| "-".to_owned(), units::exact)
     };
     [
         format_ticks(scale, bucket.start),

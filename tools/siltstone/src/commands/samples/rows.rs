@@ -8,9 +8,10 @@ use siltstone_server::protocol::number;
 use siltstone_server::selection::unlimited;
 use siltstone_server::time::{TimeScale, format_ticks};
 
-use super::text::{CHUNK_BYTES, LabelColumns, Output, Pages, value_cell};
 use super::{Format, Request};
+use crate::stream::{CHUNK_BYTES, LabelColumns, Output, Pages};
 use crate::table::Align;
+use crate::units;
 
 /// Labels come last: whatever their script and length, times and values stay in place, also where a
 /// terminal lays out Arabic or Hebrew from right to left.
@@ -56,8 +57,8 @@ impl Printer {
             Format::Table => Self::Table(Pages::new(&COLUMNS), request.scale),
             Format::Json => Self::Json,
             Format::Csv => {
-                let (fixed, text) = ("timestamp,value", &mut output.text);
-                Self::Csv(LabelColumns::begin(fixed, snapshot, &request.selection, text)?)
+                let names = request.selection.label_names(snapshot, &unlimited())?;
+                Self::Csv(LabelColumns::begin("timestamp,value", names, &mut output.text))
             }
         })
     }
@@ -70,7 +71,7 @@ impl Printer {
             Self::Table(pages, scale) => {
                 let series = labels.to_string();
                 samples.all(|(&time, &value)| {
-                    let cells = [format_ticks(*scale, time), value_cell(value), series.clone()];
+                    let cells = [format_ticks(*scale, time), units::exact(value), series.clone()];
                     pages.row(cells, &mut out.text);
                     out.pass_on(1)
                 })
@@ -80,7 +81,7 @@ impl Printer {
                 out.pass_on(CHUNK_BYTES)
             }
             Self::Csv(names) => {
-                let of_series = names.of(labels);
+                let of_series = names.of(|name| labels.get(name).unwrap_or(""));
                 samples.all(|(&time, &value)| {
                     number::write_integer(time, &mut out.text);
                     out.text.push(b',');
