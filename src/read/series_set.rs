@@ -6,8 +6,8 @@
 //! 1. Each source finds its series; the labels of their lists are decoded in parallel.
 //! 2. The lists are merged in label order. Of each series is kept in which sources it is, and under
 //!    which key.
-//! 3. [`SeriesSet::fold`] reads the samples of some series, each whole, through a *folder*: a reader
-//!    and a buffer, which are kept for the next call. Neighbours read one after the other share blocks.
+//! 3. [`SeriesSet::fold`] reads the samples of some series, each whole ([`SeriesSet::scan`]: batch by
+//!    batch), through a *folder*: a reader and a buffer, which are kept for the next call. Neighbours read one after the other share blocks.
 //!
 //! # Invariants
 //!
@@ -210,6 +210,38 @@ impl SeriesSet {
             self.read(number, &mut folder)?;
             if visit(number, &folder.columns).is_break() {
                 break;
+            }
+        }
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+        Ok(())
+    }
+
+    /// As [`fold`](Self::fold), but hands over batch by batch, at most 8,192 samples and at least one, so
+    /// that the memory does not grow with the length of a series.
+    ///
+    /// # Errors
+    /// Those of [`fold`](Self::fold).
+    ///
+    /// # Panics
+    /// If a number is not that of a series.
+    pub fn scan(
+        &self,
+        numbers: &[u32],
+        visit: &mut dyn FnMut(u32, &Columns) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut folder = self.take_folder();
+        let Folder { reader, columns, .. } = &mut folder;
+        'series: for &number in numbers {
+            reader.open_parts(&self.labels[number as usize], self.parts_of(number))?;
+            loop {
+                columns.clear();
+                if reader.append(columns)? == 0 {
+                    break;
+                }
+                self.meter.add_samples(columns.len())?;
+                if visit(number, columns).is_break() {
+                    break 'series;
+                }
             }
         }
         self.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder);

@@ -30,6 +30,7 @@ use crate::refusal::Refusal;
 use crate::reply::{self, Reply, ReplySink};
 use crate::request_body::read_whole;
 use crate::router::Call;
+use crate::selection::unlimited;
 use crate::time::TimeScale;
 
 /// The message that is understood here.
@@ -112,7 +113,8 @@ fn answer<S: AnswerSink>(
 ) -> Result<(), Refusal> {
     let snapshot = app.db.snapshot()?;
     let timeout = S::IS_HELD.then_some(app.config.query_timeout);
-    let options = QueryOptions { timeout, cancel: Some(cancel.clone()), ..QueryOptions::default() };
+    let (cancelled, memory) = (Some(cancel.clone()), Some(app.queries.memory()));
+    let options = QueryOptions { timeout, cancel: cancelled, memory, ..unlimited() };
     let scale = TimeScale::new(app.db.ticks_per_second());
     for Query { start_ms, end_ms, matchers } in &request.queries {
         let range = scale.range(Some(*start_ms), Some(*end_ms));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use siltstone::{Cancel, Labels, Matcher, QueryOptions, Snapshot};
+use siltstone::{Cancel, Labels, Matcher, QueryMemory, QueryOptions, Snapshot};
 
 use super::query::{Query, params};
 use crate::app::App;
@@ -54,6 +54,8 @@ struct Ask {
     query: Query,
     limit: usize,
     timeout: std::time::Duration,
+    /// What is found is counted here until the answer is written.
+    memory: QueryMemory,
 }
 
 impl Ask {
@@ -64,7 +66,8 @@ impl Ask {
         let params = params(app, request).await?;
         let query = Query::parse(&params, TimeScale::new(app.db.ticks_per_second()))?;
         let limit = query.limit.unwrap_or(usize::MAX).min(app.config.results_max);
-        Ok((app.db.clone(), Self { query, limit, timeout: app.config.query_timeout }))
+        let (timeout, memory) = (app.config.query_timeout, app.queries.memory());
+        Ok((app.db.clone(), Self { query, limit, timeout, memory }))
     }
 
     /// The union of what each selector finds, sorted, and whether it was cut.
@@ -76,6 +79,7 @@ impl Ask {
         let options = QueryOptions {
             timeout: Some(self.timeout),
             cancel: Some(cancel.clone()),
+            memory: Some(self.memory.clone()),
             ..QueryOptions::default()
         };
         let all = [Vec::new()];

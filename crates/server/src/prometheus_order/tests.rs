@@ -1,7 +1,8 @@
 //! Stores whose labels begin each other, read in Prometheus's order.
 
+use hyper::StatusCode;
 use proptest::prelude::*;
-use siltstone::{Db, Options, WriteBatch};
+use siltstone::{Db, Labels, Options, WriteBatch};
 use tempfile::TempDir;
 
 use super::*;
@@ -75,7 +76,7 @@ fn hosts_with_numbers_come_in_prometheus_s_order() {
 }
 
 #[test]
-fn long_series_come_whole_in_the_scan_and_by_themselves() {
+fn long_series_come_whole() {
     let store = store();
     let rows = 70_000;
     let mut expected: Vec<Read> = ["1", "10", "100", "101", "2"]
@@ -113,16 +114,6 @@ fn a_visitor_that_breaks_is_not_called_again() {
     }
 }
 
-/// The length of a longest increasing subsequence, by its definition.
-fn longest(numbers: &[usize]) -> usize {
-    let mut ending_at: Vec<usize> = Vec::new();
-    for (at, number) in numbers.iter().enumerate() {
-        let before = (0..at).filter(|i| numbers[*i] < *number).map(|i| ending_at[i]).max();
-        ending_at.push(before.unwrap_or(0) + 1);
-    }
-    ending_at.into_iter().max().unwrap_or(0)
-}
-
 /// A label set of texts that begin each other.
 fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
     let text = "[a-b]{1,3}|ب{1,2}";
@@ -145,19 +136,5 @@ proptest! {
         let mut expected: Vec<Read> = sets.iter().enumerate().map(write).collect();
         expected.sort();
         prop_assert_eq!(store.read(&[], 100).unwrap(), expected);
-    }
-}
-
-proptest! {
-    #[test]
-    fn the_longest_increasing_subsequence(
-        numbers in prop::collection::hash_set(0usize..500, 0..60)
-            .prop_map(|set| set.into_iter().collect::<Vec<_>>())
-            .prop_shuffle(),
-    ) {
-        let places = longest_increasing(&numbers);
-        prop_assert_eq!(places.len(), longest(&numbers));
-        prop_assert!(places.is_sorted());
-        prop_assert!(places.windows(2).all(|pair| numbers[pair[0]] < numbers[pair[1]]));
     }
 }

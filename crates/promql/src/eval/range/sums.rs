@@ -155,7 +155,7 @@ fn evaluate<S: Summary>(
 ) -> Result<(), QueryError> {
     let values = input.samples.floats.values;
     let totals = Totals(values);
-    let exact = ExactSums::new(values.iter().copied(), &mut scratch.exact);
+    let exact = ExactSums::new(values, &mut scratch.exact);
     let mut memory = Memory::<S>::default();
     let mut histograms = HistogramSums::new(input.samples.histograms.values, &mut memory);
     let mut stacks = TwoStacks::new(&mut scratch.sums);
