@@ -8,6 +8,7 @@ mod aggregate;
 mod limits;
 mod model;
 mod prepared;
+mod series_set;
 mod stone;
 
 use std::ops::ControlFlow;
@@ -127,6 +128,7 @@ fn check(sources: &Arc<Sources>, oracle: &Oracle, matchers: &[Matcher], range: T
     let expected = oracle.select(matchers, range);
     assert_eq!(select(sources, matchers, range, &options).unwrap(), expected, "select");
     assert_eq!(scan(sources, matchers, range, &options).unwrap(), expected, "scan");
+    series_set::check(sources, matchers, range, &expected);
     assert_eq!(sources.digest(matchers, range, &options).unwrap(), digest(&expected), "digest");
     let count = sources.count_series(matchers, range, &options).unwrap();
     assert_eq!(count, expected.len() as u64, "count");
