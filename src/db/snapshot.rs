@@ -199,17 +199,10 @@ impl Snapshot {
         self.scale
     }
 
-    /// How many threads decode for this store, at least 1.
+    /// Where series of this store are decoded: other work on its answers may run there, too.
     #[must_use]
-    pub fn query_threads(&self) -> usize {
-        self.sources.executor().width()
-    }
-
-    /// Runs `work` on a thread of those that decode for this store
-    /// ([`Options::query_threads`](crate::Options)), so that what it does with rayon shares them; on
-    /// the calling thread if the store has none of its own.
-    pub fn on_query_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.sources.executor().install(work)
+    pub fn executor(&self) -> &Executor {
+        self.sources.executor()
     }
 
     /// The labels of at most `limit` series that satisfy every matcher and have samples in `range`.

@@ -55,7 +55,7 @@ impl StoreSource {
         Self { damage: Some(damage), ..self }
     }
 
-    /// [`Engine::instant`] over this source, on the store's threads.
+    /// [`Engine::instant`] over this source; large parts run on the store's threads.
     ///
     /// # Errors
     /// Those of [`Engine::instant`].
@@ -65,10 +65,10 @@ impl StoreSource {
         query: &Query,
         time: Timestamp,
     ) -> Result<Answer, QueryError> {
-        self.run(engine, |engine| engine.instant(self, query, time))
+        self.on_threads(engine).instant(self, query, time)
     }
 
-    /// [`Engine::range`] over this source, on the store's threads.
+    /// [`Engine::range`] over this source; large parts run on the store's threads.
     ///
     /// # Errors
     /// Those of [`Engine::range`].
@@ -79,15 +79,12 @@ impl StoreSource {
         range: (Timestamp, Timestamp),
         step: i64,
     ) -> Result<Answer, QueryError> {
-        self.run(engine, |engine| engine.range(self, query, range, step))
+        self.on_threads(engine).range(self, query, range, step)
     }
 
-    fn run<T: Send>(&self, engine: &Engine, evaluate: impl FnOnce(&Engine) -> T + Send) -> T {
-        if self.snapshot.query_threads() == 1 {
-            // Rayon's own threads are not the store's to use.
-            return evaluate(&Engine { parallel: false, ..engine.clone() });
-        }
-        self.snapshot.on_query_threads(|| evaluate(engine))
+    /// The engine, with the store's threads.
+    fn on_threads(&self, engine: &Engine) -> Engine {
+        Engine { executor: Some(self.snapshot.executor().clone()), ..engine.clone() }
     }
 }
 

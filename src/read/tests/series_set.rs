@@ -8,6 +8,9 @@ use super::*;
 use crate::error::Error;
 use crate::read::{MemoryPool, QueryMemory};
 
+/// Samples of one reading: (time, bits).
+type Samples = Vec<(i64, u64)>;
+
 /// Reads all series twice, in different orders and on two threads, and compares them with `expected`.
 pub(super) fn check(
     sources: &Arc<Sources>,
@@ -21,10 +24,9 @@ pub(super) fn check(
     assert!(set.labels().is_sorted_by(|a, b| a < b), "in label order, each once");
     let numbers: Vec<u32> = (0..set.labels().len() as u32).collect();
     let backwards: Vec<u32> = numbers.iter().rev().copied().collect();
-    let found: Mutex<BTreeMap<Labels, Vec<Vec<(i64, u64)>>>> = Mutex::default();
-    let samples = |columns: &Columns| -> Vec<(i64, u64)> {
-        columns.iter().map(|(t, v)| (t, v.to_bits())).collect()
-    };
+    let found: Mutex<BTreeMap<Labels, Vec<Samples>>> = Mutex::default();
+    let samples =
+        |columns: &Columns| -> Samples { columns.iter().map(|(t, v)| (t, v.to_bits())).collect() };
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let visit = &mut |number: u32, columns: &Columns| {
@@ -35,7 +37,7 @@ pub(super) fn check(
             set.fold(&backwards, visit).unwrap();
         });
         scope.spawn(|| {
-            let mut read: BTreeMap<u32, Vec<(i64, u64)>> = BTreeMap::new();
+            let mut read: BTreeMap<u32, Samples> = BTreeMap::new();
             let visit = &mut |number: u32, columns: &Columns| {
                 assert!(!columns.is_empty(), "a batch has samples");
                 read.entry(number).or_default().extend(samples(columns));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use siltstone::Matcher;
-use siltstone_promql::{Hints, Queryable, Selection};
+use siltstone_promql::{Control, Hints, Queryable, Selection};
 
 /// A function of the samples in a window: their times in milliseconds and values, and its bounds.
 pub(crate) type WindowFunction = fn(&[i64], &[f64], (i64, i64)) -> Option<f64>;

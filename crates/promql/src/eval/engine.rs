@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use siltstone::sys::Executor;
 use siltstone::{Cancel, Clock, QueryMemory, SystemClock, Timestamp};
 
 use super::meter::{Limits, Meter};
 use super::ordered_list::OrderedList;
 use super::run::{Evaluation, RootValue};
 use super::runner::Runner;
+use super::threads::Threads;
 use crate::annotations::{Annotations, Severity};
 use crate::ast::{Ast, ValueType};
 use crate::flags::Features;
@@ -84,6 +86,8 @@ pub struct Engine {
     /// Whether large parts are evaluated on rayon's threads: the shares of at least 64 series, and
     /// operators between vectors of many values. Answers are the same.
     pub parallel: bool,
+    /// Whose threads these are; `None` for rayon's own, or those of the pool that the caller is in.
+    pub executor: Option<Executor>,
     /// Whether plans are optimised. Answers are the same.
     pub optimise: bool,
     /// Where the time comes from that [`Limits::time`] is measured by.
@@ -104,6 +108,7 @@ impl Default for Engine {
             subquery_step: 60_000,
             limits: Limits::default(),
             parallel: true,
+            executor: None,
             optimise: true,
             clock: Arc::new(SystemClock::new()),
             cancel: Cancel::default(),
@@ -277,7 +282,8 @@ impl Engine {
         meter.check()?;
         let features = query.features;
         let delayed_names = features.delayed_name_removal;
-        let runner = Runner { meter: &meter, parallel: self.parallel, delayed_names };
+        let threads = Threads::of(self.parallel, self.executor.as_ref());
+        let runner = Runner { meter: &meter, threads, delayed_names };
         let evaluation = Evaluation::new(&plan, source, (features, self.optimise), runner);
         let (root, annotations) = evaluation.run()?;
         debug_assert_eq!(meter.bytes_held(), 0, "what was held is given back: {}", query.text);

@@ -61,6 +61,7 @@ mod sink;
 mod smoothed;
 mod stage_run;
 mod statistics;
+mod threads;
 pub(crate) mod vector;
 mod vector_calls;
 mod wave;

@@ -298,7 +298,7 @@ impl<'a> Evaluation<'a> {
                     span: node.span,
                     features: self.features,
                     steps,
-                    parallel: self.runner.parallel,
+                    threads: self.runner.threads,
                     meter: self.meter(),
                 };
                 let series = operator.evaluate(left, right, &mut self.notes)?;

@@ -11,6 +11,7 @@ use super::meter::{Meter, Ticker};
 use super::share::{ShareSink, cut, fold_tree, share_of};
 use super::sink::{Collect, Sink};
 use super::stage_run::StageRun;
+use super::threads::Threads;
 use super::wave::Waves;
 use crate::annotations::Annotations;
 use crate::query_error::QueryError;
@@ -49,8 +50,8 @@ impl ChangedLabels {
 #[derive(Clone, Copy)]
 pub(super) struct Runner<'a> {
     pub(super) meter: &'a Meter,
-    /// Whether shares run on rayon's threads.
-    pub(super) parallel: bool,
+    /// Where runs of series and shares are evaluated, if there are enough of them.
+    pub(super) threads: Threads<'a>,
     /// Prometheus's delayed name removal: names are dropped when the evaluation ends.
     pub(super) delayed_names: bool,
 }
@@ -191,15 +192,17 @@ impl Runner<'_> {
             left.merge(right);
             (left, left_notes)
         };
-        let parallel = self.parallel && origin.len() >= PARALLEL_SERIES_MIN;
+        let is_large = origin.len() >= PARALLEL_SERIES_MIN;
+        let threads = if is_large { self.threads } else { Threads::One };
+        let parallel = threads.are_many();
         let new_sink = || ShareSink::new(make(), self.meter, &held);
         let done = match origin {
             Origin::List(list) => {
                 let (list, stages) = (&*list, &stages[..]);
-                let waves = Waves { runner: *self, list, stages, changed: labels, steps, parallel };
+                let waves = Waves { runner: *self, list, stages, changed: labels, steps, threads };
                 let sinks = waves.run(&new_sink, notes)?;
                 let leaf = |sink: ShareSink<'_, S>| Ok(sink.finish());
-                fold_tree(sinks, parallel, &leaf, &merge)?
+                threads.run(|| fold_tree(sinks, parallel, &leaf, &merge))?
             }
             Origin::Held(series, grid) => {
                 let ranked = (0u32..).zip(series).collect();
@@ -210,7 +213,7 @@ impl Runner<'_> {
                 let leaf = |share: Vec<(u32, Series)>| {
                     self.pass_held(share, (&stages, labels, grid), new_sink())
                 };
-                fold_tree(shares, parallel, &leaf, &merge)?
+                threads.run(|| fold_tree(shares, parallel, &leaf, &merge))?
             }
         };
         self.meter.release(held.into_inner());

@@ -20,6 +20,7 @@ use super::runner::{ChangedLabels, Runner};
 use super::share::{SHARES, ShareSink, share_of};
 use super::sink::{Row, Sink};
 use super::stage_run::StageRun;
+use super::threads::Threads;
 use crate::annotations::Annotations;
 use crate::query_error::QueryError;
 use crate::value::{LabelSet, StepColumn};
@@ -42,8 +43,8 @@ pub(super) struct Waves<'a, 'b> {
     pub(super) changed: &'a ChangedLabels,
     /// The steps that come out of the last stage.
     pub(super) steps: usize,
-    /// Whether runs and shares go to several threads.
-    pub(super) parallel: bool,
+    /// Where runs and shares go.
+    pub(super) threads: Threads<'a>,
 }
 
 /// The sinks of the shares: [`SHARES`], of which those are there that have got a series.
@@ -89,17 +90,16 @@ impl<'a> Waves<'a, '_> {
     ) -> Result<Vec<Done<'a>>, QueryError> {
         let mut ranks = wave.to_vec();
         ranks.sort_unstable_by_key(|rank| self.list.order[*rank as usize]);
-        let threads = if self.parallel { rayon::current_num_threads() } else { 1 };
         // More runs than threads: they take unequal time.
-        let run_series = ranks.len() / (threads * 4);
+        let run_series = ranks.len() / (self.threads.count() * 4);
         let run_series = run_series.clamp(RUN_SERIES_MIN, RUN_SERIES_MAX);
         let runs: Vec<(&[u32], Vec<StepColumn>)> = ranks
             .chunks(run_series)
             .map(|run| (run, spare.split_off(spare.len().saturating_sub(run.len()))))
             .collect();
         let read = |(run, spare)| self.read_run(run, spare);
-        let read: Vec<_> = if self.parallel {
-            runs.into_par_iter().map(read).collect::<Result<_, _>>()?
+        let read: Vec<_> = if self.threads.are_many() {
+            self.threads.run(|| runs.into_par_iter().map(read).collect::<Result<_, _>>())?
         } else {
             runs.into_iter().map(read).collect::<Result<_, _>>()?
         };
@@ -153,8 +153,9 @@ impl<'a> Waves<'a, '_> {
             }
             Ok::<_, QueryError>(spare)
         };
-        let spare: Vec<Vec<StepColumn>> = if self.parallel {
-            sinks.par_iter_mut().zip(shares).map(give).collect::<Result<_, _>>()?
+        let spare: Vec<Vec<StepColumn>> = if self.threads.are_many() {
+            let give_all = || sinks.par_iter_mut().zip(shares).map(give).collect::<Result<_, _>>();
+            self.threads.run(give_all)?
         } else {
             sinks.iter_mut().zip(shares).map(give).collect::<Result<_, _>>()?
         };

@@ -6,6 +6,7 @@ use crate::annotations::Annotations;
 use crate::ast::{BinaryOp, Cardinality, Matching, Span};
 use crate::eval::merge::{merge, same_labels_error};
 use crate::eval::meter::Meter;
+use crate::eval::threads::Threads;
 use crate::flags::Features;
 use crate::query_error::QueryError;
 use crate::value::{ABSENT, Series};
@@ -42,7 +43,7 @@ pub(crate) struct VectorVector<'q> {
     /// The steps of every column.
     pub(crate) steps: usize,
     /// Whether groups may be evaluated on several threads.
-    pub(crate) parallel: bool,
+    pub(crate) threads: Threads<'q>,
     pub(crate) meter: &'q Meter,
 }
 
@@ -162,9 +163,11 @@ impl VectorVector<'_> {
         let groups = join.groups();
         let new = || Share::new(self.meter);
         let each = |share, group| evaluate(plan, group, share);
-        let share = if self.parallel && values >= PARALLEL_VALUES_MIN {
-            let shares = groups.into_par_iter().try_fold(new, each);
-            shares.try_reduce(new, |left, right| Ok(left.merge(right)))?
+        let share = if self.threads.are_many() && values >= PARALLEL_VALUES_MIN {
+            self.threads.run(|| {
+                let shares = groups.into_par_iter().try_fold(new, each);
+                shares.try_reduce(new, |left, right| Ok(left.merge(right)))
+            })?
         } else {
             groups.into_iter().try_fold(new(), each)?
         };

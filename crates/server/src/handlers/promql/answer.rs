@@ -7,7 +7,6 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use rayon::prelude::*;
 use siltstone::Snapshot;
 use siltstone_query::{Answer, QueryValue, ResultSeries};
 
@@ -86,7 +85,7 @@ fn write_series(
 ) -> ControlFlow<()> {
     sink.buffer().push(b'[');
     let mut is_first = true;
-    let threads = snapshot.query_threads();
+    let threads = snapshot.executor().width();
     let mut pieces = Pieces(series);
     loop {
         let wave: Vec<&[ResultSeries]> = pieces.by_ref().take(threads * 2).collect();
@@ -101,12 +100,7 @@ fn write_series(
             }
             out
         };
-        let written: Vec<Vec<u8>> = if wave.len() == 1 || threads == 1 {
-            wave.into_iter().map(write_piece).collect()
-        } else {
-            snapshot.on_query_threads(|| wave.into_par_iter().map(write_piece).collect())
-        };
-        for piece in written {
+        for piece in snapshot.executor().map(wave, write_piece) {
             if !std::mem::take(&mut is_first) {
                 sink.buffer().push(b',');
             }

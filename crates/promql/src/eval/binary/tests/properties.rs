@@ -8,6 +8,7 @@ use super::{meter, reference, samples, text};
 use crate::annotations::{Annotations, Severity};
 use crate::ast::{BinaryOp, Cardinality, Fill, Matching, MatchingLabels, Span};
 use crate::eval::binary::VectorVector;
+use crate::eval::threads::Threads;
 use crate::flags::Features;
 use crate::value::{LabelSet, Point, Series, StepColumn};
 
@@ -142,7 +143,7 @@ proptest! {
             span: Span::new(0, 1),
             features: Features { delayed_name_removal: case.delayed, ..Features::default() },
             steps: case.steps,
-            parallel: true,
+            threads: Threads::Rayon,
             meter: &meter,
         };
         let (mut notes, mut expected_notes) = (Annotations::default(), Annotations::default());

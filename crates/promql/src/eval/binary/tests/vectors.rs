@@ -5,6 +5,7 @@ use crate::annotations::Annotations;
 use crate::ast::{BinaryOp, Cardinality, Fill, Matching, MatchingLabels, Span};
 use crate::eval::binary::VectorVector;
 use crate::eval::meter::Meter;
+use crate::eval::threads::Threads;
 use crate::flags::Features;
 use crate::value::{LabelSet, Series, StepColumn};
 
@@ -75,7 +76,7 @@ impl Query {
             span: Span::new(0, 1),
             features: Features { delayed_name_removal: self.delayed, ..Features::default() },
             steps,
-            parallel: true,
+            threads: Threads::Rayon,
             meter,
         }
     }
