@@ -1,7 +1,7 @@
 //! The memory of queries: what one may hold, and what all of them may hold together.
 //!
-//! A [`MemoryPool`] is a number of bytes that all queries of a process share. Half of it is set aside
-//! in equal parts, one for each of the queries that may run at a time; the other half goes to whoever
+//! A [`MemoryPool`] is a number of bytes that all queries of a process share. A quarter of it is set
+//! aside in equal parts, one for each of the queries that may run at a time; the rest goes to whoever
 //! asks first. So a query that takes all it can get leaves its neighbours their parts: it is the one
 //! that is refused.
 //!
@@ -25,9 +25,9 @@ const GRAIN: u64 = 64 << 10;
 /// # use siltstone::MemoryPool;
 /// let pool = MemoryPool::new(64 << 20, 16);
 /// let (greedy, modest) = (pool.query(u64::MAX), pool.query(u64::MAX));
-/// assert!(greedy.hold(100 << 20).is_err());
-/// greedy.hold(34 << 20)?; // its own part, and all that is free for everybody
-/// modest.hold(2 << 20)?; // its own part is there for it
+/// greedy.hold(49 << 20)?; // its own part, and all that is free for everybody
+/// assert!(greedy.hold(1).is_err());
+/// modest.hold(1 << 20)?; // its own part is there for it
 /// # Ok::<(), siltstone::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ struct Shared {
     bytes_max: u64,
     /// What each query has for itself.
     part: u64,
+    /// What is for everybody.
+    free: u64,
     /// Taken of what is for everybody.
     taken: AtomicU64,
 }
@@ -49,8 +51,9 @@ impl MemoryPool {
     /// hold more together than there is: whoever admits them keeps to the number.
     #[must_use]
     pub fn new(bytes_max: u64, queries_max: usize) -> Self {
-        let part = bytes_max / 2 / (queries_max.max(1) as u64);
-        Self { shared: Arc::new(Shared { bytes_max, part, taken: AtomicU64::new(0) }) }
+        let set_aside = bytes_max / 4;
+        let (part, free) = (set_aside / (queries_max.max(1) as u64), bytes_max - set_aside);
+        Self { shared: Arc::new(Shared { bytes_max, part, free, taken: AtomicU64::new(0) }) }
     }
 
     /// The account of a query that may hold at most `bytes_max` bytes.
@@ -84,7 +87,7 @@ struct Account {
     held: AtomicU64,
     peak: AtomicU64,
     pool: Option<Arc<Shared>>,
-    /// Bytes taken of the pool's shared half; a multiple of the grain.
+    /// Bytes taken of what is for everybody; a multiple of the grain.
     taken: AtomicU64,
 }
 
@@ -160,15 +163,14 @@ impl Account {
         let wanted = held.saturating_sub(pool.part).div_ceil(GRAIN) * GRAIN;
         let before = self.taken.fetch_max(wanted, Ordering::Relaxed);
         let Some(more) = wanted.checked_sub(before).filter(|more| *more > 0) else { return Ok(()) };
-        let free = pool.bytes_max / 2;
         let taken = pool.taken.fetch_add(more, Ordering::Relaxed);
-        if taken.saturating_add(more) <= free {
+        if taken.saturating_add(more) <= pool.free {
             return Ok(());
         }
         // Neighbours must not be refused for what was not given.
         pool.taken.fetch_sub(more, Ordering::Relaxed);
         self.taken.fetch_sub(more, Ordering::Relaxed);
-        Err((taken.saturating_sub(before), free))
+        Err((taken.saturating_sub(before), pool.free))
     }
 }
 
@@ -204,31 +206,31 @@ mod tests {
 
     #[test]
     fn a_greedy_query_leaves_the_others_their_parts() {
-        let pool = MemoryPool::new(8 * MIB, 4);
+        let pool = MemoryPool::new(16 * MIB, 4);
         let greedy = pool.query(u64::MAX);
-        greedy.hold(5 * MIB).unwrap();
-        assert_eq!(pool.bytes_taken(), 4 * MIB);
+        greedy.hold(13 * MIB).unwrap();
+        assert_eq!(pool.bytes_taken(), 12 * MIB);
         let text = message(greedy.hold(1));
-        assert!(text.contains("at least 5242881 bytes"), "{text}");
+        assert!(text.contains("at least 13631489 bytes"), "{text}");
         greedy.release(1);
         let others = [pool.query(u64::MAX), pool.query(u64::MAX), pool.query(u64::MAX)];
         for other in &others {
             other.hold(MIB).unwrap();
         }
         let text = message(others[0].hold(1));
-        assert!(text.contains("take 4194304 of the 4194304"), "{text}");
+        assert!(text.contains("take 12582912 of the 12582912"), "{text}");
         drop(greedy);
-        others[1].hold(4 * MIB).unwrap();
+        others[1].hold(12 * MIB).unwrap();
     }
 
     #[test]
     fn what_is_refused_is_not_taken_and_all_comes_back() {
-        let pool = MemoryPool::new(8 * MIB, 4);
+        let pool = MemoryPool::new(16 * MIB, 4);
         let failing = pool.query(u64::MAX);
-        assert!(failing.hold(6 * MIB).is_err());
+        assert!(failing.hold(14 * MIB).is_err());
         assert_eq!(pool.bytes_taken(), 0);
         // As a query does that decodes less ahead then.
-        failing.release(6 * MIB);
+        failing.release(14 * MIB);
         failing.hold(2 * MIB).unwrap();
         assert_eq!(pool.bytes_taken(), MIB);
         failing.release(2 * MIB);
@@ -250,7 +252,7 @@ mod tests {
                         if memory.hold(GRAIN).is_err() {
                             memory.release(GRAIN);
                         }
-                        assert!(pool.bytes_taken() <= 8 * MIB + 8 * 8 * GRAIN);
+                        assert!(pool.bytes_taken() <= 12 * MIB + 8 * 8 * GRAIN);
                     }
                     memory.release(memory.bytes_held());
                 });

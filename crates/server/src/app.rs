@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 /// The part of the store's memory budget that bodies may take, unless the configuration says.
 const BODIES_PART: u64 = 8;
 /// The part of the store's memory budget that queries may take, unless the configuration says.
-const QUERIES_PART: u64 = 8;
+const QUERIES_PART: u64 = 4;
 /// The part of the bodies' bytes that buffers kept for later requests may take on top.
 const SCRATCH_PART: usize = 4;
 /// Unit in which the memory of bodies is counted, so that a semaphore can.

@@ -60,8 +60,8 @@ pub struct ServerConfig {
     /// How old the sample of an instant lookup may be, unless the query says. Default: 5 minutes.
     pub lookback: Duration,
     /// Bytes that all queries together may hold: lists of series, values, what operators hold, answers.
-    /// Half of it is set aside in equal parts for `reads_max` queries. Default: an eighth of the store's
-    /// memory budget.
+    /// A quarter of it is set aside in equal parts for `reads_max` queries. Default: a quarter of the
+    /// store's memory budget.
     pub query_bytes_max: Option<u64>,
     /// A query that takes at least so long is written to the log with its cost. Default: 5 s.
     pub slow_query: Duration,

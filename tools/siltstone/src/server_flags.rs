@@ -81,7 +81,7 @@ pub(crate) struct ServerFlags {
     /// How old the newest sample may be that a query shows at a moment
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     lookback: Duration,
-    /// Bytes that all queries together may hold [default: an eighth of the memory budget]
+    /// Bytes that all queries together may hold [default: a quarter of the memory budget]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     query_memory: Option<u64>,
     /// Queries that take so long are written to the log with their cost
