@@ -13,7 +13,12 @@ mod client;
 #[path = "../http/harness.rs"]
 mod harness;
 
+mod answers;
+mod expressions;
 mod program;
 mod prometheus;
+mod promtool;
 mod remote_read;
+mod scraping;
+mod vmalert;
 mod xor_chunks;

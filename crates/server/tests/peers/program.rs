@@ -1,9 +1,15 @@
 //! Where the programs of the peers are, and programs that end with their test.
 
-use std::io::Write;
+use std::io::{Read, Seek, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Between two looks at whether something has happened, and how many there may be: two minutes.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOKS_MAX: usize = 2400;
 
 /// The path of a program such as `prometheus`; `None`, loudly, where there is none.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
@@ -12,8 +18,44 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
         let path = directory.join("usr/bin").join(name);
         if path.is_file() { Ok(path) } else { Err(format!("there is no {}", path.display())) }
     });
-    // Past the capture of tests that pass.
-    found.map_err(|why| writeln!(std::io::stderr(), "SKIPPED, no {name}: {why}")).ok()
+    found.map_err(|why| skipped(&format!("no {name}: {why}"))).ok()
+}
+
+/// Says that a test has nothing to run, past the capture of tests that pass.
+pub(crate) fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED, {why}");
+}
+
+/// A loopback address that is free now, and very likely still so in a moment.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Waits until `is_done`; fails, and says `what` did not happen, if that takes minutes.
+pub(crate) fn wait(what: &str, mut is_done: impl FnMut() -> bool) {
+    for _ in 0..LOOKS_MAX {
+        if is_done() {
+            return;
+        }
+        #[expect(clippy::disallowed_methods, reason = "waits for another process")]
+        std::thread::sleep(LOOK_EVERY);
+    }
+    panic!("never: {what}");
+}
+
+/// Runs a program to its end: whether it ended well, and what it printed, errors included.
+pub(crate) fn run(command: &mut Command) -> (bool, String) {
+    // A file, because a pipe that nobody reads yet would stop the program.
+    let mut printed = tempfile::tempfile().unwrap();
+    let copy = || Stdio::from(printed.try_clone().unwrap());
+    command.stdin(Stdio::null()).stdout(copy()).stderr(copy());
+    let mut running = Running::start(command);
+    wait(&format!("the end of {command:?}"), || running.has_ended());
+    let is_well = running.0.wait().unwrap().success();
+    let mut text = String::new();
+    printed.rewind().unwrap();
+    printed.read_to_string(&mut text).unwrap();
+    (is_well, text)
 }
 
 fn directory() -> Result<PathBuf, String> {

@@ -1,19 +1,14 @@
 //! A Prometheus on a port of its own, with its data in a temporary directory.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{get, request};
 use crate::harness::percent;
-use crate::program::{Running, find};
-
-/// Between two looks at whether it is ready, and how many there may be: a minute.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-const LOOKS_MAX: usize = 1200;
+use crate::program::{Running, find, free_address, wait};
 
 pub(crate) struct Prometheus {
     pub(crate) address: SocketAddr,
@@ -22,24 +17,29 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one with this configuration; `None`, loudly, where there is none.
+    /// Starts one with this configuration, in which `ADDRESS` is its own; `None`, loudly, where there
+    /// is none.
     pub(crate) fn start(config: &str) -> Option<Self> {
         let program = find("prometheus")?;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("prometheus.yml");
+        let address = free_address();
         #[expect(clippy::disallowed_methods, reason = "a configuration, not a store")]
-        std::fs::write(&file, config).unwrap();
-        // Free now, and very likely still so in a moment.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        std::fs::write(&file, config.replace("ADDRESS", &address.to_string())).unwrap();
         let mut command = Command::new(program);
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
+            // Samples of any time stay.
+            .arg("--storage.tsdb.retention.time=100y")
             .args(["--web.enable-remote-write-receiver", "--log.level=error"])
             .stdout(Stdio::null());
         let mut running = Running::start(&mut command);
-        wait_until_ready(address, &mut running);
+        wait("Prometheus is ready", || {
+            assert!(!running.has_ended(), "Prometheus ended");
+            TcpStream::connect(address).is_ok() && get(address, "/-/ready").status == 200
+        });
         Some(Self { address, _running: running, _dir: dir })
     }
 
@@ -67,17 +67,4 @@ impl Prometheus {
         let answer = request(self.address, "POST", path, headers, body);
         (answer.status, answer.body)
     }
-}
-
-fn wait_until_ready(address: SocketAddr, running: &mut Running) {
-    for _ in 0..LOOKS_MAX {
-        let is_open = TcpStream::connect(address).is_ok();
-        if is_open && get(address, "/-/ready").status == 200 {
-            return;
-        }
-        assert!(!running.has_ended(), "Prometheus ended");
-        #[expect(clippy::disallowed_methods, reason = "waits for another process")]
-        std::thread::sleep(LOOK_EVERY);
-    }
-    panic!("Prometheus is not ready after {LOOKS_MAX} looks");
 }
