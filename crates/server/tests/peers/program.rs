@@ -1,4 +1,4 @@
-//! Where the programs of the peers are, and programs that end with their test.
+//! Where the programs of the peers are, and how they run: each ends with its test.
 
 use std::io::{Read, Seek, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -32,53 +32,70 @@ pub(crate) fn free_address() -> SocketAddr {
 }
 
 /// Waits until `is_done`; fails, and says `what` did not happen, if that takes minutes.
-pub(crate) fn wait(what: &str, mut is_done: impl FnMut() -> bool) {
+pub(crate) fn wait(what: &str, is_done: impl FnMut() -> bool) {
+    assert!(happens(is_done), "never: {what}");
+}
+
+/// Whether `is_done` becomes true within minutes.
+fn happens(mut is_done: impl FnMut() -> bool) -> bool {
     for _ in 0..LOOKS_MAX {
         if is_done() {
-            return;
+            return true;
         }
         #[expect(clippy::disallowed_methods, reason = "waits for another process")]
         std::thread::sleep(LOOK_EVERY);
     }
-    panic!("never: {what}");
+    false
 }
 
-/// Runs a program to its end: whether it ended well, and what it printed, errors included.
-pub(crate) fn run(command: &mut Command) -> (bool, String) {
+/// Runs a program to its end. What it printed, errors included, is the error if it did not end well, or
+/// not within minutes.
+pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     // A file, because a pipe that nobody reads yet would stop the program.
     let mut printed = tempfile::tempfile().unwrap();
     let copy = || Stdio::from(printed.try_clone().unwrap());
     command.stdin(Stdio::null()).stdout(copy()).stderr(copy());
     let mut running = Running::start(command);
-    wait(&format!("the end of {command:?}"), || running.has_ended());
-    let is_well = running.0.wait().unwrap().success();
+    let has_ended = happens(|| running.has_ended());
+    let is_well = has_ended && running.0.wait().unwrap().success();
     let mut text = String::new();
     printed.rewind().unwrap();
     printed.read_to_string(&mut text).unwrap();
-    (is_well, text)
+    match (has_ended, is_well) {
+        (_, true) => Ok(text),
+        (true, false) => Err(text),
+        (false, false) => Err(format!("{command:?} does not end: {text}")),
+    }
 }
 
 fn directory() -> Result<PathBuf, String> {
     if let Some(named) = std::env::var_os("SILTSTONE_PEERS") {
         return Ok(named.into());
     }
-    let unpacked = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
-    if unpacked.is_dir() {
-        return Ok(unpacked);
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/peers.sh");
-    if !script.is_file() {
-        return Err(format!("neither SILTSTONE_PEERS nor {}", script.display()));
+    prepared("peers", |own| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/peers.sh");
+        if !script.is_file() {
+            return Err(format!("neither SILTSTONE_PEERS nor {}", script.display()));
+        }
+        run(Command::new(&script).arg(own)).map(drop)
+    })
+}
+
+/// The directory of this name in the target directory, which `fill` fills at the first run.
+pub(crate) fn prepared(
+    name: &str,
+    fill: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    let whole = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if whole.is_dir() {
+        return Ok(whole);
     }
     // Several test programs may run at once: it gets its name when it is whole.
-    let own = unpacked.with_extension(std::process::id().to_string());
-    let output = Command::new(&script).arg(&own).output().map_err(|e| e.to_string())?;
-    if !output.status.success() {
-        return Err(format!("peers.sh: {}", String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    #[expect(clippy::disallowed_methods, reason = "moves unpacked programs, not a store")]
-    let moved = std::fs::rename(&own, &unpacked);
-    Ok(if moved.is_ok() || unpacked.is_dir() { unpacked } else { own })
+    let own = whole.with_file_name(format!("{name}.{}", std::process::id()));
+    fill(&own)?;
+    #[expect(clippy::disallowed_methods, reason = "moves programs, not a store")]
+    let moved = std::fs::rename(&own, &whole);
+    Ok(if moved.is_ok() || whole.is_dir() { whole } else { own })
 }
 
 /// A program that is ended with its test.
