@@ -15,6 +15,7 @@ mod client;
 mod harness;
 
 mod answers;
+mod differential;
 mod expressions;
 mod program;
 mod prometheus;
@@ -22,5 +23,6 @@ mod promtool;
 mod python;
 mod remote_read;
 mod scraping;
+mod seeded;
 mod vmalert;
 mod xor_chunks;
