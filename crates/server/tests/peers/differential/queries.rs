@@ -37,7 +37,9 @@ const SHIFTS: &[&str] =
     &["", "", "", " offset 1m", " offset -90s", " @ 1767227400", " @ start()", " offset 11m"];
 const FUNCTIONS: &[&str] = &["abs", "ceil", "floor", "sgn", "round", "timestamp", "-"];
 const AGGREGATIONS: &[&str] =
-    &["sum", "avg", "min", "max", "count", "group", "stddev", "topk(2, ", "quantile(0.4, "];
+    &["sum", "avg", "min", "max", "count", "group", "stddev", "quantile(0.4, "];
+/// Whose values are never equal, so that it is defined which are the largest.
+const DISTINCT: &[&str] = &["requests_total", "large_bytes", "temperature", "{\"دما\"}"];
 const GROUPINGS: &[&str] =
     &["", " by (job)", " by (instance, code)", " without (instance)", " by (room)"];
 const OPERATORS: &[&str] =
@@ -54,7 +56,7 @@ pub(super) fn all(random: usize) -> Vec<String> {
 
 /// An expression of an instant vector with operators nested up to `depth`.
 fn vector(random: &mut Seeded, depth: usize) -> String {
-    let choice = if depth == 0 { random.below(3) } else { random.below(9) };
+    let choice = if depth == 0 { random.below(3) } else { random.below(10) };
     match choice {
         0 => format!("{}{}", random.pick(SELECTORS), random.pick(SHIFTS)),
         1 | 2 => over_time(random),
@@ -64,7 +66,8 @@ fn vector(random: &mut Seeded, depth: usize) -> String {
         }
         4 => format!("{}({})", random.pick(FUNCTIONS), vector(random, depth - 1)),
         5 | 6 => aggregation(random, depth),
-        7 => {
+        7 => format!("topk{} (2, {})", random.pick(GROUPINGS), random.pick(DISTINCT)),
+        8 => {
             let inner = vector(random, depth - 1);
             let operator = random.pick(&OPERATORS[..9]);
             format!("({inner}) {operator} {}", random.below(9))
