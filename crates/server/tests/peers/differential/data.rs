@@ -141,6 +141,12 @@ fn gauges(random: &mut Seeded, all: &mut Vec<Written>) {
     }
 }
 
+/// What a classic histogram is at one time: cumulative counts of its buckets, and the sum.
+struct Row {
+    counts: [f64; 7],
+    sum: f64,
+}
+
 /// `latency_seconds` of two jobs: buckets, sum and count.
 fn histograms(random: &mut Seeded, all: &mut Vec<Written>) {
     let bounds = ["0.05", "0.1", "0.25", "0.5", "1", "2.5", "+Inf"];
@@ -148,16 +154,16 @@ fn histograms(random: &mut Seeded, all: &mut Vec<Written>) {
         let times = times(random, 15, 0);
         let mut counts = [0.0; 7];
         let mut sum = 0.0;
-        let mut rows: Vec<([f64; 7], f64)> = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
         for _ in &times {
             for _ in 0..random.below(6) {
                 let at = random.below(bounds.len());
                 counts[at..].iter_mut().for_each(|count| *count += 1.0);
                 sum += random.unit();
             }
-            rows.push((counts, sum));
+            rows.push(Row { counts, sum });
         }
-        let with = |value: &dyn Fn(&([f64; 7], f64)) -> f64| -> Vec<(i64, f64)> {
+        let with = |value: &dyn Fn(&Row) -> f64| -> Vec<(i64, f64)> {
             times.iter().zip(&rows).map(|(time, row)| (*time, value(row))).collect()
         };
         let labels = |part: &str, more: Option<&str>| {
@@ -166,10 +172,10 @@ fn histograms(random: &mut Seeded, all: &mut Vec<Written>) {
             [name, ("job", job.to_owned())].into_iter().chain(le).collect()
         };
         for (b, bound) in bounds.into_iter().enumerate() {
-            add(all, labels("bucket", Some(bound)), with(&|row| row.0[b]));
+            add(all, labels("bucket", Some(bound)), with(&|row| row.counts[b]));
         }
-        add(all, labels("count", None), with(&|row| row.0[6]));
-        add(all, labels("sum", None), with(&|row| row.1));
+        add(all, labels("count", None), with(&|row| row.counts[6]));
+        add(all, labels("sum", None), with(&|row| row.sum));
     }
 }
 

@@ -4,7 +4,7 @@
 //! 1. `data` makes the series: counter resets, stale markers, NaN, gaps, names beyond ASCII.
 //! 2. Both get the same requests, in the same order; Siltstone's answers are asked for from memory, and once
 //!    more from segments.
-//! 3. `queries` has a fixed list and draws random queries; each is asked at two instants and over two ranges.
+//! 3. `queries` has a fixed list and draws random queries (`SILTSTONE_QUERY_SEEDS=n` widens); each is asked at two instants and over two ranges.
 //! 4. `compare` allows other last bits where numbers are added up, and nothing else.
 
 mod compare;
@@ -18,8 +18,6 @@ use siltstone_server::protocol::snappy;
 
 use data::{LENGTH_S, START_S};
 
-/// How many queries are drawn.
-const RANDOM: usize = 200;
 /// Differences that are shown.
 const SHOWN: usize = 40;
 
@@ -50,10 +48,15 @@ fn paths(query: &str) -> [String; 4] {
     ]
 }
 
+/// How many seeds queries are drawn with: 1, or what `SILTSTONE_QUERY_SEEDS` says.
+fn seeds() -> u64 {
+    std::env::var("SILTSTONE_QUERY_SEEDS").map_or(1, |text| text.parse().unwrap())
+}
+
 fn assert_alike(prometheus: &Prometheus, server: &Server) {
     let mut differences = Vec::new();
     let mut answered = 0;
-    for query in queries::all(RANDOM) {
+    for query in queries::all(seeds()) {
         for path in paths(&query) {
             let path = format!("/api/v1/{path}");
             let (ours, theirs) = (server.get(&path), get(prometheus.address, &path));
