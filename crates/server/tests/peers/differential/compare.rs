@@ -144,9 +144,8 @@ fn point(ours: &Value, theirs: &Value, is_inexact: bool) -> Result<(), String> {
         return Ok(());
     }
     let number = |point: &Value| point[1].as_str().and_then(|text| text.parse::<f64>().ok());
-    // Of two shortest texts that read back as the same number, Go takes the even one.
     let near = |(a, b): (f64, f64)| {
-        a == b || is_inexact && (a - b).abs() <= NOISE.max(RELATIVE * a.abs().max(b.abs()))
+        is_inexact && (a - b).abs() <= NOISE.max(RELATIVE * a.abs().max(b.abs()))
     };
     let is_near = ours[0] == theirs[0] && number(ours).zip(number(theirs)).is_some_and(near);
     if is_near { Ok(()) } else { Err(format!("{ours} and {theirs}")) }
