@@ -2,8 +2,9 @@
 //! them. The printer of expressions, label values of `count_values`, annotations and the text of a
 //! histogram go through here, so that a number looks the same wherever it is shown.
 //!
-//! Both use the fewest digits that read back as the same number, which is also what Rust's own
-//! formatting gives; only the notation around the digits is Go's.
+//! Both use the fewest digits that read back as the same number, and of such texts the nearest. Rust's own
+//! formatting gives the same, but for numbers exactly between two of them: Go takes the even one
+//! ([`is_between`]).
 
 /// `value` in plain notation, as `strconv.FormatFloat(value, 'f', -1, 64)`: never an exponent;
 /// `+Inf`, `-Inf`, `NaN`; a negative zero keeps its sign.
@@ -11,8 +12,53 @@
 pub fn format_f(value: f64) -> String {
     match special(value) {
         Some(text) => text.to_owned(),
-        None => value.to_string(),
+        None => plain(value),
     }
+}
+
+/// The fewest digits in plain notation.
+fn plain(value: f64) -> String {
+    let text = value.to_string();
+    let decimals = decimals(&text);
+    if is_between(value, decimals) {
+        // All digits are known here, and the standard library rounds them half to even.
+        let even = format!("{value:.decimals$}");
+        if even.parse() == Ok(value) {
+            return even;
+        }
+    }
+    text
+}
+
+/// The fewest digits of a number with an exponent, as the standard library writes that: `1e-7`.
+#[must_use]
+pub fn scientific(value: f64) -> String {
+    let text = format!("{value:e}");
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let digits = decimals(digits);
+    let places = digits as i64 - exponent.parse::<i64>().unwrap_or(0);
+    if is_between(value, usize::try_from(places).unwrap_or(0)) {
+        let even = format!("{value:.digits$e}");
+        if even.parse() == Ok(value) {
+            return even;
+        }
+    }
+    text
+}
+
+/// The number of digits behind the point.
+fn decimals(text: &str) -> usize {
+    text.split_once('.').map_or(0, |(_, decimals)| decimals.len())
+}
+
+/// Whether `value` lies exactly between two numbers of `places` decimals next to each other, as 0.25 does for
+/// one: then it is an odd multiple of 2^-(`places` + 1), the only ones whose last decimal is a 5 one place
+/// further. Whole numbers never do.
+#[must_use]
+pub fn is_between(value: f64, places: usize) -> bool {
+    // Exact, because only the exponent changes; infinite, and so no number of that kind, at worst.
+    let scaled = value * 2f64.powi(places as i32 + 1);
+    places > 0 && scaled % 2.0 != 0.0 && scaled.fract() == 0.0
 }
 
 /// `value` as Go's `%g` and `%v` print it: plain notation for decimal exponents from -4 to 5, else
@@ -32,12 +78,12 @@ pub(crate) fn general(value: f64, exponent_end: i32) -> String {
     if let Some(text) = special(value) {
         return text.to_owned();
     }
-    let scientific = format!("{value:e}");
+    let scientific = scientific(value);
     // `{:e}` always has an exponent; a text without one would be printed as it is.
     let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..exponent_end).contains(&exponent) {
-        return value.to_string();
+        return plain(value);
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
@@ -108,6 +154,22 @@ mod tests {
         ] {
             assert_eq!(general(value, 21), text);
         }
+    }
+
+    /// As Prometheus 3.5 prints them, where Rust's own shortest digits end in 3.
+    #[test]
+    fn between_two_texts_the_even_one_is_taken() {
+        for (value, text) in [
+            (1_099_289_436_219_427.25, "1099289436219427.2"),
+            (2_203_769_421_708_651.25, "2203769421708651.2"),
+            (-1_099_289_436_219_427.25, "-1099289436219427.2"),
+            (1_099_289_436_219_427.75, "1099289436219427.8"),
+            (0.25, "0.25"),
+            (0.5, "0.5"),
+        ] {
+            assert_eq!(format_f(value), text);
+        }
+        assert_eq!(format_g(1_099_289_436_219_427.25), "1.0992894362194272e+15");
     }
 
     proptest! {

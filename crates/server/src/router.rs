@@ -155,6 +155,7 @@ static ROUTES: &[Route] = &[
         Box::pin(admin::snapshot(call))
     }),
     route("/metrics", GET, Free, Text, |call| Box::pin(metrics::metrics(call))),
+    route("/", GET_HEAD, Free, Text, |call| Box::pin(health::root(call))),
     route("/-/healthy", GET_HEAD, Free, Text, |call| Box::pin(health::healthy(call))),
     route("/-/ready", GET_HEAD, Free, Text, |call| Box::pin(health::ready(call))),
 ];

@@ -1,4 +1,5 @@
-//! Probes: `/-/healthy`, the process answers; `/-/ready`, the store takes writes.
+//! Probes: `/-/healthy`, the process answers; `/-/ready`, the store takes writes; and `/`, by which clients
+//! such as prometheus-api-client look whether a server is there.
 
 use hyper::StatusCode;
 use siltstone::WriteBatch;
@@ -7,6 +8,11 @@ use crate::blocking::blocking;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::router::Call;
+
+/// For people, where to go on; for clients, that somebody is there.
+pub(crate) async fn root(_call: Call) -> Result<Reply, Refusal> {
+    Ok(reply::text(StatusCode::OK, "Siltstone. Its API is that of Prometheus, below /api/v1/.\n"))
+}
 
 pub(crate) async fn healthy(_call: Call) -> Result<Reply, Refusal> {
     Ok(reply::text(StatusCode::OK, "Siltstone is Healthy.\n"))

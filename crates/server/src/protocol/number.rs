@@ -10,6 +10,8 @@
 use std::fmt;
 use std::io::Write;
 
+use siltstone_promql::go_float::{format_f, is_between, scientific};
+
 /// The bits of the NaN that is written as plain `NaN`.
 pub const NAN_BITS: u64 = 0x7ff8_0000_0000_0000;
 
@@ -151,9 +153,21 @@ pub fn write(value: f64, out: &mut Vec<u8>) {
             Ok(())
         }
     } else {
-        write!(out, "{value}")
+        write_plain(value, out)
     };
     written.unwrap_or_else(|_| unreachable!("writing into a vector cannot fail"));
+}
+
+fn write_plain(value: f64, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let start = out.len();
+    write!(out, "{value}")?;
+    let decimals = out[start..].iter().rev().position(|byte| *byte == b'.').unwrap_or(0);
+    if is_between(value, decimals) {
+        // Rare: Go's digits are not those of the standard library.
+        out.truncate(start);
+        out.extend_from_slice(format_f(value).as_bytes());
+    }
+    Ok(())
 }
 
 /// Appends an integer in decimal.
@@ -177,7 +191,7 @@ pub fn write_integer(value: i64, out: &mut Vec<u8>) {
 
 /// The standard library's `1e-7` in the form `1e-07`.
 fn write_with_exponent(value: f64, out: &mut Vec<u8>) {
-    let text = format!("{value:e}");
+    let text = scientific(value);
     let (digits, exponent) = text.split_once('e').expect("{:e} writes an exponent");
     let (sign, magnitude) = match exponent.strip_prefix('-') {
         Some(magnitude) => (b'-', magnitude),

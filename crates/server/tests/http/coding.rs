@@ -13,7 +13,7 @@ fn ask(server: &Server, path: &str, accept: &str) -> Answer {
     request(server.address, "GET", path, &[("Accept-Encoding", accept)], b"")
 }
 
-fn decoded(answer: &Answer) -> Vec<u8> {
+pub(crate) fn decoded(answer: &Answer) -> Vec<u8> {
     let mut out = Vec::new();
     match answer.header("content-encoding") {
         Some("gzip") => {

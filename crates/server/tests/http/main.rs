@@ -15,7 +15,6 @@ mod import_export;
 mod lifecycle;
 mod limits;
 mod metadata;
-mod peers;
 mod promql;
 mod regex;
 mod remote_read;

@@ -2,7 +2,8 @@
 //!
 //! The programs are those that `../shared/peers.sh` beside the workspace unpacks into the target
 //! directory at the first run, or those in the directory that `SILTSTONE_PEERS` names (with
-//! `usr/bin/prometheus` in it). Without them the tests say so and pass.
+//! `usr/bin/prometheus` in it). Python packages are installed into the target directory. What cannot be
+//! had is not tested, which is said loudly.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -13,7 +14,15 @@ mod client;
 #[path = "../http/harness.rs"]
 mod harness;
 
+mod answers;
+mod differential;
+mod expressions;
 mod program;
 mod prometheus;
+mod promtool;
+mod python;
 mod remote_read;
+mod scraping;
+mod seeded;
+mod vmalert;
 mod xor_chunks;

@@ -1,6 +1,6 @@
 //! A Prometheus on a port of its own, with its data in a temporary directory.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::client::{get, request};
 use crate::harness::percent;
-use crate::program::{Running, find, free_address};
+use crate::program::{Running, find, free_address, wait};
 
 pub(crate) struct Prometheus {
     pub(crate) address: SocketAddr,
@@ -17,23 +17,29 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one with this configuration; `None`, loudly, where there is none.
+    /// Starts one with this configuration, in which `ADDRESS` is its own; `None`, loudly, where there
+    /// is none.
     pub(crate) fn start(config: &str) -> Option<Self> {
         let program = find("prometheus")?;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("prometheus.yml");
-        #[expect(clippy::disallowed_methods, reason = "a configuration, not a store")]
-        std::fs::write(&file, config).unwrap();
         let address = free_address();
+        #[expect(clippy::disallowed_methods, reason = "a configuration, not a store")]
+        std::fs::write(&file, config.replace("ADDRESS", &address.to_string())).unwrap();
         let mut command = Command::new(program);
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
+            // Samples of any time stay.
+            .arg("--storage.tsdb.retention.time=100y")
             .args(["--web.enable-remote-write-receiver", "--log.level=error"])
             .stdout(Stdio::null());
         let mut running = Running::start(&mut command);
-        running.wait_until_ready(address, "/-/ready");
+        wait("Prometheus is ready", || {
+            assert!(!running.has_ended(), "Prometheus ended");
+            TcpStream::connect(address).is_ok() && get(address, "/-/ready").status == 200
+        });
         Some(Self { address, _running: running, _dir: dir })
     }
 

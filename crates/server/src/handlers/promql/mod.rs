@@ -120,7 +120,8 @@ fn outcome(error: &QueryError, cancel: &Cancel) -> Outcome {
 pub(super) fn refusal(error: &QueryError) -> Refusal {
     let message = error.to_string();
     match error {
-        QueryError::Parse(_) => {
+        // Start, end and step were checked before: what makes no sense then is in the query.
+        QueryError::Parse(_) | QueryError::BadTimes(_) => {
             Refusal::bad_request(format!("invalid parameter \"query\": {message}"))
         }
         _ => Refusal::new(status(error), message),
