@@ -1,7 +1,7 @@
 //! `/api/v1/query` and `/api/v1/query_range`: PromQL on what is stored, in Prometheus's envelope.
 //!
-//! 1. The parameters become an [`Ask`]; what is wrong with them is 400 `bad_data`.
-//! 2. On a blocking thread the query enters the list of those that run ([`crate::queries`]) and is
+//! 1. On a blocking thread the parameters become an [`Ask`]; what is wrong with them is 400 `bad_data`.
+//! 2. The query enters the list of those that run ([`crate::queries`]) and is
 //!    evaluated over a snapshot, with its memory counted in the account that all queries share.
 //! 3. No error can follow the evaluation: its answer is written from there on, in pieces, as fast as the
 //!    client takes it ([`answer`]).
@@ -44,8 +44,9 @@ async fn answer(call: Call, parse: Parse) -> Result<Reply, Refusal> {
     let started = Instant::now();
     let app = call.app.clone();
     let params = params(&app, call.request).await?;
-    let ask = parse(&params, &app)?;
     reply::stream(CONTENT_TYPE, move |sink, cancel| {
+        // Here, since regular expressions are compiled.
+        let ask = parse(&params, &app)?;
         let running = app.queries.start(asked(&ask), cancel.clone());
         let prepared = started.elapsed();
         evaluate(&app, &ask, running, cancel, (started, prepared), sink)
