@@ -190,7 +190,12 @@ impl Snapshot {
     ) -> Result<SeriesSet> {
         let range = self.checked(range, options)?;
         let pins = self.pin(range)?;
-        self.timed(|| Ok(self.sources.list_all(matchers, range, options)?.keeping(pins)))
+        let set =
+            self.timed(|| Ok(self.sources.list_all(matchers, range, options)?.keeping(pins)))?;
+        Ok(match self.core.clone() {
+            Some(core) => set.telling(move || core.counters.corruption.add(1)),
+            None => set,
+        })
     }
 
     /// The ticks in which the store counts time.

@@ -24,7 +24,7 @@ use super::meter::Meter;
 use super::reader::SeriesReader;
 use super::{QueryOptions, Sources};
 use crate::cursor::{Columns, ListedSeries, SeriesList};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::segment::SegmentPin;
 use crate::types::{Labels, Matcher, TimeRange};
 
@@ -47,7 +47,12 @@ pub struct SeriesSet {
     folders: Mutex<Vec<Folder>>,
     /// What keeps the files of a foreign store in place.
     pins: Vec<SegmentPin>,
+    /// Told of damage that reading meets; see [`SeriesSet::telling`].
+    on_damage: Option<OnDamage>,
 }
+
+/// What is called when reading meets damage.
+type OnDamage = Box<dyn Fn() + Send + Sync>;
 
 /// What one thread needs to read series.
 struct Folder {
@@ -78,6 +83,7 @@ impl Sources {
             ends: Vec::new(),
             folders: Mutex::new(Vec::new()),
             pins: Vec::new(),
+            on_damage: None,
         };
         let mut lists = self.lists(matchers, range, &meter)?;
         if lists.len() == 1
@@ -135,12 +141,17 @@ impl Sources {
 /// All series of a list, whose labels are then held.
 fn read_out(mut series: Box<dyn SeriesList>, meter: &Meter) -> Result<Vec<ListedSeries>> {
     let mut all = Vec::new();
+    let own = series.held_bytes();
+    meter.hold(own)?;
     loop {
         meter.check()?;
         let before = all.len();
         match series.next_block(&mut all) {
             Ok(true) => {}
-            Ok(false) => return Ok(all),
+            Ok(false) => {
+                meter.release(own);
+                return Ok(all);
+            }
             Err(e) => meter.skip(e)?,
         }
         meter.hold(all[before..].iter().map(|one| listed_bytes(&one.labels)).sum())?;
@@ -184,6 +195,13 @@ impl SeriesSet {
         self
     }
 
+    /// Calls `on_damage` when reading ends at damage, so that a store can count it.
+    #[must_use]
+    pub fn telling(mut self, on_damage: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_damage = Some(Box::new(on_damage));
+        self
+    }
+
     /// The labels of the series, in label order. The *number* of a series is its place here.
     #[must_use]
     pub fn labels(&self) -> &[Labels] {
@@ -207,7 +225,7 @@ impl SeriesSet {
     ) -> Result<()> {
         let mut folder = self.take_folder();
         for &number in numbers {
-            self.read(number, &mut folder)?;
+            self.told(self.read(number, &mut folder))?;
             if visit(number, &folder.columns).is_break() {
                 break;
             }
@@ -232,10 +250,10 @@ impl SeriesSet {
         let mut folder = self.take_folder();
         let Folder { reader, columns, .. } = &mut folder;
         'series: for &number in numbers {
-            reader.open_parts(&self.labels[number as usize], self.parts_of(number))?;
+            self.told(reader.open_parts(&self.labels[number as usize], self.parts_of(number)))?;
             loop {
                 columns.clear();
-                if reader.append(columns)? == 0 {
+                if self.told(reader.append(columns))? == 0 {
                     break;
                 }
                 self.meter.add_samples(columns.len())?;
@@ -260,6 +278,14 @@ impl SeriesSet {
             samples = samples.saturating_add(reader.rows_max());
         }
         Ok(samples)
+    }
+
+    /// Passes a result on; tells of damage.
+    fn told<T>(&self, result: Result<T>) -> Result<T> {
+        if let (Err(Error::Corrupt { .. }), Some(on_damage)) = (&result, &self.on_damage) {
+            on_damage();
+        }
+        result
     }
 
     fn take_folder(&self) -> Folder {

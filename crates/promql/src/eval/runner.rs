@@ -23,6 +23,9 @@ const LABELS_WORK: usize = 64;
 /// Longest labels of one series that a query may make, names and values together.
 const LABELS_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of a step of a subquery while a function goes over it.
+const INNER_STEP_BYTES: usize = 40;
+
 /// For fewer series threads do not pay.
 const PARALLEL_SERIES_MIN: usize = 64;
 
@@ -196,6 +199,8 @@ impl Runner<'_> {
         let threads = if is_large { self.threads } else { Threads::One };
         let parallel = threads.are_many();
         let new_sink = || ShareSink::new(make(), self.meter, &held);
+        let inner = inner_bytes(&stages, steps).saturating_mul(threads.count());
+        self.meter.hold(inner)?;
         let done = match origin {
             Origin::List(list) => {
                 let (list, stages) = (&*list, &stages[..]);
@@ -217,6 +222,7 @@ impl Runner<'_> {
             }
         };
         self.meter.release(held.into_inner());
+        self.meter.release(inner);
         Ok(done.map(|(sink, own)| {
             notes.merge(own);
             sink
@@ -250,6 +256,18 @@ impl Runner<'_> {
         notes.merge(run.into_notes());
         Ok((sink, notes))
     }
+}
+
+/// Bytes that one series takes inside of subqueries, which have more steps than `steps`: its values, these
+/// as samples, and what a function keeps beside them.
+fn inner_bytes(stages: &[Stage], steps: usize) -> usize {
+    let grids = stages.iter().filter_map(|stage| match stage {
+        Stage::Lookup(_, grid, _) => Some(*grid),
+        Stage::Range(call, _) => Some(call.windows.grid),
+        _ => None,
+    });
+    let most = grids.map(|grid| grid.count).max().unwrap_or(0);
+    if most > steps { most.saturating_mul(INNER_STEP_BYTES) } else { 0 }
 }
 
 fn has_duplicates(labels: &[(LabelSet, bool)]) -> bool {

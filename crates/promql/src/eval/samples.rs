@@ -59,6 +59,11 @@ impl Evaluation<'_> {
         let chain = self.chain(operand)?;
         let series = self.runner.collect(chain, &mut self.notes)?;
         let (start, end) = (windows.start(0), windows.end(0));
+        // The points are made before the columns go.
+        let points: usize = series.iter().map(|series| series.values.len()).sum();
+        let bytes = points.saturating_mul(size_of::<(Timestamp, Point)>());
+        self.meter().hold(bytes)?;
+        self.meter().release(bytes);
         let series = drop_names(series)?.into_iter().map(|series| {
             let times = series.values.iter().map(|(step, point)| (grid.time(step), point));
             let points = times.filter(|(time, _)| *time > start && *time <= end).collect();

@@ -45,7 +45,7 @@ impl Collect {
 
 impl Sink for Collect {
     fn add(&mut self, row: Row<'_, '_>, _notes: &mut Annotations) {
-        let values = std::mem::take(row.values);
+        let values = row.values.take(StepColumn::default());
         let series = Series { labels: row.labels.clone(), drop_name: row.drop_name, values };
         self.bytes += series.held_bytes();
         self.rows.push((row.rank, series));

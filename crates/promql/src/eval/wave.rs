@@ -121,7 +121,7 @@ impl<'a> Waves<'a, '_> {
         let mut run = StageRun::new(self.runner, self.stages, self.changed);
         run.fold(self.list, ranks, |row| {
             let Row { rank, labels, drop_name, values } = row;
-            let values = std::mem::replace(values, spare.pop().unwrap_or_default());
+            let values = values.take(spare.pop().unwrap_or_default());
             done.push(Done { rank, labels, drop_name, values });
         })?;
         Ok((done, run.into_notes()))

@@ -9,6 +9,9 @@ use crate::histogram::Histogram;
 /// only, of which this is none.
 const ABSENT_BITS: u64 = siltstone::types::STALE_MARKER_BITS;
 
+/// Steps that a column may have room for beside twice those that it has, when it is taken.
+const SPARE_STEPS: usize = 64;
+
 /// What stands at a step without a float.
 pub(crate) const ABSENT: f64 = f64::from_bits(ABSENT_BITS);
 
@@ -127,6 +130,20 @@ impl StepColumn {
         found.ok().map(|at| &self.histograms[at].1)
     }
 
+    /// Takes the values, in `spare` if the own memory is much larger than they need: it was made for more
+    /// steps, and would be held, and not counted, as long as the values. `spare` is left here then.
+    pub(crate) fn take(&mut self, mut spare: Self) -> Self {
+        if self.floats.capacity() <= 2 * self.floats.len() + SPARE_STEPS {
+            std::mem::swap(self, &mut spare);
+            return spare;
+        }
+        spare.floats.clear();
+        spare.floats.reserve_exact(self.floats.len());
+        spare.floats.extend_from_slice(&self.floats);
+        spare.histograms = std::mem::take(&mut self.histograms);
+        spare
+    }
+
     /// The value at `step`.
     #[must_use]
     pub fn get(&self, step: usize) -> Option<Point> {
@@ -196,6 +213,20 @@ mod tests {
     fn absent_is_no_value_of_arithmetic() {
         assert!(is_absent(ABSENT) && !is_absent(f64::NAN) && !is_absent(-f64::NAN));
         assert!(!is_absent(std::hint::black_box(ABSENT) + 1.0), "arithmetic makes it quiet");
+    }
+
+    #[test]
+    fn a_column_is_taken_without_room_that_it_does_not_need() {
+        let mut column = StepColumn::absent(10_000);
+        column.reset(3);
+        column.set_float(1, 5.0);
+        column.push_histogram(2, Arc::default());
+        let taken = column.take(StepColumn::default());
+        assert!(taken.floats.capacity() < 100 && column.floats.capacity() >= 10_000);
+        assert_eq!((taken.len(), taken.get(1)), (2, Some(Point::Float(5.0))));
+        let mut small = StepColumn::absent(3);
+        let place = small.floats.as_ptr();
+        assert_eq!(small.take(StepColumn::default()).floats.as_ptr(), place, "not copied");
     }
 
     #[test]

@@ -66,11 +66,12 @@ pub(crate) async fn federate(call: Call) -> Result<Reply, Refusal> {
     let now = app.db.options().clock.wall_ms();
     let range = scale.range(Some(now.saturating_sub(LOOKBACK_MS)), Some(now));
     let selection = Query::parse(&params, scale)?.selection.within(range);
-    let timeout = app.config.query_timeout;
+    let (timeout, memory) = (app.config.query_timeout, Some(app.queries.memory()));
     let db = app.db.clone();
     reply::stream(format.content_type, move |sink, cancel| {
+        let cancelled = Some(cancel.clone());
         let options =
-            QueryOptions { timeout: Some(timeout), cancel: Some(cancel.clone()), ..unlimited() };
+            QueryOptions { timeout: Some(timeout), cancel: cancelled, memory, ..unlimited() };
         let snapshot = db.snapshot().map_err(Refusal::of_read)?;
         let mut page = Page {
             writer: ExpositionWriter::new(format.dialect, format.utf8),

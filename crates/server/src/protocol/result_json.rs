@@ -7,12 +7,17 @@
 //! "lower","upper","count"],..]}` without empty buckets; the rule says which bounds belong to a bucket:
 //! 0 the upper, 1 the lower, 2 none, 3 both. (Prometheus 3.14, `util/jsonutil`, `web/api/v1/json_codec.go`.)
 
+use std::ops::ControlFlow;
+
 use siltstone::Timestamp;
 use siltstone_promql::histogram::Histogram;
 use siltstone_promql::{Point, ResultSeries};
 
 use super::json_lines::{write_labels, write_string};
 use super::number;
+
+/// Points of a part of a series.
+const PART_POINTS: usize = 4096;
 
 /// Appends a time in milliseconds as seconds.
 pub fn write_time(ms: Timestamp, out: &mut Vec<u8>) {
@@ -64,28 +69,48 @@ pub fn write_text(ms: Timestamp, text: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a series of a matrix.
 pub fn write_matrix_series(series: &ResultSeries, out: &mut Vec<u8>) {
+    // Nobody ends it.
+    let _ = write_matrix_parts(series, out, &mut |_| ControlFlow::Continue(()));
+}
+
+/// Appends a series of a matrix, and hands what is there to `part` after every few thousand points, which
+/// may take it out, or end the writing.
+pub fn write_matrix_parts(
+    series: &ResultSeries,
+    out: &mut Vec<u8>,
+    part: &mut dyn FnMut(&mut Vec<u8>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     write_metric(series, out);
     let is_float = |(_, point): &&(Timestamp, Point)| matches!(point, Point::Float(_));
     let floats = series.points.iter().filter(is_float).count();
     if floats > 0 {
         out.extend_from_slice(b",\"values\":[");
-        write_points(series.points.iter().filter(is_float), out);
+        write_points(series.points.iter().filter(is_float), out, part)?;
     }
     if floats < series.points.len() {
         out.extend_from_slice(b",\"histograms\":[");
-        write_points(series.points.iter().filter(|point| !is_float(point)), out);
+        write_points(series.points.iter().filter(|point| !is_float(point)), out, part)?;
     }
     out.push(b'}');
+    ControlFlow::Continue(())
 }
 
-fn write_points<'a>(points: impl Iterator<Item = &'a (Timestamp, Point)>, out: &mut Vec<u8>) {
+fn write_points<'a>(
+    points: impl Iterator<Item = &'a (Timestamp, Point)>,
+    out: &mut Vec<u8>,
+    part: &mut dyn FnMut(&mut Vec<u8>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     for (at, (ms, point)) in points.enumerate() {
         if at > 0 {
             out.push(b',');
+            if at.is_multiple_of(PART_POINTS) {
+                part(out)?;
+            }
         }
         write_point(*ms, point, out);
     }
     out.push(b']');
+    ControlFlow::Continue(())
 }
 
 /// Appends a series of a vector, which has one point.
@@ -226,6 +251,24 @@ mod tests {
         let empty = Point::Histogram(Arc::new(Histogram::default()));
         let shown = r#"{"metric":{},"histogram":[0.005,{"count":"0","sum":"0"}]}"#;
         assert_eq!(text(|out| write_vector_series(&of(empty), out)), shown);
+    }
+
+    #[test]
+    fn a_long_series_comes_in_parts_that_are_the_whole() {
+        let points = (0..10_000).map(|i| (i * 1000, Point::Float(i as f64))).collect();
+        let series = ResultSeries { labels: LabelSet::default(), points };
+        let (mut taken, mut parts) = (Vec::new(), 0);
+        let mut rest = Vec::new();
+        let flow = write_matrix_parts(&series, &mut rest, &mut |out| {
+            parts += 1;
+            taken.append(out);
+            ControlFlow::Continue(())
+        });
+        taken.append(&mut rest);
+        assert_eq!((flow, parts), (ControlFlow::Continue(()), 2));
+        assert_eq!(taken, text(|out| write_matrix_series(&series, out)).into_bytes());
+        let ended = write_matrix_parts(&series, &mut rest, &mut |_| ControlFlow::Break(()));
+        assert!(ended.is_break());
     }
 
     #[test]

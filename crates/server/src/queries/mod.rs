@@ -119,7 +119,7 @@ impl Queries {
         list.running.insert(id, entry);
         drop(list);
         let (queries, cost) = (Arc::clone(self), Cost::default());
-        Running { queries, id, memory, cost, outcome: Outcome::ClientGone }
+        Running { queries, id, memory, cost, outcome: Outcome::Internal }
     }
 
     /// The queries that run now, the oldest first.
@@ -207,7 +207,7 @@ mod tests {
     fn queries_are_listed_while_they_run_and_counted_after() {
         let queries = Queries::new(MemoryPool::new(1 << 20, 2), Duration::MAX);
         let (first, second) = (Cancel::default(), Cancel::default());
-        let running = queries.start(asked("up"), first.clone());
+        let mut running = queries.start(asked("up"), first.clone());
         let mut other = queries.start(asked(&"ن".repeat(4000)), second.clone());
         running.memory.hold(1000).unwrap();
         let shown = queries.shown();
@@ -216,6 +216,7 @@ mod tests {
         assert!(queries.cancel(shown[1].id) && !queries.cancel(77));
         assert!(second.is_cancelled() && !first.is_cancelled());
         other.outcome = Outcome::Success;
+        running.outcome = Outcome::Canceled;
         other.cost.samples_read = 7;
         drop((running, other));
         assert!(queries.shown().is_empty());

@@ -73,6 +73,19 @@ fn instant_queries_of_every_type() {
 }
 
 #[test]
+fn a_long_series_is_answered_whole() {
+    let server = server();
+    let samples: Vec<(i64, f64)> = (0..70_000).map(|i| (i * 1000, i as f64)).collect();
+    assert_eq!(server.write(&series(&[("__name__", "long")], &samples)).status, 204);
+    assert_eq!(server.write(&series(&[("__name__", "short")], &samples[..3])).status, 204);
+    let answer = data(&query(&server, "{__name__=~\"long|short\"}[30h]", "&time=70000"));
+    let found = answer["result"].as_array().unwrap();
+    let points = |at: usize| found[at]["values"].as_array().unwrap();
+    assert_eq!((points(0).len(), points(1).len()), (70_000, 3));
+    assert_eq!(points(0)[69_999], json!([69_999, "69999"]));
+}
+
+#[test]
 fn range_queries() {
     let server = filled();
     let sums = "sum by (job) (max_over_time(requests_total[1m]))";
@@ -146,7 +159,7 @@ fn a_query_that_needs_too_much_memory_is_refused_and_no_other() {
     fill(&server);
     let greedy = "count_values(\"v\", vector(time()))";
     let answer = range(&server, greedy, "&start=0&end=100000&step=10");
-    refused(&answer, 422, "execution", "bytes of memory");
+    refused(&answer, 422, "execution", "1048576 bytes");
     let sums = range(&server, "sum(requests_total)", "&start=60&end=90&step=15");
     assert_eq!(data(&sums)["result"][0]["values"][0], json!([60, "420"]));
     let metrics = server.get("/metrics");
@@ -237,6 +250,9 @@ fn damage_is_an_error_with_its_place_or_a_warning() {
     });
     assert!(at.is_some(), "a flipped bit in a value block is noticed");
     refused(&ask("&time=60"), 422, "execution", "value block");
+    let counted = server.get("/metrics");
+    let none = "siltstone_corruption_total 0";
+    assert!(!counted.text().contains(none), "what queries meet is counted");
     let rest = ask("&time=60&partial_response=true");
     assert_eq!(rest.status, 200, "{}", rest.text());
     let warnings = rest.json()["warnings"].to_string();

@@ -13,12 +13,14 @@ use siltstone_query::{Answer, QueryValue, ResultSeries};
 use super::ask::{Ask, Times};
 use crate::protocol::json_lines::write_string;
 use crate::protocol::result_json::{
-    write_matrix_series, write_scalar, write_text, write_vector_series,
+    write_matrix_parts, write_matrix_series, write_scalar, write_text, write_vector_series,
 };
 use crate::reply::ReplySink;
 
 /// Points of a piece, about; a series is not cut.
 const PIECE_POINTS: usize = 8 << 10;
+/// A series with more points is no part of a piece: it is handed over while it is written.
+const LONG_POINTS: usize = 64 << 10;
 /// A series counts as so many points beside its own: it has labels.
 const SERIES_POINTS: usize = 8;
 /// Most annotations of one kind in an answer, as in Prometheus.
@@ -65,6 +67,7 @@ pub(super) fn write(
         QueryValue::Scalar(value) => write_scalar(time, *value, sink.buffer()),
         QueryValue::String(text) => write_text(time, text, sink.buffer()),
         QueryValue::Vector(series) => write_series(sink, snapshot, series, write_vector_series)?,
+        QueryValue::Matrix(series) if series.iter().any(is_long) => write_long(sink, series)?,
         QueryValue::Matrix(series) => write_series(sink, snapshot, series, write_matrix_series)?,
     }
     if ask.stats {
@@ -74,6 +77,29 @@ pub(super) fn write(
     write_texts("warnings", &warnings, sink.buffer());
     write_texts("infos", &capped(answer.infos(), "info"), sink.buffer());
     sink.buffer().push(b'}');
+    ControlFlow::Continue(())
+}
+
+fn is_long(series: &ResultSeries) -> bool {
+    series.points.len() > LONG_POINTS
+}
+
+/// Writes series of which some are long, one after the other.
+fn write_long(sink: &mut ReplySink, series: &[ResultSeries]) -> ControlFlow<()> {
+    sink.buffer().push(b'[');
+    let mut out = Vec::new();
+    for (at, one) in series.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        let mut hand_over = |out: &mut Vec<u8>| {
+            sink.buffer().append(out);
+            sink.checkpoint()
+        };
+        write_matrix_parts(one, &mut out, &mut hand_over)?;
+        hand_over(&mut out)?;
+    }
+    sink.buffer().push(b']');
     ControlFlow::Continue(())
 }
 

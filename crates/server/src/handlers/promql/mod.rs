@@ -74,9 +74,11 @@ fn evaluate(
     let damage = Damage::default();
     let source = StoreSource::new(&snapshot);
     let source = if ask.partial { source.skipping_damage(damage.clone()) } else { source };
+    // Plans hold what several parts share, and operators stop gathering, by this limit.
+    let bytes = app.queries.pool().bytes_max();
     let engine = Engine {
         lookback: ask.lookback,
-        limits: Limits { time: Some(ask.timeout), bytes: u64::MAX, ..Limits::default() },
+        limits: Limits { time: Some(ask.timeout), bytes, ..Limits::default() },
         cancel: cancel.clone(),
         memory: Some(running.memory.clone()),
         ..Engine::default()
@@ -93,9 +95,8 @@ fn evaluate(
     running.cost.series = series_of(&answer);
     let timings = Timings { prepared, evaluated: started.elapsed() };
     let damage = damage.take().iter().map(ToString::to_string).collect();
-    if answer::write(sink, &snapshot, ask, answer, (damage, timings)).is_continue() {
-        running.outcome = Outcome::Success;
-    }
+    let written = answer::write(sink, &snapshot, ask, answer, (damage, timings));
+    running.outcome = if written.is_continue() { Outcome::Success } else { Outcome::ClientGone };
     Ok(())
 }
 
