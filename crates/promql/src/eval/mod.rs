@@ -22,7 +22,7 @@
 //! | operator | holds |
 //! |---|---|
 //! | selectors, functions of range vectors, math, dates, `histogram_avg` and the like, label functions, vector with scalar | no values but those of a wave ([`wave`]), about 4 MiB: they stream. Where labels change (label functions; names that are dropped at once), a label set for each series, and `n` x `s` if two become equal |
-//! | functions over subqueries of what streams | one series of the inner steps a thread, not metered |
+//! | functions over subqueries of what streams | one series of the inner steps a thread, counted at 40 bytes a step |
 //! | functions over other subqueries | the operand at the inner steps |
 //! | `sum`, `avg`, `count`, `min`, `max`, `group`, `stddev`, `stdvar` | `g` x `s` a share |
 //! | `topk`, `bottomk`, `limitk` | `k` x `g` x `s` a share; `topk` and `bottomk` also what was driven out, at worst their input |
