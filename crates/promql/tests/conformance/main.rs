@@ -21,16 +21,18 @@ mod nhcb;
 mod run;
 mod scan;
 mod script;
+mod scripts;
 mod series;
 mod store;
 mod under_test;
 mod verdict;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::run::{FileReport, run_script};
+use crate::scripts::{directory, scripts};
 use crate::under_test::Siltstone;
 use crate::verdict::{judge, read_known};
 
@@ -41,14 +43,7 @@ fn main() -> ExitCode {
     if env::args().any(|argument| argument == "--list") {
         return ExitCode::SUCCESS;
     }
-    let directory = directory();
-    if !directory.is_dir() {
-        println!(
-            "SKIPPED: no conformance scripts in {}; SILTSTONE_PROMQLTEST names their directory",
-            directory.display()
-        );
-        return ExitCode::SUCCESS;
-    }
+    let Some(directory) = directory() else { return ExitCode::SUCCESS };
     // A panic of a case is reported as its miss, so the hook prints nothing.
     std::panic::set_hook(Box::new(|_| {}));
     match run_directory(&directory) {
@@ -62,11 +57,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn directory() -> PathBuf {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/promqltest");
-    env::var_os("SILTSTONE_PROMQLTEST").map_or(beside, PathBuf::from)
 }
 
 /// Runs the scripts of a directory in order of their names.
@@ -85,15 +75,6 @@ fn run_directory(directory: &Path) -> Result<Vec<FileReport>, String> {
         }
     }
     Ok(reports)
-}
-
-#[expect(clippy::disallowed_methods, reason = "lists scripts, not a store")]
-fn scripts(directory: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = std::fs::read_dir(directory).map_err(|e| e.to_string())?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "test"));
-    paths.sort();
-    Ok(paths)
 }
 
 fn conclude(reports: &[FileReport]) -> ExitCode {

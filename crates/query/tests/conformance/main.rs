@@ -27,6 +27,8 @@ mod run;
 mod scan;
 #[path = "../../../promql/tests/conformance/script.rs"]
 mod script;
+#[path = "../../../promql/tests/conformance/scripts.rs"]
+mod scripts;
 #[path = "../../../promql/tests/conformance/series.rs"]
 mod series;
 #[path = "../../../promql/tests/conformance/store.rs"]
@@ -36,10 +38,11 @@ mod stored;
 mod under_test;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::run::run_script;
+use crate::scripts::{directory, scripts};
 use crate::stored::Stored;
 
 fn main() -> ExitCode {
@@ -47,15 +50,7 @@ fn main() -> ExitCode {
     if env::args().any(|argument| argument == "--list") {
         return ExitCode::SUCCESS;
     }
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/promqltest");
-    let directory = env::var_os("SILTSTONE_PROMQLTEST").map_or(beside, PathBuf::from);
-    if !directory.is_dir() {
-        println!(
-            "SKIPPED: no conformance scripts in {}; SILTSTONE_PROMQLTEST names their directory",
-            directory.display()
-        );
-        return ExitCode::SUCCESS;
-    }
+    let Some(directory) = directory() else { return ExitCode::SUCCESS };
     match run_all(&directory) {
         Ok(passed) => {
             if passed {
@@ -89,13 +84,4 @@ fn run_all(directory: &Path) -> Result<bool, String> {
     println!("evaluations over stores: {in_stores}, in memory alone: {in_memory}");
     println!("total: {passed}/{total}");
     Ok(passed == total && in_stores > 1_000)
-}
-
-#[expect(clippy::disallowed_methods, reason = "lists scripts, not a store")]
-fn scripts(directory: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = std::fs::read_dir(directory).map_err(|e| e.to_string())?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "test"));
-    paths.sort();
-    Ok(paths)
 }
