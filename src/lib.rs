@@ -26,7 +26,7 @@ pub mod types;
 pub mod wal;
 
 pub use compaction::{CompactionPlan, DamagedRange, PlannedInput, PlannedMerge, Reason};
-pub use cursor::{Column, Columns};
+pub use cursor::{Column, Columns, ReadCost};
 pub use db::{
     Ack, AttachReport, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, CompactProgress,
     CompactReport, Db, DeleteReceipt, DeletedShare, Durability, Event, Finding, Latency, LeftOut,
@@ -35,8 +35,8 @@ pub use db::{
 };
 pub use error::{Error, Result};
 pub use read::{
-    Aggregation, Bucket, BucketValues, Cancel, ContentDigest, Damage, MemoryPool, QueryMemory,
-    QueryOptions, Selection, SeriesBuckets, SeriesColumns, SeriesSet,
+    Aggregation, Bucket, BucketValues, Cancel, ContentDigest, Damage, MemoryPool, Outline,
+    QueryMemory, QueryOptions, Selection, SeriesBuckets, SeriesColumns, SeriesSet, Wanted,
 };
 pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{Cardinality, EncodedLabels, SeriesHandle};

@@ -5,7 +5,7 @@
 //! straight to the output; within the others runs are copied: as many rows as one input leads by,
 //! or as several agree in their timestamps. No sample is handled by a virtual call of its own.
 
-use super::{BATCH_ROWS_MAX, Columns, Extent, HiddenRanges, SeriesCursor};
+use super::{BATCH_ROWS_MAX, Columns, Extent, HiddenRanges, ReadCost, SeriesCursor, Summary};
 use crate::error::Result;
 use crate::types::{TimeRange, Timestamp};
 
@@ -206,6 +206,19 @@ impl<R: Replaced> Merge<R> {
             self.waiting.push(rank);
         }
         Ok(())
+    }
+
+    /// What reading the series takes if the batches whose summaries `passed` takes are passed over,
+    /// wherever that is possible; before any was read.
+    #[must_use]
+    pub fn cost(&self, passed: &dyn Fn(&Summary) -> bool) -> ReadCost {
+        let mut cost = ReadCost::default();
+        for &rank in &self.waiting {
+            let input = self.input(rank);
+            let in_memory = ReadCost { samples: input.extent.rows, ..ReadCost::default() };
+            cost.add(input.cursor.cost(passed).unwrap_or(in_memory));
+        }
+        cost
     }
 
     /// The most samples that the series can have, before any was read.

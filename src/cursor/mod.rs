@@ -23,8 +23,8 @@ pub use columns::{Column, Columns};
 pub use hidden::HiddenRanges;
 pub use merge::{Merge, Replaced};
 pub use source::{
-    Extent, Footprint, ListedSeries, SeriesCursor, SeriesList, SeriesSource, Stratum, Summary,
-    ValueSummary,
+    DecimalTotal, Extent, Footprint, ListedSeries, ReadCost, SeriesCursor, SeriesList,
+    SeriesSource, Stratum, Summary, ValueSummary,
 };
 
 /// Most rows in a batch.

@@ -37,22 +37,29 @@ pub struct Summary {
     pub rows: u32,
     /// The number of stale markers.
     pub stale_markers: u32,
-    /// The other values, if there are any, none is a NaN, and their exact sum is known.
+    /// The other values, if there are any and none is a NaN.
     pub values: Option<ValueSummary>,
 }
 
-/// Values that are decimal numbers, stale markers left out.
+/// Values of which none is a NaN, stale markers left out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ValueSummary {
     /// The first.
     pub first: f64,
     /// The last.
     pub last: f64,
-    /// The smallest.
+    /// The smallest, -0 below +0.
     pub min: f64,
     /// The largest.
     pub max: f64,
-    /// The smallest decimal exponent at which all values are integers below 2^53.
+    /// Their sum, if they are decimal numbers and it is below 2^53 by magnitude.
+    pub sum: Option<DecimalTotal>,
+}
+
+/// The exact sum of decimal numbers. None of them is -0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecimalTotal {
+    /// The smallest decimal exponent, 0 to 18, at which all values are integers below 2^53.
     pub exponent: u8,
     /// Their sum at that exponent.
     pub sum: i64,
@@ -74,6 +81,26 @@ pub struct Footprint {
     pub rows: u64,
     /// About how many bytes of a file hold their values.
     pub bytes: u64,
+}
+
+/// What reading a series takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadCost {
+    /// Samples that are decoded at most.
+    pub samples: u64,
+    /// Chunks of segments that are decoded.
+    pub chunks: u64,
+    /// Bytes of files that hold the values of these chunks.
+    pub bytes: u64,
+}
+
+impl ReadCost {
+    /// Adds what reading something else takes.
+    pub fn add(&mut self, other: Self) {
+        self.samples = self.samples.saturating_add(other.samples);
+        self.chunks += other.chunks;
+        self.bytes += other.bytes;
+    }
 }
 
 /// A source of samples whose series are listed together. It has one or more *strata*, each with its
@@ -164,6 +191,12 @@ pub trait SeriesCursor: Send {
     ///
     /// [`Error::Corrupt`]: crate::error::Error::Corrupt
     fn append(&mut self, columns: &mut Columns) -> Result<usize>;
+
+    /// What reading the opened series takes from files, if the batches whose summaries `passed` takes
+    /// are passed over; reads nothing. `None` where all samples are in memory.
+    fn cost(&self, _passed: &dyn Fn(&Summary) -> bool) -> Option<ReadCost> {
+        None
+    }
 
     /// What the next batch of the opened series will hold, if the source knows without reading it.
     fn summary(&self) -> Option<Summary>;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Sources;
 use super::lists::FoundSeries;
 use super::meter::Meter;
-use crate::cursor::{Columns, HiddenRanges, Merge, Summary};
+use crate::cursor::{Columns, HiddenRanges, Merge, ReadCost, Summary};
 use crate::deletes::Filter;
 use crate::error::Result;
 use crate::types::{Labels, TimeRange};
@@ -31,8 +31,13 @@ impl SeriesReader {
 
     /// The same, but its batches end where a summary may be next.
     pub(super) fn with_summaries(mut self) -> Self {
-        self.merge = self.merge.with_summaries();
+        self.merge.stop_at_summaries(true);
         self
+    }
+
+    /// Sets whether batches end where a summary may be next.
+    pub(super) fn stop_at_summaries(&mut self, stop: bool) {
+        self.merge.stop_at_summaries(stop);
     }
 
     /// Goes to the start of a series.
@@ -69,6 +74,11 @@ impl SeriesReader {
     /// The most samples that the opened series can have.
     pub(super) fn rows_max(&self) -> u64 {
         self.merge.rows_max()
+    }
+
+    /// What reading the opened series takes; see [`Merge::cost`].
+    pub(super) fn cost(&self, passed: &dyn Fn(&Summary) -> bool) -> ReadCost {
+        self.merge.cost(passed)
     }
 
     /// Appends the next batch of the opened series; returns how many rows, 0 at the end.

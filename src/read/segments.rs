@@ -4,8 +4,8 @@ use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::sync::Arc;
 
 use crate::cursor::{
-    Columns, Extent, Footprint, HiddenRanges, ListedSeries, SeriesCursor, SeriesList, SeriesSource,
-    Stratum, Summary, ValueSummary,
+    Columns, DecimalTotal, Extent, Footprint, HiddenRanges, ListedSeries, ReadCost, SeriesCursor,
+    SeriesList, SeriesSource, Stratum, Summary, ValueSummary,
 };
 use crate::error::{Error, Result};
 use crate::segment::{ChunkEntry, ChunkReader, Segment};
@@ -256,30 +256,51 @@ impl SeriesCursor for SegmentCursor {
         Ok(chunk.rows() as usize)
     }
 
+    fn cost(&self, passed: &dyn Fn(&Summary) -> bool) -> Option<ReadCost> {
+        let mut cost = ReadCost::default();
+        for chunk in &self.entries[self.left.clone()] {
+            let (first, last) = (chunk.first_timestamp(), chunk.last_timestamp());
+            let is_inside = self.range.contains(&first) && self.range.contains(&last);
+            let is_passed =
+                is_inside && !self.hidden.touches(first, last) && passed(&summary_of(chunk));
+            if !is_passed && !self.hidden.hides_all(first, last) {
+                cost.samples += u64::from(chunk.rows());
+                cost.chunks += 1;
+                cost.bytes += u64::from(chunk.value_bytes());
+            }
+        }
+        Some(cost)
+    }
+
     fn summary(&self) -> Option<Summary> {
         if self.damage.is_some() || self.left.is_empty() {
             return None;
         }
-        let chunk = &self.entries[self.left.start];
-        let aggregates = chunk.aggregates();
-        let sums = aggregates.sums.and_then(|sums| Some((sums.exponent, sums.sum?)));
-        Some(Summary {
-            first: chunk.first_timestamp(),
-            last: chunk.last_timestamp(),
-            rows: chunk.rows(),
-            stale_markers: aggregates.stale_markers,
-            values: aggregates.extent.zip(sums).map(|(extent, (exponent, sum))| ValueSummary {
-                first: extent.first,
-                last: extent.last,
-                min: extent.min,
-                max: extent.max,
-                exponent,
-                sum,
-            }),
-        })
+        Some(summary_of(&self.entries[self.left.start]))
     }
 
     fn skip(&mut self) {
         self.left.next();
+    }
+}
+
+fn summary_of(chunk: &ChunkEntry) -> Summary {
+    let aggregates = chunk.aggregates();
+    let sum = aggregates.sums.and_then(|sums| {
+        let sum = sums.sum?;
+        Some(DecimalTotal { exponent: sums.exponent, sum })
+    });
+    Summary {
+        first: chunk.first_timestamp(),
+        last: chunk.last_timestamp(),
+        rows: chunk.rows(),
+        stale_markers: aggregates.stale_markers,
+        values: aggregates.extent.map(|extent| ValueSummary {
+            first: extent.first,
+            last: extent.last,
+            min: extent.min,
+            max: extent.max,
+            sum,
+        }),
     }
 }

@@ -7,7 +7,8 @@
 //! 2. The lists are merged in label order. Of each series is kept in which sources it is, and under
 //!    which key.
 //! 3. [`SeriesSet::fold`] reads the samples of some series, each whole ([`SeriesSet::scan`]: batch by
-//!    batch), through a *folder*: a reader and a buffer, which are kept for the next call. Neighbours read one after the other share blocks.
+//!    batch; [`SeriesSet::outline`]: as much as windows need), through a *folder*: a reader and a buffer,
+//!    which are kept for the next call. Neighbours read one after the other share blocks.
 //!
 //! # Invariants
 //!
@@ -22,8 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::lists::MergedList;
 use super::meter::Meter;
 use super::reader::SeriesReader;
-use super::{QueryOptions, Sources};
-use crate::cursor::{Columns, ListedSeries, SeriesList};
+use super::{Outline, QueryOptions, Sources};
+use crate::cursor::{Columns, ListedSeries, ReadCost, SeriesList, Summary};
 use crate::error::{Error, Result};
 use crate::segment::SegmentPin;
 use crate::types::{Labels, Matcher, TimeRange};
@@ -58,6 +59,8 @@ type OnDamage = Box<dyn Fn() + Send + Sync>;
 struct Folder {
     reader: SeriesReader,
     columns: Columns,
+    /// Of an outline: how many samples each of the columns' stands for.
+    counts: Vec<u32>,
     /// Bytes of the columns that are counted as held.
     held: usize,
 }
@@ -266,18 +269,47 @@ impl SeriesSet {
         Ok(())
     }
 
-    /// The most samples that these series can have in the range, as far as their indexes tell.
+    /// As [`fold`](Self::fold), but hands over as many samples only as `outline` needs, with the number of
+    /// samples that each stands for: see there. No numbers where each stands for itself.
+    ///
+    /// # Errors
+    /// Those of [`fold`](Self::fold). Damage of samples that need not be decoded is not noticed.
+    ///
+    /// # Panics
+    /// If a number is not that of a series.
+    pub fn outline(
+        &self,
+        numbers: &[u32],
+        outline: &Outline,
+        visit: &mut dyn FnMut(u32, &Columns, &[u32]) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut folder = self.take_folder();
+        folder.reader.stop_at_summaries(true);
+        for &number in numbers {
+            self.told(self.read_outline(number, outline, &mut folder))?;
+            if visit(number, &folder.columns, &folder.counts).is_break() {
+                break;
+            }
+        }
+        folder.reader.stop_at_summaries(false);
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+        Ok(())
+    }
+
+    /// What reading all series takes, as far as their indexes tell: whole, or with an outline. Samples
+    /// that were overwritten, or overlap in time, may be counted for more than they turn out to be.
     ///
     /// # Errors
     /// Those of reading the indexes.
-    pub fn samples_max(&self) -> Result<u64> {
+    pub fn cost(&self, outline: Option<&Outline>) -> Result<ReadCost> {
         let mut reader = self.sources.reader(self.range, &self.meter);
-        let mut samples: u64 = 0;
+        let mut cost = ReadCost::default();
+        let passed = |summary: &Summary| outline.is_some_and(|o| o.points(summary).is_some());
         for (number, labels) in (0..).zip(&self.labels) {
             reader.open_parts(labels, self.parts_of(number))?;
-            samples = samples.saturating_add(reader.rows_max());
+            cost.add(reader.cost(&passed));
         }
-        Ok(samples)
+        Ok(cost)
     }
 
     /// Passes a result on; tells of damage.
@@ -293,23 +325,58 @@ impl SeriesSet {
         kept.unwrap_or_else(|| Folder {
             reader: self.sources.reader(self.range, &self.meter),
             columns: Columns::default(),
+            counts: Vec::new(),
             held: 0,
         })
     }
 
     /// Puts the samples of a series into the folder's columns.
     fn read(&self, number: u32, folder: &mut Folder) -> Result<()> {
-        let Folder { reader, columns, held } = folder;
+        let Folder { reader, columns, held, .. } = folder;
         columns.clear();
         reader.open_parts(&self.labels[number as usize], self.parts_of(number))?;
         while reader.append(columns)? > 0 {
-            let bytes = columns.timestamps.capacity() * SAMPLE_BYTES;
-            if bytes > *held {
-                self.meter.hold((bytes - *held) as u64)?;
-                *held = bytes;
-            }
+            self.hold_columns(columns, held)?;
         }
         self.meter.add_samples(columns.len())
+    }
+
+    /// Puts the outline of a series into the folder's columns and counts.
+    fn read_outline(&self, number: u32, outline: &Outline, folder: &mut Folder) -> Result<()> {
+        let Folder { reader, columns, counts, held } = folder;
+        columns.clear();
+        counts.clear();
+        reader.open_parts(&self.labels[number as usize], self.parts_of(number))?;
+        loop {
+            while let Some(summary) =
+                reader.pass_over(|summary| outline.points(summary).is_some())?
+            {
+                counts.resize(columns.len(), 1);
+                for point in outline.points(&summary).into_iter().flatten().flatten() {
+                    columns.timestamps.push(point.timestamp);
+                    columns.values.f64_mut().push(point.value);
+                    counts.push(point.count);
+                }
+            }
+            if reader.append(columns)? == 0 {
+                break;
+            }
+            self.hold_columns(columns, held)?;
+        }
+        if !counts.is_empty() {
+            counts.resize(columns.len(), 1);
+        }
+        self.hold_columns(columns, held)?;
+        self.meter.add_samples(columns.len())
+    }
+
+    fn hold_columns(&self, columns: &Columns, held: &mut usize) -> Result<()> {
+        let bytes = columns.timestamps.capacity() * SAMPLE_BYTES;
+        if bytes > *held {
+            self.meter.hold((bytes - *held) as u64)?;
+            *held = bytes;
+        }
+        Ok(())
     }
 
     fn parts_of(&self, number: u32) -> impl Iterator<Item = (usize, u32)> {

@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use siltstone::{Columns, Damage, QueryOptions, SeriesSet, Snapshot, TimeScale, Timestamp};
+use siltstone::{
+    Columns, Damage, Outline, QueryOptions, ReadCost, SeriesSet, Snapshot, TimeScale, Timestamp,
+};
 use siltstone_promql::source::{KindColumn, SampleColumns, SourceError};
 use siltstone_promql::{
     Answer, Control, Engine, LabelSet, Query, QueryError, Queryable, Selection, SeriesList,
@@ -124,8 +126,8 @@ impl SeriesList for StoreList {
         &self.labels
     }
 
-    fn samples(&self) -> Option<u64> {
-        self.set.samples_max().ok()
+    fn cost(&self, outline: Option<&Outline>) -> Option<ReadCost> {
+        self.set.cost(outline.filter(|_| self.counts_in_ms())).ok()
     }
 
     fn fold(
@@ -136,19 +138,50 @@ impl SeriesList for StoreList {
         let mut failure = None;
         let mut converted = Converted::default();
         self.set.fold(numbers, &mut |number, columns| {
-            let floats = match self.scale.ticks_per_second() {
-                1000 => of_columns(columns),
-                _ => converted.of(columns, self.scale),
+            let floats = match self.counts_in_ms() {
+                true => of_columns(columns),
+                false => converted.of(columns, self.scale),
             };
-            match visit(number, SampleColumns { floats, ..SampleColumns::default() }) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
-            }
+            let samples = SampleColumns { floats, ..SampleColumns::default() };
+            flow(visit(number, samples), &mut failure)
         })?;
         failure.map_or(Ok(()), Err)
+    }
+
+    fn outline(
+        &self,
+        numbers: &[u32],
+        outline: &Outline,
+        visit: &mut dyn FnMut(u32, SampleColumns<'_>) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        // Of several samples within a millisecond one counts: which, is seen when they are read.
+        if !self.counts_in_ms() {
+            return self.fold(numbers, visit);
+        }
+        let mut failure = None;
+        self.set.outline(numbers, outline, &mut |number, columns, float_counts| {
+            let floats = of_columns(columns);
+            let samples = SampleColumns { floats, float_counts, ..SampleColumns::default() };
+            flow(visit(number, samples), &mut failure)
+        })?;
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+impl StoreList {
+    fn counts_in_ms(&self) -> bool {
+        self.scale.ticks_per_second() == 1000
+    }
+}
+
+/// Goes on, or keeps why not.
+fn flow(visited: Result<(), SourceError>, failure: &mut Option<SourceError>) -> ControlFlow<()> {
+    match visited {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            *failure = Some(error);
+            ControlFlow::Break(())
+        }
     }
 }
 

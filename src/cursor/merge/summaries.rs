@@ -18,11 +18,9 @@ struct Next {
 }
 
 impl<R: Replaced> Merge<R> {
-    /// A merge whose [`append`](Self::append) ends its batches where a summary may be next.
-    #[must_use]
-    pub fn with_summaries(mut self) -> Self {
-        self.summaries = true;
-        self
+    /// Sets whether [`append`](Self::append) ends its batches where a summary may be next.
+    pub fn stop_at_summaries(&mut self, stop: bool) {
+        self.summaries = stop;
     }
 
     /// Passes over the next samples of the opened series if they are those of one batch with a

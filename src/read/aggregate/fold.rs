@@ -117,24 +117,25 @@ impl Fold {
         let open = self.open.as_ref().filter(|open| open.index == index);
         let decimal = !self.floats && open.is_none_or(|open| open.decimal.is_some());
         // Integers are their own exact sum, whatever they are added to.
-        summary.values.is_some_and(|values| values.exponent == 0 || decimal)
+        let total = summary.values.and_then(|values| values.sum);
+        total.is_some_and(|total| total.exponent == 0 || decimal)
     }
 
     /// Adds a batch that [`takes`](Self::takes) was true for.
     pub(super) fn add_summary(&mut self, summary: &Summary) {
         let mut open = self.enter(summary.first);
         open.stale_markers += u64::from(summary.stale_markers);
-        if let Some(values) = &summary.values {
+        if let Some((values, total)) = summary.values.and_then(|v| Some((v, v.sum?))) {
             open.cover(values.min, values.max);
             let first = Sample { timestamp: summary.first, value: values.first };
             let last = Sample { timestamp: summary.last, value: values.last };
             open.enclose(first, last, u64::from(summary.rows));
             let adds = |sum: &mut DecimalSum| {
-                sum.add_sum(values.exponent, values.sum, values.min, values.max)
+                sum.add_sum(total.exponent, total.sum, values.min, values.max)
             };
             open.decimal = open.decimal.and_then(|mut sum| adds(&mut sum).then_some(sum));
-            if values.exponent == 0 {
-                self.exact.add(values.sum as f64);
+            if total.exponent == 0 {
+                self.exact.add(total.sum as f64);
             } else {
                 open.missing = true;
             }

@@ -7,6 +7,7 @@ mod oracle;
 mod aggregate;
 mod limits;
 mod model;
+mod outline;
 mod prepared;
 mod series_set;
 mod stone;

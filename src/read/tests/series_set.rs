@@ -58,7 +58,7 @@ pub(super) fn check(
         assert_eq!(found[labels], [samples.clone(), samples.clone()], "{labels}");
     }
     let rows: usize = expected.iter().map(|(_, samples)| samples.len()).sum();
-    assert!(set.samples_max().unwrap() >= rows as u64);
+    assert!(set.cost(None).unwrap().samples >= rows as u64);
     drop(set);
     assert_eq!(memory.bytes_held(), 0, "what was held is given back");
 }

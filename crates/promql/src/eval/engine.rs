@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use siltstone::sys::Executor;
-use siltstone::{Cancel, Clock, QueryMemory, SystemClock, Timestamp};
+use siltstone::{Cancel, Clock, Outline, QueryMemory, ReadCost, SystemClock, Timestamp};
 
 use super::meter::{Limits, Meter};
 use super::ordered_list::OrderedList;
+use super::outline::{of_function, of_lookup};
 use super::run::{Evaluation, RootValue};
 use super::runner::Runner;
 use super::threads::Threads;
@@ -14,7 +15,7 @@ use crate::annotations::{Annotations, Severity};
 use crate::ast::{Ast, ValueType};
 use crate::flags::Features;
 use crate::parse;
-use crate::plan::{self, Estimate, Explained, Plan, PlanOptions, Times};
+use crate::plan::{self, Estimate, Explained, NodeKind, Plan, PlanOptions, RangeSource, Times};
 use crate::query_error::QueryError;
 use crate::source::Queryable;
 use crate::value::{LabelSet, Point, Series};
@@ -210,7 +211,9 @@ impl Engine {
     }
 
     /// What an evaluation of `query` at `start`, `start + step`, ... up to `end` would do, as text,
-    /// and how many series and samples `source` has for it. Lists series and reads no samples.
+    /// and what `source` has for it and reading that takes: series, samples, and chunks and bytes of files.
+    /// Samples that need not be read ([`siltstone::Outline`]) are not counted. Lists series and reads no
+    /// samples.
     ///
     /// ```
     /// # use siltstone_promql::{Engine, Features, LabelSet, MemorySource, Point, Query};
@@ -236,10 +239,17 @@ impl Engine {
         let plan = self.plan(query, Times::Range { start, end, step })?;
         let meter = self.meter();
         let mut estimates = Vec::with_capacity(plan.selections.len());
-        for selection in &plan.selections {
+        for (selection, number) in plan.selections.iter().zip(0..) {
             let list = OrderedList::list(source, &selection.request(), &meter)?;
             meter.check()?;
-            estimates.push(Estimate { series: list.len(), samples: list.samples() });
+            let cost = outlines(&plan, number).into_iter().try_fold(
+                ReadCost::default(),
+                |mut cost, outline| {
+                    cost.add(list.cost(outline.as_ref())?);
+                    Some(cost)
+                },
+            );
+            estimates.push(Estimate { series: list.len(), cost });
         }
         Ok(Explained { plan: &plan, estimates: &estimates }.to_string())
     }
@@ -333,4 +343,22 @@ fn points(series: Series, plan: &Plan) -> ResultSeries {
     let points = series.values.iter();
     let points = points.map(|(step, point)| (plan.grid.time(step), point)).collect();
     ResultSeries { labels: series.labels, points }
+}
+
+/// For each reader of a selection, how much of its samples it needs; `None` for all.
+fn outlines(plan: &Plan, selection: usize) -> Vec<Option<Outline>> {
+    let readers = plan.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Lookup { selection: id, lookup } if id.index() == selection => {
+            Some(of_lookup(lookup, node.grid))
+        }
+        NodeKind::RangeFunction {
+            function, source: RangeSource::Selection(id), windows, ..
+        } if id.index() == selection => Some(of_function(*function, windows)),
+        _ => None,
+    });
+    let mut readers: Vec<Option<Outline>> = readers.collect();
+    if readers.is_empty() {
+        readers.push(None);
+    }
+    readers
 }

@@ -162,6 +162,7 @@ mod tests {
         let series = SampleColumns {
             floats: KindColumn { timestamps: &[1, 3], values: &[1.0, 3.0], start_timestamps: &[] },
             histograms: KindColumn { timestamps: &[2], values: &histograms, start_timestamps: &[] },
+            ..SampleColumns::default()
         };
         let grid = Grid { start: 1, step: 1, count: 3 };
         let mut out = StepColumn::absent(3);

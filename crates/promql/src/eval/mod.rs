@@ -51,6 +51,7 @@ mod lookup;
 mod merge;
 mod meter;
 mod ordered_list;
+mod outline;
 pub(crate) mod range;
 mod run;
 mod runner;

@@ -1,9 +1,15 @@
 //! A listed selection in Prometheus's order of labels.
 
+use siltstone::{Outline, ReadCost};
+
 use super::meter::Meter;
+use super::outline::is_enough;
 use crate::query_error::QueryError;
 use crate::source::{Queryable, SampleColumns, Selection, SeriesList, SourceError};
 use crate::value::LabelSet;
+
+/// What a source calls with the samples of a series.
+type SourceVisit<'v> = dyn FnMut(u32, SampleColumns<'_>) -> Result<(), SourceError> + 'v;
 
 /// A listed selection in Prometheus's order.
 pub(super) struct OrderedList<'a> {
@@ -36,9 +42,9 @@ impl<'a> OrderedList<'a> {
         Self { list, order, meter }
     }
 
-    /// About how many samples there are, if that is known.
-    pub(super) fn samples(&self) -> Option<u64> {
-        self.list.samples()
+    /// What reading all series takes, if that is known.
+    pub(super) fn cost(&self, outline: Option<&Outline>) -> Option<ReadCost> {
+        self.list.cost(outline)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -59,11 +65,37 @@ impl<'a> OrderedList<'a> {
     pub(super) fn fold(
         &self,
         numbers: &[u32],
+        visit: impl FnMut(u32, &SampleColumns<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        self.passing_errors(visit, |visit| self.list.fold(numbers, visit))
+    }
+
+    /// The same with as much of the samples as `outline` needs.
+    pub(super) fn outline(
+        &self,
+        numbers: &[u32],
+        outline: &Outline,
         mut visit: impl FnMut(u32, &SampleColumns<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let visit_enough = |number: u32, columns: &SampleColumns<'_>| {
+            if is_enough(outline, columns) {
+                visit(number, columns)
+            } else {
+                self.fold(&[number], &mut visit)
+            }
+        };
+        self.passing_errors(visit_enough, |visit| self.list.outline(numbers, outline, visit))
+    }
+
+    /// Calls `read` with a visitor that calls `visit`, and answers with the error of either.
+    fn passing_errors(
+        &self,
+        mut visit: impl FnMut(u32, &SampleColumns<'_>) -> Result<(), QueryError>,
+        read: impl FnOnce(&mut SourceVisit<'_>) -> Result<(), SourceError>,
     ) -> Result<(), QueryError> {
         // The source passes our errors on as its own: this keeps what they were.
         let mut failure = None;
-        let folded = self.list.fold(numbers, &mut |number, columns| {
+        let done = read(&mut |number, columns| {
             visit(number, &columns).map_err(|error| {
                 failure = Some(error);
                 SourceError::from("the evaluation ended")
@@ -71,7 +103,7 @@ impl<'a> OrderedList<'a> {
         });
         match failure {
             Some(error) => Err(error),
-            None => folded.map_err(|error| self.meter.source_error(error)),
+            None => done.map_err(|error| self.meter.source_error(error)),
         }
     }
 

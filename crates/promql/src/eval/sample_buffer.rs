@@ -16,6 +16,7 @@ use crate::value::{StepColumn, is_absent};
 pub(super) struct SampleBuffer {
     float_times: Vec<Timestamp>,
     floats: Vec<f64>,
+    float_counts: Vec<u32>,
     float_starts: Vec<Timestamp>,
     histogram_times: Vec<Timestamp>,
     histograms: Vec<Arc<Histogram>>,
@@ -36,6 +37,11 @@ impl SampleBuffer {
             let (times, values, starts) =
                 (&mut self.float_times, &mut self.floats, &mut self.float_starts);
             clean.floats = copy_if(&columns.floats, times, values, starts, |v| !is_stale(v));
+            self.float_counts.clear();
+            let counts = columns.float_counts.iter().zip(floats);
+            let counts = counts.filter(|(_, value)| !is_stale(value)).map(|(count, _)| *count);
+            self.float_counts.extend(counts);
+            clean.float_counts = &self.float_counts;
         }
         if columns.histograms.values.iter().any(|histogram| histogram.is_stale()) {
             let (times, values, starts) =
@@ -69,6 +75,7 @@ impl SampleBuffer {
                 values: &self.floats,
                 start_timestamps: &[],
             },
+            float_counts: &[],
             histograms: KindColumn {
                 timestamps: &self.histogram_times,
                 values: &self.histograms,

@@ -4,6 +4,7 @@ use super::chain::Stage;
 use super::grid::Grid;
 use super::lookup::look_up;
 use super::ordered_list::OrderedList;
+use super::outline;
 use super::range::{self, RangeScratch, RangeSeries};
 use super::runner::{ChangedLabels, Runner};
 use super::sample_buffer::SampleBuffer;
@@ -66,15 +67,19 @@ impl<'a> StageRun<'a> {
     ) -> Result<(), QueryError> {
         let numbers: Vec<u32> = ranks.iter().map(|rank| list.order[*rank as usize]).collect();
         let mut ranks = ranks.iter();
-        list.fold(&numbers, |_, columns| match ranks.next() {
-            Some(rank) => {
-                if let Some(row) = self.read(list.labels(*rank), *rank, columns)? {
-                    take(row);
-                }
-                Ok(())
+        let outline = self.stages.first().and_then(outline::of_stage);
+        let visit = |_, columns: &SampleColumns<'_>| {
+            if let Some(rank) = ranks.next()
+                && let Some(row) = self.read(list.labels(*rank), *rank, columns)?
+            {
+                take(row);
             }
-            None => Ok(()),
-        })
+            Ok(())
+        };
+        match outline {
+            Some(outline) => list.outline(&numbers, &outline, visit),
+            None => list.fold(&numbers, visit),
+        }
     }
 
     /// Runs a held series through the stages.

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use siltstone::ReadCost;
+
 use super::{LookupValue, Node, NodeId, NodeKind, Plan, RangeSource};
 use crate::ast::RangeMode;
 use crate::eval::grid::{Grid, Shift, Windows};
@@ -11,8 +13,8 @@ use crate::eval::grid::{Grid, Shift, Windows};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Estimate {
     pub(crate) series: usize,
-    /// `None` where the source does not know.
-    pub(crate) samples: Option<u64>,
+    /// What reading it takes, over all its readers; `None` where the source does not know.
+    pub(crate) cost: Option<ReadCost>,
 }
 
 /// A plan with what the source says of its selections, if it was asked.
@@ -26,10 +28,13 @@ impl fmt::Display for Explained<'_> {
         write!(f, "{}", self.plan)?;
         for (number, estimate) in self.estimates.iter().enumerate() {
             write!(f, "selection {number} has {} series", estimate.series)?;
-            match estimate.samples {
-                Some(samples) => writeln!(f, ", about {samples} samples")?,
-                None => writeln!(f)?,
+            if let Some(ReadCost { samples, chunks, bytes }) = estimate.cost {
+                write!(f, ", about {samples} samples")?;
+                if chunks > 0 {
+                    write!(f, ", {chunks} chunks of {bytes} bytes")?;
+                }
             }
+            writeln!(f)?;
         }
         Ok(())
     }

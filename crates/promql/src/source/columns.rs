@@ -61,6 +61,9 @@ impl<'a, T> KindColumn<'a, T> {
 pub struct SampleColumns<'a> {
     /// The floats, stale markers among them.
     pub floats: KindColumn<'a, f64>,
+    /// How many samples each of the floats stands for; empty where each is one. Only in what
+    /// [`SeriesList::outline`](super::SeriesList::outline) hands over.
+    pub float_counts: &'a [u32],
     /// The native histograms; one whose sum is a stale marker is one itself.
     pub histograms: KindColumn<'a, Arc<Histogram>>,
 }

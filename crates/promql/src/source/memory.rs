@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use siltstone::Timestamp;
+use siltstone::{Outline, ReadCost, Timestamp};
 
 use super::{Control, KindColumn, Queryable, SampleColumns, Selection, SeriesList, SourceError};
 use crate::histogram::Histogram;
@@ -163,12 +163,13 @@ impl SeriesList for Listed<'_> {
         &self.labels
     }
 
-    fn samples(&self) -> Option<u64> {
+    fn cost(&self, _outline: Option<&Outline>) -> Option<ReadCost> {
         let count = |series: &&MemorySeries| {
             let floats = series.floats.within(self.start, self.end);
             floats.len() + series.histograms.within(self.start, self.end).len()
         };
-        Some(self.series.iter().map(|series| count(series) as u64).sum())
+        let samples = self.series.iter().map(|series| count(series) as u64).sum();
+        Some(ReadCost { samples, ..ReadCost::default() })
     }
 
     fn fold(
@@ -180,7 +181,7 @@ impl SeriesList for Listed<'_> {
             let series = self.series[*number as usize];
             let floats = series.floats.within(self.start, self.end);
             let histograms = series.histograms.within(self.start, self.end);
-            visit(*number, SampleColumns { floats, histograms })?;
+            visit(*number, SampleColumns { floats, histograms, ..SampleColumns::default() })?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ mod memory;
 use std::error::Error;
 use std::time::Duration;
 
-use siltstone::{Cancel, Matcher, QueryMemory, Timestamp};
+use siltstone::{Cancel, Matcher, Outline, QueryMemory, ReadCost, Timestamp};
 
 pub use columns::{KindColumn, SampleColumns};
 pub use memory::MemorySource;
@@ -86,12 +86,6 @@ pub trait SeriesList: Send + Sync {
     /// The label sets, in any order. A *series number* is an index into them.
     fn labels(&self) -> &[LabelSet];
 
-    /// About how many samples there are in the selection's range, if that is known without reading
-    /// them.
-    fn samples(&self) -> Option<u64> {
-        None
-    }
-
     /// Hands the samples of the series with these numbers to `visit`, one after the other in that
     /// order. Called on several threads with different series; mostly with some neighbours in the
     /// order of their numbers.
@@ -103,4 +97,26 @@ pub trait SeriesList: Send + Sync {
         numbers: &[u32],
         visit: &mut dyn FnMut(u32, SampleColumns<'_>) -> Result<(), SourceError>,
     ) -> Result<(), SourceError>;
+
+    /// As [`fold`](Self::fold), but of floats no more is needed than `outline` says, whose times are in
+    /// milliseconds: one sample may stand for several (see [`Outline`]), and
+    /// [`SampleColumns::float_counts`] says for how many. A source that knows no better hands over all.
+    ///
+    /// # Errors
+    /// Those of [`fold`](Self::fold).
+    fn outline(
+        &self,
+        numbers: &[u32],
+        outline: &Outline,
+        visit: &mut dyn FnMut(u32, SampleColumns<'_>) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        let _ = outline;
+        self.fold(numbers, visit)
+    }
+
+    /// What reading all series takes, if that is known without reading them.
+    fn cost(&self, outline: Option<&Outline>) -> Option<ReadCost> {
+        let _ = outline;
+        None
+    }
 }

@@ -15,8 +15,10 @@ Examples:
 
 The first line is what gives the answer; operands stand below their operator and
 further to the right, each with the steps at which it is evaluated. The lines
-behind say which series are selected, of which times, and how much of them the
-store has. No samples are read.";
+behind say which series are selected, of which times, and what would be read of
+them: samples, and of files the chunks that hold them, with the bytes of their
+values. A chunk whose summary is enough, as for the count of a day, is not read.
+No samples are read to say so.";
 
 /// Show the plan of a query, and what it would read
 #[derive(Debug, ClapArgs)]

@@ -53,7 +53,7 @@ pub(crate) struct RangeScratch {
     pub(super) overlaps: Vec<usize>,
     /// Timestamps of floats and histograms together.
     pub(super) timestamps: Vec<i64>,
-    /// For each sample how often something happened before it.
+    /// For each sample how many there were, or how often something happened, before it.
     pub(super) counts: Vec<u64>,
     pub(super) sums: Vec<sums::Total>,
     /// Sums of whole numbers from the start of the series.
@@ -197,7 +197,7 @@ fn dispatch(
         F::StdvarOverTime => deviation::evaluate(input, |v| v, scratch, notes, out),
         F::QuantileOverTime => quantiles::quantile(input, scratch, notes, out),
         F::MadOverTime => quantiles::mad(input, scratch, notes, out),
-        F::CountOverTime => positions::count(input, out),
+        F::CountOverTime => positions::count(input, scratch, out),
         F::PresentOverTime | F::AbsentOverTime => positions::present(input, out),
         F::FirstOverTime => positions::value(input, Position::First, out),
         F::LastOverTime => positions::value(input, Position::Last, out),

@@ -10,6 +10,17 @@ use super::window::Run;
 /// Up to here every whole number is a float.
 const WHOLE_MAX: u64 = 1 << 53;
 
+/// Whether floats add up to the same bits in whatever order these values are added.
+pub(crate) fn are_added_exactly<'v>(values: impl IntoIterator<Item = &'v f64>) -> bool {
+    let (mut magnitude, mut are_whole) = (0u64, true);
+    for value in values {
+        let whole = *value as i64;
+        are_whole &= (whole as f64).to_bits() == value.to_bits();
+        magnitude = magnitude.saturating_add(whole.unsigned_abs());
+    }
+    are_whole && magnitude <= WHOLE_MAX
+}
+
 /// Sums from the start of a column.
 #[derive(Debug)]
 pub(super) struct ExactSums<'s> {
@@ -100,6 +111,7 @@ mod tests {
 
     #[test]
     fn what_may_be_rounded_is_not_taken() {
+        assert!(are_added_exactly(&[1.0, -2.0, (WHOLE_MAX / 2) as f64]));
         let half = (WHOLE_MAX / 2) as f64;
         for values in [
             &[0.1][..],
@@ -112,6 +124,7 @@ mod tests {
             &[i64::MIN as f64, i64::MIN as f64, i64::MIN as f64],
         ] {
             assert_eq!(sum(values, 0, 1), None, "{values:?}");
+            assert!(!are_added_exactly(values), "{values:?}");
         }
     }
 }

@@ -9,7 +9,8 @@
 //! # Invariants
 //!
 //! - Stale markers are no samples: the caller has removed them. All other NaNs are values.
-//! - The columns hold at least the samples of `Windows::needed`; others do no harm.
+//! - The columns hold at least the samples of `Windows::needed`; others do no harm. Where
+//!   `eval::outline` says that it is enough, one sample may stand for several.
 //! - A result depends on the samples of its window, and for `anchored` and `smoothed` on those within
 //!   the lookback beside it, and on nothing else. What leaves a window is never subtracted from a
 //!   float, which would leave rounding errors, and NaN once there was an infinity.
@@ -38,6 +39,7 @@ mod positions;
 mod quantiles;
 mod rates;
 mod regression;
+mod sample_counts;
 mod smoothing;
 mod sorted_window;
 mod sums;
@@ -48,3 +50,4 @@ mod two_stacks;
 mod window;
 
 pub(crate) use call::{RangeCall, RangeScratch, RangeSeries, evaluate};
+pub(crate) use exact_sums::are_added_exactly;

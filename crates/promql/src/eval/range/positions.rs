@@ -4,7 +4,8 @@
 use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
-use super::call::Input;
+use super::call::{Input, RangeScratch};
+use super::sample_counts::SampleCounts;
 use super::window::{Run, Window, each_window};
 
 /// Which sample of a window.
@@ -21,10 +22,15 @@ enum Found {
 }
 
 /// `count_over_time`: the number of samples.
-pub(super) fn count(input: &Input<'_>, out: &mut StepColumn) -> Result<(), QueryError> {
+pub(super) fn count(
+    input: &Input<'_>,
+    scratch: &mut RangeScratch,
+    out: &mut StepColumn,
+) -> Result<(), QueryError> {
+    let floats = SampleCounts::new(input.samples.float_counts, &mut scratch.counts);
     each_window(input, |window| {
         if !window.is_empty() {
-            let count = window.floats.len() + window.histograms.len();
+            let count = floats.of(window.floats) + window.histograms.len() as u64;
             out.set_float(window.step, count as f64);
         }
     })

@@ -13,6 +13,7 @@ use super::call::{Input, RangeScratch};
 use super::exact_sums::ExactSums;
 use super::histogram_sums::{HistogramSums, Memory};
 use super::notes::{Note, SeriesNotes};
+use super::sample_counts::SampleCounts;
 use super::two_stacks::{Combine, TwoStacks};
 use super::window::{Run, each_window, histogram_work};
 
@@ -115,7 +116,7 @@ pub(super) fn sum(
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
     let values = input.samples.floats.values;
-    let finish = |total: Total, run: Run| match total.special {
+    let finish = |total: Total, run: Run, _| match total.special {
         0 => total.sum.total(),
         special => special_total(special).unwrap_or_else(|| {
             input.work(run.len());
@@ -133,9 +134,9 @@ pub(super) fn avg(
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
     let values = input.samples.floats.values;
-    let finish = |total: Total, run: Run| match total.special {
+    let finish = |total: Total, run: Run, count: u64| match total.special {
         0 => {
-            let count = run.len() as f64;
+            let count = count as f64;
             total.sum.sum / count + total.sum.compensation / count
         }
         special => special_total(special).unwrap_or_else(|| {
@@ -148,7 +149,7 @@ pub(super) fn avg(
 
 fn evaluate<S: Summary>(
     input: &Input<'_>,
-    finish: impl Fn(Total, Run) -> f64,
+    finish: impl Fn(Total, Run, u64) -> f64,
     scratch: &mut RangeScratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
@@ -156,6 +157,9 @@ fn evaluate<S: Summary>(
     let values = input.samples.floats.values;
     let totals = Totals(values);
     let exact = ExactSums::new(values, &mut scratch.exact);
+    let counts = SampleCounts::new(input.samples.float_counts, &mut scratch.counts);
+    // Only what adds up exactly is read as an outline.
+    debug_assert!(exact.is_some() || input.samples.float_counts.is_empty());
     let mut memory = Memory::<S>::default();
     let mut histograms = HistogramSums::new(input.samples.histograms.values, &mut memory);
     let mut stacks = TwoStacks::new(&mut scratch.sums);
@@ -168,7 +172,8 @@ fn evaluate<S: Summary>(
         };
         if window.histograms.is_empty() {
             if let Some(total) = total {
-                out.set_float(window.step, finish(total, window.floats));
+                let count = counts.of(window.floats);
+                out.set_float(window.step, finish(total, window.floats, count));
             }
         } else if total.is_some() {
             notes.add(Note::Mixed);

@@ -141,8 +141,11 @@ impl Test {
 
     fn try_run_within(&self, data: &Data, limits: Limits) -> Result<Answer, QueryError> {
         self.call.check()?;
-        let samples =
-            SampleColumns { floats: data.floats.column(), histograms: data.histograms.column() };
+        let samples = SampleColumns {
+            floats: data.floats.column(),
+            histograms: data.histograms.column(),
+            ..SampleColumns::default()
+        };
         let meter = Meter::new(limits, Cancel::default(), Arc::new(EagerClock::default()));
         let series = RangeSeries { labels: &self.labels, samples, meter: &meter };
         let mut answer = Answer {
