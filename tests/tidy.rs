@@ -119,6 +119,11 @@ fn functions_are_short() {
             let Some(name) = function_name(line) else { continue };
             let indent = &line[..line.len() - line.trim_start().len()];
             let end = format!("{indent}}}");
+            let parameters_end = format!("{indent})");
+            let closes = lines[at..].iter().find(|l| l.starts_with(&parameters_end) || **l == end);
+            if closes.is_some_and(|l| l.ends_with(';')) {
+                continue; // A declaration over several lines.
+            }
             let Some(length) = lines[at..].iter().position(|l| **l == end) else { continue };
             let excused = LONG_FUNCTIONS.iter().any(|(f, n, _)| *f == path && *n == name);
             if length > FUNCTION_LINES_MAX && !excused {
