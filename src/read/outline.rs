@@ -17,7 +17,7 @@
 //! [`SeriesSet::outline`]: super::SeriesSet::outline
 
 use crate::cursor::{Summary, ValueSummary};
-use crate::types::Timestamp;
+use crate::types::{TimeRange, Timestamp};
 
 /// What is asked of the samples in a window. Stale markers are no samples where it says *values*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,9 +102,12 @@ impl Outline {
         self.wanted
     }
 
-    /// What stands for the samples of a chunk; `None` if it has to be decoded.
-    pub(super) fn points(&self, summary: &Summary) -> Option<Points> {
+    /// What stands for the samples of a chunk within `range`; `None` if it has to be decoded.
+    pub(super) fn points(&self, summary: &Summary, range: TimeRange) -> Option<Points> {
         let Summary { first, last, rows, stale_markers, .. } = *summary;
+        if !range.contains(last) {
+            return None;
+        }
         if self.wanted == Wanted::Last {
             // A window that begins inside the chunk has its last sample as well.
             let is_cut = self.ends.any_within(i128::from(first), i128::from(last) - 1);
@@ -116,14 +119,18 @@ impl Outline {
             let (count, value) = (rows - stale_markers, self.value(summary)?);
             Some((count > 0).then_some(Point { timestamp: last, value, count }))
         };
+        let is_whole = range.contains(first);
         match cut {
-            Cut::Nowhere => Some([None, whole()?]),
+            Cut::Nowhere if is_whole => Some([None, whole()?]),
             Cut::BehindFirst if stale_markers == 0 && rows > 1 => {
                 let (head, rest) = self.values_of_cut(summary)?;
-                let head = Point { timestamp: first, value: head, count: 1 };
-                Some([Some(head), Some(Point { timestamp: last, value: rest, count: rows - 1 })])
+                let head = is_whole.then_some(Point { timestamp: first, value: head, count: 1 });
+                // The range may begin where the first window does: right behind the first sample.
+                let is_rest_whole = is_whole || range.start == first + 1;
+                let rest = Point { timestamp: last, value: rest, count: rows - 1 };
+                is_rest_whole.then_some([head, Some(rest)])
             }
-            Cut::BehindFirst | Cut::Elsewhere => None,
+            Cut::Nowhere | Cut::BehindFirst | Cut::Elsewhere => None,
         }
     }
 

@@ -49,7 +49,7 @@ impl SeriesSource for Segment {
 
     fn cursor(self: Arc<Self>, _stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
         Box::new(SegmentCursor {
-            reader: ChunkReader::new(Arc::clone(&self)),
+            reader: ChunkReader::caching(Arc::clone(&self)),
             segment: self,
             range: range.start..=range.last(),
             entries: Vec::new(),
@@ -260,9 +260,7 @@ impl SeriesCursor for SegmentCursor {
         let mut cost = ReadCost::default();
         for chunk in &self.entries[self.left.clone()] {
             let (first, last) = (chunk.first_timestamp(), chunk.last_timestamp());
-            let is_inside = self.range.contains(&first) && self.range.contains(&last);
-            let is_passed =
-                is_inside && !self.hidden.touches(first, last) && passed(&summary_of(chunk));
+            let is_passed = !self.hidden.touches(first, last) && passed(&summary_of(chunk));
             if !is_passed && !self.hidden.hides_all(first, last) {
                 cost.samples += u64::from(chunk.rows());
                 cost.chunks += 1;

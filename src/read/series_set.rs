@@ -304,7 +304,8 @@ impl SeriesSet {
     pub fn cost(&self, outline: Option<&Outline>) -> Result<ReadCost> {
         let mut reader = self.sources.reader(self.range, &self.meter);
         let mut cost = ReadCost::default();
-        let passed = |summary: &Summary| outline.is_some_and(|o| o.points(summary).is_some());
+        let passed =
+            |summary: &Summary| outline.is_some_and(|o| o.points(summary, self.range).is_some());
         for (number, labels) in (0..).zip(&self.labels) {
             reader.open_parts(labels, self.parts_of(number))?;
             cost.add(reader.cost(&passed));
@@ -348,11 +349,11 @@ impl SeriesSet {
         counts.clear();
         reader.open_parts(&self.labels[number as usize], self.parts_of(number))?;
         loop {
-            while let Some(summary) =
-                reader.pass_over(|summary| outline.points(summary).is_some())?
-            {
+            let takes = |summary: &Summary| outline.points(summary, self.range).is_some();
+            while let Some(summary) = reader.pass_over(takes)? {
                 counts.resize(columns.len(), 1);
-                for point in outline.points(&summary).into_iter().flatten().flatten() {
+                let points = outline.points(&summary, self.range);
+                for point in points.into_iter().flatten().flatten() {
                     columns.timestamps.push(point.timestamp);
                     columns.values.f64_mut().push(point.value);
                     counts.push(point.count);

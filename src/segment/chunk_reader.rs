@@ -2,6 +2,10 @@
 //!
 //! One per thread of a query. It keeps the value block read last, checked once when it was loaded,
 //! and the timestamp columns that it has decoded, since neighbouring chunks share both.
+//!
+//! The first packed blocks that a query reads come unpacked from the cache of blocks, and go there: a
+//! panel that shows a few series asks for the same ones again and again. Whoever reads many blocks
+//! scans, and would only drive out what others use.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +19,8 @@ use crate::sys::Bytes;
 use crate::sys::checksum::crc32c;
 use crate::types::{DecodeError, Timestamp};
 
+/// Packed blocks that a reader takes through the cache.
+const CACHED_BLOCKS: u32 = 16;
 /// Timestamps that a query keeps in decoded columns: 4 MiB.
 const COLUMN_ROWS_KEPT: usize = 512 << 10;
 
@@ -31,12 +37,25 @@ pub struct Columns {
 #[derive(Debug)]
 pub struct ChunkReader {
     segment: Arc<Segment>,
-    block: Option<(ValueBlock, Bytes)>,
-    /// The streams of `block`, if that is a zstd frame.
+    block: Option<(ValueBlock, Streams)>,
+    /// Unpacks zstd frames.
     frame: FrameUnpacker,
+    /// Packed blocks that may still go through the cache.
+    cached_left: u32,
     columns: HashMap<u32, Arc<[Timestamp]>>,
     column_rows: usize,
     column_rows_kept: usize,
+}
+
+/// The value streams of a block.
+#[derive(Debug)]
+enum Streams {
+    /// The block as it is stored.
+    Stored(Bytes),
+    /// Unpacked, in the cache.
+    Cached(Arc<[u8]>),
+    /// What the reader unpacked last.
+    Unpacked,
 }
 
 impl ChunkReader {
@@ -51,7 +70,14 @@ impl ChunkReader {
     pub fn keeping(segment: Arc<Segment>, column_rows_kept: usize) -> Self {
         let frame = FrameUnpacker::default();
         let columns = HashMap::new();
-        Self { segment, block: None, frame, columns, column_rows: 0, column_rows_kept }
+        let cached_left = 0;
+        Self { segment, block: None, frame, cached_left, columns, column_rows: 0, column_rows_kept }
+    }
+
+    /// A reader of `segment` for a query: the first packed blocks go through the cache.
+    #[must_use]
+    pub fn caching(segment: Arc<Segment>) -> Self {
+        Self { cached_left: CACHED_BLOCKS, ..Self::new(segment) }
     }
 
     /// Replaces `out` by the samples of `chunk`, which comes from [`Segment::chunks`] of the same
@@ -130,28 +156,32 @@ impl ChunkReader {
     fn block(&mut self, place: &ValueBlock) -> Result<&[u8]> {
         if self.block.as_ref().is_none_or(|(kept, _)| kept != place) {
             self.block = None;
-            let loaded = self.segment.loaded()?;
-            let bytes = self.segment.read(
-                &loaded.file,
-                place.offset,
-                u64::from(place.len),
-                "value block",
-            )?;
-            if crc32c(0, &bytes) != place.crc {
-                let source = DecodeError::Checksum("value block");
-                return Err(self.segment.damaged("value block", place.offset, source));
-            }
-            if place.unpacked > 0 {
-                self.frame
-                    .unpack(&bytes, place.unpacked as usize)
-                    .map_err(|e| self.segment.damaged("value block", place.offset, e))?;
-            }
-            self.block = Some((*place, bytes));
+            let streams = if place.unpacked == 0 {
+                Streams::Stored(stored(&self.segment, place)?)
+            } else if self.cached_left > 0 {
+                self.cached_left -= 1;
+                Streams::Cached(self.cached(place)?)
+            } else {
+                unpack(&self.segment, place, &mut self.frame)?;
+                Streams::Unpacked
+            };
+            self.block = Some((*place, streams));
         }
-        if place.unpacked > 0 {
-            return Ok(self.frame.unpacked());
-        }
-        Ok(self.block.as_ref().map_or(&[], |(_, bytes)| bytes))
+        Ok(match &self.block {
+            Some((_, Streams::Stored(bytes))) => bytes,
+            Some((_, Streams::Cached(bytes))) => bytes,
+            Some((_, Streams::Unpacked)) => self.frame.unpacked(),
+            None => &[],
+        })
+    }
+
+    /// The unpacked bytes of a value block, by way of the cache.
+    fn cached(&mut self, place: &ValueBlock) -> Result<Arc<[u8]>> {
+        let (segment, frame) = (&self.segment, &mut self.frame);
+        segment.cache.get_or_load(segment.meta().file_number, place.offset, || {
+            unpack(segment, place, frame)?;
+            Ok(frame.unpacked().into())
+        })
     }
 
     /// Timestamp column `number`.
@@ -168,4 +198,23 @@ impl ChunkReader {
         self.columns.insert(number, Arc::clone(&column));
         Ok(column)
     }
+}
+
+/// The checked bytes of a value block.
+fn stored(segment: &Segment, place: &ValueBlock) -> Result<Bytes> {
+    let loaded = segment.loaded()?;
+    let len = u64::from(place.len);
+    let bytes = segment.read(&loaded.file, place.offset, len, "value block")?;
+    if crc32c(0, &bytes) != place.crc {
+        let source = DecodeError::Checksum("value block");
+        return Err(segment.damaged("value block", place.offset, source));
+    }
+    Ok(bytes)
+}
+
+/// Unpacks a value block that is a zstd frame into the memory of `frame`.
+fn unpack(segment: &Segment, place: &ValueBlock, frame: &mut FrameUnpacker) -> Result<()> {
+    let unpacked = frame.unpack(&stored(segment, place)?, place.unpacked as usize);
+    unpacked.map_err(|e| segment.damaged("value block", place.offset, e))?;
+    Ok(())
 }

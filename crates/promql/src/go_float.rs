@@ -58,7 +58,8 @@ fn decimals(text: &str) -> usize {
 pub fn is_between(value: f64, places: usize) -> bool {
     // Exact, because only the exponent changes; infinite, and so no number of that kind, at worst.
     let scaled = value * 2f64.powi(places as i32 + 1);
-    places > 0 && scaled % 2.0 != 0.0 && scaled.fract() == 0.0
+    let whole = scaled as i64; // saturates
+    places > 0 && whole % 2 != 0 && whole.unsigned_abs() < 1 << 53 && whole as f64 == scaled
 }
 
 /// `value` as Go's `%g` and `%v` print it: plain notation for decimal exponents from -4 to 5, else

@@ -1,8 +1,8 @@
 //! Passing over batches whose summaries are enough.
 //!
 //! A summary stands for the samples of its batch only if they are the answer: no other input may
-//! have a sample between its first and its last one, no delete may hide a tick between them, and the
-//! range of the merge must hold both.
+//! have a sample between its first and its last one, and no delete may hide a tick between them. Whether
+//! it does where the batch begins or ends beyond the range of the merge, the caller knows.
 
 use super::{Merge, Replaced};
 use crate::cursor::Summary;
@@ -24,7 +24,7 @@ impl<R: Replaced> Merge<R> {
     }
 
     /// Passes over the next samples of the opened series if they are those of one batch with a
-    /// summary, and `wanted` takes it; returns that. Otherwise [`append`](Self::append) yields the
+    /// summary, and `wanted` takes it; returns that. The batch may hold samples beyond the range. Otherwise [`append`](Self::append) yields the
     /// next samples.
     ///
     /// # Errors
@@ -46,8 +46,7 @@ impl<R: Replaced> Merge<R> {
         };
         let Some(summary) = next.summary else { return Ok(None) };
         let alone = others.is_none_or(|bound| summary.last < bound);
-        let whole = self.range.contains(summary.first) && self.range.contains(summary.last);
-        if !alone || !whole || !wanted(&summary) {
+        if !alone || !wanted(&summary) {
             return Ok(None);
         }
         self.input_mut(next.rank).cursor.skip();

@@ -20,7 +20,7 @@ use super::meter::Meter;
 use super::reader::SeriesReader;
 use super::waves::ends_query;
 use super::{QueryOptions, Sources};
-use crate::cursor::Columns;
+use crate::cursor::{Columns, Summary};
 use crate::error::{Error, Result};
 use crate::segment::SegmentPin;
 use crate::types::{Labels, Matcher, Sample, TimeRange, Timestamp};
@@ -354,7 +354,11 @@ impl Folder {
         self.fold.start();
         self.reader.open(series)?;
         loop {
-            while let Some(summary) = self.reader.pass_over(|summary| self.fold.takes(summary))? {
+            let range = self.range;
+            let is_inside = |s: &Summary| range.contains(s.first) && range.contains(s.last);
+            while let Some(summary) =
+                self.reader.pass_over(|summary| is_inside(summary) && self.fold.takes(summary))?
+            {
                 self.fold.add_summary(&summary);
                 self.hold(held)?;
             }

@@ -9,7 +9,7 @@ use siltstone::{Outline, Wanted};
 
 use super::chain::Stage;
 use super::grid::{Grid, Shift, Windows};
-use super::range::are_added_exactly;
+use super::range::are_added_exactly_without;
 use crate::ast::RangeMode;
 use crate::functions::Function;
 use crate::plan::{Lookup, LookupValue};
@@ -70,6 +70,6 @@ pub(super) fn is_enough(outline: &Outline, columns: &SampleColumns<'_>) -> bool 
     if outline.wanted() != Wanted::Sum || columns.float_counts.is_empty() {
         return true;
     }
-    let is_stale = |value: &&f64| value.to_bits() == STALE_MARKER_BITS;
-    are_added_exactly(columns.floats.values.iter().filter(|value| !is_stale(value)))
+    let is_stale = |value: f64| value.to_bits() == STALE_MARKER_BITS;
+    are_added_exactly_without(columns.floats.values, is_stale)
 }

@@ -1,24 +1,61 @@
 //! Sums of whole numbers, which floats add up without an error.
 //!
-//! Counters and many gauges are whole numbers. As long as no sum of their magnitudes exceeds 2^53 every
+//! Counters and many gauges are whole numbers. As long as the sum of their magnitudes is small enough every
 //! partial sum is a float, in whatever order they are added: a compensated sum has no error to
 //! compensate. So the sum of a window is the difference of two sums from the start of the series, which
 //! elsewhere would not be allowed, and has the same bits as a sum of its samples one after the other.
 
 use super::window::Run;
 
-/// Up to here every whole number is a float.
-const WHOLE_MAX: u64 = 1 << 53;
+/// Up to here sums of magnitudes are taken: 2^51, so that all numbers have a place below [`SHIFT`].
+const WHOLE_MAX: f64 = (1u64 << 51) as f64;
+/// Added to a number of a magnitude up to 2^51, it leaves no bit for a fraction, and the number itself in
+/// the low bits.
+const SHIFT: f64 = (3u64 << 51) as f64;
+/// Values that are looked at before it is asked whether all are whole.
+const BLOCK: usize = 256;
+/// Values that are looked at at a time.
+const LANES: usize = 8;
 
-/// Whether floats add up to the same bits in whatever order these values are added.
-pub(crate) fn are_added_exactly<'v>(values: impl IntoIterator<Item = &'v f64>) -> bool {
-    let (mut magnitude, mut are_whole) = (0u64, true);
-    for value in values {
-        let whole = *value as i64;
-        are_whole &= (whole as f64).to_bits() == value.to_bits();
-        magnitude = magnitude.saturating_add(whole.unsigned_abs());
+/// A whole number of a magnitude up to 2^51.
+#[inline]
+fn whole(value: f64) -> i64 {
+    (value + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i64
+}
+
+/// Whether floats add up to the same bits in whatever order these values are added: all are whole numbers,
+/// none is a negative zero, and their magnitudes add up to no more than 2^51.
+pub(crate) fn are_added_exactly(values: &[f64]) -> bool {
+    magnitude(values).is_some_and(|sum| sum <= WHOLE_MAX)
+}
+
+/// The same, with the values between stale markers.
+pub(crate) fn are_added_exactly_without(values: &[f64], is_left_out: impl Fn(f64) -> bool) -> bool {
+    let parts = values.split(|value| is_left_out(*value)).map(magnitude);
+    parts.sum::<Option<f64>>().is_some_and(|sum| sum <= WHOLE_MAX)
+}
+
+/// The sum of magnitudes, if all values are whole numbers or it is more than 2^51 (or no number).
+fn magnitude(values: &[f64]) -> Option<f64> {
+    // Sums of whole numbers are exact as long as they are small enough, in whatever order.
+    let mut sums = [0.0f64; LANES];
+    for block in values.chunks(BLOCK) {
+        let mut differ = 0u64;
+        let mut look = |sum: &mut f64, value: f64| {
+            *sum += value.abs();
+            // Of -0.0 the bits differ as well.
+            differ |= ((value + SHIFT) - SHIFT).to_bits() ^ value.to_bits();
+        };
+        let (lanes, rest) = block.as_chunks::<LANES>();
+        for values in lanes {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| look(sum, *value));
+        }
+        sums.iter_mut().zip(rest).for_each(|(sum, value)| look(sum, *value));
+        if differ != 0 {
+            return None;
+        }
     }
-    are_whole && magnitude <= WHOLE_MAX
+    Some(sums.iter().sum())
 }
 
 /// Sums from the start of a column.
@@ -29,37 +66,36 @@ pub(super) struct ExactSums<'s> {
 }
 
 impl<'s> ExactSums<'s> {
-    /// The sums of `values`; `None` if one of them is no whole number, or a negative zero, or if sums
-    /// may be rounded. `memory` holds them.
+    /// The sums of `values`; `None` if sums of them may be rounded. `memory` holds them.
     pub(super) fn new(values: &[f64], memory: &'s mut Vec<i64>) -> Option<Self> {
-        // Gauges of fractions leave at their first value.
-        if values.first().is_some_and(|first| *first as i64 as f64 != *first) {
+        if !are_added_exactly(values) {
             return None;
         }
         memory.clear();
         memory.resize(values.len() + 1, 0);
-        let (mut sum, mut magnitude, mut are_whole) = (0i64, 0u64, true);
+        let mut sum = 0;
         for (slot, value) in memory[1..].iter_mut().zip(values) {
-            let whole = *value as i64;
-            // Also of infinities, NaNs and -0.0 the bits differ.
-            are_whole &= (whole as f64).to_bits() == value.to_bits();
-            magnitude = magnitude.saturating_add(whole.unsigned_abs());
-            sum = sum.wrapping_add(whole);
+            sum += whole(*value);
             *slot = sum;
         }
-        (are_whole && magnitude <= WHOLE_MAX).then_some(Self { before: memory })
+        Some(Self { before: memory })
     }
 
     /// The sums of the values that come before a smaller one, which is what a counter held before it
     /// was reset; under the same condition, for all of `values`.
     pub(super) fn of_resets(values: &[f64], memory: &'s mut Vec<i64>) -> Option<Self> {
-        ExactSums::new(values, memory)?;
-        let (mut dropped, mut before) = (0, f64::NEG_INFINITY);
-        for (sum, value) in memory.iter_mut().zip(values) {
-            // Without a branch: a gauge falls as often as it rises.
-            dropped += if *value < before { before as i64 } else { 0 };
-            *sum = dropped;
-            before = *value;
+        if !are_added_exactly(values) {
+            return None;
+        }
+        memory.clear();
+        memory.resize(values.len(), 0);
+        let (mut dropped, mut before) = (0, 0);
+        for (slot, value) in memory.iter_mut().zip(values) {
+            let value = whole(*value);
+            // Without a branch: a gauge falls as often as it rises. The first falls from nothing.
+            dropped += before & -i64::from(value < before);
+            *slot = dropped;
+            before = value;
         }
         Some(Self { before: memory })
     }
@@ -93,8 +129,11 @@ mod tests {
         assert_eq!(sum(&[1.0, -5.0, 7.0], 0, 3), Some(3.0));
         assert_eq!(sum(&[1.0, -5.0, 7.0], 1, 2), Some(-5.0));
         assert_eq!(sum(&[1.0, 2.0], 1, 1), Some(0.0));
-        let half = (WHOLE_MAX / 2) as f64;
-        assert_eq!(sum(&[half, half], 0, 2), Some(WHOLE_MAX as f64));
+        let half = WHOLE_MAX / 2.0;
+        assert_eq!(sum(&[half, half], 0, 2), Some(WHOLE_MAX));
+        assert_eq!(sum(&[-half, -half], 0, 2), Some(-WHOLE_MAX));
+        let many: Vec<f64> = (0..1000).map(|n| f64::from(n % 7 - 3)).collect();
+        assert_eq!(sum(&many, 100, 900), Some(many[100..900].iter().sum()));
     }
 
     #[test]
@@ -111,8 +150,10 @@ mod tests {
 
     #[test]
     fn what_may_be_rounded_is_not_taken() {
-        assert!(are_added_exactly(&[1.0, -2.0, (WHOLE_MAX / 2) as f64]));
-        let half = (WHOLE_MAX / 2) as f64;
+        assert!(are_added_exactly(&[1.0, -2.0, WHOLE_MAX / 2.0]));
+        let half = WHOLE_MAX / 2.0;
+        assert!(are_added_exactly_without(&[half, f64::NAN, half], f64::is_nan));
+        assert!(!are_added_exactly_without(&[half, f64::NAN, half, 1.0], f64::is_nan));
         for values in [
             &[0.1][..],
             &[-0.0],
@@ -122,9 +163,14 @@ mod tests {
             &[half, half, 1.0],
             &[half, -half, 1.0],
             &[i64::MIN as f64, i64::MIN as f64, i64::MIN as f64],
+            &[2.0 * WHOLE_MAX],
+            &[WHOLE_MAX - 0.5],
+            &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 0.1],
+            &[1.0, f64::NEG_INFINITY, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
         ] {
             assert_eq!(sum(values, 0, 1), None, "{values:?}");
             assert!(!are_added_exactly(values), "{values:?}");
+            assert!(!are_added_exactly_without(values, |_| false), "{values:?}");
         }
     }
 }

@@ -50,4 +50,4 @@ mod two_stacks;
 mod window;
 
 pub(crate) use call::{RangeCall, RangeScratch, RangeSeries, evaluate};
-pub(crate) use exact_sums::are_added_exactly;
+pub(crate) use exact_sums::are_added_exactly_without;

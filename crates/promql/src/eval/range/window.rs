@@ -2,7 +2,8 @@
 //!
 //! The ends of the windows never fall from step to step (steps are in time order, and `@` keeps them
 //! where they are), so each end moves over a column once: two pointers, whatever the number of
-//! steps.
+//! steps. Samples and steps mostly come at equal distances, so an end is looked for first as far on as it
+//! moved before.
 
 use siltstone::Timestamp;
 
@@ -49,23 +50,47 @@ impl Run {
 pub(super) struct Slider<'a> {
     timestamps: &'a [Timestamp],
     run: Run,
+    /// By how much the two ends moved last.
+    moved: (usize, usize),
 }
 
 impl<'a> Slider<'a> {
     /// Over samples at `timestamps`, which increase.
     pub(super) fn new(timestamps: &'a [Timestamp]) -> Self {
-        Self { timestamps, run: Run::default() }
+        Self { timestamps, run: Run::default(), moved: (0, 0) }
     }
 
     /// The samples with `start < t <= end`. Neither end is before that of the call before.
     #[inline]
     pub(super) fn move_to(&mut self, start: Timestamp, end: Timestamp) -> Run {
-        let ahead = &self.timestamps[self.run.end..];
-        self.run.end += ahead.iter().take_while(|t| **t <= end).count();
-        let held = self.run.of(self.timestamps);
-        self.run.first += held.iter().take_while(|t| **t <= start).count();
+        let before = self.run;
+        self.run.end = behind(self.timestamps, (before.end, self.moved.1), end);
+        self.run.first = behind(self.timestamps, (before.first, self.moved.0), start);
+        self.moved = (self.run.first - before.first, self.run.end - before.end);
         self.run
     }
+}
+
+/// The place of the first time after `bound`, at or behind `from`; looked for first `guess` places further.
+#[inline]
+fn behind(times: &[Timestamp], (from, guess): (usize, usize), bound: Timestamp) -> usize {
+    let guess = (from + guess).min(times.len());
+    let is_before = |at: usize| times[at] <= bound;
+    if guess > from && !is_before(guess - 1) {
+        // Less far than before.
+        return from + times[from..guess].partition_point(|t| *t <= bound);
+    }
+    if guess == times.len() || !is_before(guess) {
+        return guess;
+    }
+    // In steps that double: all before `low` are up to the bound.
+    let (mut low, mut step) = (guess + 1, 1);
+    while low + step <= times.len() && is_before(low + step - 1) {
+        low += step;
+        step *= 2;
+    }
+    let high = (low + step).min(times.len());
+    low + times[low..high].partition_point(|t| *t <= bound)
 }
 
 /// The samples of a series in the window of one step.
@@ -162,4 +187,31 @@ pub(super) fn each_extended_window(
         let histograms = histograms.move_to(start, end);
         visit(&ExtendedWindow { inner, floats, histograms });
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_window_holds_the_samples_between_its_ends(
+            gaps in prop::collection::vec(prop_oneof![8 => Just(10i64), 1 => 1i64..200], 0..200),
+            start in -50i64..100,
+            length in 1i64..400,
+            step in 1i64..300,
+        ) {
+            let times: Vec<i64> = gaps.iter().scan(0, |t, gap| { *t += gap; Some(*t) }).collect();
+            let mut slider = Slider::new(&times);
+            for at in 0..40 {
+                let end = start + at * step;
+                let run = slider.move_to(end - length, end);
+                let first = times.partition_point(|t| *t <= end - length);
+                let past = times.partition_point(|t| *t <= end);
+                prop_assert_eq!(run, Run { first, end: past });
+            }
+        }
+    }
 }
