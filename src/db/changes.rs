@@ -117,6 +117,8 @@ struct State {
     classes: Vec<VecDeque<Slot>>,
     /// Damaged places that were noted: file number and offset.
     known_damage: HashSet<(u64, u64)>,
+    /// That of the last one of these. Who reads an older snapshot meets the damage, too.
+    damaged: u64,
 }
 
 /// The changes of a run of positions.
@@ -146,6 +148,7 @@ impl ChangeLog {
                 forgotten: 0,
                 classes: std::iter::repeat_with(class).take(CLASSES).collect(),
                 known_damage: HashSet::new(),
+                damaged: 0,
             }),
         }
     }
@@ -170,6 +173,7 @@ impl ChangeLog {
         }
         if state.known_damage.insert((file_number, offset)) {
             state.note([change]);
+            state.damaged = state.position;
         }
     }
 
@@ -233,6 +237,7 @@ impl State {
         if from < self.forgotten {
             return None;
         }
+        let to = to.max(self.damaged);
         let mut ranges = Ranges::default();
         let newest_first = self.classes.iter().flat_map(|class| class.iter().rev());
         for slot in newest_first.take_while(|slot| slot.last > from) {
@@ -382,6 +387,11 @@ mod tests {
         log.note_damage((7, 4096), Change::Within(0, 9));
         assert_eq!(log.between(&seen, &mark(&log, i64::MIN)), Changes::Within(vec![]));
         log.note_damage((7, 8192), Change::Within(0, 9));
+        assert_eq!(
+            log.between(&seen, &seen),
+            Changes::Within(vec![0..=9]),
+            "also by old snapshots"
+        );
         assert_eq!(log.between(&seen, &mark(&log, i64::MIN)), Changes::Within(vec![0..=9]));
     }
 
