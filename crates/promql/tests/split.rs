@@ -142,11 +142,12 @@ fn rough_samples(seed: u64) -> Vec<(LabelSet, Vec<(i64, f64)>)> {
         (state >> 33) % below
     };
     let mut all = Vec::new();
-    for name in ["m", "n", "b_bucket"] {
+    for name in ["m", "n", "b_bucket", "w"] {
+        let wide = if name == "w" { 60 } else { 5 };
         for x in 0..4u64 {
-            for y in 0..5u64 {
+            for y in 0..wide {
+                let le = ["0.1", "1", "1.0", "5", "+Inf"][y % 5];
                 let (x, y) = (x.to_string(), y.to_string());
-                let le = ["0.1", "1", "1.0", "5", "+Inf"][y.parse::<usize>().unwrap()];
                 let labels = match name {
                     "b_bucket" => LabelSet::from_pairs([("__name__", name), ("le", le), ("x", &x)]),
                     _ => LabelSet::from_pairs([("__name__", name), ("x", &x), ("y", &y)]),
@@ -173,6 +174,7 @@ fn rough_samples(seed: u64) -> Vec<(LabelSet, Vec<(i64, f64)>)> {
 #[test]
 fn queries_of_dashboards_are_a_matter_of_each_step() {
     let engine = Engine::default();
+    let all: Vec<_> = (0..3).map(rough_samples).collect();
     let mut compared = 0;
     for text in [
         "sum(rate(m[5m]))",
@@ -203,16 +205,32 @@ fn queries_of_dashboards_are_a_matter_of_each_step() {
         "scalar(sum(m)) + m",
         "changes(m[10m]) + resets(m[10m])",
         "min by (y) (irate(n[3m]))",
+        "sum(sum by (y) (w))",
+        "topk(3, sum by (y) (w))",
+        "avg(w / on (x, y) w offset 9m)",
+        "sum(w * on (y) group_left m{x=\"0\"})",
+        "sum(w or w offset 20m)",
+        "stddev(w unless w offset 20m > 100)",
+        "sum(label_replace(sum by (y) (w), \"z\", \"$1\", \"y\", \".(.*)\"))",
+        "sum by (z) (label_replace(sum by (y) (w), \"z\", \"$1\", \"y\", \"(.).*\"))",
+        "sum(abs(w or m))",
+        "sum(count_values by (x) (\"v\", round(w)))",
+        "max_over_time(sum(sum by (y) (w))[20m:3m])",
+        "sum_over_time(m[5m])",
+        "avg_over_time(n[1h])",
+        "stddev_over_time(m[7m] offset 3m)",
+        "avg(avg_over_time(w[13m]))",
+        "sum_over_time(rate(m[5m])[30m:1m])",
     ] {
         let query = Query::parse(text, Features::default()).unwrap();
-        for seed in 0..6u64 {
-            let samples = rough_samples(seed);
+        assert!(engine.reach(&query, 60_000).is_some(), "{text}");
+        for (seed, samples) in (0u64..).zip(&all) {
             for step in [60_000, 300_000, 17_000] {
                 let range = (3_600_000, 3_600_000 + 40 * step, step);
-                let found = check(&engine, &query, &samples, range, 13 * seed as usize + 5);
+                let found = check(&engine, &query, samples, range, 13 * seed as usize + 5);
                 compared += u32::from(found.unwrap_or_else(|e| panic!("{text} {step}: {e}")));
             }
         }
     }
-    assert!(compared > 400, "{compared}");
+    assert!(compared > 300, "{compared}");
 }

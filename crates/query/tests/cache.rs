@@ -45,6 +45,12 @@ const QUERIES: &[&str] = &[
     "m / on (x, y) g",
     "sum by (x) (m) / on (x) group_left sum by (x) (g)",
     "sum(m * g)",
+    "sum(sum by (y) (rate(m[5m])))",
+    "sum(g or m)",
+    "avg_over_time(g[5m])",
+    "stddev_over_time(g[4m] offset -2m)",
+    "avg(sum_over_time(g[10m:45s]))",
+    "deriv(g[5m])",
     "g > 50",
     "g > bool 50",
     "g == 3",
@@ -167,6 +173,8 @@ fn all_series() -> Vec<Labels> {
 
 struct History {
     clock: Arc<SimClock>,
+    /// Ticks of a millisecond.
+    ticks: i64,
     options: Options,
     db: Db,
     random: Random,
@@ -186,6 +194,7 @@ impl History {
             clock: Arc::clone(&clock) as _,
             retention: Some(KEPT),
             level0_merge: 4,
+            ticks_per_second: if seed % 5 == 3 { 1_000_000 } else { 1000 },
             ..Options::default()
         };
         let db = Db::open("/store", options.clone()).unwrap();
@@ -193,7 +202,8 @@ impl History {
         let counters = vec![0.0; series.len()];
         let random = Random(seed);
         let (attached, panels) = (0, Vec::new());
-        Self { clock, options, db, random, series, counters, attached, panels }
+        let ticks = db.ticks_per_second() as i64 / 1000;
+        Self { clock, ticks, options, db, random, series, counters, attached, panels }
     }
 
     fn now(&self) -> i64 {
@@ -234,7 +244,8 @@ impl History {
             }
             let handle = self.db.series(&self.series[number]).unwrap();
             let bits = self.value(number);
-            batch.push_bits(handle, now - self.random.between(0, 2000), bits).unwrap();
+            let time = now * self.ticks - self.random.between(0, 2000 * self.ticks);
+            batch.push_bits(handle, time, bits).unwrap();
         }
         self.db.write(&batch).unwrap();
     }
@@ -247,6 +258,7 @@ impl History {
             let number = self.random.below(self.series.len() as u64) as usize;
             let handle = db.series(&self.series[number]).unwrap();
             let time = self.now() + at + self.random.between(0, length) * SECOND;
+            let time = time * self.ticks + self.random.between(0, self.ticks);
             batch.push_bits(handle, time, self.value(number)).unwrap();
         }
         db.write(&batch).unwrap();
@@ -259,7 +271,8 @@ impl History {
             _ => Matcher::equal("x", self.random.below(3).to_string()),
         };
         let start = self.now() - self.random.between(0, 200) * MINUTE;
-        let range = TimeRange::new(start, start + self.random.between(1, 40) * MINUTE);
+        let end = start + self.random.between(1, 40) * MINUTE;
+        let range = TimeRange::new(start * self.ticks, end * self.ticks);
         self.db.delete(&[matcher], range).unwrap();
     }
 
@@ -350,17 +363,24 @@ fn what_is_kept_is_never_different() {
         (0..60).for_each(|_| history.scrape());
         // The last one is so small that answers drive each other out.
         let cache = ResultCache::new(if seed % 8 == 7 { 96 << 10 } else { 8 << 20 });
-        let engine = Engine {
-            lookback: if seed % 5 == 4 { 40 * SECOND } else { 5 * MINUTE },
-            ..Engine::default()
-        };
+        let engines = [5 * MINUTE, 40 * SECOND].map(|lookback| {
+            let subquery_step = lookback / 5;
+            Engine { lookback, subquery_step, ..Engine::default() }
+        });
+        let mut old: Option<Snapshot> = None;
         for _ in 0..400 {
             history.step();
             let snapshot = history.db.snapshot().unwrap();
+            if history.random.below(10) == 0 {
+                old = Some(snapshot.clone());
+            }
             for _ in 0..3 {
                 let number = history.next_panel();
                 let panel = &history.panels[number];
-                ask(&cache, &snapshot, &engine, panel, &mut tally);
+                let engine = &engines[usize::from(history.random.below(6) == 0)];
+                // Now and then somebody is still at an older moment.
+                let asked = old.as_ref().filter(|_| history.random.below(6) == 0);
+                ask(&cache, asked.unwrap_or(&snapshot), engine, panel, &mut tally);
                 let stats = cache.stats();
                 assert!(stats.bytes <= stats.bytes_max, "{stats:?}");
             }
@@ -513,6 +533,54 @@ fn memory_is_counted_and_limits_hold() {
         assert_eq!(used, CacheUse::Unfit);
     }
     assert_eq!(off.stats().bytes, 0);
+    db.close().unwrap();
+}
+
+/// Damage that somebody meets ends what was computed of the segment before.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "damages the file of a store")]
+fn what_was_kept_of_a_damaged_segment_is_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), Options::default()).unwrap();
+    let (mut batch, mut random) = (WriteBatch::new(), Random(1));
+    let base = 1_700_000_000_000 / HOUR * HOUR;
+    for name in ["first", "last"] {
+        for number in 0..200 {
+            let pairs = [("__name__", name.to_owned()), ("number", number.to_string())];
+            let handle = db.series(&labels(&pairs)).unwrap();
+            for t in 0..60 {
+                let value = random.below(1 << 40) as f64 / 7.0;
+                batch.push(handle, base + t * MINUTE, value).unwrap();
+            }
+        }
+    }
+    db.write(&batch).unwrap();
+    db.flush().unwrap();
+    let cache = ResultCache::new(1 << 20);
+    let ask = |text: &str| {
+        let query = Query::parse(text, Features::default()).unwrap();
+        let source = StoreSource::new(&db.snapshot().unwrap());
+        let range = (base, base + HOUR);
+        cache.range(&source, &Engine::default(), &query, range, MINUTE).map(|(_, used)| used)
+    };
+    assert_eq!(ask("sum(first)").unwrap(), CacheUse::Miss);
+    assert_eq!(ask("sum(first)").unwrap(), CacheUse::Whole { steps: 61 });
+    let is_segment = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "seg");
+    let mut files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let path = files.find(is_segment).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The values of the last series lie in the second half.
+    let middle = bytes.len() * 6 / 10;
+    bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= 0x55);
+    std::fs::write(&path, bytes).unwrap();
+    // Nobody has met it yet.
+    assert_eq!(ask("sum(first)").unwrap(), CacheUse::Whole { steps: 61 });
+    let error = ask("sum(last)").unwrap_err();
+    assert!(matches!(error, QueryError::Source(_)), "{error}");
+    assert_eq!(ask("sum(first)").unwrap(), CacheUse::Miss);
+    // It is known now.
+    assert!(ask("sum(last)").is_err());
+    assert_eq!(ask("sum(first)").unwrap(), CacheUse::Whole { steps: 61 });
     db.close().unwrap();
 }
 

@@ -313,7 +313,7 @@ impl Engine {
         let features = query.features;
         let delayed_names = features.delayed_name_removal;
         let threads = Threads::of(self.parallel, self.executor.as_ref());
-        let runner = Runner { meter: &meter, threads, delayed_names };
+        let runner = Runner { meter: &meter, threads, delayed_names, sorts_held: is_range };
         let evaluation = Evaluation::new(&plan, source, (features, self.optimise), runner);
         let (root, annotations) = evaluation.run()?;
         debug_assert_eq!(meter.bytes_held(), 0, "what was held is given back: {}", query.text);

@@ -8,15 +8,16 @@
 //! - how far before and behind a step samples matter: windows, offsets and lookback add up;
 //! - which metric names its series can have: two names that are dropped can make one series of two, and a
 //!   function of windows refuses that for the whole range;
-//! - whether its series always come in one *order*, however many of them there are: groups come in the
-//!   order of their first series, which may be another one elsewhere, and sums are rounded by the order of
-//!   their terms.
+//! - whether its series always go to an aggregation in one *order*, however many of them there are: sums
+//!   are rounded by the order of their terms. Series that are held do, since a range query sorts them;
+//!   those of a selection go in the order of their own labels, which is that of their final labels unless
+//!   functions in between change more than one name.
 //!
 //! Where anything else matters there is no reach, which costs time and is never wrong: `@`, functions that
 //! know the whole range (`start`, `end`, `range`), lengths that are computed, `info`, `sort` (it warns by
 //! the number of steps), `limitk` and `limit_ratio`, `anchored` and `smoothed`, fill modifiers, delayed name
-//! removal, a parameter of `topk` that is computed (it is checked over all steps), and sums of windows that
-//! overlap (`sum_over_time`, `avg_over_time`, `deriv`, ...): their partial sums are shared between steps.
+//! removal, a parameter of `topk` that is computed (it is checked over all steps), and `deriv` and
+//! `predict_linear`, which share partial sums between steps and count time from the first sample.
 
 use crate::ast::{
     Aggregate, AggregateOp, Ast, Binary, BinaryOp, Cardinality, ExprId, ExprKind, Grouping, Length,
@@ -60,8 +61,11 @@ struct Fact {
     before: i64,
     after: i64,
     names: Names,
-    /// Whether the series come in an order that does not depend on which of them there are.
+    /// Whether the series go to an aggregation in an order that does not depend on which of them there
+    /// are.
     is_ordered: bool,
+    /// Whether they are held before they do, and so sorted: not made one by one of those of a selection.
+    is_held: bool,
 }
 
 /// The reach of the query `ast`, if it has one.
@@ -113,7 +117,13 @@ fn offset(shift: &TimeShift) -> Option<i64> {
 impl Fact {
     /// A value that no sample matters for, of one series at most.
     fn of_nothing() -> Self {
-        Self { before: i64::MIN, after: i64::MIN, names: Names::None, is_ordered: true }
+        Self {
+            before: i64::MIN,
+            after: i64::MIN,
+            names: Names::None,
+            is_ordered: true,
+            is_held: true,
+        }
     }
 
     /// The same series as far as that goes; the samples of both matter.
@@ -125,17 +135,13 @@ impl Fact {
 
     /// Behind something that drops names.
     fn without_names(self) -> Self {
-        let is_ordered = self.is_ordered && self.names != Names::Many;
+        let is_ordered = self.is_held || (self.is_ordered && self.names != Names::Many);
         Self { names: Names::None, is_ordered, ..self }
     }
 
-    fn unordered(self) -> Self {
-        Self { is_ordered: false, ..self }
-    }
-
-    /// At most one series.
-    fn sole(self) -> Self {
-        Self { names: Names::None, is_ordered: true, ..self }
+    /// Behind something whose series are held.
+    fn held(self) -> Self {
+        Self { is_ordered: true, is_held: true, ..self }
     }
 }
 
@@ -184,7 +190,7 @@ impl Walk<'_> {
             Some(name) => Names::One(name.to_owned()),
         };
         let before = own.saturating_add(self.options.lookback);
-        Some(Fact { before, after: own.saturating_neg(), names, is_ordered: true })
+        Some(Fact { before, after: own.saturating_neg(), names, is_ordered: true, is_held: false })
     }
 
     fn binary(&self, binary: &Binary, facts: &[Fact]) -> Option<Fact> {
@@ -203,25 +209,20 @@ impl Walk<'_> {
             return None;
         }
         match binary.op {
-            BinaryOp::And | BinaryOp::Unless => return Some(left.and(&right)),
+            BinaryOp::And | BinaryOp::Unless => return Some(left.and(&right).held()),
             BinaryOp::Or => {
                 let same = left.names == right.names;
                 let names = if same { left.names.clone() } else { Names::Many };
-                return Some(Fact { names, ..left.and(&right) }.unordered());
+                return Some(Fact { names, ..left.and(&right) }.held());
             }
             _ => {}
         }
         let many_is_left = matching.cardinality != Cardinality::OneToMany;
         let (many, one) = if many_is_left { (left, right) } else { (right, left) };
-        // Whether each series of that side becomes one series with all its labels.
-        let keeps_labels = match matching.cardinality {
-            Cardinality::OneToOne => !matching.labels.on && matching.labels.labels.is_empty(),
-            _ => matching.include.is_empty(),
-        };
         let copies_name = matching.include.iter().any(|label| label == "__name__");
         let fact = named(many.and(&one));
         let names = if copies_name { Names::Many } else { fact.names.clone() };
-        Some(Fact { names, is_ordered: fact.is_ordered && keeps_labels, ..fact })
+        Some(Fact { names, ..fact }.held())
     }
 
     fn aggregate(&self, aggregate: &Aggregate, facts: &[Fact]) -> Option<Fact> {
@@ -232,27 +233,24 @@ impl Walk<'_> {
             None => operand.clone(),
         };
         let names = names_of_groups(&aggregate.grouping, &operand.names);
-        let is_one_group = !aggregate.grouping.without && aggregate.grouping.labels.is_empty();
         match aggregate.op {
             AggregateOp::Limitk | AggregateOp::LimitRatio => None,
-            AggregateOp::Count | AggregateOp::Group => {
-                Some(Fact { names, is_ordered: is_one_group, ..fact })
-            }
+            AggregateOp::Count | AggregateOp::Group => Some(Fact { names, ..fact }.held()),
             // The others depend on the order of their series: sums by rounding, the rest where values
             // are equal, as zeros of both signs are.
             _ if !operand.is_ordered => None,
             AggregateOp::Topk | AggregateOp::Bottomk => {
                 let parameter = self.ast.without_parens(aggregate.parameter?);
                 let is_number = matches!(self.ast.get(parameter).kind, ExprKind::Number { .. });
-                is_number.then_some(Fact { is_ordered: is_one_group, ..fact })
+                is_number.then_some(fact.held())
             }
             AggregateOp::CountValues => {
                 let label = self.ast.get(self.ast.without_parens(aggregate.parameter?));
                 let is_name = matches!(&label.kind, ExprKind::String(t) if &**t == b"__name__");
                 let names = if is_name { Names::Many } else { names };
-                Some(Fact { names, is_ordered: false, ..fact })
+                Some(Fact { names, ..fact }.held())
             }
-            _ => Some(Fact { names, is_ordered: is_one_group, ..fact }),
+            _ => Some(Fact { names, ..fact }.held()),
         }
     }
 
@@ -286,33 +284,33 @@ impl Walk<'_> {
             | Function::StartTimestamp
             | Function::HistogramQuantiles => None,
             Function::Absent | Function::AbsentOverTime | Function::Scalar | Function::Vector => {
-                Some(all.sole())
+                Some(Fact { names: Names::None, ..all }.held())
             }
             Function::LabelReplace | Function::LabelJoin => {
                 let target = self.ast.get(self.ast.without_parens(*arguments.get(1)?));
                 let is_name = matches!(&target.kind, ExprKind::String(t) if &**t == b"__name__");
                 let names = if is_name { Names::Many } else { all.names.clone() };
-                Some(Fact { names, is_ordered: false, ..all })
+                Some(Fact { names, is_ordered: all.is_held, ..all })
             }
             Function::HistogramQuantile | Function::HistogramFraction => {
-                Some(all.without_names().unordered())
+                Some(all.without_names().held())
             }
             _ => match main {
-                None => Some(all.sole()),
+                None => Some(Fact { names: Names::None, ..all }.held()),
                 Some((range, operand)) if type_of(&range) == ValueType::Matrix => {
-                    self.range_function(id, function, (range, &operand.names), all)
+                    self.range_function(id, function, &operand.names, all)
                 }
                 Some(_) => Some(all.without_names()),
             },
         }
     }
 
-    /// A function of the windows of `range`, whose series have `names`.
+    /// A function of the windows of series that have `names`.
     fn range_function(
         &self,
         id: ExprId,
         function: Function,
-        (range, names): (ExprId, &Names),
+        names: &Names,
         fact: Fact,
     ) -> Option<Fact> {
         if matches!(function, Function::LastOverTime | Function::FirstOverTime) {
@@ -322,13 +320,17 @@ impl Walk<'_> {
         if *names == Names::Many {
             return None;
         }
-        let length = match &self.ast.get(range).kind {
-            ExprKind::Range { range, .. } => fixed(range)?,
-            ExprKind::Subquery(subquery) => fixed(&subquery.range)?,
-            _ => return None,
+        let depends = match function {
+            Function::Deriv | Function::PredictLinear => true,
+            // A range of one step of a millisecond cannot be told from an instant, whose window is not
+            // cut in two.
+            Function::SumOverTime
+            | Function::AvgOverTime
+            | Function::StddevOverTime
+            | Function::StdvarOverTime => self.steps[id.index()] < 2,
+            _ => false,
         };
-        let overlap = length > self.steps[id.index()];
-        if overlap && shares_partial_sums(function) {
+        if depends {
             return None;
         }
         Some(fact.without_names())
@@ -348,20 +350,6 @@ fn subquery_fact(subquery: &Subquery, operand: Fact) -> Option<Fact> {
 fn names_of_groups(grouping: &Grouping, names: &Names) -> Names {
     let keeps = !grouping.without && grouping.labels.iter().any(|label| label == "__name__");
     if keeps { names.clone() } else { Names::None }
-}
-
-/// Whether windows that overlap are computed of partial sums that they share, so that the last bits of
-/// one depend on which others there are.
-fn shares_partial_sums(function: Function) -> bool {
-    matches!(
-        function,
-        Function::SumOverTime
-            | Function::AvgOverTime
-            | Function::StddevOverTime
-            | Function::StdvarOverTime
-            | Function::Deriv
-            | Function::PredictLinear
-    )
 }
 
 #[cfg(test)]
@@ -403,6 +391,16 @@ mod tests {
             ("sum(sum(m)) + vector(time())", 5, 0),
             ("label_replace(m, \"a\", \"$1\", \"b\", \"(.*)\")", 5, 0),
             ("count(sum by (x) (m))", 5, 0),
+            ("sum_over_time(m[5m])", 5, 0),
+            ("avg_over_time(stdvar_over_time(m[2m])[10m:30s])", 12, 0),
+            ("sum(sum by (x) (m))", 5, 0),
+            ("topk(3, sum by (x) (m))", 5, 0),
+            ("avg(m * on (x) n)", 5, 0),
+            ("sum(m * on (x) group_left (y) n)", 5, 0),
+            ("sum(m or n)", 5, 0),
+            ("sum(abs(m or n))", 5, 0),
+            ("sum(count_values(\"v\", m))", 5, 0),
+            ("sum(label_replace(sum by (b) (m), \"a\", \"$1\", \"b\", \"(.*)\"))", 5, 0),
         ] {
             assert_eq!(of(text), Some((before * MINUTE, after * MINUTE)), "{text}");
         }
@@ -431,26 +429,18 @@ mod tests {
             "m smoothed",
             "m + fill(0) n",
             "topk(scalar(n), m)",
-            "sum_over_time(m[5m])",
-            "avg_over_time(m[61s])",
             "deriv(m[5m])",
-            "predict_linear(m[5m], 60)",
-            "stddev_over_time(m[5m:])",
-            "max_over_time(stdvar_over_time(m[2m])[10m:30s])",
+            "predict_linear(m[1m], 60)",
+            "max_over_time(deriv(m[2m])[10m:30s])",
+            "sum_over_time(avg_over_time(m[2m])[10m:1ms])",
             // Names that are dropped may leave two series with the same labels.
             "rate({x=\"1\"}[5m])",
             "rate((m or n)[5m:1m])",
             "rate(label_replace(m, \"__name__\", \"$1\", \"x\", \"(.*)\")[5m:1m])",
             "sum(abs({x=\"1\"}))",
-            // Groups come in the order of their first series.
-            "sum(sum by (x) (m))",
-            "topk(3, sum by (x) (m))",
-            "avg(m * on (x) n)",
-            "sum(m * on (x) group_left (y) n)",
-            "sum(m or n)",
+            // Series of a selection whose order is not that of their new labels.
             "sum(label_replace(m, \"a\", \"$1\", \"b\", \"(.*)\"))",
-            "sum(count_values(\"v\", m))",
-            "max(sum by (x) (m))",
+            "topk(1, label_join(rate(m[5m]), \"a\", \"\", \"b\"))",
         ] {
             assert_eq!(of(text), None, "{text}");
         }
