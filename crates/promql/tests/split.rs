@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use siltstone_promql::{
-    Answer, Engine, Features, LabelSet, MemorySource, Point, Query, QueryError, QueryValue,
+    Answer, Engine, Features, LabelSet, MemorySource, Point, Query, QueryError, QueryValue, Reach,
 };
 use siltstone_promql_reference::Times;
 use siltstone_promql_reference::generate::{case, choices};
@@ -45,15 +45,27 @@ fn source(samples: &Samples, keep: impl Fn(i64) -> bool) -> MemorySource {
     source
 }
 
-/// Whether there was anything to compare.
+/// Whether there was anything to compare: a query that has a reach.
 fn check(
     engine: &Engine,
     query: &Query,
     samples: &Samples,
-    (start, end, step): (i64, i64, i64),
+    range: (i64, i64, i64),
     cut: usize,
 ) -> Result<bool, String> {
-    let Some(reach) = engine.reach(query, step) else { return Ok(false) };
+    match engine.reach(query, range.2) {
+        Some(reach) => compare(engine, query, samples, (range, reach), cut),
+        None => Ok(false),
+    }
+}
+
+fn compare(
+    engine: &Engine,
+    query: &Query,
+    samples: &Samples,
+    ((start, end, step), reach): ((i64, i64, i64), Reach),
+    cut: usize,
+) -> Result<bool, String> {
     let count = (end - start) / step + 1;
     if count < 2 {
         return Ok(false);
@@ -133,6 +145,13 @@ fn random_queries_are_a_matter_of_each_step() {
     assert!(compared > cases / 20, "{compared} of {cases} had something to compare");
 }
 
+/// A value of one of three magnitudes: where the large ones cancel, it shows in which order such values
+/// were added up.
+fn wild(next: &mut impl FnMut(u64) -> u64) -> f64 {
+    let magnitude = [1.0 / 7.0, 2f64.powi(60), 2f64.powi(120)][next(3) as usize];
+    (next(5) as f64 - 2.0) * magnitude
+}
+
 /// Series that come and go, of fractions, with names and labels that meet.
 fn rough_samples(seed: u64) -> Vec<(LabelSet, Vec<(i64, f64)>)> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -162,6 +181,8 @@ fn rough_samples(seed: u64) -> Vec<(LabelSet, Vec<(i64, f64)>)> {
                         2 => continue,
                         _ => value + next(1000) as f64 / 13.0,
                     };
+                    let wild = wild(&mut next);
+                    let value = if name == "w" { wild } else { value };
                     samples.push((minute * 60_000 + next(1000) as i64, value));
                 }
                 all.push((labels, samples));
@@ -207,13 +228,16 @@ fn queries_of_dashboards_are_a_matter_of_each_step() {
         "min by (y) (irate(n[3m]))",
         "sum(sum by (y) (w))",
         "topk(3, sum by (y) (w))",
+        "topk(3, sgn(sum by (y) (w)))",
+        "bottomk(2, sgn(w or w offset 20m))",
+        "topk(2, sgn(label_replace(sum by (y) (w), \"z\", \"$1\", \"y\", \".(.*)\")))",
         "avg(w / on (x, y) w offset 9m)",
         "sum(w * on (y) group_left m{x=\"0\"})",
         "sum(w or w offset 20m)",
         "stddev(w unless w offset 20m > 100)",
         "sum(label_replace(sum by (y) (w), \"z\", \"$1\", \"y\", \".(.*)\"))",
         "sum by (z) (label_replace(sum by (y) (w), \"z\", \"$1\", \"y\", \"(.).*\"))",
-        "sum(abs(w or m))",
+        "sum(-(w or m))",
         "sum(count_values by (x) (\"v\", round(w)))",
         "max_over_time(sum(sum by (y) (w))[20m:3m])",
         "sum_over_time(m[5m])",
@@ -233,4 +257,63 @@ fn queries_of_dashboards_are_a_matter_of_each_step() {
         }
     }
     assert!(compared > 300, "{compared}");
+}
+
+/// Series of two names that take turns: at no time two of them have the same other labels.
+fn samples_in_turns(seed: u64) -> Vec<(LabelSet, Vec<(i64, f64)>)> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % below
+    };
+    let mut all = Vec::new();
+    for y in 0..80 {
+        let y = format!("{y:02}");
+        let labels = |name| LabelSet::from_pairs([("__name__", name), ("y", &*y)]);
+        let (early, late) =
+            [("t1", "t1"), ("t2", "t2"), ("t1", "t2"), ("t2", "t1")][next(4) as usize];
+        let mut of = |minutes: std::ops::Range<i64>| -> Vec<(i64, f64)> {
+            let mut wild = || wild(&mut next);
+            minutes.map(|minute| (minute * 60_000, wild())).collect()
+        };
+        match early == late {
+            true => all.push((labels(early), of(0..180))),
+            false => {
+                all.push((labels(early), of(0..80)));
+                all.push((labels(late), of(90..180)));
+            }
+        }
+    }
+    all
+}
+
+/// Why these have no reach: in parts they give other bits, or no error.
+#[test]
+fn what_has_no_reach_is_no_matter_of_each_step() {
+    let engine = Engine::default();
+    // All that there is.
+    let reach = Reach { before_ms: i64::MAX, after_ms: i64::MAX };
+    let near = Reach { before_ms: 600_000, after_ms: 0 };
+    for (text, reach, cut) in [
+        ("topk(3, sgn({__name__=~\"t1|t2\"}))", near, 38),
+        (
+            "bottomk(3, label_replace({__name__=~\"t1|t2\"}, \"__name__\", \"t\", \"\", \"\") > bool 0)",
+            near,
+            38,
+        ),
+        ("rate({__name__=~\"t1|t2\"}[5m])", near, 26),
+        ("topk((time() - 5900) ^ 0.5, t1)", reach, 38),
+        ("deriv(t1[10m])", near, 38),
+        ("t1 - t1 @ end()", reach, 38),
+        ("t1 * (end() - time())", reach, 38),
+    ] {
+        let features = Features { experimental_functions: true, ..Features::default() };
+        let query = Query::parse(text, features).unwrap();
+        assert_eq!(engine.reach(&query, 60_000), None, "{text}");
+        let differs = (0..40).any(|seed| {
+            let range = ((3_600_000, 3_600_000 + 80 * 60_000, 60_000), reach);
+            compare(&engine, &query, &samples_in_turns(seed), range, cut).is_err()
+        });
+        assert!(differs, "{text}");
+    }
 }
