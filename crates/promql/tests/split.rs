@@ -297,7 +297,7 @@ fn what_has_no_reach_is_no_matter_of_each_step() {
     for (text, reach, cut) in [
         ("topk(3, sgn({__name__=~\"t1|t2\"}))", near, 38),
         (
-            "bottomk(3, label_replace({__name__=~\"t1|t2\"}, \"__name__\", \"t\", \"\", \"\") > bool 0)",
+            "topk(3, label_replace({__name__=~\"t1|t2\"}, \"__name__\", \"t\", \"\", \"\"))",
             near,
             38,
         ),

@@ -8,8 +8,9 @@ use siltstone_promql::{LabelSet, Point, ResultSeries};
 
 /// Stands at a step without a value. No value of an answer has these bits.
 const ABSENT: u64 = STALE_MARKER_BITS;
-/// What a series takes beside its labels and values: its column, and the count of its labels.
-const SERIES_BYTES: u64 = (size_of::<Column>() + 16) as u64;
+/// What a series takes beside its labels and values: its column, the counts of its labels, and what an
+/// allocator keeps for both.
+const SERIES_BYTES: u64 = (size_of::<Column>() + 16 + 32) as u64;
 
 /// The steps of a range query: `first`, `first + step`, ..., `count` of them, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

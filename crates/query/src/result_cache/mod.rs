@@ -47,7 +47,7 @@ const ANSWER_PART: u64 = 8;
 /// Bytes of a point of an answer.
 const POINT_BYTES: u64 = size_of::<(Timestamp, Point)>() as u64;
 /// Times beyond these, in milliseconds, are not looked up: sums of them might overflow.
-const TIMES_MAX: i64 = 1 << 60;
+const TIMES_MAX: u64 = 1 << 60;
 
 /// A bounded memory of answers, for any number of queries at a time.
 ///
@@ -167,7 +167,8 @@ impl ResultCache {
 
     /// [`StoreSource::range`], of which those steps are not evaluated that were kept and are the same on
     /// this snapshot. The answer is that of [`StoreSource::range`], bit for bit; its counts are those of
-    /// what was evaluated. Of a source that leaves out damage nothing is taken and nothing kept.
+    /// what was evaluated. Of a source that leaves out damage, and of a
+    /// [`ReadOnlyDb`](siltstone::ReadOnlyDb), nothing is taken and nothing kept.
     ///
     /// # Errors
     /// Those of [`StoreSource::range`]; limits on what is read count what is evaluated.
@@ -182,10 +183,12 @@ impl ResultCache {
         let whole = || source.range(engine, query, (start, end), step);
         let steps = Steps::of((start, end), step);
         let steps = steps.filter(|steps| {
-            start.abs().max(end.abs()) <= TIMES_MAX
+            let times = [start, end, step].map(i64::unsigned_abs);
+            times.into_iter().all(|time| time <= TIMES_MAX)
                 && steps.count <= engine.limits.steps as u64
                 && self.kept.bytes_max() > 0
                 && !source.skips_damage()
+                && knows_changes(source)
         });
         let (Some(steps), Some(reach)) = (steps, engine.reach(query, step)) else {
             count(&self.counters.unfit, 1);
@@ -354,6 +357,12 @@ impl Lookup<'_> {
 /// Bytes of the points of an answer, as the engine counts them.
 fn points_bytes(series: &[ResultSeries]) -> u64 {
     series.iter().map(|one| one.points.len() as u64 * POINT_BYTES).sum()
+}
+
+/// Whether what changes is known at all: not beside another process that owns the store.
+fn knows_changes(source: &StoreSource) -> bool {
+    let snapshot = source.snapshot();
+    snapshot.changed_since(&snapshot.mark()) != Changes::Everything
 }
 
 fn is_noted(answer: &Answer) -> bool {

@@ -142,6 +142,57 @@ fn what_was_kept_of_a_damaged_segment_is_not_used() {
 }
 
 #[test]
+fn of_a_store_of_another_process_nothing_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), Options::default()).unwrap();
+    let base = gauge(&db);
+    let other = siltstone::ReadOnlyDb::open(dir.path(), Options::default()).unwrap();
+    let source = StoreSource::new(&other.snapshot());
+    let cache = ResultCache::new(1 << 20);
+    let query = Query::parse("g", Features::default()).unwrap();
+    for _ in 0..2 {
+        let range = (base, base + HOUR);
+        let used = cache.range(&source, &Engine::default(), &query, range, MINUTE).unwrap().1;
+        assert_eq!((used, cache.stats().bytes), (CacheUse::Unfit, 0));
+    }
+    db.close().unwrap();
+}
+
+#[test]
+fn times_at_the_ends_are_no_trouble() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), Options::default()).unwrap();
+    gauge(&db);
+    let source = StoreSource::new(&db.snapshot().unwrap());
+    let cache = ResultCache::new(1 << 20);
+    let query = Query::parse("g offset 5m", Features::default()).unwrap();
+    let (first, last) = (i64::MIN, i64::MAX);
+    for (range, step) in [
+        ((first, first), 1),
+        ((last, last), last),
+        ((first, first + 10), last),
+        ((-5, 5), last),
+        ((1 << 60, (1 << 60) + 1), 1),
+        ((-(1 << 60), 1 << 60), 1 << 59),
+        ((first, last), 1),
+        ((5, 4), 1),
+        ((4, 5), 0),
+        ((4, 5), first),
+    ] {
+        for _ in 0..2 {
+            let expected = source.range(&Engine::default(), &query, range, step);
+            let found = cache.range(&source, &Engine::default(), &query, range, step);
+            match (found, expected) {
+                (Ok((found, _)), Ok(expected)) => assert_eq!(found.value, expected.value),
+                (Err(found), Err(expected)) => assert_eq!(found.to_string(), expected.to_string()),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    db.close().unwrap();
+}
+
+#[test]
 fn of_a_store_that_leaves_out_damage_nothing_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path(), Options::default()).unwrap();
