@@ -14,7 +14,10 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use siltstone::sys::{Clock, SimClock, SimFs};
-use siltstone::{Changes, Db, Labels, Matcher, Options, Snapshot, TimeRange, WriteBatch};
+use siltstone::{
+    Background, Changes, Db, Labels, Matcher, Options, QueryOptions, Snapshot, TimeRange,
+    WriteBatch,
+};
 
 #[allow(dead_code, reason = "shared with other test programs")]
 #[path = "support/answers.rs"]
@@ -267,6 +270,54 @@ fn drops_by_size_are_changes() {
     }
     let gone = history.db.stats().segments_dropped;
     assert!(gone > 2, "{gone} segments were dropped");
+}
+
+/// What a merge leaves out because it is damaged is no longer there, and what somebody has read before is
+/// not to be used.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "damages the file of a store")]
+fn damage_is_a_change_when_it_is_met() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { background: Background::Manual, ..Options::default() };
+    let db = Db::open(dir.path(), options).unwrap();
+    let write = |start: i64| {
+        let mut batch = WriteBatch::new();
+        let mut seed = start as u64 + 1;
+        for number in 0..100 {
+            let handle = db.series(&series(number)).unwrap();
+            for row in 0..60 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                batch.push(handle, start + row * MINUTE, (seed >> 20) as f64 / 7.0).unwrap();
+            }
+        }
+        db.write(&batch).unwrap();
+        db.flush().unwrap();
+    };
+    write(0);
+    let is_segment = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "seg");
+    let mut files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let path = files.find(is_segment).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= 0x55);
+    std::fs::write(&path, bytes).unwrap();
+    write(100 * MINUTE);
+    let extent = 0..=59 * MINUTE;
+    let changes = |mark: &_| db.snapshot().unwrap().changed_since(mark);
+    let before = db.snapshot().unwrap();
+    let list = before.list(&[], TimeRange::ALL, &QueryOptions::default()).unwrap();
+    let numbers: Vec<u32> = (0..100).collect();
+    assert_eq!(changes(&before.mark()), Changes::Within(vec![]), "nobody has met it");
+    assert!(list.fold(&numbers, &mut |_, _| ControlFlow::Continue(())).is_err());
+    assert_eq!(changes(&before.mark()), Changes::Within(vec![extent.clone()]));
+    let met = db.snapshot().unwrap().mark();
+    assert!(list.fold(&numbers, &mut |_, _| ControlFlow::Continue(())).is_err());
+    assert_eq!(changes(&met), Changes::Within(vec![]), "it is known");
+    let report = db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert!(report.damaged_rows > 0, "{report:?}");
+    let Changes::Within(ranges) = changes(&met) else { panic!("this is known") };
+    assert!(ranges.iter().any(|r| r.contains(extent.start()) && r.contains(extent.end())));
+    db.close().unwrap();
 }
 
 /// A snapshot that is taken while others write is compared with another one, again and again.
