@@ -28,10 +28,10 @@ pub mod wal;
 pub use compaction::{CompactionPlan, DamagedRange, PlannedInput, PlannedMerge, Reason};
 pub use cursor::{Column, Columns, ReadCost};
 pub use db::{
-    Ack, AttachReport, BATCH_ROWS_MAX, Background, BytesByKind, CheckpointReport, CompactProgress,
-    CompactReport, Db, DeleteReceipt, DeletedShare, Durability, Event, Finding, Latency, LeftOut,
-    Observer, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket, VerifyReport, WriteBatch,
-    verify,
+    Ack, AttachReport, BATCH_ROWS_MAX, Background, BytesByKind, Changes, CheckpointReport,
+    CompactProgress, CompactReport, Db, DeleteReceipt, DeletedShare, Durability, Event, Finding,
+    Latency, LeftOut, Mark, Observer, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket,
+    VerifyReport, WriteBatch, verify,
 };
 pub use error::{Error, Result};
 pub use read::{

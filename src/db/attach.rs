@@ -22,6 +22,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Db;
+use super::changes::Change;
 use super::compaction::Runner;
 use super::core::Core;
 use super::generation::SealFor;
@@ -354,7 +355,8 @@ impl Core {
         }
         // From here on a manifest may list them.
         let outputs = std::mem::take(&mut attaching.outputs);
-        if let Err(error) = self.replace_segments(opened, &[], &[]) {
+        let extents = outputs.iter().map(|meta| (meta.min_timestamp, meta.max_timestamp));
+        if let Err(error) = self.replace_segments(opened, &[], &[], Change::hull(extents)) {
             runner.in_doubt.extend(outputs.iter().map(|meta| meta.file_number));
             // At once if that is possible; on a full disk, attempts must not add up.
             let _ = self.settle_doubts(runner);

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::changes::Change;
 use super::core::{Core, Generation};
 use super::delete::DeleteRequest;
 use super::generation::SealFor;
@@ -112,8 +113,10 @@ impl Core {
             generation.memtable.append(pending.rows(), seq);
             rows += pending.encoded.rows() as u64;
         }
-        generation.memtable.publish();
-        let newest = accepted.iter().filter_map(|&(i, _)| group[i].newest).max();
+        let times = || accepted.iter().map(|&(i, _)| group[i].times);
+        let changes = times().map(|(oldest, newest)| Change::Within(oldest, newest));
+        self.changes.record(changes, || generation.memtable.publish());
+        let newest = times().map(|(_, newest)| newest).max();
         newest.into_iter().for_each(|timestamp| self.compactor.retention.note(timestamp));
         self.counters.batches_written.add(accepted.len() as u64);
         self.counters.samples_written.add(rows);

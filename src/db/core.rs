@@ -1,13 +1,14 @@
 //! The shared state of an open store, and which lock guards what.
 //!
-//! Lock order: the turn to attach, the runner of merges, then `commit`, then `flush`, then `live`, `lock` or the queue's; under these no other is
-//! taken. Holders of `live` only swap or clone an `Arc`.
+//! Lock order: the turn to attach, the runner of merges, then `commit`, then `flush`, then the change log, then `live`, `lock` or the queue's;
+//! under these no other is taken. Holders of `live` only swap or clone an `Arc`.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use super::changes::{Change, ChangeLog};
 use super::commit::Commit;
 use super::compaction::{Compactor, level0};
 use super::options::Options;
@@ -25,7 +26,7 @@ use crate::memtable::Memtable;
 use crate::segment::{BlockCache, Segment, SegmentPin};
 use crate::series::Registry;
 use crate::sys::{Clock, Executor, LockGuard, Vfs};
-use crate::types::{SegmentMeta, Tombstone};
+use crate::types::{FileName, SegmentMeta, Tombstone};
 
 /// Everything that the handles and threads of one open store share.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(super) struct Core {
     /// Memtables that may still be read by snapshots.
     pub(super) pinned: Mutex<Vec<Weak<Memtable>>>,
     live: RwLock<Arc<Live>>,
+    /// What has changed of the content that readers see.
+    pub(super) changes: ChangeLog,
     pub(super) durable: DurableSeq,
     /// Merges take numbers from it as well.
     pub(super) next_file_number: Arc<AtomicU64>,
@@ -182,6 +185,7 @@ impl Core {
             flush: Mutex::new(FlushState { manifest: parts.manifest, unlisted: parts.unlisted }),
             pinned: Mutex::new(pinned),
             live: RwLock::new(Arc::new(parts.live)),
+            changes: ChangeLog::new(),
             durable: DurableSeq::new(parts.durable_seq),
             next_file_number: Arc::new(AtomicU64::new(parts.next_file_number)),
             counters: Counters::default(),
@@ -208,8 +212,13 @@ impl Core {
         Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Publishes a changed copy of what readers see.
-    pub(super) fn publish(&self, change: impl FnOnce(&mut Live)) {
+    /// Publishes a changed copy of what readers see; `content` says which samples they see otherwise.
+    pub(super) fn publish(&self, content: Change, change: impl FnOnce(&mut Live)) {
+        self.changes.record([content], || self.swap_live(change));
+    }
+
+    /// As [`Core::publish`], under the lock of the change log.
+    pub(super) fn swap_live(&self, change: impl FnOnce(&mut Live)) {
         let mut guard = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Live::clone(&guard);
         change(&mut next);
@@ -279,6 +288,21 @@ impl Core {
         };
         tracing::error!(fault = %text, "the store stops accepting writes");
         let _ = self.fault.set(text);
+    }
+
+    /// Counts damage that reading met, if that is what the error tells; what was computed of the segment
+    /// before is not to be used any more.
+    pub(super) fn note_damage(&self, error: &Error) {
+        let Error::Corrupt { path, offset, .. } = error else { return };
+        self.counters.corruption.add(1);
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let (file_number, change) = match FileName::parse(name) {
+            Some(FileName::Segment(number)) => (number, self.extent_of(&[number])),
+            _ => (0, Change::Nothing),
+        };
+        // Of what is not listed any more nothing is known.
+        let change = if change == Change::Nothing { Change::EVERYTHING } else { change };
+        self.changes.note_damage((file_number, *offset), change);
     }
 
     /// The fault after which writes are refused.

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use super::Db;
+use super::changes::Change;
 use super::commit::Commit;
 use super::core::{Core, Generation, Live, PendingDelete};
 use super::generation::SealFor;
@@ -249,9 +250,12 @@ impl Core {
         next.in_doubt.store(old.is_in_doubt(), Ordering::Release);
         self.pin(&next);
         let pending = |tombstone| PendingDelete { generation, tombstone };
-        self.publish(|live| {
-            live.active = Arc::new(next);
-            live.deletes.extend(tombstones.iter().cloned().map(pending));
+        let hidden = tombstones.iter().map(|tombstone| Change::in_range(tombstone.range));
+        self.changes.record(hidden, || {
+            self.swap_live(|live| {
+                live.active = Arc::new(next);
+                live.deletes.extend(tombstones.iter().cloned().map(pending));
+            });
         });
     }
 

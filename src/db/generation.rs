@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 
+use super::changes::Change;
 use super::commit::Commit;
 use super::core::{Core, FlushState, Generation};
 use super::observer::Event;
@@ -97,7 +98,8 @@ impl Core {
         self.registry.set_generation(number);
         self.pin(&next);
         let _ = live.active.wal_end.set(file_number);
-        self.publish(|live| {
+        // What is left out has neither rows nor deletes.
+        self.publish(Change::Nothing, |live| {
             let old = std::mem::replace(&mut live.active, Arc::clone(&next));
             if seals {
                 live.sealed.push(old);
@@ -237,7 +239,8 @@ impl Core {
         self.durable.rise_to(covered.seq);
         self.counters.samples_superseded.add(flushed.as_ref().map_or(0, |f| f.superseded));
         let number = generation.memtable.generation();
-        self.publish(|live| {
+        // The segment has the rows of the memtable, and the version its deletes.
+        self.publish(Change::Nothing, |live| {
             live.sealed.retain(|sealed| !Arc::ptr_eq(sealed, generation));
             live.deletes.retain(|delete| delete.generation != number);
             live.segments.extend(opened);

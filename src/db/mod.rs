@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `core` | the shared state and its locks |
 //! | `queue` | what waits for a commit, tickets |
+//! | `changes` | what has changed since a moment |
 //! | `commit` | the leader: from a group of batches to acknowledgements |
 //! | `delete` | tombstones, receipts |
 //! | `settle` | tombstones that have nothing left to do |
@@ -29,6 +30,7 @@
 
 mod attach;
 mod background;
+mod changes;
 mod checkpoint;
 mod choose;
 mod commit;
@@ -74,6 +76,7 @@ use crate::series::{Cardinality, EncodedLabels, SeriesHandle};
 use crate::types::{Labels, TimeRange};
 
 pub use attach::AttachReport;
+pub use changes::{Changes, Mark};
 pub use checkpoint::CheckpointReport;
 pub use compact::{CompactProgress, CompactReport};
 pub use delete::{DeleteReceipt, DeletedShare};

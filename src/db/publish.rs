@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::changes::Change;
 use super::compaction::Runner;
 use super::core::Core;
 use super::graveyard::weak;
@@ -36,7 +37,12 @@ impl Core {
             merged.outputs.iter().map(|meta| self.open_segment(meta)).collect::<Result<Vec<_>>>()
         };
         let opened = prepare().inspect_err(|_| self.remove_outputs(&outputs))?;
-        if let Err(error) = self.replace_segments(opened, inputs, &merged.damaged_files) {
+        // What has expired is hidden by the horizon, what was deleted by its tombstone: without damage
+        // the outputs say what the inputs said.
+        let is_whole = merged.damaged_files.is_empty() && merged.damaged_chunks == 0;
+        let change = if is_whole { Change::Nothing } else { self.extent_of(inputs) };
+        let replaced = self.replace_segments(opened, inputs, &merged.damaged_files, change);
+        if let Err(error) = replaced {
             runner.in_doubt.extend(outputs);
             // At once if that is possible; on a full disk, attempts must not add up.
             let _ = self.settle_doubts(runner);
@@ -51,13 +57,22 @@ impl Core {
         Ok(())
     }
 
+    /// A change of anything that these segments may hold.
+    pub(super) fn extent_of(&self, file_numbers: &[u64]) -> Change {
+        let live = self.live();
+        let segments = live.version.segments().iter();
+        let own = segments.filter(|meta| file_numbers.contains(&meta.file_number));
+        Change::hull(own.map(|meta| (meta.min_timestamp, meta.max_timestamp)))
+    }
+
     /// One manifest edit and one pointer swap: `added` in the place of `removed`, whose files go when
-    /// nobody reads them.
+    /// nobody reads them; which is a `change` for readers.
     pub(super) fn replace_segments(
         &self,
         added: Vec<Arc<Segment>>,
         removed: &[u64],
         damaged: &[u64],
+        change: Change,
     ) -> Result<()> {
         let mut state = self.lock_flush();
         self.check_owned()?;
@@ -86,7 +101,7 @@ impl Core {
             self.compactor.graveyard.bury(pin, meta, damaged.contains(&number));
         }
         drop(live);
-        self.publish(|live| {
+        self.publish(change, |live| {
             live.segments.retain(|segment| !is_removed(segment.meta().file_number));
             live.segments.extend(added);
             live.segments.sort_by_key(|s| (s.meta().max_seq, s.meta().file_number));

@@ -56,8 +56,8 @@ pub(super) struct Pending {
     pub(super) run_rows: Vec<u32>,
     pub(super) encoded: EncodedBatch,
     pub(super) outcome: Arc<Outcome>,
-    /// Its newest timestamp, if retention asks for it.
-    pub(super) newest: Option<i64>,
+    /// Its oldest and its newest timestamp.
+    pub(super) times: (i64, i64),
     /// What it counts for in [`QueueState::bytes`].
     bytes: u64,
 }
@@ -143,13 +143,12 @@ impl Core {
             timestamps: &batch.timestamps,
             values: &batch.values,
         };
-        let keeps_age = self.options.retention.is_some();
         let pending = Pending {
             handles: batch.handles.clone(),
             run_rows: batch.run_rows.clone(),
             encoded: EncodedBatch::new(&columns, buffer),
             outcome: Arc::clone(&outcome),
-            newest: keeps_age.then(|| batch.timestamps.iter().max().copied()).flatten(),
+            times: extent(&batch.timestamps),
             bytes,
         };
         let mut state = self.queue.lock();
@@ -268,6 +267,12 @@ impl Pending {
 enum WhenFull {
     Wait,
     Refuse,
+}
+
+/// The oldest and the newest of some timestamps, of which there is one at least.
+fn extent(timestamps: &[i64]) -> (i64, i64) {
+    let first = timestamps.first().copied().unwrap_or(0);
+    timestamps.iter().fold((first, first), |(min, max), &t| (min.min(t), max.max(t)))
 }
 
 /// What a batch takes in the queue: its handles and its payload without definitions.

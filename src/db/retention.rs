@@ -100,7 +100,8 @@ impl Core {
         let dropped = segments.iter().filter(|meta| gone.contains(&meta.file_number));
         let dropped: Vec<SegmentMeta> = dropped.map(|meta| **meta).collect();
         drop(live);
-        self.with_reserve(|| self.replace_segments(Vec::new(), &gone, &[]))?;
+        let change = self.extent_of(&gone);
+        self.with_reserve(|| self.replace_segments(Vec::new(), &gone, &[], change))?;
         self.counters.segments_dropped.add(dropped.len() as u64);
         let samples = dropped.iter().map(|meta| meta.samples).sum();
         self.counters.samples_expired.add(samples);

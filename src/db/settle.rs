@@ -14,6 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::changes::Change;
 use super::core::{Core, Live};
 use crate::deletes::{self, first_match, is_due, settled};
 use crate::error::{Error, Result};
@@ -176,7 +177,8 @@ impl Core {
             return Ok(false);
         }
         let version = state.manifest.append(&edit)?;
-        self.publish(|live| live.version = Arc::clone(&version));
+        // What is said to be carried out hides nothing.
+        self.publish(Change::Nothing, |live| live.version = Arc::clone(&version));
         drop(state);
         self.remove_tombstone_files(&before, &version);
         Ok(true)

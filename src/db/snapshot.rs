@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::changes::{Changes, Mark};
 use super::core::{Broken, Core, Live};
 use super::stats::LatencyCell;
 use crate::cursor::{Columns, SeriesSource};
@@ -30,8 +31,8 @@ pub struct Snapshot {
     broken: Vec<Arc<Broken>>,
     clock: Arc<dyn Clock>,
     scale: TimeScale,
-    /// Earlier samples have expired, and are not seen.
-    horizon: Timestamp,
+    /// Which moment it is; it knows the horizon: earlier samples have expired, and are not seen.
+    mark: Mark,
     /// Where scans are timed; none for a read-only opener.
     core: Option<Arc<Core>>,
     /// Segments that their owner, another process, may remove at any time.
@@ -43,7 +44,7 @@ pub(super) struct Pinned<'a> {
     pub(super) segments: &'a [Arc<Segment>],
     pub(super) broken: &'a [Arc<Broken>],
     /// Each registry with its memtables, those of one registry together.
-    pub(super) memtables: Vec<(Arc<Registry>, Vec<MemtableView>)>,
+    pub(super) memtables: Views,
     pub(super) tombstones: Tombstones,
     pub(super) executor: Executor,
     pub(super) clock: Arc<dyn Clock>,
@@ -62,12 +63,15 @@ impl Pinned<'_> {
     }
 }
 
+/// What a moment's readers see of the memtables: each registry with its own.
+type Views = Vec<(Arc<Registry>, Vec<MemtableView>)>;
+
 /// Everything of one moment of an open store.
-fn pinned<'a>(live: &'a Live, core: &Core) -> Pinned<'a> {
+fn pinned<'a>(live: &'a Live, memtables: Views, core: &Core) -> Pinned<'a> {
     Pinned {
         segments: &live.segments,
         broken: &live.broken,
-        memtables: views(live),
+        memtables,
         tombstones: live.tombstones(),
         executor: core.executor.clone(),
         clock: Arc::clone(&core.options.clock),
@@ -77,15 +81,20 @@ fn pinned<'a>(live: &'a Live, core: &Core) -> Pinned<'a> {
 
 /// The sources of one moment of an open store: its segments, in order, then its memtables.
 pub(super) fn sources_of(live: &Live, core: &Core) -> Arc<Sources> {
-    Arc::new(pinned(live, core).into_sources())
+    Arc::new(pinned(live, views(live), core).into_sources())
 }
 
 impl Snapshot {
     /// The present moment of an open store.
     pub(super) fn of_live(core: &Arc<Core>) -> Self {
-        let live = core.live();
-        let mut snapshot = Self::of(pinned(&live, core));
-        snapshot.horizon = core.compactor.retention.horizon().unwrap_or(Timestamp::MIN);
+        let ((live, memtables), mark) = core.changes.still(|| {
+            let live = core.live();
+            let memtables = views(&live);
+            let horizon = core.compactor.retention.horizon().unwrap_or(Timestamp::MIN);
+            ((live, memtables), horizon)
+        });
+        let mut snapshot = Self::of(pinned(&live, memtables, core));
+        snapshot.mark = mark;
         snapshot.core = Some(Arc::clone(core));
         snapshot
     }
@@ -100,7 +109,7 @@ impl Snapshot {
     fn of(pinned: Pinned<'_>) -> Self {
         Self {
             broken: pinned.broken.to_vec(),
-            horizon: Timestamp::MIN,
+            mark: Mark { opening: None, position: 0, horizon: Timestamp::MIN },
             clock: Arc::clone(&pinned.clock),
             scale: TimeScale::new(pinned.ticks_per_second),
             sources: Arc::new(pinned.into_sources()),
@@ -193,9 +202,49 @@ impl Snapshot {
         let set =
             self.timed(|| Ok(self.sources.list_all(matchers, range, options)?.keeping(pins)))?;
         Ok(match self.core.clone() {
-            Some(core) => set.telling(move || core.counters.corruption.add(1)),
+            Some(core) => set.telling(move |error| core.note_damage(error)),
             None => set,
         })
+    }
+
+    /// What names this moment, to be asked about later: see [`Snapshot::changed_since`].
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.mark.clone()
+    }
+
+    /// The times at which this snapshot may have other samples than the one that `mark` names had;
+    /// everywhere else both have the same ones, bit for bit. For who keeps what it has computed of a
+    /// snapshot: of rates by the minute only the last minutes are to be computed again, unless something
+    /// was written late, deleted, dropped or attached meanwhile, or found damaged.
+    ///
+    /// What is said to have changed may be more than what has; it never is less. Of another store, of
+    /// an earlier opening of this one, and beside another process that owns the store, nothing is known.
+    ///
+    /// ```
+    /// # use siltstone::{Changes, Db, Labels, Options, WriteBatch};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Db::open(dir.path(), Options::default())?;
+    /// # let series = db.series(&Labels::from_pairs([("__name__", "up")])?)?;
+    /// let mut batch = WriteBatch::new();
+    /// batch.push(series, 15_000, 1.0)?;
+    /// db.write(&batch)?;
+    /// let mark = db.snapshot()?.mark();
+    /// db.flush()?; // changes nothing
+    /// batch.clear();
+    /// batch.push(series, 30_000, 1.0)?;
+    /// db.write(&batch)?;
+    /// let changes = db.snapshot()?.changed_since(&mark);
+    /// assert_eq!(changes, Changes::Within(vec![30_000..=30_000]));
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn changed_since(&self, mark: &Mark) -> Changes {
+        match &self.core {
+            Some(core) => core.changes.between(mark, &self.mark),
+            None => Changes::Everything,
+        }
     }
 
     /// The ticks in which the store counts time.
@@ -350,7 +399,7 @@ impl Snapshot {
     /// The part of a range that has not expired. Refuses one in which a segment is missing: never
     /// silently an empty answer.
     fn checked(&self, range: TimeRange, options: &QueryOptions) -> Result<TimeRange> {
-        let range = TimeRange { start: range.start.max(self.horizon), ..range };
+        let range = TimeRange { start: range.start.max(self.mark.horizon), ..range };
         for broken in &self.broken {
             if range.overlaps(broken.meta.min_timestamp, broken.meta.max_timestamp) {
                 match &options.skip_damaged {
@@ -386,8 +435,8 @@ impl Snapshot {
         if let Some(core) = &self.core {
             let cell: &LatencyCell = &core.counters.scan;
             cell.record(self.clock.monotonic().saturating_sub(start));
-            if matches!(result, Err(Error::Corrupt { .. })) {
-                core.counters.corruption.add(1);
+            if let Err(error) = &result {
+                core.note_damage(error);
             }
         }
         result
@@ -395,8 +444,8 @@ impl Snapshot {
 }
 
 /// The memtables of a moment, those of one registry together.
-fn views(live: &Live) -> Vec<(Arc<Registry>, Vec<MemtableView>)> {
-    let mut found: Vec<(Arc<Registry>, Vec<MemtableView>)> = Vec::new();
+fn views(live: &Live) -> Views {
+    let mut found: Views = Vec::new();
     for generation in live.sealed.iter().chain([&live.active]) {
         let Some(view) = MemtableView::now(Arc::clone(&generation.memtable)) else { continue };
         match found.iter_mut().find(|(registry, _)| Arc::ptr_eq(registry, &generation.registry)) {

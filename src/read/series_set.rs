@@ -53,7 +53,7 @@ pub struct SeriesSet {
 }
 
 /// What is called when reading meets damage.
-type OnDamage = Box<dyn Fn() + Send + Sync>;
+type OnDamage = Box<dyn Fn(&Error) + Send + Sync>;
 
 /// What one thread needs to read series.
 struct Folder {
@@ -200,7 +200,7 @@ impl SeriesSet {
 
     /// Calls `on_damage` when reading ends at damage, so that a store can count it.
     #[must_use]
-    pub fn telling(mut self, on_damage: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn telling(mut self, on_damage: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         self.on_damage = Some(Box::new(on_damage));
         self
     }
@@ -315,8 +315,8 @@ impl SeriesSet {
 
     /// Passes a result on; tells of damage.
     fn told<T>(&self, result: Result<T>) -> Result<T> {
-        if let (Err(Error::Corrupt { .. }), Some(on_damage)) = (&result, &self.on_damage) {
-            on_damage();
+        if let (Err(error @ Error::Corrupt { .. }), Some(on_damage)) = (&result, &self.on_damage) {
+            on_damage(error);
         }
         result
     }

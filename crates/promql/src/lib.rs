@@ -34,6 +34,7 @@ pub use annotations::{Annotation, Annotations, HistogramOperation, Severity};
 pub use error::ParseError;
 pub use eval::{Answer, Engine, Limits, Query, QueryValue, ResultSeries};
 pub use flags::Features;
+pub use plan::Reach;
 pub use printer::{pretty, print};
 pub use query_error::QueryError;
 pub use source::{Control, Hints, MemorySource, Queryable, Selection, SeriesList};

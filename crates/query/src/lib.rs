@@ -35,9 +35,14 @@
 //! cancelled from another thread; with the memory of all queries of the program bounded by one
 //! [`MemoryPool`](siltstone::MemoryPool); and with damage left out and listed. Everything of the language
 //! is in [`siltstone_promql`], whose public names are those of this crate, too.
+//!
+//! [`ResultCache`] keeps answers of range queries, so that the same query a little later costs what is
+//! new.
 
+mod result_cache;
 mod store_source;
 
+pub use result_cache::{CacheStats, CacheUse, ResultCache};
 use siltstone::{Snapshot, Timestamp};
 pub use siltstone_promql::*;
 pub use store_source::StoreSource;

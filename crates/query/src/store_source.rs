@@ -84,6 +84,16 @@ impl StoreSource {
         self.on_threads(engine).range(self, query, range, step)
     }
 
+    /// What is read.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Whether damage is left out.
+    pub(crate) fn skips_damage(&self) -> bool {
+        self.damage.is_some()
+    }
+
     /// The engine, with the store's threads.
     fn on_threads(&self, engine: &Engine) -> Engine {
         Engine { executor: Some(self.snapshot.executor().clone()), ..engine.clone() }

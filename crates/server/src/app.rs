@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use siltstone::{Db, MemoryPool, WriteBatch};
+use siltstone_query::ResultCache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -14,8 +15,13 @@ use crate::refusal::Refusal;
 
 /// The part of the store's memory budget that bodies may take, unless the configuration says.
 const BODIES_PART: u64 = 8;
-/// The part of the store's memory budget that queries may take, unless the configuration says.
+/// The part of the store's memory budget that queries may take, their kept answers included, unless the
+/// configuration says.
 const QUERIES_PART: u64 = 4;
+/// The part that queries may take at least, however much is kept.
+const QUERIES_PART_MIN: u64 = 8;
+/// The part of the store's memory budget that kept answers may take, unless the configuration says.
+const ANSWERS_PART: u64 = 16;
 /// The part of the bodies' bytes that buffers kept for later requests may take on top.
 const SCRATCH_PART: usize = 4;
 /// Unit in which the memory of bodies is counted, so that a semaphore can.
@@ -27,6 +33,8 @@ pub(crate) struct App {
     pub(crate) config: ServerConfig,
     pub(crate) stats: HttpStats,
     pub(crate) queries: Arc<Queries>,
+    /// Answers of range queries.
+    pub(crate) results: ResultCache,
     /// What senders said of their metrics since the start.
     pub(crate) metadata: MetricMetadata,
     /// When the server was started, in milliseconds since the Unix epoch.
@@ -68,7 +76,9 @@ impl App {
         let bodies =
             config.bodies_bytes_max.unwrap_or(usize::try_from(share).unwrap_or(usize::MAX));
         let budget = db.options().memory_budget_bytes;
-        let query_bytes = config.query_bytes_max.unwrap_or(budget / QUERIES_PART);
+        let kept_bytes = config.query_cache_bytes.unwrap_or(budget / ANSWERS_PART);
+        let rest = (budget / QUERIES_PART).saturating_sub(kept_bytes);
+        let query_bytes = config.query_bytes_max.unwrap_or(rest.max(budget / QUERIES_PART_MIN));
         let pool = MemoryPool::new(query_bytes, config.reads_max);
         let bodies_units_max = (bodies / MEMORY_UNIT).clamp(1, Semaphore::MAX_PERMITS);
         Self {
@@ -78,6 +88,7 @@ impl App {
             bodies_units_max,
             scratch: Mutex::new(Vec::new()),
             queries: Queries::new(pool, config.slow_query),
+            results: ResultCache::new(kept_bytes),
             metadata: MetricMetadata::default(),
             started_ms: db.options().clock.wall_ms(),
             db,

@@ -61,8 +61,11 @@ pub struct ServerConfig {
     pub lookback: Duration,
     /// Bytes that all queries together may hold: lists of series, values, what operators hold, answers.
     /// A quarter of it is set aside in equal parts for `reads_max` queries. Default: a quarter of the
-    /// store's memory budget.
+    /// store's memory budget, less what `query_cache_bytes` says, but an eighth of the budget at least.
     pub query_bytes_max: Option<u64>,
+    /// Bytes of answers to range queries that may be kept, so that the same query a little later costs
+    /// what is new; 0 keeps none. Default: a sixteenth of the store's memory budget.
+    pub query_cache_bytes: Option<u64>,
     /// A query that takes at least so long is written to the log with its cost. Default: 5 s.
     pub slow_query: Duration,
     /// Longest answer to a remote read that asks for it in one piece, before compression, in bytes;
@@ -101,6 +104,7 @@ impl Default for ServerConfig {
             query_timeout: Duration::from_secs(120),
             lookback: Duration::from_secs(300),
             query_bytes_max: None,
+            query_cache_bytes: None,
             slow_query: Duration::from_secs(5),
             read_bytes_max: 16 << 20,
             results_max: 1_000_000,

@@ -81,9 +81,13 @@ pub(crate) struct ServerFlags {
     /// How old the newest sample may be that a query shows at a moment
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     lookback: Duration,
-    /// Bytes that all queries together may hold [default: a quarter of the memory budget]
+    /// Bytes that all queries together may hold [default: a quarter of the memory budget, less the cache]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     query_memory: Option<u64>,
+    /// Bytes of answers that are kept for the next range query; 0 for none [default: a sixteenth of the
+    /// memory budget]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    query_cache: Option<u64>,
     /// Queries that take so long are written to the log with their cost
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     slow_query: Duration,
@@ -122,6 +126,7 @@ impl ServerFlags {
             query_timeout: self.query_timeout,
             lookback: self.lookback,
             query_bytes_max: self.query_memory,
+            query_cache_bytes: self.query_cache,
             slow_query: self.slow_query,
             read_bytes_max: self.read_max,
             results_max: self.results_max,

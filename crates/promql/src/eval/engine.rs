@@ -15,7 +15,9 @@ use crate::annotations::{Annotations, Severity};
 use crate::ast::{Ast, ValueType};
 use crate::flags::Features;
 use crate::parse;
-use crate::plan::{self, Estimate, Explained, NodeKind, Plan, PlanOptions, RangeSource, Times};
+use crate::plan::{
+    self, Estimate, Explained, NodeKind, Plan, PlanOptions, RangeSource, Reach, ReachOptions, Times,
+};
 use crate::query_error::QueryError;
 use crate::source::Queryable;
 use crate::value::{LabelSet, Point, Series};
@@ -54,6 +56,12 @@ impl Query {
     #[must_use]
     pub fn ast(&self) -> &Ast {
         &self.ast
+    }
+
+    /// What it may use of the language.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        self.features
     }
 }
 
@@ -133,6 +141,18 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer to `query` that no evaluation has made: without annotations, and nothing read.
+    #[must_use]
+    pub fn of(query: &Query, value: QueryValue) -> Self {
+        Self {
+            value,
+            annotations: Annotations::default(),
+            samples_read: 0,
+            bytes_peak: 0,
+            text: query.text.clone(),
+        }
+    }
+
     /// The warnings, as Prometheus words them: `PromQL warning: ... (1:5)`.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -254,6 +274,18 @@ impl Engine {
         Ok(Explained { plan: &plan, estimates: &estimates }.to_string())
     }
 
+    /// How far around a step of a range query with steps of `step` milliseconds samples matter for the
+    /// value there; whatever other steps are evaluated with it, it has the same bits then. `None` where
+    /// the value depends on anything else, or might.
+    #[must_use]
+    pub fn reach(&self, query: &Query, step: i64) -> Option<Reach> {
+        if query.features.delayed_name_removal || step < 1 {
+            return None;
+        }
+        let (lookback, subquery_step) = (self.lookback.max(1), self.subquery_step.max(1));
+        plan::reach(query.ast(), ReachOptions { lookback, subquery_step, step })
+    }
+
     fn meter(&self) -> Meter {
         let meter = Meter::new(self.limits, self.cancel.clone(), self.clock.clone());
         match &self.memory {
@@ -293,7 +325,7 @@ impl Engine {
         let features = query.features;
         let delayed_names = features.delayed_name_removal;
         let threads = Threads::of(self.parallel, self.executor.as_ref());
-        let runner = Runner { meter: &meter, threads, delayed_names };
+        let runner = Runner { meter: &meter, threads, delayed_names, sorts_held: is_range };
         let evaluation = Evaluation::new(&plan, source, (features, self.optimise), runner);
         let (root, annotations) = evaluation.run()?;
         debug_assert_eq!(meter.bytes_held(), 0, "what was held is given back: {}", query.text);

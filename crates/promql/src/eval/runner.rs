@@ -57,6 +57,10 @@ pub(super) struct Runner<'a> {
     pub(super) threads: Threads<'a>,
     /// Prometheus's delayed name removal: names are dropped when the evaluation ends.
     pub(super) delayed_names: bool,
+    /// Whether held series go to their sinks in the order of their labels, as those of a list do. Otherwise
+    /// they go in the order in which they were made, which over a range depends on the first step of each:
+    /// so would the last bits of sums.
+    pub(super) sorts_held: bool,
 }
 
 impl Runner<'_> {
@@ -70,6 +74,7 @@ impl Runner<'_> {
         loop {
             let stage = match self.change_labels(&chain)? {
                 Ok(labels) => {
+                    let labels = self.in_order(&mut chain, labels);
                     let done = self.run_uncut(chain, &labels, make, notes)?;
                     self.meter.release(labels.bytes());
                     return Ok(done);
@@ -89,6 +94,20 @@ impl Runner<'_> {
             self.meter.hold(held.iter().map(Series::held_bytes).sum())?;
             chain = Chain { origin: Origin::Held(held, grid), stages: rest };
         }
+    }
+
+    /// Puts held series into the order of the labels that the sink sees, if that is wanted.
+    fn in_order(&self, chain: &mut Chain<'_>, labels: ChangedLabels) -> ChangedLabels {
+        let Origin::Held(series, _) = &mut chain.origin else { return labels };
+        let mut order: Vec<usize> = (0..series.len()).collect();
+        let last = |at: usize| labels.last().map_or(&series[at].labels, |all| &all[at].0);
+        if !self.sorts_held || order.is_sorted_by(|a, b| last(*a) <= last(*b)) {
+            return labels;
+        }
+        order.sort_by(|a, b| last(*a).cmp(last(*b)));
+        *series = permuted(std::mem::take(series), &order);
+        let behind = labels.behind.into_iter();
+        ChangedLabels { behind: behind.map(|all| all.map(|all| permuted(all, &order))).collect() }
     }
 
     /// The series that come out of `chain`, in order; those that end up with the same labels are
@@ -268,6 +287,12 @@ fn inner_bytes(stages: &[Stage], steps: usize) -> usize {
     });
     let most = grids.map(|grid| grid.count).max().unwrap_or(0);
     if most > steps { most.saturating_mul(INNER_STEP_BYTES) } else { 0 }
+}
+
+/// The items in another order: `order` has the place of each.
+fn permuted<T>(items: Vec<T>, order: &[usize]) -> Vec<T> {
+    let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
+    order.iter().filter_map(|at| items[*at].take()).collect()
 }
 
 fn has_duplicates(labels: &[(LabelSet, bool)]) -> bool {

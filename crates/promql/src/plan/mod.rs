@@ -12,6 +12,8 @@
 //!    its [`PlannedSelection`]; equal ones are one selection, which is listed once.
 //! 4. [`explain`] prints a plan.
 //!
+//! [`mod@reach`] says of a query, without a plan, how far around a step samples matter.
+//!
 //! With [`PlanOptions::optimise`] off nothing is folded, repeated or shared. Answers are the same.
 //!
 //! # Invariants
@@ -27,6 +29,7 @@ mod calls;
 mod explain;
 mod length;
 mod prune;
+mod reach;
 mod select;
 mod sharing;
 mod statistics;
@@ -45,6 +48,8 @@ use crate::value::LabelSet;
 
 pub(crate) use build::build;
 pub(crate) use explain::{Estimate, Explained};
+pub use reach::Reach;
+pub(crate) use reach::{ReachOptions, reach};
 
 /// Names a node of a [`Plan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,18 +4,18 @@ use std::ops::ControlFlow;
 
 use siltstone::{Db, Labels, Options, TimeRange, WriteBatch};
 
-pub const HOSTS: u64 = 1_000;
-pub const MINUTE: i64 = 60_000;
-pub const HOUR: i64 = 60 * MINUTE;
+pub(crate) const HOSTS: u64 = 1_000;
+pub(crate) const MINUTE: i64 = 60_000;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
 /// The time of the first samples: a full hour.
-pub const START: i64 = 1_700_002_800_000;
+pub(crate) const START: i64 = 1_700_002_800_000;
 /// The time of the last samples.
-pub const END: i64 = START + 6 * HOUR - STEP;
+pub(crate) const END: i64 = START + 6 * HOUR - STEP;
 const STEP: i64 = 10_000;
 const METRICS: [&str; 2] = ["cpu_usage_user", "cpu_usage_system"];
 
 /// A compacted store of all hosts, and where it lies.
-pub fn store() -> (Db, tempfile::TempDir) {
+pub(crate) fn store() -> (Db, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a directory");
     let db = Db::open(dir.path(), Options::default()).expect("a store");
     let series: Vec<_> = (0..HOSTS)

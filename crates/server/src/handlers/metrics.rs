@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::StatusCode;
 use siltstone::{Latency, Stats};
+use siltstone_query::CacheStats;
 
 use crate::app::App;
 use crate::blocking::blocking;
@@ -27,6 +28,7 @@ pub(crate) async fn metrics(call: Call) -> Result<Reply, Refusal> {
             .and_then(|()| latencies(&mut page, &stats))
             .and_then(|()| http(&mut page, &call.app.stats))
             .and_then(|()| queries(&mut page, &call.app.queries))
+            .and_then(|()| results(&mut page, &call.app.results.stats()))
             .map(|()| page.0)
     });
     match text.await? {
@@ -161,6 +163,7 @@ fn memory(page: &mut Page, stats: &Stats, app: &App) -> fmt::Result {
         ("queue", stats.queue_bytes),
         ("bodies", app.bodies_bytes() as u64),
         ("metadata", app.metadata.size().1 as u64),
+        ("result_cache", app.results.stats().bytes),
     ] {
         writeln!(page.0, "siltstone_memory_bytes{{kind=\"{kind}\"}} {bytes}")?;
     }
@@ -287,6 +290,27 @@ fn queries(page: &mut Page, queries: &Queries) -> fmt::Result {
         writeln!(page.0, "{name}_count{{kind=\"{kind}\"}} {}", of.took_us.len())?;
     }
     Ok(())
+}
+
+/// Answers of range queries that are kept.
+fn results(page: &mut Page, stats: &CacheStats) -> fmt::Result {
+    let help = "The limit of answers that are kept.";
+    page.gauge("siltstone_result_cache_bytes_max", help, stats.bytes_max)?;
+    page.gauge("siltstone_result_cache_queries", "Queries with kept answers.", stats.queries)?;
+    let name = "siltstone_result_cache_lookups_total";
+    page.head(name, "counter", "Range queries by how much of their answer was kept.")?;
+    for (outcome, count) in [
+        ("whole", stats.whole),
+        ("partial", stats.partial),
+        ("miss", stats.misses),
+        ("unfit", stats.unfit),
+    ] {
+        writeln!(page.0, "{name}{{outcome=\"{outcome}\"}} {count}")?;
+    }
+    let help = "Steps of answers that were not evaluated anew.";
+    page.counter("siltstone_result_cache_steps_total", help, stats.steps)?;
+    let help = "Queries whose kept answers had to go for others.";
+    page.counter("siltstone_result_cache_evicted_total", help, stats.evicted)
 }
 
 fn seconds(us: u64) -> f64 {

@@ -19,5 +19,6 @@ mod promql;
 mod regex;
 mod remote_read;
 mod remote_write;
+mod result_cache;
 mod series;
 mod status;

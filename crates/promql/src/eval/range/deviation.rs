@@ -11,7 +11,7 @@ use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
 use super::notes::{Note, SeriesNotes};
-use super::two_stacks::{Combine, TwoStacks};
+use super::two_stacks::{Combine, Cuts, TwoStacks};
 use super::window::each_window;
 
 /// Squares of values below this, and their sums, do not overflow.
@@ -88,8 +88,13 @@ pub(super) fn evaluate(
     let values = input.samples.floats.values;
     let moments = AllMoments(values);
     let mut stacks = TwoStacks::new(&mut scratch.moments);
+    let mut cuts = Cuts::of(&input.windows, input.samples.floats.timestamps);
     each_window(input, |window| {
-        let Some(found) = stacks.slide(window.floats, &moments) else { return };
+        let found = match &mut cuts {
+            Some(cuts) => stacks.slide_over(window.floats, cuts.of_window(window.end), &moments),
+            None => stacks.slide(window.floats, &moments),
+        };
+        let Some(found) = found else { return };
         if !window.histograms.is_empty() {
             notes.add(Note::HistogramsIgnored);
         }

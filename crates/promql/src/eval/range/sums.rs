@@ -14,7 +14,7 @@ use super::exact_sums::ExactSums;
 use super::histogram_sums::{HistogramSums, Memory};
 use super::notes::{Note, SeriesNotes};
 use super::sample_counts::SampleCounts;
-use super::two_stacks::{Combine, TwoStacks};
+use super::two_stacks::{Combine, Cuts, TwoStacks};
 use super::window::{Run, each_window, histogram_work};
 
 /// Sums of values below this overflow in no window that fits into memory.
@@ -163,12 +163,16 @@ fn evaluate<S: Summary>(
     let mut memory = Memory::<S>::default();
     let mut histograms = HistogramSums::new(input.samples.histograms.values, &mut memory);
     let mut stacks = TwoStacks::new(&mut scratch.sums);
+    let mut cuts = Cuts::of(&input.windows, input.samples.floats.timestamps);
     each_window(input, |window| {
         let total = match &exact {
             Some(exact) => {
                 (!window.floats.is_empty()).then(|| Total::from(exact.of(window.floats)))
             }
-            None => stacks.slide(window.floats, &totals),
+            None => match &mut cuts {
+                Some(cuts) => stacks.slide_over(window.floats, cuts.of_window(window.end), &totals),
+                None => stacks.slide(window.floats, &totals),
+            },
         };
         if window.histograms.is_empty() {
             if let Some(total) = total {

@@ -7,8 +7,15 @@
 //! that of a queue made of two stacks, known from functional programming (Hood and Melville 1981);
 //! for windows see Tangwongsan, Hirzel and Schneider, "General incremental sliding-window
 //! aggregation", VLDB 2015.
+//!
+//! Where the window is cut decides the last bits of a sum. [`TwoStacks::slide`] cuts where the windows
+//! before have led it; [`TwoStacks::slide_over`] at fixed times, so that what a window yields depends on its
+//! own samples alone, and an answer may be made in parts.
+
+use siltstone::Timestamp;
 
 use super::window::Run;
+use crate::eval::grid::{Grid, Windows};
 
 /// How the samples of one column are combined. The operation is associative; it need not commute.
 pub(super) trait Combine {
@@ -74,6 +81,35 @@ impl<'s, P: Clone> TwoStacks<'s, P> {
         })
     }
 
+    /// As [`slide`](Self::slide), for windows that are all cut before the sample that [`Cuts`] tells.
+    #[inline]
+    pub(super) fn slide_over(
+        &mut self,
+        run: Run,
+        cut: usize,
+        combine: &impl Combine<Partial = P>,
+    ) -> Option<P> {
+        if cut != self.cut || self.end < cut {
+            self.end = cut;
+            self.turn(run.first, combine);
+        }
+        for at in self.end..run.end {
+            match &mut self.newer {
+                Some(partial) => combine.append(partial, at),
+                none => *none = Some(combine.one(at)),
+            }
+        }
+        self.end = self.end.max(run.end);
+        if run.first >= cut {
+            return self.newer.clone();
+        }
+        let older = &self.older[cut - 1 - run.first];
+        Some(match &self.newer {
+            Some(newer) => combine.join(older, newer),
+            None => older.clone(),
+        })
+    }
+
     /// Makes all samples from `first` the older part.
     fn turn(&mut self, first: usize, combine: &impl Combine<Partial = P>) {
         self.older.clear();
@@ -90,10 +126,43 @@ impl<'s, P: Clone> TwoStacks<'s, P> {
     }
 }
 
+/// Where windows of one length are cut: behind the multiple of that length which each of them holds.
+#[derive(Debug)]
+pub(super) struct Cuts<'a> {
+    timestamps: &'a [Timestamp],
+    range: i64,
+    cut: usize,
+}
+
+impl<'a> Cuts<'a> {
+    /// For windows over samples at `timestamps`; `None` where no two of them overlap, or there is one
+    /// only, so that its samples are best taken one after the other.
+    pub(super) fn of(windows: &Windows, timestamps: &'a [Timestamp]) -> Option<Self> {
+        let Grid { step, count, .. } = windows.grid;
+        // That is the grid of an instant.
+        let is_one = count == 1 && step == 1;
+        let overlap = windows.range > step && !is_one;
+        overlap.then_some(Self { timestamps, range: windows.range, cut: 0 })
+    }
+
+    /// The first sample of the newer part of the window that ends at `end`, which is not before that of
+    /// the call before.
+    #[inline]
+    pub(super) fn of_window(&mut self, end: Timestamp) -> usize {
+        let at = end.div_euclid(self.range).saturating_mul(self.range);
+        let ahead = &self.timestamps[self.cut..];
+        self.cut += ahead.iter().take_while(|time| **time <= at).count();
+        self.cut
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    use crate::ast::RangeMode;
+    use crate::eval::grid::Shift;
 
     /// The first and the last sample of a run, and how many there are: breaks if samples are left
     /// out, taken twice or out of order.
@@ -117,6 +186,33 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn windows_cut_at_fixed_times_hold_the_same(
+            gaps in prop::collection::vec(1i64..40, 1..80),
+            (start, step, range) in (-200i64..200, 1i64..60, 1i64..300),
+        ) {
+            let mut time = -100;
+            let times: Vec<i64> = gaps.iter().map(|gap| { time += gap; time }).collect();
+            let grid = Grid { start, step, count: 20 };
+            let (shift, mode) = (Shift::default(), RangeMode::Inside);
+            let windows = Windows { grid, shift, range, mode, lookback: 0 };
+            let Some(mut cuts) = Cuts::of(&windows, &times) else {
+                prop_assert!(range <= step);
+                return Ok(());
+            };
+            let mut memory = Vec::new();
+            let mut stacks = TwoStacks::new(&mut memory);
+            for number in 0..grid.count {
+                let (start, end) = (windows.start(number), windows.end(number));
+                let first = times.partition_point(|time| *time <= start);
+                let run = Run { first, end: times.partition_point(|time| *time <= end) };
+                let expected =
+                    (!run.is_empty()).then(|| (run.first, run.end - 1, run.len()));
+                let cut = cuts.of_window(end);
+                prop_assert_eq!(stacks.slide_over(run, cut, &Ends), expected);
+            }
+        }
+
         #[test]
         fn every_sample_of_the_window_is_combined_once(
             moves in prop::collection::vec((0usize..6, 0usize..6), 1..60)

@@ -69,8 +69,13 @@ impl HistogramGroups {
             });
             classic[place].buckets.push((bound, number));
         }
-        // A stable sort: equal bounds are added up in the order of the series.
-        classic.iter_mut().for_each(|group| group.buckets.sort_by(|a, b| a.0.total_cmp(&b.0)));
+        // Equal bounds are added up in the order of their texts, whichever series came first.
+        let text = |number: usize| series[number].labels.get(BUCKET_LABEL);
+        for group in &mut classic {
+            group
+                .buckets
+                .sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| text(a.1).cmp(text(b.1))));
+        }
         let mut native = Vec::new();
         for (number, one) in series.iter().enumerate() {
             if !one.values.histograms().is_empty() {

@@ -26,13 +26,15 @@ const SERIES_POINTS: usize = 8;
 /// Most annotations of one kind in an answer, as in Prometheus.
 const ANNOTATIONS_MAX: usize = 10;
 
-/// How long the parts of the work have taken.
+/// How long the parts of the work have taken, and what it was spared.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timings {
     /// From the request to the start of the evaluation.
     pub(super) prepared: Duration,
     /// From the request to the end of the evaluation.
     pub(super) evaluated: Duration,
+    /// Steps that were taken of a kept answer.
+    pub(super) cached_steps: u64,
 }
 
 /// Writes the whole envelope; breaks when the client is gone.
@@ -184,15 +186,16 @@ fn write_texts(name: &str, texts: &[String], out: &mut Vec<u8>) {
 }
 
 fn write_stats(answer: &Answer, timings: Timings, out: &mut Vec<u8>) {
-    let Timings { prepared, evaluated } = timings;
+    let Timings { prepared, evaluated, cached_steps } = timings;
     let inner = evaluated.saturating_sub(prepared).as_secs_f64();
     let (prepared, all) = (prepared.as_secs_f64(), evaluated.as_secs_f64());
-    // Beside what Prometheus says: the most bytes of values that were held.
+    // Beside what Prometheus says: the most bytes of values that were held, and the steps that were not
+    // evaluated.
     let text = format!(
         ",\"stats\":{{\"timings\":{{\"evalTotalTime\":{inner},\"resultSortTime\":0,\
          \"queryPreparationTime\":0,\"innerEvalTime\":{inner},\"execQueueTime\":{prepared},\
          \"execTotalTime\":{all}}},\"samples\":{{\"totalQueryableSamples\":{samples},\
-         \"peakSamples\":{peak},\"peakBytes\":{bytes}}}}}",
+         \"peakSamples\":{peak},\"peakBytes\":{bytes},\"cachedSteps\":{cached_steps}}}}}",
         samples = answer.samples_read,
         peak = answer.bytes_peak / 16,
         bytes = answer.bytes_peak,

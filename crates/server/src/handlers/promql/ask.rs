@@ -27,6 +27,8 @@ pub(super) struct Ask {
     pub(super) partial: bool,
     /// Whether the answer says what it has cost.
     pub(super) stats: bool,
+    /// Whether nothing is taken of answers that were kept, and this one is not kept.
+    pub(super) nocache: bool,
 }
 
 /// When it is evaluated, in milliseconds.
@@ -91,6 +93,7 @@ impl Ask {
             limit: limit(params)?.unwrap_or(usize::MAX),
             partial: params.get("partial_response").is_some_and(|value| value == "true"),
             stats: params.get("stats").is_some(),
+            nocache: params.get("nocache").is_some_and(|value| matches!(value, "1" | "true")),
         })
     }
 }

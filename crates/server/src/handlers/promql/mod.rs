@@ -6,6 +6,10 @@
 //! 3. No error can follow the evaluation: its answer is written from there on, in pieces, as fast as the
 //!    client takes it ([`answer`]).
 //!
+//! Answers of `query_range` are kept ([`App::results`]), and steps that are sure to be the same are taken of
+//! them: what an answer says is the same, what its `stats` count is less. `nocache=1` evaluates, and keeps
+//! nothing.
+//!
 //! A client that leaves cancels the evaluation. With `partial_response=true` damage is left out and
 //! listed in the warnings; otherwise a query that meets it is 422 `execution`, with its place.
 
@@ -15,7 +19,7 @@ mod running;
 
 use hyper::StatusCode;
 use siltstone::{Cancel, Damage, Error};
-use siltstone_query::{Answer, Engine, Limits, QueryError, StoreSource};
+use siltstone_query::{Answer, CacheUse, Engine, Limits, QueryError, StoreSource};
 use tokio::time::Instant;
 
 use super::query::params;
@@ -84,20 +88,34 @@ fn evaluate(
         ..Engine::default()
     };
     let result = match ask.times {
-        Times::Instant(time) => source.instant(&engine, &ask.query, time),
-        Times::Range { start, end, step } => source.range(&engine, &ask.query, (start, end), step),
+        Times::Instant(time) => source.instant(&engine, &ask.query, time).map(evaluated),
+        Times::Range { start, end, step } if ask.nocache => {
+            source.range(&engine, &ask.query, (start, end), step).map(evaluated)
+        }
+        Times::Range { start, end, step } => {
+            app.results.range(&source, &engine, &ask.query, (start, end), step)
+        }
     };
-    let answer = result.map_err(|error| {
+    let (answer, used) = result.map_err(|error| {
         running.outcome = outcome(&error, cancel);
         refusal(&error)
     })?;
     running.cost.samples_read = answer.samples_read;
     running.cost.series = series_of(&answer);
-    let timings = Timings { prepared, evaluated: started.elapsed() };
+    let cached_steps = match used {
+        CacheUse::Partial { steps } | CacheUse::Whole { steps } => steps,
+        CacheUse::Unfit | CacheUse::Miss => 0,
+    };
+    let timings = Timings { prepared, evaluated: started.elapsed(), cached_steps };
     let damage = damage.take().iter().map(ToString::to_string).collect();
     let written = answer::write(sink, &snapshot, ask, answer, (damage, timings));
     running.outcome = if written.is_continue() { Outcome::Success } else { Outcome::ClientGone };
     Ok(())
+}
+
+/// An answer of which nothing was kept.
+fn evaluated(answer: Answer) -> (Answer, CacheUse) {
+    (answer, CacheUse::Unfit)
 }
 
 fn series_of(answer: &Answer) -> u64 {
