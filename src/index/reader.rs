@@ -250,11 +250,19 @@ struct LabelsBatch {
     ends: Vec<usize>,
     /// The distinct key ordinals, sorted.
     distinct: Vec<u32>,
-    /// The bytes of the distinct keys, each with its separator.
+    /// The bytes of the distinct keys, each with its separator: checked labels.
     text: Vec<u8>,
-    /// Where in `text` each distinct key ends.
-    text_ends: Vec<usize>,
+    /// Where in `text` each distinct key lies.
+    places: Vec<KeyPlace>,
     encoded: Vec<u8>,
+}
+
+/// Where a key lies: `name FF value FF`.
+#[derive(Clone, Copy)]
+struct KeyPlace {
+    start: usize,
+    name_end: usize,
+    end: usize,
 }
 
 impl LabelsBatch {
@@ -308,12 +316,17 @@ impl LabelsBatch {
         bytes_max: usize,
     ) -> Result<bool, S::Error> {
         self.text.clear();
-        self.text_ends.clear();
+        self.places.clear();
         for &key in &self.distinct {
             cursor.seek_ordinal(key)?;
-            self.text.extend_from_slice(cursor.key());
-            self.text.push(SEPARATOR);
-            self.text_ends.push(self.text.len());
+            let (name, value) = split_key(cursor.key())?;
+            let start = self.text.len();
+            for field in [name, value] {
+                self.text.extend_from_slice(field.as_bytes());
+                self.text.push(SEPARATOR);
+            }
+            let name_end = start + name.len();
+            self.places.push(KeyPlace { start, name_end, end: self.text.len() });
             if self.text.len() > bytes_max {
                 return Ok(false);
             }
@@ -324,14 +337,23 @@ impl LabelsBatch {
     fn labels(&mut self, series: usize) -> Result<Labels, DecodeError> {
         let start = series.checked_sub(1).map_or(0, |before| self.ends[before]);
         self.encoded.clear();
+        let mut name_before: &[u8] = b"";
         for key in &self.keys[start..self.ends[series]] {
             let at = self.distinct.partition_point(|distinct| distinct < key);
             if self.encoded.len() > SET_BYTES_MAX {
                 return Err(DecodeError::Invalid("length of label set"));
             }
-            let start = at.checked_sub(1).map_or(0, |before| self.text_ends[before]);
-            self.encoded.extend_from_slice(&self.text[start..self.text_ends[at]]);
+            let KeyPlace { start, name_end, end } = self.places[at];
+            let name = &self.text[start..name_end];
+            if name <= name_before {
+                return Err(DecodeError::Invalid("order of labels"));
+            }
+            name_before = name;
+            self.encoded.extend_from_slice(&self.text[start..end]);
         }
-        Labels::from_encoded(&self.encoded)
+        if self.encoded.is_empty() {
+            return Err(DecodeError::Invalid("empty label set"));
+        }
+        Ok(Labels::of_checked_fields(&self.encoded))
     }
 }

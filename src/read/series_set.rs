@@ -55,6 +55,9 @@ pub struct SeriesSet {
 /// What is called when reading meets damage.
 type OnDamage = Box<dyn Fn(&Error) + Send + Sync>;
 
+/// What is called with the number of a series, its points, and how many samples each stands for.
+type OutlineVisit<'v> = dyn FnMut(u32, &Columns, &[u32]) -> ControlFlow<()> + 'v;
+
 /// What one thread needs to read series.
 struct Folder {
     reader: SeriesReader,
@@ -281,7 +284,7 @@ impl SeriesSet {
         &self,
         numbers: &[u32],
         outline: &Outline,
-        visit: &mut dyn FnMut(u32, &Columns, &[u32]) -> ControlFlow<()>,
+        visit: &mut OutlineVisit<'_>,
     ) -> Result<()> {
         let mut folder = self.take_folder();
         folder.reader.stop_at_summaries(true);

@@ -1,5 +1,7 @@
 //! Long windows over segments: chunks whose summary is enough are not read, and nothing else changes.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::ops::ControlFlow;
 
 use siltstone::{
@@ -15,9 +17,12 @@ const SCRAPE_MS: i64 = 15_000;
 /// A Monday.
 const START: i64 = 19_723 * DAY_MS;
 
+/// What a series is called, when it is scraped after a round time, and its values.
+type Kind = (&'static str, i64, fn(i64) -> f64);
+
 /// The series of the test: scraped at round times and beside them, whole numbers and fractions, a
 /// counter, and one that ends with a stale marker.
-fn series() -> Vec<(&'static str, i64, fn(i64) -> f64)> {
+fn series() -> Vec<Kind> {
     vec![
         ("round", 0, |n| (scattered(n) % 101) as f64),
         ("beside", 7_321, |n| (scattered(n) % 101) as f64),

@@ -141,7 +141,7 @@ fn values() -> impl Strategy<Value = Vec<u64>> {
         2 => prop::collection::vec(tenths, 1..60),
         1 => prop::collection::vec(large, 1..60),
         2 => prop::collection::vec(odd, 1..60),
-        1 => prop::collection::vec(prop_oneof![6 => whole, 1 => stale.clone()], 1..60),
+        1 => prop::collection::vec(prop_oneof![6 => whole, 1 => stale], 1..60),
         1 => prop::collection::vec(stale, 1..60),
     ];
     run.prop_map(|values| values.into_iter().map(f64::to_bits).collect())

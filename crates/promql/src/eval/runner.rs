@@ -164,18 +164,28 @@ impl Runner<'_> {
                 None => chain.origin.labels(rank),
             };
             let mut changed = Vec::with_capacity(chain.origin.len());
+            // Series of a list that have the same name, and nothing else that goes with it, differ
+            // without it as well.
+            let is_drop = !matches!(stage, Stage::Labels(_));
+            let mut stay_different =
+                is_drop && last_change.is_none() && matches!(chain.origin, Origin::List(_));
+            let mut metric: Option<LabelSet> = None;
             for rank in 0..chain.origin.len() {
                 ticker.tick(LABELS_WORK)?;
-                let (labels, mut drop_name) = before(rank);
+                let (whole, mut drop_name) = before(rank);
                 drop_name |= dropped_since && self.delayed_names;
                 let labels = match stage {
-                    Stage::Labels(transform) => transform.apply(&labels, &mut drop_name),
-                    _ => labels.without_metric(),
+                    Stage::Labels(transform) => transform.apply(&whole, &mut drop_name),
+                    _ => whole.without_metric(),
                 };
+                if stay_different {
+                    let first = metric.get_or_insert_with(|| whole.clone()).metric_name();
+                    stay_different = whole.has_only_name(first, &labels);
+                }
                 self.hold_labels(&labels)?;
                 changed.push((labels, drop_name && matches!(stage, Stage::Labels(_))));
             }
-            let is_cut = find_duplicates && has_duplicates(&changed);
+            let is_cut = find_duplicates && !stay_different && has_duplicates(&changed);
             behind.push(Some(changed));
             if is_cut {
                 self.meter.release(ChangedLabels { behind }.bytes());
@@ -230,9 +240,10 @@ impl Runner<'_> {
             }
             Origin::Held(series, grid) => {
                 let ranked = (0u32..).zip(series).collect();
+                let mut memory = Vec::new();
                 let shares = cut(ranked, |(rank, series): &(u32, Series)| match labels.last() {
-                    Some(labels) => share_of(&labels[*rank as usize].0),
-                    None => share_of(&series.labels),
+                    Some(labels) => share_of(&labels[*rank as usize].0, &mut memory),
+                    None => share_of(&series.labels, &mut memory),
                 });
                 let leaf = |share: Vec<(u32, Series)>| {
                     self.pass_held(share, (&stages, labels, grid), new_sink())

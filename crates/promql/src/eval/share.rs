@@ -14,14 +14,14 @@ use super::meter::Meter;
 use super::sink::{Row, Sink};
 use crate::annotations::Annotations;
 use crate::query_error::QueryError;
-use crate::value::{LabelSet, is_metric_label};
+use crate::value::LabelSet;
 
 /// The number of shares: enough for sixteen threads, few enough that a share of a small result
 /// costs little. It does not depend on the number of series, of which some may have no values.
 pub(super) const SHARES: usize = 16;
 
 /// Cuts `items`, which are in order, into shares by what [`share_of`] yields for their labels.
-pub(super) fn cut<T>(items: Vec<T>, share_of: impl Fn(&T) -> usize) -> Vec<Option<Vec<T>>> {
+pub(super) fn cut<T>(items: Vec<T>, mut share_of: impl FnMut(&T) -> usize) -> Vec<Option<Vec<T>>> {
     let mut shares: Vec<Vec<T>> = Vec::new();
     shares.resize_with(SHARES, || Vec::with_capacity(items.len() / SHARES + 8));
     for item in items {
@@ -30,13 +30,12 @@ pub(super) fn cut<T>(items: Vec<T>, share_of: impl Fn(&T) -> usize) -> Vec<Optio
     shares.into_iter().map(|share| Some(share).filter(|share| !share.is_empty())).collect()
 }
 
-/// The share of a series with these labels.
-pub(super) fn share_of(labels: &LabelSet) -> usize {
-    let own = labels.iter().filter(|(name, _)| !is_metric_label(name));
-    let hash =
-        |hash, (name, value): (&str, &str)| xxh64(value.as_bytes(), xxh64(name.as_bytes(), hash));
+/// The share of a series with these labels. `memory` is used again.
+pub(super) fn share_of(labels: &LabelSet, memory: &mut Vec<u8>) -> usize {
+    memory.clear();
+    labels.write_without_metric(memory);
     // The top bits: the low ones serve the hash tables of groups.
-    (own.fold(0, hash) >> 60) as usize
+    (xxh64(memory, 0) >> 60) as usize
 }
 
 /// The sink of one share, with what is noticed there and what it holds.
@@ -123,11 +122,14 @@ mod tests {
     fn a_share_depends_on_the_labels_alone() {
         let items: Vec<LabelSet> =
             (0..1000).map(|i| LabelSet::from_pairs([("a", i.to_string())])).collect();
-        let all = cut(items.clone(), share_of);
+        let with_name = items[7].with("__name__", "m");
+        let mut memory = Vec::new();
+        let all = cut(items.clone(), |labels| share_of(labels, &mut memory));
+        assert_eq!(share_of(&with_name, &mut memory), share_of(&items[7], &mut memory));
         let place_of = |labels: &LabelSet| {
             all.iter().position(|share| share.as_ref().is_some_and(|share| share.contains(labels)))
         };
-        let some = cut(items[500..].to_vec(), share_of);
+        let some = cut(items[500..].to_vec(), |labels| share_of(labels, &mut memory));
         for (number, share) in some.iter().enumerate() {
             let share = share.as_ref().expect("500 series are in all shares");
             assert!(share.iter().all(|labels| place_of(labels) == Some(number)));

@@ -136,12 +136,13 @@ impl<'a> Waves<'a, '_> {
     ) -> Result<Vec<StepColumn>, QueryError> {
         let mut shares: Vec<Vec<Done<'a>>> = Vec::new();
         shares.resize_with(SHARES, Vec::new);
+        let mut memory = Vec::new();
         for one in done {
             let labels = match self.changed.last() {
                 Some(labels) => &labels[one.rank as usize].0,
                 None => one.labels,
             };
-            shares[share_of(labels)].push(one);
+            shares[share_of(labels, &mut memory)].push(one);
         }
         let give = |(sink, share): (&mut Option<ShareSink<'s, S>>, Vec<Done<'a>>)| {
             let mut spare = Vec::with_capacity(share.len());

@@ -81,13 +81,19 @@ impl LabelSet {
 
     /// The labels in order of name bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        LabelIter { rest: &self.encoded }
+        LabelIter { fields: Fields { rest: &self.encoded } }
     }
 
     /// The value of `name`, empty where it is absent.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
-        self.iter().find(|(n, _)| *n == name).map_or("", |(_, value)| value)
+        let found = self.fields().find(|(own, _)| *own == name.as_bytes());
+        found.and_then(|(_, value)| std::str::from_utf8(value).ok()).unwrap_or("")
+    }
+
+    /// The labels in order of name bytes, as bytes of UTF-8.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        Fields { rest: &self.encoded }
     }
 
     /// The name of the metric, empty where it is absent.
@@ -127,7 +133,34 @@ impl LabelSet {
     /// These labels without those that describe the metric: name, type and unit.
     #[must_use]
     pub fn without_metric(&self) -> Self {
-        self.filter(|name| !is_metric_label(name))
+        let mut kept = Vec::new();
+        self.write_without_metric(&mut kept);
+        if kept.len() == self.encoded.len() { self.clone() } else { Self { encoded: kept.into() } }
+    }
+
+    /// Whether these labels are those of `rest`, which describe no metric, and the name `metric`.
+    pub(crate) fn has_only_name(&self, metric: &str, rest: &Self) -> bool {
+        let name_bytes = METRIC_NAME.len() + metric.len() + 2;
+        self.encoded.len() == rest.encoded.len() + name_bytes && self.metric_name() == metric
+    }
+
+    /// Appends the encoding without the labels that describe the metric.
+    pub(crate) fn write_without_metric(&self, out: &mut Vec<u8>) {
+        out.reserve(self.encoded.len());
+        // Neighbours that are kept are copied together.
+        let (mut at, mut from) = (0, 0);
+        for (name, value) in self.fields() {
+            let end = at + name.len() + value.len() + 2;
+            if is_metric_field(name) {
+                out.extend_from_slice(&self.encoded[from..at]);
+                from = end;
+            }
+            at = end;
+            if !may_be_behind(name) {
+                break;
+            }
+        }
+        out.extend_from_slice(&self.encoded[from..]);
     }
 
     /// XXH64 (seed 0) over Prometheus's `stringlabels` encoding: for each label the length of the
@@ -153,6 +186,16 @@ impl LabelSet {
 /// Whether the label describes the metric and goes with its name.
 pub(crate) fn is_metric_label(name: &str) -> bool {
     matches!(name, METRIC_NAME | METRIC_TYPE | METRIC_UNIT)
+}
+
+/// The same of the bytes of a name.
+fn is_metric_field(name: &[u8]) -> bool {
+    [METRIC_NAME, METRIC_TYPE, METRIC_UNIT].iter().any(|metric| metric.as_bytes() == name)
+}
+
+/// Whether a label that describes the metric may come behind one with this name.
+fn may_be_behind(name: &[u8]) -> bool {
+    name < METRIC_UNIT.as_bytes()
 }
 
 /// Prometheus's order: labels are compared one by one, name then value, and of two sets of which
@@ -214,18 +257,31 @@ pub(crate) fn is_plain_label_name(name: &str) -> bool {
 }
 
 struct LabelIter<'a> {
-    rest: &'a [u8],
+    fields: Fields<'a>,
 }
 
 impl<'a> Iterator for LabelIter<'a> {
     type Item = (&'a str, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
+        let (name, value) = self.fields.next()?;
+        Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?))
+    }
+}
+
+struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
         let mut field = || {
             let end = self.rest.iter().position(|b| *b == SEPARATOR)?;
-            let text = std::str::from_utf8(&self.rest[..end]).ok();
+            let field = &self.rest[..end];
             self.rest = &self.rest[end + 1..];
-            text
+            Some(field)
         };
         Some((field()?, field()?))
     }
@@ -290,6 +346,10 @@ mod tests {
         assert_eq!(labels.filter(|name| name == "z"), LabelSet::default());
         let metric = set(&[("__name__", "m"), ("__type__", "t"), ("__unit__", "u"), ("a", "1")]);
         assert_eq!(metric.without_metric(), set(&[("a", "1")]));
+        let around = [("A", "1"), ("__name__", "m"), ("__t", "2"), ("__unit__", "u"), ("a", "3")];
+        let kept = set(&[("A", "1"), ("__t", "2"), ("a", "3")]);
+        assert_eq!(set(&around).without_metric(), kept);
+        assert_eq!(kept.without_metric(), kept);
     }
 
     #[test]

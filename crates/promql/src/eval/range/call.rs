@@ -53,8 +53,10 @@ pub(crate) struct RangeScratch {
     pub(super) overlaps: Vec<usize>,
     /// Timestamps of floats and histograms together.
     pub(super) timestamps: Vec<i64>,
-    /// For each sample how many there were, or how often something happened, before it.
+    /// For each sample how often something happened before it.
     pub(super) counts: Vec<u64>,
+    /// The samples that stand for others.
+    pub(super) counted: Vec<(usize, u64)>,
     pub(super) sums: Vec<sums::Total>,
     /// Sums of whole numbers from the start of the series.
     pub(super) exact: Vec<i64>,

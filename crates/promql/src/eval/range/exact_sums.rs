@@ -58,6 +58,30 @@ fn magnitude(values: &[f64]) -> Option<f64> {
     Some(sums.iter().sum())
 }
 
+/// Writes the sum of the values up to each. A loop of its own: inlined, it spills registers.
+#[inline(never)]
+fn add_up(values: &[f64], sums: &mut [i64]) {
+    let mut sum = 0;
+    for (slot, value) in sums.iter_mut().zip(values) {
+        sum += whole(*value);
+        *slot = sum;
+    }
+}
+
+/// Writes for each value the sum of those up to there that come before a smaller one.
+#[inline(never)]
+fn add_up_resets(values: &[f64], sums: &mut [i64]) {
+    let (mut dropped, mut before) = (0, 0);
+    for (slot, value) in sums.iter_mut().zip(values) {
+        let value = whole(*value);
+        // By the sign of the difference, and not with a branch: a gauge falls as often as it rises. The
+        // first falls from nothing.
+        dropped += before & ((value - before) >> 63);
+        *slot = dropped;
+        before = value;
+    }
+}
+
 /// Sums from the start of a column.
 #[derive(Debug)]
 pub(super) struct ExactSums<'s> {
@@ -71,13 +95,9 @@ impl<'s> ExactSums<'s> {
         if !are_added_exactly(values) {
             return None;
         }
-        memory.clear();
         memory.resize(values.len() + 1, 0);
-        let mut sum = 0;
-        for (slot, value) in memory[1..].iter_mut().zip(values) {
-            sum += whole(*value);
-            *slot = sum;
-        }
+        memory[0] = 0;
+        add_up(values, &mut memory[1..]);
         Some(Self { before: memory })
     }
 
@@ -87,16 +107,8 @@ impl<'s> ExactSums<'s> {
         if !are_added_exactly(values) {
             return None;
         }
-        memory.clear();
         memory.resize(values.len(), 0);
-        let (mut dropped, mut before) = (0, 0);
-        for (slot, value) in memory.iter_mut().zip(values) {
-            let value = whole(*value);
-            // Without a branch: a gauge falls as often as it rises. The first falls from nothing.
-            dropped += before & -i64::from(value < before);
-            *slot = dropped;
-            before = value;
-        }
+        add_up_resets(values, memory);
         Some(Self { before: memory })
     }
 

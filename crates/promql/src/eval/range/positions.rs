@@ -27,7 +27,7 @@ pub(super) fn count(
     scratch: &mut RangeScratch,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
-    let floats = SampleCounts::new(input.samples.float_counts, &mut scratch.counts);
+    let floats = SampleCounts::new(input.samples.float_counts, &mut scratch.counted);
     each_window(input, |window| {
         if !window.is_empty() {
             let count = floats.of(window.floats) + window.histograms.len() as u64;

@@ -2,35 +2,56 @@
 
 use super::window::Run;
 
-/// How many samples the runs of a column stand for.
+/// How many samples the runs of a column stand for. Few stand for more than themselves.
 #[derive(Debug)]
 pub(super) struct SampleCounts<'s> {
-    /// At `i` how many the first `i` stand for; `None` where each is one.
-    before: Option<&'s [u64]>,
+    /// The samples that stand for others: their places, and how many others they and all before them
+    /// stand for.
+    others: &'s [(usize, u64)],
 }
 
 impl<'s> SampleCounts<'s> {
-    /// Of a column with these `counts`, which are empty where each is 1. `memory` holds their sums.
-    pub(super) fn new(counts: &[u32], memory: &'s mut Vec<u64>) -> Self {
-        if counts.is_empty() {
-            return Self { before: None };
-        }
+    /// Of a column with these `counts`, at least 1 each, which are empty where each is 1. `memory` is
+    /// used again.
+    pub(super) fn new(counts: &[u32], memory: &'s mut Vec<(usize, u64)>) -> Self {
         memory.clear();
-        memory.push(0);
-        let sums = counts.iter().scan(0, |sum, count| {
-            *sum += u64::from(*count);
-            Some(*sum)
-        });
-        memory.extend(sums);
-        Self { before: Some(memory) }
+        let mut sum = 0;
+        for (at, count) in counts.iter().enumerate().filter(|(_, count)| **count != 1) {
+            sum += u64::from(*count) - 1;
+            memory.push((at, sum));
+        }
+        Self { others: memory }
     }
 
     /// How many samples `run` stands for.
     #[inline]
     pub(super) fn of(&self, run: Run) -> u64 {
-        match self.before {
-            Some(before) => before[run.end] - before[run.first],
-            None => run.len() as u64,
+        run.len() as u64 + self.before(run.end) - self.before(run.first)
+    }
+
+    /// How many others the samples before `at` stand for.
+    #[inline]
+    fn before(&self, at: usize) -> u64 {
+        let found = self.others.partition_point(|(place, _)| *place < at);
+        found.checked_sub(1).map_or(0, |last| self.others[last].1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_count_what_their_samples_stand_for() {
+        let counts = [1, 5, 1, 1, 8];
+        let mut memory = vec![(9, 9)];
+        let counted = SampleCounts::new(&counts, &mut memory);
+        for first in 0..5 {
+            for end in first..=5 {
+                let expected: u64 = counts[first..end].iter().map(|count| u64::from(*count)).sum();
+                assert_eq!(counted.of(Run { first, end }), expected, "{first}..{end}");
+            }
         }
+        assert_eq!(SampleCounts::new(&[], &mut memory).of(Run { first: 2, end: 7 }), 5);
     }
 }

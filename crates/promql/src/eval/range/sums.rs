@@ -157,7 +157,7 @@ fn evaluate<S: Summary>(
     let values = input.samples.floats.values;
     let totals = Totals(values);
     let exact = ExactSums::new(values, &mut scratch.exact);
-    let counts = SampleCounts::new(input.samples.float_counts, &mut scratch.counts);
+    let counts = SampleCounts::new(input.samples.float_counts, &mut scratch.counted);
     // Only what adds up exactly is read as an outline.
     debug_assert!(exact.is_some() || input.samples.float_counts.is_empty());
     let mut memory = Memory::<S>::default();
