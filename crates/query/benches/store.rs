@@ -12,8 +12,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use siltstone_query::{Engine, Features, Query, StoreSource};
 use tsbs::{END, HOSTS, HOUR, MINUTE, START};
 
-/// Name, query, range of steps, step, samples selected.
-const QUERIES: &[(&str, &str, (i64, i64), i64, u64)] = &[
+/// Name, query, first and last step, step, samples selected.
+type Row = (&'static str, &'static str, (i64, i64), i64, u64);
+
+const QUERIES: &[Row] = &[
     (
         "one series, 1 h at 1m",
         "max_over_time(cpu_usage_user{hostname=\"host_77\"}[1m])",

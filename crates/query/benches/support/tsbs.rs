@@ -7,8 +7,8 @@ use siltstone::{Db, Labels, Options, TimeRange, WriteBatch};
 pub(crate) const HOSTS: u64 = 1_000;
 pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
-/// The time of the first samples: a full hour.
-pub(crate) const START: i64 = 1_700_002_800_000;
+/// The time of the first samples: a midnight, so that one segment holds them.
+pub(crate) const START: i64 = 1_700_006_400_000;
 /// The time of the last samples.
 pub(crate) const END: i64 = START + 6 * HOUR - STEP;
 const STEP: i64 = 10_000;
