@@ -31,6 +31,9 @@ pub struct QueryOptions {
     /// Longest time from the start of the query to its end, in which the caller's own work between
     /// the results counts. Default: none.
     pub timeout: Option<Duration>,
+    /// The moment at which the query ends at the latest, on the monotonic clock of the store
+    /// (`Options::clock`): for several queries that have one limit of time together. Default: none.
+    pub deadline: Option<Duration>,
     /// Stops the query from another thread. Default: none.
     pub cancel: Option<Cancel>,
     /// Leaves out what is damaged and collects the errors here, to salvage the rest. Where a damaged
@@ -47,6 +50,7 @@ impl Default for QueryOptions {
             bytes_max: 1 << 30,
             memory: None,
             timeout: None,
+            deadline: None,
             cancel: None,
             skip_damaged: None,
         }
