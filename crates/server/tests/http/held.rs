@@ -2,16 +2,18 @@
 //! nothing any more once it was stopped.
 
 use std::fmt::Write as _;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use siltstone::sys::Clock;
-use siltstone::{Background, Options};
+use siltstone::{Background, Labels, Options, WriteBatch};
 use siltstone_server::ServerConfig;
 use siltstone_server::protocol::remote_read::{Query, ReadRequest, ResponseType};
 use siltstone_server::protocol::snappy;
 
+use crate::client::{connect, head};
 use crate::harness::{Server, one, percent};
 
 /// A clock on which each look takes a millisecond.
@@ -74,4 +76,54 @@ fn queries_of_a_remote_read_share_its_time() {
     assert_eq!(ask(1).status, 200);
     let late = ask(99);
     assert_eq!(late.status, 503);
+}
+
+/// Waits, but not forever.
+fn wait_for(server: &Server, what: &str, mut done: impl FnMut() -> bool) {
+    let came = (0..2000).any(|_| {
+        server.pause(Duration::from_millis(5));
+        done()
+    });
+    assert!(came, "{what}");
+}
+
+#[test]
+fn a_query_is_stopped_while_its_answer_is_written() {
+    let config = ServerConfig { admin: true, ..ServerConfig::default() };
+    let server = Server::start(Options::default(), config);
+    // More than what lies in the buffers of sockets.
+    for number in 0..10 {
+        let labels = Labels::from_pairs([("__name__", "m"), ("n", &number.to_string())]).unwrap();
+        let handle = server.db.series(&labels).unwrap();
+        let mut batch = WriteBatch::new();
+        (0..150_000).for_each(|row| batch.push(handle, row * 1000, row as f64 / 7.0).unwrap());
+        server.db.write(&batch).unwrap();
+    }
+    let running = || {
+        let list = server.get("/api/v1/status/active_queries").json();
+        list["data"].as_array().unwrap().clone()
+    };
+    // Long series are written one by one, shorter ones in pieces.
+    for expr in ["m[50h]", "{__name__=\"m\"}[17h]"] {
+        let mut stream = connect(server.address);
+        let path = format!("/api/v1/query?time=150000&query={}", percent(expr));
+        stream.write_all(&head("GET", &path, &[], 0)).unwrap();
+        let mut start = [0; 15];
+        stream.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200 OK");
+        let list = running();
+        assert_eq!(list.len(), 1, "it is being written");
+        let id = list[0]["id"].as_str().unwrap();
+        let cancelled = server.post(&format!("/api/v1/admin/queries/{id}/cancel"), &[], b"");
+        assert_eq!(cancelled.status, 204);
+        // Although the client takes nothing.
+        wait_for(&server, "it ends", || running().is_empty());
+        let mut rest = Vec::new();
+        // An error, or an end before the last chunk.
+        let _ = stream.read_to_end(&mut rest);
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "an answer that looks whole");
+    }
+    let line = "siltstone_queries_total{kind=\"instant\",outcome=\"canceled\"} 2";
+    assert!(server.get("/metrics").text().contains(line));
+    server.assert_healthy();
 }
