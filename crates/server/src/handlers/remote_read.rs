@@ -111,7 +111,7 @@ fn answer<S: AnswerSink>(
     cancel: &Cancel,
     sink: &mut S,
 ) -> Result<(), Refusal> {
-    let snapshot = app.db.snapshot()?;
+    let snapshot = app.db.snapshot().map_err(Refusal::of_remote_read)?;
     let deadline = S::IS_HELD.then(|| app.query_deadline());
     let (cancelled, memory) = (Some(cancel.clone()), Some(app.queries.memory()));
     let options = QueryOptions { deadline, cancel: cancelled, memory, ..unlimited() };

@@ -76,6 +76,7 @@ fn queries_of_a_remote_read_share_its_time() {
     assert_eq!(ask(1).status, 200);
     let late = ask(99);
     assert_eq!(late.status, 503);
+    assert_eq!(late.header("retry-after"), None, "it would take as long again");
 }
 
 /// Waits, but not forever.
