@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use siltstone::sys::Clock;
@@ -79,6 +79,36 @@ fn queries_of_a_remote_read_share_its_time() {
     assert_eq!(late.header("retry-after"), None, "it would take as long again");
 }
 
+/// A clock that stands still for who asks for the time of day, while it is held.
+#[derive(Debug, Default)]
+struct Gate {
+    is_closed: Mutex<bool>,
+    moved: Condvar,
+    somebody_waits: AtomicBool,
+}
+
+impl Gate {
+    fn set(&self, is_closed: bool) {
+        *self.is_closed.lock().unwrap() = is_closed;
+        self.moved.notify_all();
+    }
+}
+
+impl Clock for Gate {
+    fn wall_ms(&self) -> i64 {
+        let mut is_closed = self.is_closed.lock().unwrap();
+        while *is_closed {
+            self.somebody_waits.store(true, Ordering::Relaxed);
+            is_closed = self.moved.wait(is_closed).unwrap();
+        }
+        1_000_000
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
 /// Waits, but not forever.
 fn wait_for(server: &Server, what: &str, mut done: impl FnMut() -> bool) {
     let came = (0..2000).any(|_| {
@@ -86,6 +116,33 @@ fn wait_for(server: &Server, what: &str, mut done: impl FnMut() -> bool) {
         done()
     });
     assert!(came, "{what}");
+}
+
+#[test]
+fn a_turn_is_held_until_the_work_has_ended() {
+    let gate = Arc::new(Gate::default());
+    let options = Options {
+        clock: Arc::clone(&gate) as _,
+        background: Background::Manual,
+        ..Options::default()
+    };
+    let queue_timeout = Duration::from_millis(100);
+    let config = ServerConfig { reads_max: 1, queue_timeout, ..ServerConfig::default() };
+    let server = Server::start(options, config);
+    let status = || server.get("/api/v1/format_query?query=up").status;
+    assert_eq!(status(), 200);
+    gate.set(true);
+    let mut stream = connect(server.address);
+    // Without a time, it asks for the time of day.
+    stream.write_all(&head("GET", "/api/v1/query?query=up", &[], 0)).unwrap();
+    wait_for(&server, "the query began", || gate.somebody_waits.load(Ordering::Relaxed));
+    drop(stream);
+    let is_alone = || server.get("/metrics").text().contains("siltstone_http_connections 1\n");
+    wait_for(&server, "the client is gone", is_alone);
+    let held = status();
+    gate.set(false);
+    assert_eq!(held, 503, "its work goes on");
+    wait_for(&server, "the turn is free", || status() == 200);
 }
 
 #[test]
