@@ -164,7 +164,8 @@ impl ChangeLog {
         apply()
     }
 
-    /// Notes that reading the file `file_number` met damage at `offset`, unless that is known: what
+    /// Notes that reading the file `file_number` met damage at `offset`, whether it was an error or was
+    /// left out, unless that is known: what
     /// was computed before, from what was read there, is not to be used any more.
     pub(super) fn note_damage(&self, (file_number, offset): (u64, u64), change: Change) {
         let mut state = self.lock();

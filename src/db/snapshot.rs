@@ -145,7 +145,7 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<Selection> {
-        let range = self.checked(range, options)?;
+        let (range, ref options) = self.checked(range, options)?;
         let pins = self.pin(range)?;
         self.timed(|| Ok(self.sources.select(matchers, range, options)?.keeping(pins)))
     }
@@ -162,7 +162,7 @@ impl Snapshot {
         options: &QueryOptions,
         visit: &mut dyn FnMut(&Labels, &Columns) -> ControlFlow<()>,
     ) -> Result<()> {
-        let range = self.checked(range, options)?;
+        let (range, ref options) = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.timed(|| self.sources.scan(matchers, range, options, visit))
     }
@@ -197,7 +197,7 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<SeriesSet> {
-        let range = self.checked(range, options)?;
+        let (range, ref options) = self.checked(range, options)?;
         let pins = self.pin(range)?;
         let set =
             self.timed(|| Ok(self.sources.list_all(matchers, range, options)?.keeping(pins)))?;
@@ -270,7 +270,7 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<Labels>> {
-        let range = self.checked(range, options)?;
+        let (range, ref options) = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.sources.series(matchers, range, options, limit)
     }
@@ -285,7 +285,7 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<u64> {
-        let range = self.checked(range, options)?;
+        let (range, ref options) = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.sources.count_series(matchers, range, options)
     }
@@ -302,7 +302,7 @@ impl Snapshot {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<ContentDigest> {
-        let range = self.checked(range, options)?;
+        let (range, ref options) = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.timed(|| self.sources.digest(matchers, range, options))
     }
@@ -348,7 +348,7 @@ impl Snapshot {
     ) -> Result<Aggregation> {
         // Buckets are counted from where they were asked for, expired or not.
         let origin = range.start;
-        let range = self.checked(range, options)?;
+        let (range, ref options) = self.checked(range, options)?;
         let pins = self.pin(range)?;
         self.timed(|| {
             let steps = Steps::new(origin, step)?;
@@ -367,7 +367,7 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<String>> {
-        let range = self.checked(range, options)?;
+        let (range, ref options) = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.sources.label_names(matchers, range, options, limit)
     }
@@ -384,7 +384,7 @@ impl Snapshot {
         options: &QueryOptions,
         limit: usize,
     ) -> Result<Vec<String>> {
-        let range = self.checked(range, options)?;
+        let (range, ref options) = self.checked(range, options)?;
         let _pins = self.pin(range)?;
         self.sources.label_values(name, matchers, range, options, limit)
     }
@@ -396,9 +396,13 @@ impl Snapshot {
         self.sources.extent()
     }
 
-    /// The part of a range that has not expired. Refuses one in which a segment is missing: never
-    /// silently an empty answer.
-    fn checked(&self, range: TimeRange, options: &QueryOptions) -> Result<TimeRange> {
+    /// The part of a range that has not expired, and the options with which it is read. Refuses a range
+    /// in which a segment is missing: never silently an empty answer.
+    fn checked(
+        &self,
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<(TimeRange, QueryOptions)> {
         let range = TimeRange { start: range.start.max(self.mark.horizon), ..range };
         for broken in &self.broken {
             if range.overlaps(broken.meta.min_timestamp, broken.meta.max_timestamp) {
@@ -408,7 +412,12 @@ impl Snapshot {
                 }
             }
         }
-        Ok(range)
+        let mut options = options.clone();
+        // Damage that is left out has to be noted like damage that is an error.
+        if let (Some(damage), Some(core)) = (&mut options.skip_damaged, self.core.clone()) {
+            *damage = damage.telling(move |error| core.note_damage(error));
+        }
+        Ok((range, options))
     }
 
     /// Opens the foreign segments that overlap `range`, as many as may be open at a time. What else is

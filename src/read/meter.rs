@@ -23,10 +23,11 @@ pub(super) struct Meter {
 impl Meter {
     /// Starts the query's time.
     pub(super) fn start(options: &QueryOptions, clock: &Arc<dyn Clock>) -> Arc<Self> {
+        let own = options.timeout.map(|timeout| clock.monotonic().saturating_add(timeout));
         Arc::new(Self {
             options: options.clone(),
             clock: Arc::clone(clock),
-            deadline: options.timeout.map(|timeout| clock.monotonic().saturating_add(timeout)),
+            deadline: own.into_iter().chain(options.deadline).min(),
             samples: AtomicU64::new(0),
             series: AtomicU64::new(0),
             memory: options.memory.clone().unwrap_or_else(|| QueryMemory::new(options.bytes_max)),

@@ -1,7 +1,8 @@
 //! What a query may use, and how it is stopped.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::QueryMemory;
@@ -31,6 +32,9 @@ pub struct QueryOptions {
     /// Longest time from the start of the query to its end, in which the caller's own work between
     /// the results counts. Default: none.
     pub timeout: Option<Duration>,
+    /// The moment at which the query ends at the latest, on the monotonic clock of the store
+    /// (`Options::clock`): for several queries that have one limit of time together. Default: none.
+    pub deadline: Option<Duration>,
     /// Stops the query from another thread. Default: none.
     pub cancel: Option<Cancel>,
     /// Leaves out what is damaged and collects the errors here, to salvage the rest. Where a damaged
@@ -47,6 +51,7 @@ impl Default for QueryOptions {
             bytes_max: 1 << 30,
             memory: None,
             timeout: None,
+            deadline: None,
             cancel: None,
             skip_damaged: None,
         }
@@ -77,21 +82,52 @@ impl Cancel {
 #[derive(Debug, Clone, Default)]
 pub struct Damage {
     errors: Arc<Mutex<Vec<Error>>>,
+    listener: Option<Listener>,
+}
+
+/// Who is told of damage that a list has not seen.
+#[derive(Clone)]
+struct Listener(Arc<dyn Fn(&Error) + Send + Sync>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 impl Damage {
     /// Takes the errors found so far, in no particular order; each is an [`Error::Corrupt`].
     #[must_use]
     pub fn take(&self) -> Vec<Error> {
-        std::mem::take(&mut *self.errors.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.lock())
+    }
+
+    /// The same list; what is added through this one and new is told to `tell` as well.
+    pub(crate) fn telling(&self, tell: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        Self { errors: Arc::clone(&self.errors), listener: Some(Listener(Arc::new(tell))) }
     }
 
     /// Adds an error, once for each place: a damaged index block is met once per series.
     pub(crate) fn push(&self, error: Error) {
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_known(&error) {
+            return;
+        }
+        // Without the lock, since the listener takes others. Two threads may tell of one place.
+        if let Some(Listener(tell)) = &self.listener {
+            tell(&error);
+        }
+        let mut errors = self.lock();
         if !errors.iter().any(|known| is_same_place(known, &error)) {
             errors.push(error);
         }
+    }
+
+    fn is_known(&self, error: &Error) -> bool {
+        self.lock().iter().any(|known| is_same_place(known, error))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Error>> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What all requests share: the store, the limits, memory that is reused, counters.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use siltstone::{Db, MemoryPool, WriteBatch};
 use siltstone_query::ResultCache;
@@ -107,6 +108,12 @@ impl App {
             Admission::Write => self.wait_for(&self.writes, 1, "writes").await.map(Some),
             Admission::Read => self.wait_for(&self.reads, 1, "queries").await.map(Some),
         }
+    }
+
+    /// When a read that begins now has to end, however many queries it consists of: for
+    /// [`QueryOptions::deadline`](siltstone::QueryOptions::deadline).
+    pub(crate) fn query_deadline(&self) -> Duration {
+        self.db.options().clock.monotonic().saturating_add(self.config.query_timeout)
     }
 
     /// Waits until bodies may take `bytes` more.

@@ -2,7 +2,11 @@
 //!
 //! The headers say which message it is and how it is compressed, and are judged before the body is
 //! looked at: a sender that offers what is not spoken here gets 415 even if its body is damaged. What a
-//! body declares of its decoded length is checked against the caller's limit before it is believed.
+//! body declares of its decoded length is checked against the caller's limit before it is believed, and
+//! no more than that is decoded: memory is set apart by it.
+//!
+//! A zstd body is one frame. Several, one after the other, would each declare a length, and only that of
+//! the first one is known before decoding. Every sender compresses a message at once, into one frame.
 
 use std::io::Read;
 
@@ -72,16 +76,30 @@ impl Coding {
                 error => Refusal::bad_request(error.to_string()),
             }),
             Self::Zstd => {
-                let bad =
-                    |e: std::io::Error| Refusal::bad_request(format!("the body is not zstd: {e}"));
-                let mut reader = zstd::stream::read::Decoder::with_buffer(body).map_err(bad)?;
-                reader.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(bad)?;
+                let declared = self.decoded_len(body, limit)?;
                 out.clear();
-                reader.take(limit as u64 + 1).read_to_end(out).map_err(bad)?;
-                if out.len() > limit { Err(decoded_too_large(limit)) } else { Ok(()) }
+                let rest = decode_frame(body, declared, out)
+                    .map_err(|e| Refusal::bad_request(format!("the body is not zstd: {e}")))?;
+                match (out.len() > declared, rest) {
+                    (true, _) if declared == limit => Err(decoded_too_large(limit)),
+                    (true, _) => Err(Refusal::bad_request("the body is longer than it declares")),
+                    (false, 0) => Ok(()),
+                    (false, rest) => Err(Refusal::bad_request(format!(
+                        "the body must be one zstd frame; {rest} bytes follow it"
+                    ))),
+                }
             }
         }
     }
+}
+
+/// Decodes the first frame of `body`, up to one byte more than `most`; the bytes behind it.
+fn decode_frame(body: &[u8], most: usize, out: &mut Vec<u8>) -> std::io::Result<usize> {
+    let mut reader = zstd::stream::read::Decoder::with_buffer(body)?.single_frame();
+    reader.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+    let mut limited = reader.take((most as u64).saturating_add(1));
+    limited.read_to_end(out)?;
+    Ok(limited.into_inner().finish().len())
 }
 
 /// Whether the media type, if there is one, is that of `message`.

@@ -9,7 +9,7 @@
 
 use std::ops::ControlFlow;
 
-use siltstone::{Columns, Error, Matcher, QueryOptions, Snapshot, TimeRange};
+use siltstone::{Columns, Matcher, QueryOptions, Snapshot, TimeRange};
 use siltstone_promql::LabelSet;
 
 use crate::refusal::Refusal;
@@ -31,12 +31,8 @@ impl Ordered<'_> {
     /// Visits every series that satisfies every matcher and has samples in the range, in Prometheus's
     /// order, and its samples in the order of time, until `visit` breaks.
     pub(crate) fn scan(&self, visit: Visit<'_>) -> Result<(), Refusal> {
-        let refused = |error| match error {
-            // The same query fails the same way again.
-            Error::LimitExceeded(message) => Refusal::bad_request(message),
-            error => Refusal::from(error),
-        };
-        let set = self.snapshot.list(self.matchers, self.range, self.options).map_err(refused)?;
+        let set = self.snapshot.list(self.matchers, self.range, self.options);
+        let set = set.map_err(Refusal::of_remote_read)?;
         let labels: Vec<LabelSet> = set.labels().iter().map(LabelSet::from).collect();
         if labels.len() > self.series_max {
             return Err(Refusal::bad_request(format!(
@@ -47,7 +43,7 @@ impl Ordered<'_> {
         let mut numbers: Vec<u32> = (0..u32::try_from(labels.len()).unwrap_or(u32::MAX)).collect();
         numbers.sort_unstable_by(|a, b| labels[*a as usize].cmp(&labels[*b as usize]));
         let mut visit_batch = |number: u32, batch: &Columns| visit(&labels[number as usize], batch);
-        set.scan(&numbers, &mut visit_batch).map_err(refused)
+        set.scan(&numbers, &mut visit_batch).map_err(Refusal::of_remote_read)
     }
 }
 

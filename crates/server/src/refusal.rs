@@ -65,6 +65,17 @@ impl Refusal {
         Self::new(status, error.to_string())
     }
 
+    /// As [`Refusal::of_read`], for remote read, whose handler in Prometheus knows two answers: 400 for a
+    /// limit, and 500 for what goes wrong inside, damage included. The text says where it is.
+    pub(crate) fn of_remote_read(error: Error) -> Self {
+        let status = match error {
+            Error::LimitExceeded(message) => return Self::bad_request(message),
+            Error::Corrupt { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            error => return Self::of_read(error),
+        };
+        Self::new(status, error.to_string())
+    }
+
     /// The kind of the error in Prometheus' envelope.
     pub(crate) fn error_type(&self) -> &'static str {
         match self.status.as_u16() {
@@ -117,6 +128,22 @@ mod tests {
         assert_eq!((late.status.as_u16(), late.error_type()), (503, "timeout"));
         let bad = Refusal::from(Error::InvalidArgument("x".into()));
         assert_eq!((bad.status.as_u16(), bad.retry_after_s), (400, None));
+    }
+
+    #[test]
+    fn remote_read_has_the_codes_of_prometheus_and_is_not_asked_to_come_again() {
+        let refused = |error| {
+            let refusal = Refusal::of_remote_read(error);
+            (refusal.status.as_u16(), refusal.retry_after_s)
+        };
+        let broken = Error::Io {
+            operation: "read",
+            path: "1.seg".into(),
+            source: std::io::Error::other("broken"),
+        };
+        assert_eq!(refused(Error::LimitExceeded("bytes".into())), (400, None));
+        assert_eq!(refused(broken), (500, None));
+        assert_eq!(refused(Error::Cancelled), (503, None));
     }
 
     #[test]

@@ -2,19 +2,23 @@
 //!
 //! A stream is written by a blocking thread through a [`ReplySink`] into a short queue that the
 //! socket empties, so that an answer of any length holds a bounded amount of memory. A client that
-//! goes away closes the queue and sets the [`Cancel`] that the work was given. A body may be compressed
-//! on its way to the socket; see `content_coding`.
+//! goes away closes the queue and sets the [`Cancel`] that the work was given. If somebody else sets it
+//! the answer is cut off, as by any failure behind its beginning: it never looks whole. A body may be
+//! compressed on its way to the socket; see `content_coding`.
 
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use siltstone::Cancel;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 
 use crate::blocking::blocking;
 use crate::content_coding::{Coder, SLICE_BYTES};
@@ -24,6 +28,8 @@ use crate::refusal::Refusal;
 const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks that wait for the socket.
 const QUEUE_CHUNKS: usize = 4;
+/// How often a writer that waits for a slow client looks whether it was cancelled.
+const CANCEL_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Slices that are compressed before another connection has its turn.
 const SLICES_AT_ONCE: usize = 4;
 
@@ -225,6 +231,9 @@ pub(crate) struct ReplySink {
     buffer: Vec<u8>,
     queue: mpsc::Sender<Item>,
     sent: bool,
+    cancel: Cancel,
+    /// Whether the work was told to stop because of `cancel`: something is missing then.
+    stopped: bool,
 }
 
 impl ReplySink {
@@ -234,21 +243,38 @@ impl ReplySink {
     }
 
     /// Hands over what is collected if it is enough, waiting for the client where it is slow;
-    /// breaks when the client is gone.
+    /// breaks when the client is gone or the work was cancelled.
     pub(crate) fn checkpoint(&mut self) -> ControlFlow<()> {
+        if self.is_stopped() {
+            return ControlFlow::Break(());
+        }
         if self.buffer.len() < CHUNK_BYTES {
             return ControlFlow::Continue(());
         }
         let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_BYTES * 5 / 4));
         self.sent = true;
-        match self.queue.blocking_send(Item::Chunk(chunk.into())) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        let mut item = Item::Chunk(chunk.into());
+        loop {
+            // The queue does not know of the cancellation, so the wait is cut into short ones.
+            let sending = self.queue.send_timeout(item, CANCEL_LOOK_EVERY);
+            item = match Handle::current().block_on(sending) {
+                Ok(()) => return ControlFlow::Continue(()),
+                Err(SendTimeoutError::Closed(_)) => return ControlFlow::Break(()),
+                Err(SendTimeoutError::Timeout(item)) => item,
+            };
+            if self.is_stopped() {
+                return ControlFlow::Break(());
+            }
         }
     }
 
-    /// Appends `bytes`, however many, and hands over what is enough on the way; breaks when the client
-    /// is gone.
+    fn is_stopped(&mut self) -> bool {
+        self.stopped |= self.cancel.is_cancelled();
+        self.stopped
+    }
+
+    /// Appends `bytes`, however many, and hands over what is enough on the way; breaks as
+    /// [`ReplySink::checkpoint`].
     pub(crate) fn write(&mut self, bytes: &[u8]) -> ControlFlow<()> {
         for piece in bytes.chunks(CHUNK_BYTES) {
             self.buffer.extend_from_slice(piece);
@@ -270,6 +296,15 @@ impl ReplySink {
     }
 
     fn finish(mut self, result: Result<(), Refusal>) {
+        if self.stopped && self.sent {
+            // A queue that is closed without its last item is an answer that was cut off. Nothing is
+            // sent: the client may never take it.
+            return;
+        }
+        let result = match self.stopped {
+            true => Err(Refusal::new(Refusal::CANCELED, "the query was canceled")),
+            false => result,
+        };
         let last = match result {
             Ok(()) => Item::Last(std::mem::take(&mut self.buffer).into()),
             Err(refusal) => {
@@ -294,7 +329,13 @@ pub(crate) async fn stream(
     let on_drop = CancelOnDrop(cancel.clone());
     let (sender, mut queue) = mpsc::channel(QUEUE_CHUNKS);
     let running = blocking(move || {
-        let mut sink = ReplySink { buffer: Vec::new(), queue: sender, sent: false };
+        let mut sink = ReplySink {
+            buffer: Vec::new(),
+            queue: sender,
+            sent: false,
+            cancel: cancel.clone(),
+            stopped: false,
+        };
         let result = work(&mut sink, &cancel);
         sink.finish(result);
     });

@@ -12,10 +12,10 @@ use std::sync::atomic::Ordering;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue, ORIGIN};
 use hyper::{Method, Request, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::app::{Admission, App};
+use crate::blocking::{Turn, in_turn};
 use crate::content_coding::{self, Coding};
 use crate::envelope;
 use crate::handlers::{
@@ -173,7 +173,7 @@ pub(crate) fn stats() -> HttpStats {
 struct Finish {
     phase: Phase,
     recorder: Recorder,
-    _permit: Option<OwnedSemaphorePermit>,
+    _turn: Turn,
 }
 
 impl OnEnd for Finish {}
@@ -210,7 +210,7 @@ pub(crate) async fn dispatch(app: Arc<App>, phase: Phase, request: Request<Incom
     let started = Instant::now();
     let coding = Coding::preferred(request.headers());
     let origin = request.headers().get(ORIGIN).cloned();
-    let (index, mut answer, permit) = answer(&app, request).await;
+    let (index, mut answer, turn) = answer(&app, request).await;
     let route = ROUTES.get(index);
     if route.is_some_and(Route::is_query) {
         app.config.cors_origin.apply(origin.as_ref(), answer.headers_mut());
@@ -220,15 +220,12 @@ pub(crate) async fn dispatch(app: Arc<App>, phase: Phase, request: Request<Incom
     }
     let status = answer.status().as_u16();
     let recorder = Recorder { app, route: index, status, started };
-    answer.body_mut().hold(Box::new(Finish { phase, recorder, _permit: permit }));
+    answer.body_mut().hold(Box::new(Finish { phase, recorder, _turn: turn }));
     answer
 }
 
 /// The index of the route, its answer, and the turn it holds.
-async fn answer(
-    app: &Arc<App>,
-    request: Request<Incoming>,
-) -> (usize, Reply, Option<OwnedSemaphorePermit>) {
+async fn answer(app: &Arc<App>, request: Request<Incoming>) -> (usize, Reply, Turn) {
     let (index, route, segment) = match find(request.uri().path()) {
         Ok(Some(found)) => found,
         Ok(None) if is_preflight(&request) => {
@@ -252,10 +249,11 @@ async fn answer(
         return (index, answer, None);
     }
     let admitted = app.admit(route.admission).await;
-    let (result, permit) = match admitted {
+    let (result, turn) = match admitted {
         Ok(permit) => {
+            let turn = permit.map(Arc::new);
             let call = Call { app: app.clone(), request, segment };
-            ((route.handler)(call).await, permit)
+            (in_turn(turn.clone(), (route.handler)(call)).await, turn)
         }
         Err(refusal) => (Err(refusal), None),
     };
@@ -273,7 +271,7 @@ async fn answer(
             Envelope => envelope::error(&refusal),
         }
     });
-    (index, answer, permit)
+    (index, answer, turn)
 }
 
 /// Whether a browser asks what a page may send.

@@ -32,6 +32,7 @@ mod kept;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use siltstone::{Changes, Timestamp};
 use siltstone_promql::{
@@ -180,7 +181,9 @@ impl ResultCache {
         (start, end): (Timestamp, Timestamp),
         step: i64,
     ) -> Result<(Answer, CacheUse), QueryError> {
-        let whole = || source.range(engine, query, (start, end), step);
+        let started = engine.clock.monotonic();
+        // Parts may have been evaluated in vain before: the limit of time is that of both.
+        let whole = || source.range(&with_time_since(started, engine), query, (start, end), step);
         let steps = Steps::of((start, end), step);
         let steps = steps.filter(|steps| {
             let times = [start, end, step].map(i64::unsigned_abs);
@@ -308,9 +311,7 @@ impl Lookup<'_> {
         let mut answer = Answer::of(self.query, QueryValue::Matrix(Vec::new()));
         for (part, series) in parts.into_iter().zip(&mut evaluated) {
             let Some(part) = part else { continue };
-            let mut engine = self.engine.clone();
-            let spent = engine.clock.monotonic().saturating_sub(started);
-            engine.limits.time = engine.limits.time.map(|time| time.saturating_sub(spent));
+            let engine = with_time_since(started, self.engine);
             let range = (part.first, part.last());
             let own = match self.source.range(&engine, self.query, range, part.step) {
                 Ok(own) => own,
@@ -352,6 +353,14 @@ impl Lookup<'_> {
     fn release(&self, bytes: u64) {
         self.engine.memory.iter().for_each(|memory| memory.release(bytes));
     }
+}
+
+/// The engine with the time that is left of its limit.
+fn with_time_since(started: Duration, engine: &Engine) -> Engine {
+    let mut engine = engine.clone();
+    let spent = engine.clock.monotonic().saturating_sub(started);
+    engine.limits.time = engine.limits.time.map(|time| time.saturating_sub(spent));
+    engine
 }
 
 /// Bytes of the points of an answer, as the engine counts them.

@@ -1,8 +1,13 @@
 //! What a panel that moves costs, and what bounds the cache.
 
-use siltstone::{Db, MemoryPool, Options, WriteBatch};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use siltstone::sys::Clock;
+use siltstone::{Damage, Db, MemoryPool, Options, WriteBatch};
 use siltstone_query::{
-    CacheUse, Engine, Features, Query, QueryError, QueryValue, ResultCache, StoreSource,
+    CacheUse, Engine, Features, Limits, Query, QueryError, QueryValue, ResultCache, StoreSource,
 };
 
 use crate::compare::{Random, labels};
@@ -95,8 +100,14 @@ fn memory_is_counted_and_limits_hold() {
 
 /// Damage that somebody meets ends what was computed of the segment before.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "damages the file of a store")]
 fn what_was_kept_of_a_damaged_segment_is_not_used() {
+    damage_ends_what_was_kept(false);
+    damage_ends_what_was_kept(true);
+}
+
+/// Damage is met by a query that fails of it, or first by one that leaves it out.
+#[expect(clippy::disallowed_methods, reason = "damages the file of a store")]
+fn damage_ends_what_was_kept(is_left_out: bool) {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path(), Options::default()).unwrap();
     let (mut batch, mut random) = (WriteBatch::new(), Random(1));
@@ -132,9 +143,19 @@ fn what_was_kept_of_a_damaged_segment_is_not_used() {
     std::fs::write(&path, bytes).unwrap();
     // Nobody has met it yet.
     assert_eq!(ask("sum(first)").unwrap(), CacheUse::Whole { steps: 61 });
+    if is_left_out {
+        let damage = Damage::default();
+        let source = StoreSource::new(&db.snapshot().unwrap()).skipping_damage(damage.clone());
+        let query = Query::parse("sum(last)", Features::default()).unwrap();
+        source.range(&Engine::default(), &query, (base, base + HOUR), MINUTE).unwrap();
+        assert_eq!(damage.take().len(), 1);
+        assert_eq!(ask("sum(first)").unwrap(), CacheUse::Miss);
+        assert_eq!(ask("sum(first)").unwrap(), CacheUse::Whole { steps: 61 });
+    }
     let error = ask("sum(last)").unwrap_err();
     assert!(matches!(error, QueryError::Source(_)), "{error}");
-    assert_eq!(ask("sum(first)").unwrap(), CacheUse::Miss);
+    let then = if is_left_out { CacheUse::Whole { steps: 61 } } else { CacheUse::Miss };
+    assert_eq!(ask("sum(first)").unwrap(), then);
     // It is known now.
     assert!(ask("sum(last)").is_err());
     assert_eq!(ask("sum(first)").unwrap(), CacheUse::Whole { steps: 61 });
@@ -205,5 +226,54 @@ fn of_a_store_that_leaves_out_damage_nothing_is_kept() {
         let used = cache.range(&source, &Engine::default(), &query, range, MINUTE).unwrap().1;
         assert_eq!((used, cache.stats().bytes), (CacheUse::Unfit, 0));
     }
+    db.close().unwrap();
+}
+
+/// A clock on which each look takes a millisecond.
+#[derive(Debug, Default)]
+struct LooksCost(AtomicU64);
+
+impl Clock for LooksCost {
+    fn wall_ms(&self) -> i64 {
+        0
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Some steps are kept, those behind them are evaluated; these have a warning, and so the whole is
+/// evaluated. Both together have the time of one query.
+#[test]
+fn a_part_in_vain_and_the_whole_share_the_time_of_the_query() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), Options::default()).unwrap();
+    let base = gauge(&db);
+    // From minute 40 on there is no such quantile.
+    let sines = ["sin(", "cos("].repeat(20).concat() + "g" + &")".repeat(40);
+    let text = format!("quantile(scalar(g) / 40, {sines})");
+    let query = Query::parse(&text, Features::default()).unwrap();
+    let source = StoreSource::new(&db.snapshot().unwrap());
+    let clock = Arc::new(LooksCost::default());
+    let ask = |cache: &ResultCache, end: i64, limit: u64| {
+        let limits = Limits { time: Some(Duration::from_millis(limit)), ..Limits::default() };
+        let engine = Engine { limits, clock: Arc::clone(&clock) as _, ..Engine::default() };
+        let before = clock.0.load(Ordering::Relaxed);
+        let range = (base, base + end * MINUTE);
+        let asked = cache.range(&source, &engine, &query, range, MINUTE);
+        (asked.map(|(_, used)| used), clock.0.load(Ordering::Relaxed) - before)
+    };
+    let nothing = ResultCache::new(0);
+    let (_, whole) = ask(&nothing, 100, u64::MAX / 2);
+    let cache = ResultCache::new(1 << 20);
+    assert_eq!(ask(&cache, 20, u64::MAX / 2).0.unwrap(), CacheUse::Miss);
+    let (used, both) = ask(&cache, 100, u64::MAX / 2);
+    assert_eq!(used.unwrap(), CacheUse::Miss);
+    assert!(both > whole + whole / 2, "the part costs something: {both}, {whole}");
+    // The last answer was not kept, since it has a warning.
+    assert_eq!(ask(&cache, 100, both + 5).0.unwrap(), CacheUse::Miss);
+    let late = ask(&cache, 100, (whole + both) / 2).0.unwrap_err();
+    assert!(matches!(late, QueryError::Timeout), "{late}");
     db.close().unwrap();
 }

@@ -3,7 +3,7 @@
 //! A long series takes several lines; a series selected by several `match[]` is sent once. The answer
 //! is as fast as the client takes it, and a client that goes away stops the scan.
 
-use siltstone::Error;
+use siltstone::{Error, QueryOptions};
 
 use super::query::{Query, params};
 use crate::protocol::json_lines::write_line;
@@ -25,11 +25,10 @@ pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
             "give at least one match[], such as match[]={__name__!=\"\"}",
         ));
     }
-    let db = app.db.clone();
     reply::stream(CONTENT_TYPE, move |sink, cancel| {
-        let snapshot = db.snapshot().map_err(Refusal::of_read)?;
-        let mut options = unlimited();
-        options.cancel = Some(cancel.clone());
+        let snapshot = app.db.snapshot().map_err(Refusal::of_read)?;
+        let (cancelled, memory) = (Some(cancel.clone()), Some(app.queries.memory()));
+        let options = QueryOptions { cancel: cancelled, memory, ..unlimited() };
         let result = query.selection.scan(&snapshot, &options, |labels, columns| {
             write_line(labels.iter(), &columns.timestamps, columns.values.f64(), sink.buffer());
             sink.checkpoint()

@@ -66,13 +66,11 @@ pub(crate) async fn federate(call: Call) -> Result<Reply, Refusal> {
     let now = app.db.options().clock.wall_ms();
     let range = scale.range(Some(now.saturating_sub(LOOKBACK_MS)), Some(now));
     let selection = Query::parse(&params, scale)?.selection.within(range);
-    let (timeout, memory) = (app.config.query_timeout, Some(app.queries.memory()));
-    let db = app.db.clone();
+    let memory = Some(app.queries.memory());
     reply::stream(format.content_type, move |sink, cancel| {
-        let cancelled = Some(cancel.clone());
-        let options =
-            QueryOptions { timeout: Some(timeout), cancel: cancelled, memory, ..unlimited() };
-        let snapshot = db.snapshot().map_err(Refusal::of_read)?;
+        let (cancelled, deadline) = (Some(cancel.clone()), Some(app.query_deadline()));
+        let options = QueryOptions { deadline, cancel: cancelled, memory, ..unlimited() };
+        let snapshot = app.db.snapshot().map_err(Refusal::of_read)?;
         let mut page = Page {
             writer: ExpositionWriter::new(format.dialect, format.utf8),
             scale,

@@ -111,10 +111,10 @@ fn answer<S: AnswerSink>(
     cancel: &Cancel,
     sink: &mut S,
 ) -> Result<(), Refusal> {
-    let snapshot = app.db.snapshot()?;
-    let timeout = S::IS_HELD.then_some(app.config.query_timeout);
+    let snapshot = app.db.snapshot().map_err(Refusal::of_remote_read)?;
+    let deadline = S::IS_HELD.then(|| app.query_deadline());
     let (cancelled, memory) = (Some(cancel.clone()), Some(app.queries.memory()));
-    let options = QueryOptions { timeout, cancel: cancelled, memory, ..unlimited() };
+    let options = QueryOptions { deadline, cancel: cancelled, memory, ..unlimited() };
     let scale = TimeScale::new(app.db.ticks_per_second());
     for Query { start_ms, end_ms, matchers } in &request.queries {
         let range = scale.range(Some(*start_ms), Some(*end_ms));

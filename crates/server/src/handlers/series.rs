@@ -1,6 +1,7 @@
 //! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/<name>/values`, in Prometheus' envelope.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use siltstone::{Cancel, Labels, Matcher, QueryMemory, QueryOptions, Snapshot};
 
@@ -17,12 +18,12 @@ const SUCCESS: &[u8] = b"{\"status\":\"success\",\"data\":[";
 const TRUNCATED: &[u8] = b"],\"warnings\":[\"results truncated due to limit\"]}";
 
 pub(crate) async fn series(call: Call) -> Result<Reply, Refusal> {
-    let (db, mut ask) = Ask::new(&call.app.clone(), call.request).await?;
+    let mut ask = Ask::new(call.app, call.request).await?;
     if ask.query.selection.selectors.is_empty() {
         return Err(Refusal::bad_request("no match[] parameter provided"));
     }
     reply::stream(CONTENT_TYPE, move |sink, cancel| {
-        let snapshot = db.snapshot().map_err(Refusal::of_read)?;
+        let snapshot = ask.app.db.snapshot().map_err(Refusal::of_read)?;
         let found = ask.collect(cancel, |matchers, query, options, limit| {
             snapshot.series(matchers, query.selection.range, options, limit)
         })?;
@@ -33,8 +34,8 @@ pub(crate) async fn series(call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) async fn names(call: Call) -> Result<Reply, Refusal> {
-    let (db, ask) = Ask::new(&call.app.clone(), call.request).await?;
-    strings(db, ask, |snapshot, matchers, query, options, limit| {
+    let ask = Ask::new(call.app, call.request).await?;
+    strings(ask, |snapshot, matchers, query, options, limit| {
         snapshot.label_names(matchers, query.selection.range, options, limit)
     })
     .await
@@ -42,8 +43,8 @@ pub(crate) async fn names(call: Call) -> Result<Reply, Refusal> {
 
 pub(crate) async fn values(call: Call) -> Result<Reply, Refusal> {
     let name = unescape_name(&call.segment);
-    let (db, ask) = Ask::new(&call.app.clone(), call.request).await?;
-    strings(db, ask, move |snapshot, matchers, query, options, limit| {
+    let ask = Ask::new(call.app, call.request).await?;
+    strings(ask, move |snapshot, matchers, query, options, limit| {
         snapshot.label_values(&name, matchers, query.selection.range, options, limit)
     })
     .await
@@ -51,23 +52,23 @@ pub(crate) async fn values(call: Call) -> Result<Reply, Refusal> {
 
 /// A question about series, and how much may be answered.
 struct Ask {
+    app: Arc<App>,
     query: Query,
     limit: usize,
-    timeout: std::time::Duration,
     /// What is found is counted here until the answer is written.
     memory: QueryMemory,
 }
 
 impl Ask {
     async fn new(
-        app: &App,
+        app: Arc<App>,
         request: hyper::Request<hyper::body::Incoming>,
-    ) -> Result<(siltstone::Db, Self), Refusal> {
-        let params = params(app, request).await?;
+    ) -> Result<Self, Refusal> {
+        let params = params(&app, request).await?;
         let query = Query::parse(&params, TimeScale::new(app.db.ticks_per_second()))?;
         let limit = query.limit.unwrap_or(usize::MAX).min(app.config.results_max);
-        let (timeout, memory) = (app.config.query_timeout, app.queries.memory());
-        Ok((app.db.clone(), Self { query, limit, timeout, memory }))
+        let memory = app.queries.memory();
+        Ok(Self { app, query, limit, memory })
     }
 
     /// The union of what each selector finds, sorted, and whether it was cut.
@@ -77,7 +78,7 @@ impl Ask {
         mut find: impl FnMut(&[Matcher], &Query, &QueryOptions, usize) -> siltstone::Result<Vec<T>>,
     ) -> Result<(BTreeSet<T>, bool), Refusal> {
         let options = QueryOptions {
-            timeout: Some(self.timeout),
+            deadline: Some(self.app.query_deadline()),
             cancel: Some(cancel.clone()),
             memory: Some(self.memory.clone()),
             ..QueryOptions::default()
@@ -103,14 +104,13 @@ impl Ask {
 }
 
 async fn strings(
-    db: siltstone::Db,
     mut ask: Ask,
     find: impl Fn(&Snapshot, &[Matcher], &Query, &QueryOptions, usize) -> siltstone::Result<Vec<String>>
     + Send
     + 'static,
 ) -> Result<Reply, Refusal> {
     reply::stream(CONTENT_TYPE, move |sink, cancel| {
-        let snapshot = db.snapshot().map_err(Refusal::of_read)?;
+        let snapshot = ask.app.db.snapshot().map_err(Refusal::of_read)?;
         let found = ask.collect(cancel, |matchers, query, options, limit| {
             find(&snapshot, matchers, query, options, limit)
         })?;

@@ -6,7 +6,8 @@
 //! # Invariants
 //!
 //! - Every query that evaluates is in the list, with its account of memory.
-//! - A query that was cancelled here ends with `canceled`, at its next series.
+//! - A query that was cancelled here ends with `canceled`, at its next series or, while its answer is written,
+//!   at the next piece, behind which the answer is cut off.
 
 mod statistics;
 

@@ -8,7 +8,7 @@ use siltstone::Options;
 use siltstone_server::ServerConfig;
 
 use crate::client::{connect, head, read_answer};
-use crate::harness::{Server, line, percent, server};
+use crate::harness::{Server, line, percent, series, server};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -268,4 +268,17 @@ fn a_client_that_goes_away_or_sleeps_holds_nothing_up() {
     // What the sleeper then reads is cut off, and says so by lacking the last chunk.
     server.pause(std::time::Duration::from_millis(500));
     assert!(read_answer(&mut asleep).is_err());
+}
+
+#[test]
+fn the_memory_of_an_export_is_that_of_queries() {
+    let config = ServerConfig { query_bytes_max: Some(10_000), ..ServerConfig::default() };
+    let server = Server::start(Options::default(), config);
+    let labels = [("__name__", "long")];
+    let samples: Vec<(i64, f64)> = (0..50_000).map(|i| (i * 1000, i as f64 / 7.0)).collect();
+    assert_eq!(server.write(&series(&labels, &samples)).status, 204);
+    server.db.flush().unwrap();
+    let answer = server.get("/api/v1/export?match[]=long");
+    assert_eq!(answer.status, 422, "{} bytes", answer.body.len());
+    assert!(answer.text().contains("bytes_max = 10000"), "{}", answer.text());
 }

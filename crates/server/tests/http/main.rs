@@ -11,6 +11,7 @@ mod expressions;
 mod federate;
 mod grafana;
 mod harness;
+mod held;
 mod import_export;
 mod lifecycle;
 mod limits;

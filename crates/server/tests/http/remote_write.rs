@@ -164,6 +164,14 @@ fn zstd_as_vmagent_sends_it() {
     assert_eq!(post(b"not zstd").status, 400);
     let bomb = zstd::encode_all(std::io::repeat(0).take(40 << 20), 1).unwrap();
     assert_eq!(post(&bomb).status, 413, "{} bytes", bomb.len());
+    // Memory is set apart for what the first frame announces, so that there may be one frame only.
+    let frame = |message: &[u8]| zstd::bulk::compress(message, 1).unwrap();
+    let second = [frame(&one("y", 1, 1.0)), frame(&one("y", 2, 1.0))].concat();
+    let answer = post(&second);
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("one zstd frame"), "{}", answer.text());
+    let skipped = [&b"\x50\x2a\x4d\x18\x01\0\0\0x"[..], &frame(&one("y", 1, 1.0))].concat();
+    assert_eq!(post(&skipped).status, 400);
     assert_eq!(server.everything().len(), 1);
 }
 

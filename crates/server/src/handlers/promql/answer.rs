@@ -37,7 +37,7 @@ pub(super) struct Timings {
     pub(super) cached_steps: u64,
 }
 
-/// Writes the whole envelope; breaks when the client is gone.
+/// Writes the whole envelope; breaks when the client is gone or the query was cancelled.
 pub(super) fn write(
     sink: &mut ReplySink,
     snapshot: &Snapshot,

@@ -10,7 +10,8 @@
 //! them: what an answer says is the same, what its `stats` count is less. `nocache=1` evaluates, and keeps
 //! nothing.
 //!
-//! A client that leaves cancels the evaluation. With `partial_response=true` damage is left out and
+//! A client that leaves cancels the query, as does `/api/v1/admin/queries/<id>/cancel`, while it is evaluated
+//! and while its answer is written. With `partial_response=true` damage is left out and
 //! listed in the warnings; otherwise a query that meets it is 422 `execution`, with its place.
 
 mod answer;
@@ -109,7 +110,8 @@ fn evaluate(
     let timings = Timings { prepared, evaluated: started.elapsed(), cached_steps };
     let damage = damage.take().iter().map(ToString::to_string).collect();
     let written = answer::write(sink, &snapshot, ask, answer, (damage, timings));
-    running.outcome = if written.is_continue() { Outcome::Success } else { Outcome::ClientGone };
+    // Whether it was stopped through the list, or its client left, the list knows.
+    running.outcome = if written.is_continue() { Outcome::Success } else { Outcome::Canceled };
     Ok(())
 }
 
