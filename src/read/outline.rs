@@ -24,7 +24,7 @@ use crate::types::{TimeRange, Timestamp};
 pub enum Wanted {
     /// The last sample, stale markers included.
     Last,
-    /// The smallest value: of equal ones the first; NaNs are not left out.
+    /// The smallest value, of equal ones the first. Chunks with a NaN among their values are decoded.
     Min,
     /// The largest value, in the same way.
     Max,
@@ -38,6 +38,15 @@ pub enum Wanted {
 }
 
 /// Windows, and what is wanted of the samples in each.
+///
+/// ```
+/// use siltstone::{Outline, Wanted};
+///
+/// // The largest value of each day of January 2024: 31 windows, the first of which ends with its first day.
+/// let day_ms = 86_400_000;
+/// let outline = Outline::new(Wanted::Max, 1_704_067_200_000 + day_ms, (day_ms, 31), day_ms);
+/// assert_eq!(outline.wanted(), Wanted::Max);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outline {
     wanted: Wanted,
