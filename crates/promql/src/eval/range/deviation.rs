@@ -90,11 +90,7 @@ pub(super) fn evaluate(
     let mut stacks = TwoStacks::new(&mut scratch.moments);
     let mut cuts = Cuts::of(&input.windows, input.samples.floats.timestamps);
     each_window(input, |window| {
-        let found = match &mut cuts {
-            Some(cuts) => stacks.slide_over(window.floats, cuts.of_window(window.end), &moments),
-            None => stacks.slide(window.floats, &moments),
-        };
-        let Some(found) = found else { return };
+        let Some(found) = stacks.slide_to(&window, &mut cuts, &moments) else { return };
         if !window.histograms.is_empty() {
             notes.add(Note::HistogramsIgnored);
         }

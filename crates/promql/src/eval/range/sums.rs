@@ -169,10 +169,7 @@ fn evaluate<S: Summary>(
             Some(exact) => {
                 (!window.floats.is_empty()).then(|| Total::from(exact.of(window.floats)))
             }
-            None => match &mut cuts {
-                Some(cuts) => stacks.slide_over(window.floats, cuts.of_window(window.end), &totals),
-                None => stacks.slide(window.floats, &totals),
-            },
+            None => stacks.slide_to(&window, &mut cuts, &totals),
         };
         if window.histograms.is_empty() {
             if let Some(total) = total {

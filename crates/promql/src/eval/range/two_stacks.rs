@@ -9,12 +9,12 @@
 //! aggregation", VLDB 2015.
 //!
 //! Where the window is cut decides the last bits of a sum. [`TwoStacks::slide`] cuts where the windows
-//! before have led it; [`TwoStacks::slide_over`] at fixed times, so that what a window yields depends on its
+//! before have led it; [`TwoStacks::slide_to`], with [`Cuts`], at fixed times, so that what a window yields depends on its
 //! own samples alone, and an answer may be made in parts.
 
 use siltstone::Timestamp;
 
-use super::window::Run;
+use super::window::{Run, Window};
 use crate::eval::grid::{Grid, Windows};
 
 /// How the samples of one column are combined. The operation is associative; it need not commute.
@@ -64,6 +64,43 @@ impl<'s, P: Clone> TwoStacks<'s, P> {
         } else if run.first > self.cut {
             self.turn(run.first, combine);
         }
+        self.extend(run, combine)
+    }
+
+    /// As [`slide`](Self::slide), to the floats of `window`, which is cut at a fixed time if there are
+    /// `cuts`.
+    #[inline]
+    pub(super) fn slide_to(
+        &mut self,
+        window: &Window,
+        cuts: &mut Option<Cuts<'_>>,
+        combine: &impl Combine<Partial = P>,
+    ) -> Option<P> {
+        match cuts {
+            Some(cuts) => self.slide_over(window.floats, cuts.of_window(window.end), combine),
+            None => self.slide(window.floats, combine),
+        }
+    }
+
+    /// As [`slide`](Self::slide), for windows that are all cut before the sample that [`Cuts`] tells.
+    #[inline]
+    fn slide_over(
+        &mut self,
+        run: Run,
+        cut: usize,
+        combine: &impl Combine<Partial = P>,
+    ) -> Option<P> {
+        if cut != self.cut || self.end < cut {
+            self.end = cut;
+            self.turn(run.first, combine);
+        }
+        self.extend(run, combine)
+    }
+
+    /// Appends the samples up to the end of `run` to the newer part, and joins what both parts have of
+    /// the run.
+    #[inline]
+    fn extend(&mut self, run: Run, combine: &impl Combine<Partial = P>) -> Option<P> {
         for at in self.end..run.end {
             match &mut self.newer {
                 Some(partial) => combine.append(partial, at),
@@ -75,35 +112,6 @@ impl<'s, P: Clone> TwoStacks<'s, P> {
             return self.newer.clone();
         }
         let older = &self.older[self.cut - 1 - run.first];
-        Some(match &self.newer {
-            Some(newer) => combine.join(older, newer),
-            None => older.clone(),
-        })
-    }
-
-    /// As [`slide`](Self::slide), for windows that are all cut before the sample that [`Cuts`] tells.
-    #[inline]
-    pub(super) fn slide_over(
-        &mut self,
-        run: Run,
-        cut: usize,
-        combine: &impl Combine<Partial = P>,
-    ) -> Option<P> {
-        if cut != self.cut || self.end < cut {
-            self.end = cut;
-            self.turn(run.first, combine);
-        }
-        for at in self.end..run.end {
-            match &mut self.newer {
-                Some(partial) => combine.append(partial, at),
-                none => *none = Some(combine.one(at)),
-            }
-        }
-        self.end = self.end.max(run.end);
-        if run.first >= cut {
-            return self.newer.clone();
-        }
-        let older = &self.older[cut - 1 - run.first];
         Some(match &self.newer {
             Some(newer) => combine.join(older, newer),
             None => older.clone(),
