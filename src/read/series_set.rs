@@ -64,7 +64,7 @@ struct Folder {
     columns: Columns,
     /// Of an outline: how many samples each of the columns' stands for.
     counts: Vec<u32>,
-    /// Bytes of the columns that are counted as held.
+    /// Bytes of the columns and the counts that are counted as held.
     held: usize,
 }
 
@@ -340,7 +340,7 @@ impl SeriesSet {
         columns.clear();
         reader.open_parts(&self.labels[number as usize], self.parts_of(number))?;
         while reader.append(columns)? > 0 {
-            self.hold_columns(columns, held)?;
+            self.hold_buffers(columns, &[], held)?;
         }
         self.meter.add_samples(columns.len())
     }
@@ -365,17 +365,17 @@ impl SeriesSet {
             if reader.append(columns)? == 0 {
                 break;
             }
-            self.hold_columns(columns, held)?;
+            self.hold_buffers(columns, counts, held)?;
         }
         if !counts.is_empty() {
             counts.resize(columns.len(), 1);
         }
-        self.hold_columns(columns, held)?;
+        self.hold_buffers(columns, counts, held)?;
         self.meter.add_samples(columns.len())
     }
 
-    fn hold_columns(&self, columns: &Columns, held: &mut usize) -> Result<()> {
-        let bytes = columns.timestamps.capacity() * SAMPLE_BYTES;
+    fn hold_buffers(&self, columns: &Columns, counts: &[u32], held: &mut usize) -> Result<()> {
+        let bytes = columns.timestamps.capacity() * SAMPLE_BYTES + size_of_val(counts);
         if bytes > *held {
             self.meter.hold((bytes - *held) as u64)?;
             *held = bytes;
