@@ -165,8 +165,8 @@ impl ChangeLog {
     }
 
     /// Notes that reading the file `file_number` met damage at `offset`, whether it was an error or was
-    /// left out, unless that is known: what
-    /// was computed before, from what was read there, is not to be used any more.
+    /// left out, unless that is known: what was computed before, from what was read there, is not to be
+    /// used any more.
     pub(super) fn note_damage(&self, (file_number, offset): (u64, u64), change: Change) {
         let mut state = self.lock();
         if state.known_damage.len() >= KNOWN_DAMAGE_MAX {
