@@ -13,6 +13,8 @@ use crate::types::{Matcher, TimeRange, Timestamp};
 
 /// Series in a block of the list.
 const LIST_BLOCK_SERIES: usize = 1024;
+/// Least series of a part of a list, so that handing it to a thread pays.
+const PART_SERIES_MIN: usize = 256;
 /// Chunk entries read at once where series are read in order: about a group of the chunk index.
 const ENTRIES_AHEAD: usize = 64;
 
@@ -120,7 +122,7 @@ impl SeriesList for OrdinalList {
 
     fn split(self: Box<Self>, parts: usize) -> Vec<Box<dyn SeriesList>> {
         let Range { start, end } = self.left;
-        let length = (end - start).div_ceil(parts.max(1)).max(LIST_BLOCK_SERIES);
+        let length = (end - start).div_ceil(parts.max(1)).max(PART_SERIES_MIN);
         let part = |from: usize| {
             let left = from..end.min(from + length);
             let (segment, ordinals) = (Arc::clone(&self.segment), self.ordinals.clone());

@@ -76,6 +76,15 @@ impl Windows {
         self.end(step).saturating_sub(self.range)
     }
 
+    /// Whether two of them may have samples in common. It does not depend on how many steps there are,
+    /// but for the grid of an instant.
+    #[inline]
+    pub(crate) fn overlap(&self) -> bool {
+        let Grid { step, count, .. } = self.grid;
+        let is_instant = count == 1 && step == 1;
+        self.range > step && !is_instant
+    }
+
     /// The times of the samples that the windows of all steps need together, inclusive.
     pub(crate) fn needed(&self) -> (Timestamp, Timestamp) {
         let (mut first, mut last) = (self.start(0), self.end(self.grid.count.saturating_sub(1)));

@@ -29,8 +29,12 @@ pub(crate) fn are_added_exactly(values: &[f64]) -> bool {
     magnitude(values).is_some_and(|sum| sum <= WHOLE_MAX)
 }
 
-/// The same, with the values between stale markers.
+/// The same of all values but those that are left out, which are no numbers.
 pub(crate) fn are_added_exactly_without(values: &[f64], is_left_out: impl Fn(f64) -> bool) -> bool {
+    // Mostly there are none.
+    if are_added_exactly(values) {
+        return true;
+    }
     let parts = values.split(|value| is_left_out(*value)).map(magnitude);
     parts.sum::<Option<f64>>().is_some_and(|sum| sum <= WHOLE_MAX)
 }
@@ -58,6 +62,16 @@ fn magnitude(values: &[f64]) -> Option<f64> {
     Some(sums.iter().sum())
 }
 
+/// The sum of values that are added exactly.
+fn sum_of(values: &[f64]) -> f64 {
+    let (rows, rest) = values.as_chunks::<LANES>();
+    let mut sums = [0.0f64; LANES];
+    for row in rows {
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    }
+    sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
+}
+
 /// Writes the sum of the values up to each. A loop of its own: inlined, it spills registers.
 #[inline(never)]
 fn add_up(values: &[f64], sums: &mut [i64]) {
@@ -82,47 +96,57 @@ fn add_up_resets(values: &[f64], sums: &mut [i64]) {
     }
 }
 
-/// Sums from the start of a column.
+/// Sums of runs of a column.
 #[derive(Debug)]
-pub(super) struct ExactSums<'s> {
+pub(super) enum ExactSums<'s> {
+    /// Made for each run of its values.
+    Values(&'s [f64]),
     /// At `i` the sum of the first `i` values.
-    before: &'s [i64],
+    Before(&'s [i64]),
 }
 
 impl<'s> ExactSums<'s> {
-    /// The sums of `values`; `None` if sums of them may be rounded. `memory` holds them.
-    pub(super) fn new(values: &[f64], memory: &'s mut Vec<i64>) -> Option<Self> {
-        if !are_added_exactly(values) {
-            return None;
-        }
+    /// The sums of `values`, which [are added exactly](are_added_exactly), for runs that may overlap.
+    /// `memory` holds them.
+    pub(super) fn of_overlapping(values: &[f64], memory: &'s mut Vec<i64>) -> Self {
         memory.resize(values.len() + 1, 0);
         memory[0] = 0;
         add_up(values, &mut memory[1..]);
-        Some(Self { before: memory })
-    }
-
-    /// The sums of the values that come before a smaller one, which is what a counter held before it
-    /// was reset; under the same condition, for all of `values`.
-    pub(super) fn of_resets(values: &[f64], memory: &'s mut Vec<i64>) -> Option<Self> {
-        if !are_added_exactly(values) {
-            return None;
-        }
-        memory.resize(values.len(), 0);
-        add_up_resets(values, memory);
-        Some(Self { before: memory })
-    }
-
-    /// The sum over the resets between the samples of `run`, which is not empty, where `self` is
-    /// [`of_resets`](Self::of_resets).
-    #[inline]
-    pub(super) fn between(&self, run: Run) -> f64 {
-        (self.before[run.end - 1] - self.before[run.first]) as f64
+        Self::Before(memory)
     }
 
     /// The sum of the values in `run`.
     #[inline]
     pub(super) fn of(&self, run: Run) -> f64 {
-        (self.before[run.end] - self.before[run.first]) as f64
+        match self {
+            Self::Values(values) => sum_of(run.of(values)),
+            Self::Before(before) => (before[run.end] - before[run.first]) as f64,
+        }
+    }
+}
+
+/// What counters held before they were reset, summed up from the start of a column.
+#[derive(Debug)]
+pub(super) struct ExactResets<'s> {
+    /// At `i` the sum of the values up to `i` that come before a smaller one.
+    dropped: &'s [i64],
+}
+
+impl<'s> ExactResets<'s> {
+    /// Of `values`; `None` if sums of them may be rounded. `memory` holds them.
+    pub(super) fn new(values: &[f64], memory: &'s mut Vec<i64>) -> Option<Self> {
+        if !are_added_exactly(values) {
+            return None;
+        }
+        memory.resize(values.len(), 0);
+        add_up_resets(values, memory);
+        Some(Self { dropped: memory })
+    }
+
+    /// The sum over the resets between the samples of `run`, which is not empty.
+    #[inline]
+    pub(super) fn between(&self, run: Run) -> f64 {
+        (self.dropped[run.end - 1] - self.dropped[run.first]) as f64
     }
 }
 
@@ -131,9 +155,13 @@ mod tests {
     use super::*;
 
     fn sum(values: &[f64], first: usize, end: usize) -> Option<f64> {
-        let mut memory = vec![7];
-        let sums = ExactSums::new(values, &mut memory);
-        sums.map(|sums| sums.of(Run { first, end }))
+        are_added_exactly(values).then(|| {
+            let run = Run { first, end };
+            let mut memory = vec![7];
+            let sum = ExactSums::of_overlapping(values, &mut memory).of(run);
+            assert_eq!(sum.to_bits(), ExactSums::Values(values).of(run).to_bits());
+            sum
+        })
     }
 
     #[test]
@@ -151,13 +179,13 @@ mod tests {
     #[test]
     fn resets_are_between_samples() {
         let mut memory = Vec::new();
-        let sums = ExactSums::of_resets(&[5.0, 3.0, 4.0, 4.0, 1.0], &mut memory).unwrap();
+        let sums = ExactResets::new(&[5.0, 3.0, 4.0, 4.0, 1.0], &mut memory).unwrap();
         let between = |first, end| sums.between(Run { first, end });
         assert_eq!(between(0, 5), 9.0);
         assert_eq!((between(0, 1), between(0, 2), between(1, 4)), (0.0, 5.0, 0.0));
         assert_eq!(between(3, 5), 4.0);
-        assert!(ExactSums::of_resets(&[5.0, 0.5], &mut Vec::new()).is_none());
-        assert!(ExactSums::of_resets(&[0.5], &mut Vec::new()).is_none());
+        assert!(ExactResets::new(&[5.0, 0.5], &mut Vec::new()).is_none());
+        assert!(ExactResets::new(&[0.5], &mut Vec::new()).is_none());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
 use super::counter_resets::{Places, find_overlaps, find_resets};
-use super::exact_sums::ExactSums;
+use super::exact_sums::ExactResets;
 use super::extrapolation::{Beginning, Sampled, factor};
 use super::histogram_rates::HistogramRates;
 use super::notes::{Note, SeriesNotes};
@@ -48,7 +48,7 @@ struct FloatRates<'a> {
     starts: &'a [Timestamp],
     resets: Places<'a>,
     /// What was lost in them, where no sum is rounded; then `resets` is not needed, and empty.
-    exact: Option<ExactSums<'a>>,
+    exact: Option<ExactResets<'a>>,
     overlaps: Places<'a>,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn evaluate(
     let starts = if kind.is_counter { input.starts(&floats) } else { &[] };
     let looks_at_values_alone = kind.is_counter && starts.is_empty();
     let exact = if looks_at_values_alone {
-        ExactSums::of_resets(floats.values, &mut scratch.exact)
+        ExactResets::new(floats.values, &mut scratch.exact)
     } else {
         None
     };

@@ -2,6 +2,9 @@
 
 use super::window::Run;
 
+/// Counts that are looked at before it is asked whether all are 1.
+const BLOCK: usize = 64;
+
 /// How many samples the runs of a column stand for. Few stand for more than themselves.
 #[derive(Debug)]
 pub(super) struct SampleCounts<'s> {
@@ -16,9 +19,15 @@ impl<'s> SampleCounts<'s> {
     pub(super) fn new(counts: &[u32], memory: &'s mut Vec<(usize, u64)>) -> Self {
         memory.clear();
         let mut sum = 0;
-        for (at, count) in counts.iter().enumerate().filter(|(_, count)| **count != 1) {
-            sum += u64::from(*count) - 1;
-            memory.push((at, sum));
+        for (block, start) in counts.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
+            // Without an early end, so that several are looked at at a time.
+            if block.iter().fold(true, |all, count| all & (*count == 1)) {
+                continue;
+            }
+            for (count, at) in block.iter().zip(start..).filter(|(count, _)| **count != 1) {
+                sum += u64::from(*count) - 1;
+                memory.push((at, sum));
+            }
         }
         Self { others: memory }
     }
@@ -52,6 +61,10 @@ mod tests {
                 assert_eq!(counted.of(Run { first, end }), expected, "{first}..{end}");
             }
         }
+        let mut counts = [1; 3 * BLOCK + 5];
+        counts[2 * BLOCK + 3] = 4;
+        let run = Run { first: 1, end: counts.len() };
+        assert_eq!(SampleCounts::new(&counts, &mut memory).of(run), 3 * BLOCK as u64 + 7);
         assert_eq!(SampleCounts::new(&[], &mut memory).of(Run { first: 2, end: 7 }), 5);
     }
 }

@@ -10,7 +10,7 @@ use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
 use super::call::{Input, RangeScratch};
-use super::exact_sums::ExactSums;
+use super::exact_sums::{ExactSums, are_added_exactly};
 use super::histogram_sums::{HistogramSums, Memory};
 use super::notes::{Note, SeriesNotes};
 use super::sample_counts::SampleCounts;
@@ -156,10 +156,16 @@ fn evaluate<S: Summary>(
 ) -> Result<(), QueryError> {
     let values = input.samples.floats.values;
     let totals = Totals(values);
-    let exact = ExactSums::new(values, &mut scratch.exact);
+    // What is read as an outline was looked at before.
+    let are_exact = !input.samples.float_counts.is_empty() || are_added_exactly(values);
+    debug_assert!(!are_exact || are_added_exactly(values));
+    // With `@` the windows of all steps are one.
+    let are_shared = input.windows.overlap() || input.windows.shift.at.is_some();
+    let exact = are_exact.then(|| match are_shared {
+        true => ExactSums::of_overlapping(values, &mut scratch.exact),
+        false => ExactSums::Values(values),
+    });
     let counts = SampleCounts::new(input.samples.float_counts, &mut scratch.counted);
-    // Only what adds up exactly is read as an outline.
-    debug_assert!(exact.is_some() || input.samples.float_counts.is_empty());
     let mut memory = Memory::<S>::default();
     let mut histograms = HistogramSums::new(input.samples.histograms.values, &mut memory);
     let mut stacks = TwoStacks::new(&mut scratch.sums);

@@ -15,7 +15,7 @@
 use siltstone::Timestamp;
 
 use super::window::{Run, Window};
-use crate::eval::grid::{Grid, Windows};
+use crate::eval::grid::Windows;
 
 /// How the samples of one column are combined. The operation is associative; it need not commute.
 pub(super) trait Combine {
@@ -30,6 +30,18 @@ pub(super) trait Combine {
 
     /// `older` and, behind it, `newer`.
     fn join(&self, older: &Self::Partial, newer: &Self::Partial) -> Self::Partial;
+
+    /// The aggregate of neighbouring samples, taken one after the other; `None` of none.
+    #[inline]
+    fn all(&self, run: Run) -> Option<Self::Partial> {
+        (!run.is_empty()).then(|| {
+            let mut partial = self.one(run.first);
+            for at in run.first + 1..run.end {
+                self.append(&mut partial, at);
+            }
+            partial
+        })
+    }
 }
 
 /// The aggregate of a window that slides over a column.
@@ -101,11 +113,9 @@ impl<'s, P: Clone> TwoStacks<'s, P> {
     /// the run.
     #[inline]
     fn extend(&mut self, run: Run, combine: &impl Combine<Partial = P>) -> Option<P> {
-        for at in self.end..run.end {
-            match &mut self.newer {
-                Some(partial) => combine.append(partial, at),
-                none => *none = Some(combine.one(at)),
-            }
+        match &mut self.newer {
+            Some(partial) => (self.end..run.end).for_each(|at| combine.append(partial, at)),
+            none => *none = combine.all(Run { first: self.end, end: run.end }),
         }
         self.end = run.end;
         if run.first >= self.cut {
@@ -146,11 +156,7 @@ impl<'a> Cuts<'a> {
     /// For windows over samples at `timestamps`; `None` where no two of them overlap, or there is one
     /// only, so that its samples are best taken one after the other.
     pub(super) fn of(windows: &Windows, timestamps: &'a [Timestamp]) -> Option<Self> {
-        let Grid { step, count, .. } = windows.grid;
-        // That is the grid of an instant.
-        let is_one = count == 1 && step == 1;
-        let overlap = windows.range > step && !is_one;
-        overlap.then_some(Self { timestamps, range: windows.range, cut: 0 })
+        windows.overlap().then_some(Self { timestamps, range: windows.range, cut: 0 })
     }
 
     /// The first sample of the newer part of the window that ends at `end`, which is not before that of
@@ -170,7 +176,7 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::ast::RangeMode;
-    use crate::eval::grid::Shift;
+    use crate::eval::grid::{Grid, Shift};
 
     /// The first and the last sample of a run, and how many there are: breaks if samples are left
     /// out, taken twice or out of order.
