@@ -154,6 +154,9 @@ pub trait SeriesList: Send {
     /// Bytes of heap that the list holds at most, apart from the blocks that it hands out.
     fn held_bytes(&self) -> u64;
 
+    /// The most series that are still to come.
+    fn series_max(&self) -> usize;
+
     /// The list in at most `parts` pieces of about the same length, in order, to be read at the same
     /// time; itself if there is nothing to gain by that.
     fn split(self: Box<Self>, parts: usize) -> Vec<Box<dyn SeriesList>>;

@@ -119,6 +119,10 @@ impl SeriesList for SlotList {
         self.held_bytes
     }
 
+    fn series_max(&self) -> usize {
+        self.series.len()
+    }
+
     fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool> {
         let before = block.len();
         let next = self.series.by_ref().take(LIST_BLOCK_SERIES);

@@ -17,6 +17,7 @@
 mod aggregate;
 mod digest;
 mod footprint;
+mod listing;
 mod lists;
 mod memory;
 mod memtables;

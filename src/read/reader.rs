@@ -42,21 +42,22 @@ impl SeriesReader {
 
     /// Goes to the start of a series.
     pub(super) fn open(&mut self, series: &FoundSeries) -> Result<()> {
-        self.open_parts(&series.labels, series.parts.iter().copied())
+        self.open_parts(Some(&series.labels), series.parts.iter().copied())
     }
 
     /// Goes to the start of the series with these labels, whose samples are in `parts`: (number of
-    /// the source, key within it).
+    /// the source, key within it). Only where something may be hidden the labels are needed.
     pub(super) fn open_parts(
         &mut self,
-        labels: &Labels,
+        labels: Option<&Labels>,
         parts: impl Iterator<Item = (usize, u32)>,
     ) -> Result<()> {
         self.meter.check()?;
         self.merge.start();
         self.hidden.clear();
-        let filter = self.filter.as_mut();
-        let filter = filter.and_then(|f| f.start(labels).then_some(&*f));
+        debug_assert!(labels.is_some() || self.filter.is_none(), "deletes are found by labels");
+        let filter = self.filter.as_mut().zip(labels);
+        let filter = filter.and_then(|(f, labels)| f.start(labels).then_some(&*f));
         for (source, key) in parts {
             for (number, (stratum, rank)) in self.sources.ranks_of(source).enumerate() {
                 if let Some(filter) = filter {

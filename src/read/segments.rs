@@ -120,6 +120,10 @@ impl SeriesList for OrdinalList {
         (held * size_of::<u32>()) as u64
     }
 
+    fn series_max(&self) -> usize {
+        self.left.len()
+    }
+
     fn split(self: Box<Self>, parts: usize) -> Vec<Box<dyn SeriesList>> {
         let Range { start, end } = self.left;
         let length = (end - start).div_ceil(parts.max(1)).max(PART_SERIES_MIN);

@@ -3,12 +3,13 @@
 //! For who needs all labels before the first sample: a query language, which groups and sorts by them.
 //! Called by `db` ([`Snapshot::list`](crate::Snapshot::list)).
 //!
-//! 1. Each source finds its series; the labels of their lists are decoded in parallel.
-//! 2. The lists are merged in label order. Of each series is kept in which sources it is, and under
-//!    which key.
-//! 3. [`SeriesSet::fold`] reads the samples of some series, each whole ([`SeriesSet::scan`]: batch by
+//! 1. The series are found ([`listing`](super::listing)). Of each is kept where its samples are, and its
+//!    labels, or what the caller makes of them ([`Snapshot::list_as`]).
+//! 2. [`SeriesSet::fold`] reads the samples of some series, each whole ([`SeriesSet::scan`]: batch by
 //!    batch; [`SeriesSet::outline`]: as much as windows need), through a *folder*: a reader and a buffer,
 //!    which are kept for the next call. Neighbours read one after the other share blocks.
+//!
+//! [`Snapshot::list_as`]: crate::Snapshot::list_as
 //!
 //! # Invariants
 //!
@@ -20,17 +21,15 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::lists::MergedList;
+use super::listing::{Kept, Listing, Places};
 use super::meter::Meter;
 use super::reader::SeriesReader;
 use super::{Outline, QueryOptions, Sources};
-use crate::cursor::{Columns, ListedSeries, ReadCost, SeriesList, Summary};
+use crate::cursor::{Columns, ReadCost, Summary};
 use crate::error::{Error, Result};
 use crate::segment::SegmentPin;
 use crate::types::{Labels, Matcher, TimeRange};
 
-/// Bytes of a series in the list beside its labels: counts of references, and where its samples are.
-const SERIES_BYTES: u64 = 64;
 /// Bytes of a sample in columns.
 const SAMPLE_BYTES: usize = 16;
 
@@ -40,11 +39,11 @@ pub struct SeriesSet {
     sources: Arc<Sources>,
     range: TimeRange,
     meter: Arc<Meter>,
+    /// The labels, unless it was listed without, and nothing is hidden that is found by them.
     labels: Vec<Labels>,
-    /// (number of the source, key within it), series by series.
-    parts: Vec<(u32, u32)>,
-    /// Where in `parts` each series ends.
-    ends: Vec<u32>,
+    places: Places,
+    /// Bytes of all that, which are counted as held.
+    listed_bytes: u64,
     folders: Mutex<Vec<Folder>>,
     /// What keeps the files of a foreign store in place.
     pins: Vec<SegmentPin>,
@@ -69,7 +68,7 @@ struct Folder {
 }
 
 impl Sources {
-    /// The series that satisfy every matcher and may have samples in `range`.
+    /// The series that satisfy every matcher and may have samples in `range`, with their labels.
     ///
     /// # Errors
     /// Those of finding the series.
@@ -79,121 +78,65 @@ impl Sources {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<SeriesSet> {
-        let meter = self.meter(options);
-        let mut set = SeriesSet {
+        let mut listing = Listing::new(self, self.meter(options));
+        let labels = listing.add(matchers, range, &Kept::labels())?;
+        Ok(self.set_of(listing, labels, range))
+    }
+
+    /// The same without their labels; in their place, in the same order, what `take` makes of those of
+    /// the series before, if there is one, and its own.
+    ///
+    /// # Errors
+    /// Those of finding the series.
+    pub fn list_as<T: Send>(
+        self: &Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+        take: &(dyn Fn(Option<&Labels>, &Labels) -> T + Sync),
+    ) -> Result<(SeriesSet, Vec<T>)> {
+        if self.filter(range).is_some() {
+            // Deletes are found by labels.
+            let mut set = self.list_all(matchers, range, options)?;
+            let before = std::iter::once(None).chain(set.labels.iter().map(Some));
+            let taken = before.zip(&set.labels).map(|(before, labels)| take(before, labels));
+            let taken: Vec<T> = taken.collect();
+            set.listed_bytes += size_of_val(&taken[..]) as u64;
+            set.meter.hold(size_of_val(&taken[..]) as u64)?;
+            return Ok((set, taken));
+        }
+        let mut listing = Listing::new(self, self.meter(options));
+        let kept = Kept {
+            take: &|before, labels: Labels| take(before, &labels),
+            bytes: &|_| size_of::<T>() as u64,
+            is_labels: false,
+        };
+        let taken = listing.add(matchers, range, &kept)?;
+        Ok((self.set_of(listing, Vec::new(), range), taken))
+    }
+
+    fn set_of(
+        self: &Arc<Self>,
+        listing: Listing<'_>,
+        labels: Vec<Labels>,
+        range: TimeRange,
+    ) -> SeriesSet {
+        let Listing { meter, places, bytes, .. } = listing;
+        SeriesSet {
             sources: Arc::clone(self),
             range,
-            meter: Arc::clone(&meter),
-            labels: Vec::new(),
-            parts: Vec::new(),
-            ends: Vec::new(),
+            meter,
+            labels,
+            places,
+            listed_bytes: bytes,
             folders: Mutex::new(Vec::new()),
             pins: Vec::new(),
             on_damage: None,
-        };
-        let mut lists = self.lists(matchers, range, &meter)?;
-        if lists.len() == 1
-            && let Some((source, series)) = lists.pop()
-        {
-            series.into_iter().for_each(|one| set.push(one.labels, [(source, one.key)]));
-            return Ok(set);
         }
-        let mut repeated: u64 = 0;
-        let mut merged = MergedList::new(Arc::clone(&meter));
-        for (source, series) in lists {
-            merged.add(source, Box::new(Listed(series)))?;
-        }
-        while let Some(found) = merged.next()? {
-            repeated += (found.parts.len() as u64 - 1) * listed_bytes(&found.labels);
-            set.push(found.labels, found.parts);
-        }
-        meter.release(repeated);
-        Ok(set)
-    }
-
-    /// The matching series of each source, whole; sources without any are left out.
-    fn lists(
-        &self,
-        matchers: &[Matcher],
-        range: TimeRange,
-        meter: &Arc<Meter>,
-    ) -> Result<Vec<(usize, Vec<ListedSeries>)>> {
-        // More pieces than threads: they take unequal time.
-        let pieces_max = self.executor().width() * 2;
-        let mut pieces = Vec::new();
-        for at in self.overlapping(range) {
-            meter.check()?;
-            match self.source(at).series(matchers, range) {
-                Ok(series) => {
-                    pieces.extend(series.split(pieces_max).into_iter().map(|piece| (at, piece)));
-                }
-                Err(e) => meter.skip(e)?,
-            }
-        }
-        let read = self.executor().map(pieces, |(at, piece)| (at, read_out(piece, meter)));
-        let mut lists: Vec<(usize, Vec<ListedSeries>)> = Vec::new();
-        for piece in read {
-            let (at, series) = (piece.0, piece.1?);
-            match lists.last_mut() {
-                Some((last, list)) if *last == at => list.extend(series),
-                _ if series.is_empty() => {}
-                _ => lists.push((at, series)),
-            }
-        }
-        Ok(lists)
-    }
-}
-
-/// All series of a list, whose labels are then held.
-fn read_out(mut series: Box<dyn SeriesList>, meter: &Meter) -> Result<Vec<ListedSeries>> {
-    let mut all = Vec::new();
-    let own = series.held_bytes();
-    meter.hold(own)?;
-    loop {
-        meter.check()?;
-        let before = all.len();
-        match series.next_block(&mut all) {
-            Ok(true) => {}
-            Ok(false) => {
-                meter.release(own);
-                return Ok(all);
-            }
-            Err(e) => meter.skip(e)?,
-        }
-        meter.hold(all[before..].iter().map(|one| listed_bytes(&one.labels)).sum())?;
-    }
-}
-
-fn listed_bytes(labels: &Labels) -> u64 {
-    labels.encoded().len() as u64 + SERIES_BYTES
-}
-
-/// Series that were read out.
-struct Listed(Vec<ListedSeries>);
-
-impl SeriesList for Listed {
-    fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool> {
-        block.append(&mut self.0);
-        Ok(!block.is_empty())
-    }
-
-    /// They are counted where they were read out.
-    fn held_bytes(&self) -> u64 {
-        0
-    }
-
-    fn split(self: Box<Self>, _parts: usize) -> Vec<Box<dyn SeriesList>> {
-        vec![self]
     }
 }
 
 impl SeriesSet {
-    fn push(&mut self, labels: Labels, parts: impl IntoIterator<Item = (usize, u32)>) {
-        self.labels.push(labels);
-        self.parts.extend(parts.into_iter().map(|(source, key)| (source as u32, key)));
-        self.ends.push(self.parts.len() as u32);
-    }
-
     /// Keeps these segments open as long as the set lives.
     #[must_use]
     pub fn keeping(mut self, pins: Vec<SegmentPin>) -> Self {
@@ -208,7 +151,14 @@ impl SeriesSet {
         self
     }
 
-    /// The labels of the series, in label order. The *number* of a series is its place here.
+    /// How many series there are. The *number* of a series is its place among them in label order.
+    #[must_use]
+    pub fn series_count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The labels of the series, by number. Those that [`Snapshot::list_as`](crate::Snapshot::list_as)
+    /// made are not to be relied on: mostly there are none.
     #[must_use]
     pub fn labels(&self) -> &[Labels] {
         &self.labels
@@ -256,7 +206,7 @@ impl SeriesSet {
         let mut folder = self.take_folder();
         let Folder { reader, columns, .. } = &mut folder;
         'series: for &number in numbers {
-            self.told(reader.open_parts(&self.labels[number as usize], self.parts_of(number)))?;
+            self.told(reader.open_parts(self.labels_of(number), self.places.of(number)))?;
             loop {
                 columns.clear();
                 if self.told(reader.append(columns))? == 0 {
@@ -309,8 +259,8 @@ impl SeriesSet {
         let mut cost = ReadCost::default();
         let passed =
             |summary: &Summary| outline.is_some_and(|o| o.points(summary, self.range).is_some());
-        for (number, labels) in (0..).zip(&self.labels) {
-            reader.open_parts(labels, self.parts_of(number))?;
+        for number in 0..self.series_count() as u32 {
+            reader.open_parts(self.labels_of(number), self.places.of(number))?;
             cost.add(reader.cost(&passed));
         }
         Ok(cost)
@@ -338,7 +288,7 @@ impl SeriesSet {
     fn read(&self, number: u32, folder: &mut Folder) -> Result<()> {
         let Folder { reader, columns, held, .. } = folder;
         columns.clear();
-        reader.open_parts(&self.labels[number as usize], self.parts_of(number))?;
+        reader.open_parts(self.labels_of(number), self.places.of(number))?;
         while reader.append(columns)? > 0 {
             self.hold_buffers(columns, &[], held)?;
         }
@@ -350,7 +300,7 @@ impl SeriesSet {
         let Folder { reader, columns, counts, held } = folder;
         columns.clear();
         counts.clear();
-        reader.open_parts(&self.labels[number as usize], self.parts_of(number))?;
+        reader.open_parts(self.labels_of(number), self.places.of(number))?;
         loop {
             let takes = |summary: &Summary| outline.points(summary, self.range).is_some();
             while let Some(summary) = reader.pass_over(takes)? {
@@ -383,11 +333,8 @@ impl SeriesSet {
         Ok(())
     }
 
-    fn parts_of(&self, number: u32) -> impl Iterator<Item = (usize, u32)> {
-        let at = number as usize;
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        let parts = &self.parts[start..self.ends[at] as usize];
-        parts.iter().map(|(source, key)| (*source as usize, *key))
+    fn labels_of(&self, number: u32) -> Option<&Labels> {
+        self.labels.get(number as usize)
     }
 }
 
@@ -396,14 +343,14 @@ impl Drop for SeriesSet {
         let folders = self.folders.get_mut().unwrap_or_else(PoisonError::into_inner);
         let buffers: usize = folders.iter().map(|folder| folder.held).sum();
         self.meter.release(buffers as u64);
-        self.meter.release(self.labels.iter().map(listed_bytes).sum());
+        self.meter.release(self.listed_bytes);
     }
 }
 
 impl fmt::Debug for SeriesSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SeriesSet")
-            .field("series", &self.labels.len())
+            .field("series", &self.series_count())
             .field("range", &self.range)
             .finish_non_exhaustive()
     }

@@ -278,6 +278,7 @@ pub(crate) fn check_query(snapshot: &Snapshot, oracle: &Oracle, query: &Query) {
     };
     snapshot.scan(matchers, *range, &options, &mut visit).unwrap();
     assert_eq!(scanned, expected, "{query:?}");
+    assert_eq!(listed(snapshot, query), expected, "{query:?}");
 
     let series: Vec<Labels> = expected.into_iter().map(|(labels, _)| labels).take(*limit).collect();
     assert_eq!(snapshot.series(matchers, *range, &options, *limit).unwrap(), series, "{query:?}");
@@ -291,4 +292,22 @@ pub(crate) fn check_query(snapshot: &Snapshot, oracle: &Oracle, query: &Query) {
         let values = snapshot.label_values(name, matchers, *range, &options, *limit).unwrap();
         assert_eq!(values, first(oracle.label_values(name, matchers, *range)), "{name} {query:?}");
     }
+}
+
+/// What a list that holds no labels reads.
+fn listed(snapshot: &Snapshot, query: &Query) -> Vec<(Labels, Vec<(i64, u64)>)> {
+    let take = |_: Option<&Labels>, labels: &Labels| labels.clone();
+    let options = QueryOptions::default();
+    let (set, labels) = snapshot.list_as(&query.matchers, query.range, &options, &take).unwrap();
+    let numbers: Vec<u32> = (0..set.series_count() as u32).collect();
+    let mut found = Vec::new();
+    let mut visit = |number: u32, columns: &siltstone::Columns| {
+        let samples: Vec<_> = columns.iter().map(|(t, v)| (t, v.to_bits())).collect();
+        if !samples.is_empty() {
+            found.push((labels[number as usize].clone(), samples));
+        }
+        ControlFlow::Continue(())
+    };
+    set.fold(&numbers, &mut visit).unwrap();
+    found
 }

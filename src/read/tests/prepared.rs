@@ -105,6 +105,10 @@ impl SeriesList for List {
         Ok(block.len() > before)
     }
 
+    fn series_max(&self) -> usize {
+        self.series.len()
+    }
+
     fn held_bytes(&self) -> u64 {
         100
     }

@@ -59,8 +59,35 @@ pub(super) fn check(
     }
     let rows: usize = expected.iter().map(|(_, samples)| samples.len()).sum();
     assert!(set.cost(None).unwrap().samples >= rows as u64);
+    let labels = set.labels().to_vec();
     drop(set);
+    check_without_labels(sources, (matchers, range), &options, (&labels, expected));
     assert_eq!(memory.bytes_held(), 0, "what was held is given back");
+}
+
+/// A list that holds no labels: of the same series, with the same samples.
+fn check_without_labels(
+    sources: &Arc<Sources>,
+    (matchers, range): (&[Matcher], TimeRange),
+    options: &QueryOptions,
+    (labels, expected): (&[Labels], &[OracleSeries]),
+) {
+    let take = |before: Option<&Labels>, own: &Labels| (before.cloned(), own.clone());
+    let (set, taken) = sources.list_as(matchers, range, options, &take).unwrap();
+    assert_eq!(set.series_count(), labels.len());
+    let before = std::iter::once(None).chain(labels.iter().cloned().map(Some));
+    assert_eq!(taken, before.zip(labels.iter().cloned()).collect::<Vec<_>>());
+    let numbers: Vec<u32> = (0..labels.len() as u32).collect();
+    let mut found: Vec<OracleSeries> = Vec::new();
+    let visit = &mut |number: u32, columns: &Columns| {
+        let samples: Samples = columns.iter().map(|(t, v)| (t, v.to_bits())).collect();
+        if !samples.is_empty() {
+            found.push((labels[number as usize].clone(), samples));
+        }
+        ControlFlow::Continue(())
+    };
+    set.fold(&numbers, visit).unwrap();
+    assert_eq!(found, expected);
 }
 
 fn long_and_short() -> Arc<Sources> {
