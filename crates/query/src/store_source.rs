@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 
 use siltstone::{
-    Columns, Damage, Outline, QueryOptions, ReadCost, SeriesSet, Snapshot, TimeScale, Timestamp,
+    Columns, Damage, Labels, Outline, QueryMemory, QueryOptions, ReadCost, SeriesSet, Snapshot,
+    TimeScale, Timestamp,
 };
-use siltstone_promql::source::{KindColumn, SampleColumns, SourceError};
+use siltstone_promql::source::{KeptList, KindColumn, LabelKeeper, SampleColumns, SourceError};
 use siltstone_promql::{
     Answer, Control, Engine, LabelSet, Query, QueryError, Queryable, Selection, SeriesList,
 };
@@ -119,21 +120,71 @@ impl Queryable for StoreSource {
         };
         let scale = self.snapshot.time_scale();
         let range = scale.range(Some(selection.start), Some(selection.end));
+        if let Some(keeper) = LabelKeeper::of(selection) {
+            let keep = |before: Option<&Labels>, own: &Labels| keeper.keep(before, own);
+            let (set, series) =
+                self.snapshot.list_as(selection.matchers, range, &options, &keep)?;
+            if let Some(kept) = keeper.finish(series) {
+                let kept = Kept::new(kept, control.memory.clone())?;
+                return Ok(Box::new(StoreList { set, labels: StoredLabels::Kept(kept), scale }));
+            }
+        }
         let set = self.snapshot.list(selection.matchers, range, &options)?;
-        let labels = set.labels().iter().map(LabelSet::from).collect();
+        let labels = StoredLabels::All(set.labels().iter().map(LabelSet::from).collect());
         Ok(Box::new(StoreList { set, labels, scale }))
     }
 }
 
 struct StoreList {
     set: SeriesSet,
-    labels: Vec<LabelSet>,
+    labels: StoredLabels,
     scale: TimeScale,
+}
+
+/// The labels of a list.
+enum StoredLabels {
+    /// Those of the engine's list, which are counted there.
+    All(Vec<LabelSet>),
+    Kept(Kept),
+}
+
+/// What the result keeps of labels, counted as held.
+struct Kept {
+    list: KeptList,
+    memory: Option<QueryMemory>,
+}
+
+impl Kept {
+    fn new(list: KeptList, memory: Option<QueryMemory>) -> siltstone::Result<Self> {
+        let kept = Self { list, memory };
+        if let Some(memory) = &kept.memory {
+            memory.hold(kept.list.heap_bytes() as u64)?;
+        }
+        Ok(kept)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(memory) = &self.memory {
+            memory.release(self.list.heap_bytes() as u64);
+        }
+    }
 }
 
 impl SeriesList for StoreList {
     fn labels(&self) -> &[LabelSet] {
-        &self.labels
+        match &self.labels {
+            StoredLabels::All(labels) => labels,
+            StoredLabels::Kept(_) => &[],
+        }
+    }
+
+    fn kept(&self) -> Option<&KeptList> {
+        match &self.labels {
+            StoredLabels::All(_) => None,
+            StoredLabels::Kept(kept) => Some(&kept.list),
+        }
     }
 
     fn cost(&self, outline: Option<&Outline>) -> Option<ReadCost> {

@@ -91,13 +91,25 @@ impl Origin<'_> {
         }
     }
 
-    /// The labels of a series, and whether its name is to be dropped.
-    pub(super) fn labels(&self, rank: usize) -> (LabelSet, bool) {
+    /// How many sets of labels there are. Held series have one each, in their order; those of a list have
+    /// that which [`OrderedList::key`] says.
+    pub(super) fn set_count(&self) -> usize {
         match self {
-            Self::List(list) => {
-                (list.labels(u32::try_from(rank).unwrap_or(u32::MAX)).clone(), false)
-            }
-            Self::Held(series, _) => (series[rank].labels.clone(), series[rank].drop_name),
+            Self::List(list) => list.sets().len(),
+            Self::Held(series, _) => series.len(),
         }
+    }
+
+    /// Such a set, and whether its name is to be dropped.
+    pub(super) fn set(&self, key: usize) -> (LabelSet, bool) {
+        match self {
+            Self::List(list) => (list.sets()[key].clone(), false),
+            Self::Held(series, _) => (series[key].labels.clone(), series[key].drop_name),
+        }
+    }
+
+    /// Whether series may have the same set.
+    pub(super) fn shares_sets(&self) -> bool {
+        matches!(self, Self::List(list) if list.keeps_little())
     }
 }

@@ -4,8 +4,9 @@ use siltstone::{Outline, ReadCost};
 
 use super::meter::Meter;
 use super::outline::is_enough;
+use super::share::share_of_top;
 use crate::query_error::QueryError;
-use crate::source::{Queryable, SampleColumns, Selection, SeriesList, SourceError};
+use crate::source::{KeptList, Queryable, SampleColumns, Selection, SeriesList, SourceError};
 use crate::value::LabelSet;
 
 /// What a source calls with the samples of a series.
@@ -14,8 +15,8 @@ type SourceVisit<'v> = dyn FnMut(u32, SampleColumns<'_>) -> Result<(), SourceErr
 /// A listed selection in Prometheus's order.
 pub(super) struct OrderedList<'a> {
     list: Box<dyn SeriesList + 'a>,
-    /// The series numbers in order of labels.
-    pub(super) order: Vec<u32>,
+    /// The series numbers in order of labels; empty if the list knows it.
+    order: Vec<u32>,
     meter: &'a Meter,
 }
 
@@ -28,11 +29,15 @@ impl<'a> OrderedList<'a> {
     ) -> Result<Self, QueryError> {
         let list = source.list(selection, &meter.control());
         let list = list.map_err(|error| meter.source_error(error))?;
-        meter.list_series(list.labels().len())?;
+        let count = list.kept().map_or(list.labels().len(), |kept| kept.order().len());
+        meter.list_series(count)?;
         Ok(Self::ordered(list, meter))
     }
 
     fn ordered(list: Box<dyn SeriesList + 'a>, meter: &'a Meter) -> Self {
+        if list.kept().is_some() {
+            return Self { list, order: Vec::new(), meter };
+        }
         let labels = list.labels();
         let mut order: Vec<u32> = (0..u32::try_from(labels.len()).unwrap_or(u32::MAX)).collect();
         let by_labels = |a: &u32, b: &u32| labels[*a as usize].cmp(&labels[*b as usize]);
@@ -48,7 +53,12 @@ impl<'a> OrderedList<'a> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.order.len()
+        self.order().len()
+    }
+
+    /// The series numbers in order of labels. The *rank* of a series is its place there.
+    pub(super) fn order(&self) -> &[u32] {
+        self.list.kept().map_or(&self.order, KeptList::order)
     }
 
     /// Hands the samples of all series to `visit`, in order.
@@ -56,9 +66,7 @@ impl<'a> OrderedList<'a> {
         &self,
         mut visit: impl FnMut(&LabelSet, &SampleColumns<'_>) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        self.fold(&self.order, |number, columns| {
-            visit(&self.list.labels()[number as usize], columns)
-        })
+        self.fold(self.order(), |number, columns| visit(self.labels_of(number), columns))
     }
 
     /// Hands the samples of the series with these numbers to `visit`.
@@ -107,7 +115,33 @@ impl<'a> OrderedList<'a> {
         }
     }
 
-    pub(super) fn labels(&self, rank: u32) -> &LabelSet {
-        &self.list.labels()[self.order[rank as usize] as usize]
+    /// The label sets, by what [`key`](Self::key) says. Each series has one of its own, unless
+    /// [little of them is kept](Self::keeps_little).
+    pub(super) fn sets(&self) -> &[LabelSet] {
+        self.list.kept().map_or(self.list.labels(), KeptList::sets)
+    }
+
+    /// The place of the labels of a series.
+    pub(super) fn key(&self, rank: u32) -> usize {
+        let number = self.order()[rank as usize];
+        self.list.kept().map_or(number as usize, |kept| kept.set_of(number))
+    }
+
+    /// Whether there is of labels only what the result keeps.
+    pub(super) fn keeps_little(&self) -> bool {
+        self.list.kept().is_some()
+    }
+
+    /// The share of a series of which only little of the labels is kept.
+    pub(super) fn share(&self, rank: u32) -> Option<usize> {
+        let number = self.order()[rank as usize];
+        self.list.kept().map(|kept| share_of_top(kept.hash_top(number)))
+    }
+
+    fn labels_of(&self, number: u32) -> &LabelSet {
+        match self.list.kept() {
+            Some(kept) => &kept.sets()[kept.set_of(number)],
+            None => &self.list.labels()[number as usize],
+        }
     }
 }

@@ -29,7 +29,7 @@ const INNER_STEP_BYTES: usize = 40;
 /// For fewer series threads do not pay.
 const PARALLEL_SERIES_MIN: usize = 64;
 
-/// The labels of a chain's series behind the stages that change them, by rank.
+/// The labels of a chain's series behind the stages that change them, by key ([`Origin::set`]).
 ///
 /// `behind[i]` is for stage `i`; `None` where it changes nothing, which is the rule.
 pub(super) struct ChangedLabels {
@@ -117,6 +117,7 @@ impl Runner<'_> {
         chain: Chain<'_>,
         notes: &mut Annotations,
     ) -> Result<Vec<Series>, QueryError> {
+        debug_assert!(!chain.origin.shares_sets(), "held series have all their labels");
         let sink = self.run(chain, &Collect::default, notes)?;
         Ok(sink.map(Collect::finish).unwrap_or_default())
     }
@@ -159,20 +160,20 @@ impl Runner<'_> {
                 continue;
             }
             let mut ticker = Ticker::new(self.meter);
-            let before = |rank: usize| match last_change.and_then(|at: usize| behind[at].as_ref()) {
-                Some(all) => all[rank].clone(),
-                None => chain.origin.labels(rank),
+            let before = |key: usize| match last_change.and_then(|at: usize| behind[at].as_ref()) {
+                Some(all) => all[key].clone(),
+                None => chain.origin.set(key),
             };
-            let mut changed = Vec::with_capacity(chain.origin.len());
+            let mut changed = Vec::with_capacity(chain.origin.set_count());
             // Series of a list that have the same name, and nothing else that goes with it, differ
             // without it as well.
             let is_drop = !matches!(stage, Stage::Labels(_));
             let mut stay_different =
                 is_drop && last_change.is_none() && matches!(chain.origin, Origin::List(_));
             let mut metric: Option<LabelSet> = None;
-            for rank in 0..chain.origin.len() {
+            for key in 0..chain.origin.set_count() {
                 ticker.tick(LABELS_WORK)?;
-                let (whole, mut drop_name) = before(rank);
+                let (whole, mut drop_name) = before(key);
                 drop_name |= dropped_since && self.delayed_names;
                 let labels = match stage {
                     Stage::Labels(transform) => transform.apply(&whole, &mut drop_name),
@@ -185,7 +186,9 @@ impl Runner<'_> {
                 self.hold_labels(&labels)?;
                 changed.push((labels, drop_name && matches!(stage, Stage::Labels(_))));
             }
-            let is_cut = find_duplicates && !stay_different && has_duplicates(&changed);
+            // Where sets are shared, series were found to differ without what describes the metric.
+            let may_be_same = !stay_different && !chain.origin.shares_sets();
+            let is_cut = find_duplicates && may_be_same && has_duplicates(&changed);
             behind.push(Some(changed));
             if is_cut {
                 self.meter.release(ChangedLabels { behind }.bytes());

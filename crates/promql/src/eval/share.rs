@@ -8,13 +8,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use xxhash_rust::xxh64::xxh64;
-
 use super::meter::Meter;
 use super::sink::{Row, Sink};
 use crate::annotations::Annotations;
 use crate::query_error::QueryError;
-use crate::value::LabelSet;
+use crate::value::{LabelSet, hash_without_metric};
 
 /// The number of shares: enough for sixteen threads, few enough that a share of a small result
 /// costs little. It does not depend on the number of series, of which some may have no values.
@@ -32,10 +30,12 @@ pub(super) fn cut<T>(items: Vec<T>, mut share_of: impl FnMut(&T) -> usize) -> Ve
 
 /// The share of a series with these labels. `memory` is used again.
 pub(super) fn share_of(labels: &LabelSet, memory: &mut Vec<u8>) -> usize {
-    memory.clear();
-    labels.write_without_metric(memory);
-    // The top bits: the low ones serve the hash tables of groups.
-    (xxh64(memory, 0) >> 60) as usize
+    share_of_top((hash_without_metric(labels.encoded(), memory) >> 56) as u8)
+}
+
+/// The share of a series, by the first byte of the hash of its labels: the last ones serve hash tables.
+pub(super) fn share_of_top(top: u8) -> usize {
+    usize::from(top >> 4)
 }
 
 /// The sink of one share, with what is noticed there and what it holds.

@@ -65,12 +65,12 @@ impl<'a> StageRun<'a> {
         ranks: &[u32],
         mut take: impl FnMut(Row<'a, '_>),
     ) -> Result<(), QueryError> {
-        let numbers: Vec<u32> = ranks.iter().map(|rank| list.order[*rank as usize]).collect();
+        let numbers: Vec<u32> = ranks.iter().map(|rank| list.order()[*rank as usize]).collect();
         let mut ranks = ranks.iter();
         let outline = self.stages.first().and_then(outline::of_stage);
         let visit = |_, columns: &SampleColumns<'_>| {
             if let Some(rank) = ranks.next()
-                && let Some(row) = self.read(list.labels(*rank), *rank, columns)?
+                && let Some(row) = self.read(list, *rank, columns)?
             {
                 take(row);
             }
@@ -90,16 +90,18 @@ impl<'a> StageRun<'a> {
         (rank, grid): (u32, Grid),
     ) -> Result<Option<Row<'a, '_>>, QueryError> {
         self.values = values;
-        self.run_stages(0, (labels, drop_name), rank, grid)
+        self.run_stages(0, (labels, drop_name), (rank, rank as usize), grid)
     }
 
     /// The first stage, over samples, and the others.
     fn read(
         &mut self,
-        labels: &'a LabelSet,
+        list: &'a OrderedList<'_>,
         rank: u32,
         columns: &SampleColumns<'_>,
     ) -> Result<Option<Row<'a, '_>>, QueryError> {
+        let key = list.key(rank);
+        let labels = &list.sets()[key];
         self.runner.meter.read_samples(columns.floats.len() + columns.histograms.len())?;
         let Some(first) = self.stages.first() else { return Ok(None) };
         let grid = match first {
@@ -126,15 +128,15 @@ impl<'a> StageRun<'a> {
             }
             _ => unreachable!("samples are looked up or in windows"),
         };
-        let labels = self.behind(0, rank, (labels, first.drops_name()));
-        self.run_stages(1, labels, rank, grid)
+        let labels = self.behind(0, key, (labels, first.drops_name()));
+        self.run_stages(1, labels, (rank, key), grid)
     }
 
     /// The labels behind a stage, and whether the name is to be dropped.
-    fn behind(&self, stage: usize, rank: u32, kept: (&'a LabelSet, bool)) -> (&'a LabelSet, bool) {
+    fn behind(&self, stage: usize, key: usize, kept: (&'a LabelSet, bool)) -> (&'a LabelSet, bool) {
         match &self.changed.behind[stage] {
             Some(all) => {
-                let (labels, drop_name) = &all[rank as usize];
+                let (labels, drop_name) = &all[key];
                 (labels, *drop_name)
             }
             None => kept,
@@ -146,7 +148,7 @@ impl<'a> StageRun<'a> {
         &mut self,
         first: usize,
         (mut labels, mut drop_name): (&'a LabelSet, bool),
-        rank: u32,
+        (rank, key): (u32, usize),
         mut grid: Grid,
     ) -> Result<Option<Row<'a, '_>>, QueryError> {
         let stages = self.stages;
@@ -173,7 +175,7 @@ impl<'a> StageRun<'a> {
                 Stage::Lookup(..) => unreachable!("samples are looked up first"),
             }
             let kept = (labels, drop_name || stage.drops_name());
-            (labels, drop_name) = self.behind(place, rank, kept);
+            (labels, drop_name) = self.behind(place, key, kept);
         }
         if self.values.is_empty() {
             return Ok(None);

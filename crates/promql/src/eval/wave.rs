@@ -89,7 +89,7 @@ impl<'a> Waves<'a, '_> {
         notes: &mut Annotations,
     ) -> Result<Vec<Done<'a>>, QueryError> {
         let mut ranks = wave.to_vec();
-        ranks.sort_unstable_by_key(|rank| self.list.order[*rank as usize]);
+        ranks.sort_unstable_by_key(|rank| self.list.order()[*rank as usize]);
         // More runs than threads: they take unequal time.
         let run_series = ranks.len() / (self.threads.count() * 4);
         let run_series = run_series.clamp(RUN_SERIES_MIN, RUN_SERIES_MAX);
@@ -138,11 +138,12 @@ impl<'a> Waves<'a, '_> {
         shares.resize_with(SHARES, Vec::new);
         let mut memory = Vec::new();
         for one in done {
-            let labels = match self.changed.last() {
-                Some(labels) => &labels[one.rank as usize].0,
-                None => one.labels,
-            };
-            shares[share_of(labels, &mut memory)].push(one);
+            let share = self.list.share(one.rank).unwrap_or_else(|| {
+                let changed = self.changed.last();
+                let labels = changed.map_or(one.labels, |all| &all[self.list.key(one.rank)].0);
+                share_of(labels, &mut memory)
+            });
+            shares[share].push(one);
         }
         let give = |(sink, share): (&mut Option<ShareSink<'s, S>>, Vec<Done<'a>>)| {
             let mut spare = Vec::with_capacity(share.len());

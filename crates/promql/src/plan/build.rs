@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::label_use;
 use super::prune::prune;
 use super::select::{Purpose, Selections};
 use super::statistics::statistics;
@@ -42,9 +43,12 @@ pub(crate) fn build(ast: &Ast, times: Times, options: PlanOptions) -> Result<Pla
     for index in 0..ast.nodes().len() {
         builder.add_expression(ExprId::at(index))?;
     }
-    builder.push_down_labels();
     let nodes = prune(builder.nodes);
-    Ok(Plan { nodes, selections: builder.selections.finish(), grid, times })
+    let mut selections = builder.selections.finish();
+    if options.optimise {
+        label_use::push_down(&nodes, &mut selections);
+    }
+    Ok(Plan { nodes, selections, grid, times })
 }
 
 /// For each expression the one whose operand it is; the root has itself.

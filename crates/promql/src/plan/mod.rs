@@ -10,11 +10,13 @@
 //!    A step-invariant part is evaluated at one step and repeated ([`NodeKind::Repeat`]).
 //! 3. [`build`] makes the nodes, operands before operators, folds constants, and gives each selector
 //!    its [`PlannedSelection`]; equal ones are one selection, which is listed once.
-//! 4. [`explain`] prints a plan.
+//! 4. [`prune`] drops the nodes that nothing takes; [`label_use`] tells selections which of their labels
+//!    matter.
+//! 5. [`explain`] prints a plan.
 //!
 //! [`mod@reach`] says of a query, without a plan, how far around a step samples matter.
 //!
-//! With [`PlanOptions::optimise`] off nothing is folded, repeated or shared. Answers are the same.
+//! With [`PlanOptions::optimise`] off nothing is folded, repeated, shared or pushed down. Answers are the same.
 //!
 //! # Invariants
 //!
@@ -27,6 +29,7 @@
 mod build;
 mod calls;
 mod explain;
+mod label_use;
 mod length;
 mod prune;
 mod reach;

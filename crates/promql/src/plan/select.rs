@@ -45,7 +45,6 @@ impl Selections {
             if told != purpose {
                 (shared.function, shared.range, shared.step) = (None, None, 0);
             }
-            shared.labels_kept = None;
             return *id;
         }
         let id = SelectionId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
@@ -61,11 +60,6 @@ impl Selections {
         });
         self.known.insert((key, start, end), id);
         id
-    }
-
-    /// The selection `id`, for what is learned of it later.
-    pub(super) fn get_mut(&mut self, id: SelectionId) -> &mut PlannedSelection {
-        &mut self.all[id.index()]
     }
 
     pub(super) fn finish(self) -> Vec<PlannedSelection> {

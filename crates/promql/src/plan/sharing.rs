@@ -1,8 +1,7 @@
-//! Nodes that several operators take, and what a selection is told of its use.
+//! Nodes that several operators take.
 
 use super::build::Builder;
-use super::{Node, NodeId, NodeKind, RangeSource, SelectionId};
-use crate::ast::AggregateOp;
+use super::{Node, NodeId, NodeKind, RangeSource};
 
 impl Builder<'_> {
     /// Adds `node`; one that reads a selection only if there is no equal one, which then blames the
@@ -49,49 +48,4 @@ impl Builder<'_> {
         let bits: Vec<u64> = parameters.into_iter().map(f64::to_bits).collect();
         self.options.optimise.then(|| format!("{kind} {bits:?} {:?}", node.grid))
     }
-
-    /// Tells the selections under `by` which labels the result keeps.
-    pub(super) fn push_down_labels(&mut self) {
-        for index in 0..self.nodes.len() {
-            let NodeKind::Aggregate { op, grouping, operand, .. } = &self.nodes[index].kind else {
-                continue;
-            };
-            if grouping.without || keeps_all_labels(*op) {
-                continue;
-            }
-            let labels = grouping.labels.clone();
-            let (operand, function) = (*operand, op.as_str());
-            let Some(selection) = self.selection_of_chain(operand) else { continue };
-            let is_first = matches!(self.nodes[operand.index()].kind, NodeKind::Lookup { .. });
-            let selection = self.selections.get_mut(selection);
-            if selection.readers > 1 {
-                continue;
-            }
-            selection.labels_kept = Some(labels);
-            if is_first {
-                selection.function = Some(function);
-            }
-        }
-    }
-
-    /// The selection that a chain of functions from series to series reads.
-    fn selection_of_chain(&self, mut id: NodeId) -> Option<SelectionId> {
-        loop {
-            id = match &self.nodes[id.index()].kind {
-                NodeKind::Lookup { selection, .. } => return Some(*selection),
-                NodeKind::RangeFunction { source: RangeSource::Selection(selection), .. } => {
-                    return Some(*selection);
-                }
-                NodeKind::SeriesFunction { operand, .. } | NodeKind::Negate(operand) => *operand,
-                NodeKind::VectorScalar { vector, .. } => *vector,
-                _ => return None,
-            };
-        }
-    }
-}
-
-/// Whether an aggregation yields series with all their labels.
-fn keeps_all_labels(op: AggregateOp) -> bool {
-    use AggregateOp::{Bottomk, LimitRatio, Limitk, Topk};
-    matches!(op, Topk | Bottomk | Limitk | LimitRatio)
 }

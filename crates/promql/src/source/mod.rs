@@ -13,6 +13,7 @@
 //!   selection are there; others may be.
 
 mod columns;
+mod kept;
 mod memory;
 
 use std::error::Error;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use siltstone::{Cancel, Matcher, Outline, QueryMemory, ReadCost, Timestamp};
 
 pub use columns::{KindColumn, SampleColumns};
+pub use kept::{KeptLabels, KeptList, LabelKeeper};
 pub use memory::MemorySource;
 
 use crate::value::LabelSet;
@@ -41,7 +43,7 @@ pub struct Selection<'a> {
     pub hints: Hints<'a>,
 }
 
-/// What a source may use to read less. None of it changes what is right to return.
+/// What a source may use to read less, or to hold less.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hints<'a> {
     /// The function or aggregation that the samples go to first, as it is written; `None` where
@@ -52,7 +54,8 @@ pub struct Hints<'a> {
     /// The distance of the steps at which samples are needed, in milliseconds; 0 where it is not
     /// told.
     pub step: i64,
-    /// The labels that the result keeps (`by`); `None` where all matter.
+    /// The labels that the result keeps (`by`), of series that nothing else is made of; `None` where all
+    /// may matter. A source may then hand over a [`KeptList`].
     pub labels_kept: Option<&'a [String]>,
 }
 
@@ -83,8 +86,15 @@ pub trait Queryable: Send + Sync {
 
 /// The series of one selection.
 pub trait SeriesList: Send + Sync {
-    /// The label sets, in any order. A *series number* is an index into them.
+    /// The label sets, in any order. A *series number* is an index into them. None if there is a
+    /// [`kept`](Self::kept) list.
     fn labels(&self) -> &[LabelSet];
+
+    /// The series with as much of their labels as the result keeps ([`Hints::labels_kept`]), by number;
+    /// `None` if there are all labels.
+    fn kept(&self) -> Option<&KeptList> {
+        None
+    }
 
     /// Hands the samples of the series with these numbers to `visit`, one after the other in that
     /// order. Called on several threads with different series; mostly with some neighbours in the

@@ -145,22 +145,13 @@ impl LabelSet {
     }
 
     /// Appends the encoding without the labels that describe the metric.
-    pub(crate) fn write_without_metric(&self, out: &mut Vec<u8>) {
-        out.reserve(self.encoded.len());
-        // Neighbours that are kept are copied together.
-        let (mut at, mut from) = (0, 0);
-        for (name, value) in self.fields() {
-            let end = at + name.len() + value.len() + 2;
-            if is_metric_field(name) {
-                out.extend_from_slice(&self.encoded[from..at]);
-                from = end;
-            }
-            at = end;
-            if !may_be_behind(name) {
-                break;
-            }
-        }
-        out.extend_from_slice(&self.encoded[from..]);
+    fn write_without_metric(&self, out: &mut Vec<u8>) {
+        write_without_metric(&self.encoded, out);
+    }
+
+    /// The set with this encoding, which is canonical.
+    pub(crate) fn of_encoded(encoded: &[u8]) -> Self {
+        Self { encoded: encoded.into() }
     }
 
     /// XXH64 (seed 0) over Prometheus's `stringlabels` encoding: for each label the length of the
@@ -181,6 +172,33 @@ impl LabelSet {
         }
         xxh64(&bytes, 0)
     }
+}
+
+/// Appends an encoding without the labels that describe the metric.
+fn write_without_metric(encoded: &[u8], out: &mut Vec<u8>) {
+    out.reserve(encoded.len());
+    // Neighbours that are kept are copied together.
+    let (mut at, mut from) = (0, 0);
+    for (name, value) in (Fields { rest: encoded }) {
+        let end = at + name.len() + value.len() + 2;
+        if is_metric_field(name) {
+            out.extend_from_slice(&encoded[from..at]);
+            from = end;
+        }
+        at = end;
+        if !may_be_behind(name) {
+            break;
+        }
+    }
+    out.extend_from_slice(&encoded[from..]);
+}
+
+/// The hash of an encoding without the labels that describe the metric: XXH64 (seed 0). `memory` is used
+/// again.
+pub(crate) fn hash_without_metric(encoded: &[u8], memory: &mut Vec<u8>) -> u64 {
+    memory.clear();
+    write_without_metric(encoded, memory);
+    xxh64(memory, 0)
 }
 
 /// Whether the label describes the metric and goes with its name.
@@ -214,7 +232,7 @@ impl Ord for LabelSet {
 }
 
 /// How many bytes at the start are equal: eight at a time, because sets of one metric begin alike.
-fn equal_start(a: &[u8], b: &[u8]) -> usize {
+pub(crate) fn equal_start(a: &[u8], b: &[u8]) -> usize {
     let words = a.chunks_exact(8).zip(b.chunks_exact(8)).take_while(|(a, b)| a == b).count() * 8;
     let rest = a[words..].iter().zip(&b[words..]);
     words + rest.take_while(|(a, b)| a == b).count()

@@ -8,7 +8,10 @@ mod series;
 mod step_column;
 
 pub use label_set::LabelSet;
-pub(crate) use label_set::{METRIC_NAME, METRIC_TYPE, SEPARATOR, is_metric_label};
+pub(crate) use label_set::{
+    METRIC_NAME, METRIC_TYPE, METRIC_UNIT, SEPARATOR, equal_start, hash_without_metric,
+    is_metric_label,
+};
 pub use series::Series;
 pub(crate) use series::Value;
 pub(crate) use step_column::{ABSENT, is_absent};
