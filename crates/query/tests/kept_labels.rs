@@ -38,7 +38,10 @@ fn write(db: &Db, numbers: impl IntoIterator<Item = usize>, minutes: std::ops::R
     db.write(&batch).unwrap();
 }
 
-const QUERIES: [&str; 9] = [
+const QUERIES: [&str; 12] = [
+    "sum by (region) ({__name__=~\"requests_.*\"})",
+    "max by (__name__, region) ({__name__!=\"\"} > 100)",
+    "sum by (region, __name__) ({__name__!=\"\"})",
     "sum by (region) (rate(requests_total[5m]))",
     "avg by (\"شهر\", region) (requests_total)",
     "stddev(requests_total * 2 - 1)",
@@ -96,7 +99,7 @@ fn what_is_kept_of_labels_changes_no_answer() {
     db.write(&batch).unwrap();
     // Two series are the same without what goes with the name: that must be noticed.
     let source = StoreSource::new(&db.snapshot().unwrap());
-    let query = Query::parse(QUERIES[0], Features::default()).unwrap();
+    let query = Query::parse(QUERIES[3], Features::default()).unwrap();
     let range = (6 * MINUTE, 9 * MINUTE);
     let error = source.range(&Engine::default(), &query, range, MINUTE).unwrap_err();
     assert!(error.to_string().contains("same labelset"), "{error}");

@@ -186,7 +186,7 @@ impl Runner<'_> {
                 self.hold_labels(&labels)?;
                 changed.push((labels, drop_name && matches!(stage, Stage::Labels(_))));
             }
-            // Where sets are shared, series were found to differ without what describes the metric.
+            // Where sets are shared and names go, series were found to differ without.
             let may_be_same = !stay_different && !chain.origin.shares_sets();
             let is_cut = find_duplicates && may_be_same && has_duplicates(&changed);
             behind.push(Some(changed));

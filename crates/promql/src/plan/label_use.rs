@@ -1,6 +1,6 @@
 //! What a selection is told of the aggregation that takes its series.
 
-use super::{Node, NodeId, NodeKind, PlannedSelection, RangeSource, SelectionId};
+use super::{LookupValue, Node, NodeId, NodeKind, PlannedSelection, RangeSource, SelectionId};
 use crate::ast::AggregateOp;
 
 /// Tells the selections under `by` which labels the result keeps, where nothing else takes their series.
@@ -17,8 +17,9 @@ pub(super) fn push_down(nodes: &[Node], selections: &mut [PlannedSelection]) {
             continue;
         }
         selection.labels_kept = Some(grouping.labels.clone());
-        if let NodeKind::Lookup { .. } = nodes[operand.index()].kind {
+        if let NodeKind::Lookup { lookup, .. } = &nodes[operand.index()].kind {
             selection.function = Some(op.as_str());
+            selection.names_go = lookup.what != LookupValue::Sample;
         }
     }
 }

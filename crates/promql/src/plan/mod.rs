@@ -146,6 +146,8 @@ pub(crate) struct PlannedSelection {
     pub(crate) step: i64,
     /// The labels that the result keeps, where others do not matter.
     pub(crate) labels_kept: Option<Vec<String>>,
+    /// Whether series lose their names before they are gathered.
+    pub(crate) names_go: bool,
     /// How many nodes read it.
     pub(crate) readers: usize,
 }
@@ -162,6 +164,7 @@ impl PlannedSelection {
                 range: self.range,
                 step: self.step,
                 labels_kept: self.labels_kept.as_deref(),
+                names_go: self.names_go,
             },
         }
     }

@@ -56,6 +56,7 @@ impl Selections {
             range: purpose.range,
             step: purpose.step,
             labels_kept: None,
+            names_go: true,
             readers: 1,
         });
         self.known.insert((key, start, end), id);

@@ -14,8 +14,8 @@
 //! - An evaluation yields the same bits as over all labels: a series goes to the share that all of its
 //!   labels say, and series come in Prometheus's order of all labels, which is computed from how long a
 //!   beginning neighbours in the engine's order have in common.
-//! - Series differ without the labels that go with the name: all have the same name, and none has a label
-//!   for its type or its unit. Otherwise there is no such list.
+//! - Where series lose their names they differ without the labels that go with these: all have the same name,
+//!   and none has a label for its type or its unit. Otherwise there is no such list.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -42,6 +42,8 @@ pub struct LabelKeeper<'a> {
     /// Sorted, among them the name of the metric, which annotations tell.
     names: Vec<&'a str>,
     tables: [Mutex<Table>; TABLES],
+    /// Whether series lose their names.
+    names_go: bool,
     /// Whether a series has a label that would go with its name.
     has_metadata: AtomicBool,
 }
@@ -77,14 +79,16 @@ impl<'a> LabelKeeper<'a> {
                 && matcher.name() == METRIC_NAME
                 && !matcher.value().is_empty()
         });
-        if !names_one || kept.iter().any(|name| is_metric_label(name)) {
+        let names_go = selection.hints.names_go;
+        if names_go && (!names_one || kept.iter().any(|name| is_metric_label(name))) {
             return None;
         }
         let mut names: Vec<&str> = kept.iter().map(String::as_str).collect();
         names.push(METRIC_NAME);
         names.sort_unstable();
         names.dedup();
-        Some(Self { names, tables: Default::default(), has_metadata: AtomicBool::new(false) })
+        let has_metadata = AtomicBool::new(false);
+        Some(Self { names, tables: Default::default(), names_go, has_metadata })
     }
 
     /// Takes what is kept of the labels of a series. `before` are those of the series before in the
@@ -140,7 +144,7 @@ impl<'a> LabelKeeper<'a> {
     /// labels matter after all.
     #[must_use]
     pub fn finish(self, series: Vec<KeptLabels>) -> Option<KeptList> {
-        if self.has_metadata.into_inner() {
+        if self.names_go && self.has_metadata.into_inner() {
             return None;
         }
         let mut sets = Vec::new();
@@ -266,7 +270,7 @@ mod tests {
     use siltstone::Matcher;
 
     fn keeper<'a>(matchers: &'a [Matcher], kept: &'a [String]) -> Option<LabelKeeper<'a>> {
-        let hints = Hints { labels_kept: Some(kept), ..Hints::default() };
+        let hints = Hints { labels_kept: Some(kept), names_go: true, ..Hints::default() };
         LabelKeeper::of(&Selection { matchers, start: 0, end: 0, hints })
     }
 

@@ -57,6 +57,8 @@ pub struct Hints<'a> {
     /// The labels that the result keeps (`by`), of series that nothing else is made of; `None` where all
     /// may matter. A source may then hand over a [`KeptList`].
     pub labels_kept: Option<&'a [String]>,
+    /// Whether series lose their names before they are gathered: two that are then the same are an error.
+    pub names_go: bool,
 }
 
 /// What a source keeps to while it lists and reads for one evaluation.
