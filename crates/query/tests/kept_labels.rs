@@ -38,7 +38,7 @@ fn write(db: &Db, numbers: impl IntoIterator<Item = usize>, minutes: std::ops::R
     db.write(&batch).unwrap();
 }
 
-const QUERIES: [&str; 12] = [
+const QUERIES: [&str; 13] = [
     "sum by (region) ({__name__=~\"requests_.*\"})",
     "max by (__name__, region) ({__name__!=\"\"} > 100)",
     "sum by (region, __name__) ({__name__!=\"\"})",
@@ -50,6 +50,7 @@ const QUERIES: [&str; 12] = [
     "sum by (region) (rate(requests_total[5m])) / on () group_left () sum(rate(requests_total[5m]))",
     "sum by (region) (requests_total) + on (region) group_left max by (region) (requests_total)",
     "sum by (absent) (clamp_max(requests_total{instance=~\"1.*\"}, 5))",
+    "sum by (region) (timestamp(requests_total))",
     "min by (region) (label_replace(requests_total, \"region\", \"$1\", \"instance\", \"(.).*\"))",
 ];
 
