@@ -76,16 +76,22 @@ impl Evaluation<'_> {
 /// The samples of one series in a window, without stale markers, both kinds by time.
 fn points_in(columns: &SampleColumns<'_>, windows: &Windows) -> Vec<(Timestamp, Point)> {
     let (start, end) = (windows.start(0), windows.end(0));
-    let is_inside = |time: &Timestamp| *time > start && *time <= end;
-    let floats = columns.floats.timestamps.iter().zip(columns.floats.values);
-    let floats = floats
-        .filter(|(time, value)| is_inside(time) && value.to_bits() != STALE_MARKER_BITS)
-        .map(|(time, value)| (*time, Point::Float(*value)));
-    let histograms = columns.histograms.timestamps.iter().zip(columns.histograms.values);
-    let histograms = histograms
-        .filter(|(time, value)| is_inside(time) && !value.is_stale())
-        .map(|(time, value)| (*time, Point::Histogram(value.clone())));
-    let mut points: Vec<(Timestamp, Point)> = floats.chain(histograms).collect();
-    points.sort_by_key(|(time, _)| *time);
+    let inside = |times: &[Timestamp]| {
+        let behind = |bound: Timestamp| times.partition_point(|time| *time <= bound);
+        behind(start)..behind(end)
+    };
+    let run = inside(columns.floats.timestamps);
+    let mut points: Vec<(Timestamp, Point)> = Vec::with_capacity(run.len());
+    let floats = columns.floats.timestamps[run.clone()].iter().zip(&columns.floats.values[run]);
+    let floats = floats.filter(|(_, value)| value.to_bits() != STALE_MARKER_BITS);
+    points.extend(floats.map(|(time, value)| (*time, Point::Float(*value))));
+    let run = inside(columns.histograms.timestamps);
+    if !run.is_empty() {
+        let times = columns.histograms.timestamps[run.clone()].iter();
+        let histograms = times.zip(&columns.histograms.values[run]);
+        let histograms = histograms.filter(|(_, value)| !value.is_stale());
+        points.extend(histograms.map(|(time, value)| (*time, Point::Histogram(value.clone()))));
+        points.sort_by_key(|(time, _)| *time);
+    }
     points
 }
