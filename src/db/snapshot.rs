@@ -206,8 +206,8 @@ impl Snapshot {
     /// As [`Snapshot::list`], but holds no labels: in their place comes a list of what `take` makes of
     /// them, by the number of the series. It is given the labels of the series before in label order, if
     /// there is one, and its own, and is called on several threads. For who needs little of the labels of
-    /// many series: ten million of them take gigabytes. What a `T` takes itself is counted as held, not
-    /// what is behind it.
+    /// many series: ten million of them take gigabytes. What a `T` takes itself is counted as held; what is
+    /// behind it `take` may count.
     ///
     /// ```
     /// # use siltstone::{Db, Matcher, Options, QueryOptions, TimeRange};
@@ -215,7 +215,7 @@ impl Snapshot {
     /// # let db = Db::open(dir.path(), Options::default())?;
     /// let matchers = [Matcher::equal("__name__", "up")];
     /// let hour = TimeRange::new(1_700_000_000_000, 1_700_003_600_000);
-    /// let is_demo = |_: Option<&_>, labels: &siltstone::Labels| labels.get("job") == Some("demo");
+    /// let is_demo = |_: Option<&_>, labels: &siltstone::Labels| Ok(labels.get("job") == Some("demo"));
     /// let (set, are_demo) =
     ///     db.snapshot()?.list_as(&matchers, hour, &QueryOptions::default(), &is_demo)?;
     /// assert_eq!(set.series_count(), are_demo.len());
@@ -224,13 +224,13 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// As [`Snapshot::select`].
+    /// As [`Snapshot::select`], and those of `take`.
     pub fn list_as<T: Send>(
         &self,
         matchers: &[Matcher],
         range: TimeRange,
         options: &QueryOptions,
-        take: &(dyn Fn(Option<&Labels>, &Labels) -> T + Sync),
+        take: &(dyn Fn(Option<&Labels>, &Labels) -> Result<T> + Sync),
     ) -> Result<(SeriesSet, Vec<T>)> {
         let (range, ref options) = self.checked(range, options)?;
         let pins = self.pin(range)?;

@@ -66,7 +66,7 @@ type OpenedList = (usize, Box<dyn SeriesList>);
 /// What is kept of each series.
 pub(super) struct Kept<'a, T> {
     /// Makes it of the labels of the series before, if there is one, and its own.
-    pub(super) take: &'a (dyn Fn(Option<&Labels>, Labels) -> T + Sync),
+    pub(super) take: &'a (dyn Fn(Option<&Labels>, Labels) -> Result<T> + Sync),
     /// The bytes that it takes.
     pub(super) bytes: &'a (dyn Fn(&T) -> u64 + Sync),
     /// Whether it is the labels themselves.
@@ -76,7 +76,7 @@ pub(super) struct Kept<'a, T> {
 impl Kept<'_, Labels> {
     /// The labels themselves.
     pub(super) fn labels() -> Self {
-        Self { take: &|_, labels| labels, bytes: &listed_bytes, is_labels: true }
+        Self { take: &|_, labels| Ok(labels), bytes: &listed_bytes, is_labels: true }
     }
 }
 
@@ -117,7 +117,7 @@ fn read_out<T>(
                 piece.first = Some((labels, key));
                 continue;
             }
-            let taken = (kept.take)(before.as_ref(), labels);
+            let taken = (kept.take)(before.as_ref(), labels)?;
             bytes += (kept.bytes)(&taken) + PLACE_BYTES;
             piece.others.push((taken, key));
         }
@@ -213,7 +213,7 @@ impl<'a> Listing<'a> {
         let mut before: Option<Labels> = None;
         while let Some(found) = merged.next()? {
             let labels = found.labels.clone();
-            let taken = (kept.take)(before.as_ref(), found.labels);
+            let taken = (kept.take)(before.as_ref(), found.labels)?;
             let bytes = (kept.bytes)(&taken) + PLACE_BYTES;
             self.bytes += bytes;
             if kept.is_labels {
@@ -245,7 +245,7 @@ impl<'a> Listing<'a> {
         for piece in pieces {
             let piece = piece?;
             let Some((labels, key)) = piece.first else { continue };
-            let first = (kept.take)(before.as_ref(), labels);
+            let first = (kept.take)(before.as_ref(), labels)?;
             self.meter.hold((kept.bytes)(&first) + PLACE_BYTES)?;
             for (taken, key) in std::iter::once((first, key)).chain(piece.others) {
                 // It was counted when it was read out.

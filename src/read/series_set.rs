@@ -87,20 +87,20 @@ impl Sources {
     /// the series before, if there is one, and its own.
     ///
     /// # Errors
-    /// Those of finding the series.
+    /// Those of finding the series, and of `take`.
     pub fn list_as<T: Send>(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,
         options: &QueryOptions,
-        take: &(dyn Fn(Option<&Labels>, &Labels) -> T + Sync),
+        take: &(dyn Fn(Option<&Labels>, &Labels) -> Result<T> + Sync),
     ) -> Result<(SeriesSet, Vec<T>)> {
         if self.filter(range).is_some() {
             // Deletes are found by labels.
             let mut set = self.list_all(matchers, range, options)?;
             let before = std::iter::once(None).chain(set.labels.iter().map(Some));
             let taken = before.zip(&set.labels).map(|(before, labels)| take(before, labels));
-            let taken: Vec<T> = taken.collect();
+            let taken: Vec<T> = taken.collect::<Result<_>>()?;
             set.listed_bytes += size_of_val(&taken[..]) as u64;
             set.meter.hold(size_of_val(&taken[..]) as u64)?;
             return Ok((set, taken));

@@ -296,7 +296,7 @@ pub(crate) fn check_query(snapshot: &Snapshot, oracle: &Oracle, query: &Query) {
 
 /// What a list that holds no labels reads.
 fn listed(snapshot: &Snapshot, query: &Query) -> Vec<(Labels, Vec<(i64, u64)>)> {
-    let take = |_: Option<&Labels>, labels: &Labels| labels.clone();
+    let take = |_: Option<&Labels>, labels: &Labels| Ok(labels.clone());
     let options = QueryOptions::default();
     let (set, labels) = snapshot.list_as(&query.matchers, query.range, &options, &take).unwrap();
     let numbers: Vec<u32> = (0..set.series_count() as u32).collect();

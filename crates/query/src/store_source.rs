@@ -121,12 +121,22 @@ impl Queryable for StoreSource {
         let scale = self.snapshot.time_scale();
         let range = scale.range(Some(selection.start), Some(selection.end));
         if let Some(keeper) = LabelKeeper::of(selection) {
-            let keep = |before: Option<&Labels>, own: &Labels| keeper.keep(before, own);
+            let keep = |before: Option<&Labels>, own: &Labels| {
+                let kept = keeper.keep(before, own);
+                if let Some(memory) = &control.memory {
+                    memory.hold(kept.new_bytes())?;
+                }
+                Ok(kept)
+            };
             let (set, series) =
                 self.snapshot.list_as(selection.matchers, range, &options, &keep)?;
+            let set_bytes = keeper.set_bytes();
             if let Some(kept) = keeper.finish(series) {
-                let kept = Kept::new(kept, control.memory.clone())?;
+                let kept = Kept::new(kept, set_bytes, control.memory.clone())?;
                 return Ok(Box::new(StoreList { set, labels: StoredLabels::Kept(kept), scale }));
+            }
+            if let Some(memory) = &control.memory {
+                memory.release(set_bytes);
             }
         }
         let set = self.snapshot.list(selection.matchers, range, &options)?;
@@ -148,17 +158,19 @@ enum StoredLabels {
     Kept(Kept),
 }
 
-/// What the result keeps of labels, counted as held.
+/// What the result keeps of labels, counted as held: the sets while they were listed.
 struct Kept {
     list: KeptList,
+    held_bytes: u64,
     memory: Option<QueryMemory>,
 }
 
 impl Kept {
-    fn new(list: KeptList, memory: Option<QueryMemory>) -> siltstone::Result<Self> {
-        let kept = Self { list, memory };
+    fn new(list: KeptList, set_bytes: u64, memory: Option<QueryMemory>) -> siltstone::Result<Self> {
+        let held_bytes = set_bytes + list.series_bytes();
+        let kept = Self { list, held_bytes, memory };
         if let Some(memory) = &kept.memory {
-            memory.hold(kept.list.heap_bytes() as u64)?;
+            memory.hold(kept.list.series_bytes())?;
         }
         Ok(kept)
     }
@@ -167,7 +179,7 @@ impl Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         if let Some(memory) = &self.memory {
-            memory.release(self.list.heap_bytes() as u64);
+            memory.release(self.held_bytes);
         }
     }
 }

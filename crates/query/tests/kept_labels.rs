@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use siltstone::{Db, Labels, Matcher, MemoryPool, Options, QueryMemory, TimeRange, WriteBatch};
+use siltstone_promql::source::Hints;
+use siltstone_promql::{Control, Queryable, Selection};
 use siltstone_query::{Engine, Features, Query, QueryValue, StoreSource};
 
 const MINUTE: i64 = 60_000;
@@ -132,5 +134,20 @@ fn a_sum_over_many_series_holds_few_of_their_labels() {
     let labels: u64 = (0..SERIES).map(|number| labels(number).encoded().len() as u64).sum();
     assert!(all > labels, "{all} of {labels}");
     assert!(kept < labels / 4, "{kept} of {labels}");
+    // What is kept is counted while it is listed.
+    let kept = ["pad".to_owned(), "instance".to_owned()];
+    let hints = Hints { labels_kept: Some(&kept), ..Hints::default() };
+    let matchers = [Matcher::equal("__name__", "requests_total")];
+    let selection = Selection { matchers: &matchers, start: 0, end: 5 * MINUTE, hints };
+    let list = |bytes_max: u64| {
+        let memory = QueryMemory::new(bytes_max);
+        let control = Control { memory: Some(memory.clone()), ..Control::default() };
+        let held = source.list(&selection, &control).map(|_| memory.bytes_peak());
+        assert!(held.is_err() || memory.bytes_held() == 0);
+        held
+    };
+    let held = list(u64::MAX).unwrap();
+    assert!(held > labels, "{held} of {labels}");
+    assert!(list(labels / 2).unwrap_err().to_string().contains("memory"));
     db.close().unwrap();
 }

@@ -72,7 +72,7 @@ fn check_without_labels(
     options: &QueryOptions,
     (labels, expected): (&[Labels], &[OracleSeries]),
 ) {
-    let take = |before: Option<&Labels>, own: &Labels| (before.cloned(), own.clone());
+    let take = |before: Option<&Labels>, own: &Labels| Ok((before.cloned(), own.clone()));
     let (set, taken) = sources.list_as(matchers, range, options, &take).unwrap();
     assert_eq!(set.series_count(), labels.len());
     let before = std::iter::once(None).chain(labels.iter().cloned().map(Some));

@@ -67,6 +67,16 @@ pub struct KeptLabels {
     /// Whether a text ends there.
     text_ends: bool,
     hash_top: u8,
+    /// Bytes of a set that no series before had.
+    new_bytes: u32,
+}
+
+impl KeptLabels {
+    /// Bytes that were taken for what is kept of this series, 0 if another one has the same.
+    #[must_use]
+    pub fn new_bytes(&self) -> u64 {
+        u64::from(self.new_bytes)
+    }
 }
 
 impl<'a> LabelKeeper<'a> {
@@ -112,32 +122,44 @@ impl<'a> LabelKeeper<'a> {
                 }
             }
         }
+        let (set, new_bytes) = self.set_of(&kept);
         KeptLabels {
-            set: self.set_of(&kept),
+            set,
+            new_bytes,
             shared: u32::try_from(shared).unwrap_or(u32::MAX),
             text_ends: encoded.get(shared) == Some(&SEPARATOR),
             hash_top: (hash_without_metric(encoded, &mut kept) >> 56) as u8,
         }
     }
 
-    fn set_of(&self, encoded: &[u8]) -> u32 {
+    /// The set with this encoding, and the bytes that it takes if it is new.
+    fn set_of(&self, encoded: &[u8]) -> (u32, u32) {
         let hash = xxh64(encoded, 0);
         let number = hash as usize % TABLES;
         let mut table = self.tables[number].lock().unwrap_or_else(PoisonError::into_inner);
         let Table { places, sets, bytes } = &mut *table;
         let place = u32::try_from(sets.len()).unwrap_or(u32::MAX);
-        let at = match places.entry(hash) {
+        let (at, new_bytes) = match places.entry(hash) {
             Entry::Occupied(found) if sets[*found.get() as usize].encoded() == encoded => {
-                *found.get()
+                (*found.get(), 0)
             }
             entry => {
                 entry.insert_entry(place);
                 sets.push(LabelSet::of_encoded(encoded));
-                *bytes += encoded.len() + SET_BYTES;
-                place
+                (place, encoded.len() + SET_BYTES)
             }
         };
-        at * TABLES as u32 + number as u32
+        *bytes += new_bytes;
+        (at * TABLES as u32 + number as u32, u32::try_from(new_bytes).unwrap_or(u32::MAX))
+    }
+
+    /// About how many bytes all sets take: what [`KeptLabels::new_bytes`] told.
+    #[must_use]
+    pub fn set_bytes(&self) -> u64 {
+        let bytes = |table: &Mutex<Table>| {
+            table.lock().unwrap_or_else(PoisonError::into_inner).bytes as u64
+        };
+        self.tables.iter().map(bytes).sum()
     }
 
     /// The list of the series whose labels were taken, in the engine's order; `None` if all of their
@@ -148,12 +170,10 @@ impl<'a> LabelKeeper<'a> {
             return None;
         }
         let mut sets = Vec::new();
-        let mut bytes = 0;
         let starts = self.tables.map(|table| {
             let table = table.into_inner().unwrap_or_else(PoisonError::into_inner);
             let start = sets.len() as u32;
             sets.extend(table.sets);
-            bytes += table.bytes;
             start
         });
         let set_of =
@@ -163,7 +183,6 @@ impl<'a> LabelKeeper<'a> {
             hash_tops: series.iter().map(|kept| kept.hash_top).collect(),
             order: prometheus_order(&series),
             sets,
-            bytes,
         })
     }
 }
@@ -179,14 +198,13 @@ pub struct KeptList {
     hash_tops: Vec<u8>,
     /// The series numbers in Prometheus's order of all labels.
     order: Vec<u32>,
-    bytes: usize,
 }
 
 impl KeptList {
-    /// About how many bytes the label sets take, and the places of series among them.
+    /// The bytes that say of each series what it has.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        self.bytes + self.order.len() * (2 * size_of::<u32>() + 1)
+    pub fn series_bytes(&self) -> u64 {
+        (self.order.len() * (2 * size_of::<u32>() + 1)) as u64
     }
 
     pub(crate) fn sets(&self) -> &[LabelSet] {
