@@ -24,7 +24,8 @@
 //! | `reserve` | disk space kept back for a full disk |
 //! | `checkpoint` | the store once more, by hard links |
 //! | `attach` | segments of another store, as one late write |
-//! | `snapshot` | what readers see |
+//! | `pinned` | what a moment's readers see |
+//! | `snapshot` | asking a moment |
 //! | `read_only` | a second process's view |
 //! | `verify` | every byte of a store |
 
@@ -44,6 +45,7 @@ mod merge_room;
 mod observer;
 mod open;
 mod options;
+mod pinned;
 mod pressure;
 mod publish;
 mod quarantine;

@@ -134,7 +134,7 @@ impl LabelSet {
     #[must_use]
     pub fn without_metric(&self) -> Self {
         let mut kept = Vec::new();
-        self.write_without_metric(&mut kept);
+        write_without_metric(&self.encoded, &mut kept);
         if kept.len() == self.encoded.len() { self.clone() } else { Self { encoded: kept.into() } }
     }
 
@@ -142,11 +142,6 @@ impl LabelSet {
     pub(crate) fn has_only_name(&self, metric: &str, rest: &Self) -> bool {
         let name_bytes = METRIC_NAME.len() + metric.len() + 2;
         self.encoded.len() == rest.encoded.len() + name_bytes && self.metric_name() == metric
-    }
-
-    /// Appends the encoding without the labels that describe the metric.
-    fn write_without_metric(&self, out: &mut Vec<u8>) {
-        write_without_metric(&self.encoded, out);
     }
 
     /// The set with this encoding, which is canonical.

@@ -1,0 +1,248 @@
+//! Damage, truncation and confusion of files, and what verifying says of them.
+
+use super::*;
+
+/// Every byte with one flipped bit: reading gives the same samples, or an error; never others.
+#[test]
+fn no_flipped_bit_changes_an_answer() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let path = file(&dir, 3);
+    let (mut harmless, mut detected, mut healed) = (0u64, 0u64, 0u64);
+    for at in 0..meta.file_bytes {
+        let mask = 1 << (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61);
+        sim.flip(&path, at, mask).unwrap();
+        let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+        match read_all(&segment) {
+            Ok(read) => {
+                assert_eq!(read, model, "byte {at}");
+                harmless += 1;
+                healed += u64::from(segment.twin_reads() > 0);
+            }
+            Err(Error::Corrupt { path: named, .. }) => {
+                assert_eq!(named, path);
+                detected += 1;
+            }
+            Err(e) => panic!("byte {at}: {e}"),
+        }
+        sim.flip(&path, at, mask).unwrap();
+    }
+    assert!(detected > harmless && healed > 0, "{detected} {harmless} {healed}");
+}
+
+/// Damages one byte of the named parts, one after the other, and reads.
+#[test]
+fn damage_costs_what_is_in_the_damaged_part() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let path = file(&dir, 3);
+    let whole = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let loaded = whole.loaded().unwrap();
+    let time_blocks: Vec<_> = loaded.time_table.clone();
+    let footer_at = meta.file_bytes - u64::from(meta.footer_bytes);
+    let section = |tag| loaded.footer.section(tag).offset;
+    let mut stored_twice: Vec<u64> = time_blocks.iter().map(|block| block.offset).collect();
+    stored_twice.extend(time_blocks.iter().map(|block| block.twin_offset));
+    stored_twice.extend([section(SectionTag::TimeTable), section(SectionTag::TimeTableTwin)]);
+    stored_twice.extend([footer_at, meta.footer_twin_offset]);
+    let mut healed = 0;
+    for at in stored_twice {
+        sim.flip(&path, at + 3, 0x10).unwrap();
+        let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+        assert_eq!(read_all(&segment).unwrap(), model, "byte {at}");
+        healed += u64::from(segment.twin_reads() > 0);
+        sim.flip(&path, at + 3, 0x10).unwrap();
+    }
+    assert_eq!(healed, 2 + time_blocks.len() as u64, "each first choice, and no twin");
+    // Both copies of the footer: nothing is left to read.
+    sim.flip(&path, footer_at, 1).unwrap();
+    sim.flip(&path, meta.footer_twin_offset, 1).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    match segment.select(&[]) {
+        Err(Error::Corrupt { section: "footer", offset, .. }) => assert_eq!(offset, footer_at),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_damaged_value_block_costs_its_own_chunks() {
+    let (sim, vfs, dir) = sim();
+    let mut model = Model::new();
+    for i in 0..200u64 {
+        let chunk = (0..20).map(|k| (k, ((i * k as u64) as f64).to_bits())).collect();
+        model.insert(labels(&[("id", &format!("{i:03}"))]), vec![chunk]);
+    }
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let ordinals: Vec<u32> = (0..200).collect();
+    let entries: Vec<ChunkEntry> =
+        segment.chunks(&ordinals, i64::MIN..=i64::MAX).unwrap().map(|e| e.unwrap()).collect();
+    let damaged = entries[100].block;
+    sim.flip(file(&dir, 3), damaged.offset + 5, 0x80).unwrap();
+    let mut reader = ChunkReader::new(segment);
+    let mut columns = Columns::default();
+    let mut lost = 0;
+    for entry in &entries {
+        match reader.read(entry, &mut columns) {
+            Ok(()) => assert_ne!(entry.block, damaged),
+            Err(Error::Corrupt { section: "value block", offset, .. }) => {
+                assert_eq!((entry.block, offset), (damaged, damaged.offset));
+                lost += 1;
+            }
+            Err(e) => panic!("{e}"),
+        }
+    }
+    assert_eq!(lost, 64);
+}
+
+#[test]
+fn cut_vanished_foreign_and_swapped_files_are_recognised() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let bytes = sim.read_file(file(&dir, 3)).unwrap();
+    for cut in 0..bytes.len() {
+        sim.write_file(file(&dir, 4), &bytes[..cut]).unwrap();
+        let renumbered = SegmentMeta { file_number: 4, ..meta };
+        assert!(matches!(
+            open(&vfs, &dir, &renumbered, ReadMode::Pread),
+            Err(Error::Corrupt { section: "file", .. })
+        ));
+        // Even if the manifest were wrong in the same way.
+        let short = SegmentMeta { file_bytes: cut as u64, ..renumbered };
+        let segment = open(&vfs, &dir, &short, ReadMode::Pread).unwrap();
+        assert!(matches!(read_all(&segment), Err(Error::Corrupt { .. })), "cut at {cut}");
+        assert!(Segment::discover(vfs.as_ref(), &dir, 4).is_err(), "cut at {cut}");
+    }
+    let fault = |uuid, meta: &SegmentMeta| {
+        let cache = Arc::new(BlockCache::new(0));
+        let segment = Segment::open(&vfs, &dir, uuid, meta, ReadMode::Map, cache).unwrap();
+        match segment.select(&[]) {
+            Err(Error::Corrupt { section: "footer", source, .. }) => source,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(fault([8; 16], &meta), DecodeError::Invalid("uuid of the store"));
+    sim.write_file(file(&dir, 4), &bytes).unwrap();
+    let copied = SegmentMeta { file_number: 4, ..meta };
+    assert_eq!(fault(UUID, &copied), DecodeError::Invalid("file number"));
+    let other = SegmentMeta { footer_crc: meta.footer_crc ^ 1, ..meta };
+    assert_eq!(fault(UUID, &other), DecodeError::Checksum("footer in the manifest"));
+    let missing = SegmentMeta { file_number: 5, ..meta };
+    assert!(matches!(open(&vfs, &dir, &missing, ReadMode::Map), Err(Error::Io { .. })));
+    let newer = SegmentMeta { features: 2, ..meta };
+    assert!(matches!(
+        open(&vfs, &dir, &newer, ReadMode::Map),
+        Err(Error::UnsupportedVersion { .. })
+    ));
+}
+
+#[test]
+fn verifying_survives_a_table_that_leads_beyond_every_file() {
+    let (sim, vfs, dir) = sim();
+    let meta = write(&vfs, &dir, 5, &small()).unwrap();
+    let footer = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap().loaded().unwrap().footer.clone();
+    let mut bytes = sim.read_file(file(&dir, 5)).unwrap();
+    let footer_at = bytes.len() - meta.footer_bytes as usize;
+    let table = *footer.section(SectionTag::TimeTable);
+    let table_at = table.offset as usize;
+    bytes[table_at + 8..table_at + 16].fill(0xff);
+    let crc = crate::sys::checksum::crc32c(0, &bytes[table_at..table_at + table.len as usize]);
+    let mut footer = footer;
+    let stated = footer.sections.iter_mut().find(|s| s.tag == SectionTag::TimeTable as u32);
+    stated.unwrap().crc = crc;
+    bytes.truncate(footer_at);
+    bytes.extend(footer.encode());
+    sim.write_file(file(&dir, 5), &bytes).unwrap();
+
+    let (_, meta) = Segment::discover(&*vfs, &dir, 5).unwrap();
+    let mut findings = Vec::new();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    segment.verify(&mut |finding| findings.push(finding.error.to_string())).unwrap();
+    assert!(findings.iter().any(|e| e.contains("timestamp block")), "{findings:?}");
+}
+
+#[test]
+fn a_newer_footer_is_not_damage() {
+    let (sim, vfs, dir) = sim();
+    let meta = write(&vfs, &dir, 3, &small()).unwrap();
+    let mut bytes = sim.read_file(file(&dir, 3)).unwrap();
+    let footer_at = bytes.len() - meta.footer_bytes as usize;
+    bytes[footer_at + 8] = 2;
+    let end = bytes.len() - 12;
+    let crc = crate::sys::checksum::crc32c(0, &bytes[footer_at..end]);
+    bytes[end..end + 4].copy_from_slice(&crc.to_le_bytes());
+    sim.write_file(file(&dir, 3), &bytes).unwrap();
+    let meta = SegmentMeta { footer_crc: crc, ..meta };
+    let segment = open(&vfs, &dir, &meta, ReadMode::Map).unwrap();
+    match segment.select(&[]) {
+        Err(Error::UnsupportedVersion { found: 2, supported: 1, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A faulty disk, rather than faulty bytes.
+#[test]
+fn an_unreadable_timestamp_block_is_read_from_its_twin() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let block = segment.loaded().unwrap().time_table[0];
+    let range = block.offset..block.offset + u64::from(block.len);
+    sim.make_unreadable(file(&dir, 3), range, std::io::ErrorKind::Other);
+    assert_eq!(read_all(&segment).unwrap(), model);
+    assert_eq!(segment.twin_reads(), 1);
+}
+
+fn findings(segment: &Segment) -> (VerifyReport, Vec<Finding>) {
+    let mut found = Vec::new();
+    let report = segment.verify(&mut |finding| found.push(finding)).unwrap();
+    assert_eq!(report.findings as usize, found.len());
+    (report, found)
+}
+
+#[test]
+fn verifying_covers_every_byte_and_finds_every_flip() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let (report, found) = findings(&segment);
+    assert!(found.is_empty(), "{found:?}");
+    assert_eq!(report.bytes, meta.file_bytes, "every byte is accounted for");
+    assert_eq!((report.samples, report.series), (meta.samples, u64::from(meta.series)));
+    let path = file(&dir, 3);
+    for at in 0..meta.file_bytes {
+        let mask = 1 << (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61);
+        sim.flip(&path, at, mask).unwrap();
+        let (_, found) = findings(&segment);
+        assert!(!found.is_empty(), "byte {at}");
+        // What has a twin loses nothing.
+        assert!(found.iter().all(|finding| !finding.has_twin || finding.lost.is_empty()));
+        sim.flip(&path, at, mask).unwrap();
+    }
+}
+
+#[test]
+fn verifying_names_what_is_lost() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let ordinals = segment.select(&[Matcher::equal("ends", "of time")]).unwrap();
+    let entry = segment.chunks(&ordinals, 0..=0).unwrap().next().unwrap().unwrap();
+    sim.flip(file(&dir, 3), entry.block.offset, 1).unwrap();
+    let (_, found) = findings(&segment);
+    let [finding] = &found[..] else { panic!("{found:?}") };
+    assert!(matches!(finding.error, Error::Corrupt { section: "value block", .. }));
+    let lost = LostRange {
+        ordinal: entry.ordinal(),
+        labels: Some(labels(&[("ends", "of time")])),
+        first: i64::MIN,
+        last: i64::MAX,
+    };
+    assert!(finding.lost.contains(&lost) && !finding.has_twin);
+}
