@@ -240,6 +240,10 @@ impl State {
         }
         let to = to.max(self.damaged);
         let mut ranges = Ranges::default();
+        // A slot may lie on both sides of a moment; between it and itself is nothing of that slot.
+        if from >= to {
+            return Some(ranges);
+        }
         let newest_first = self.classes.iter().flat_map(|class| class.iter().rev());
         for slot in newest_first.take_while(|slot| slot.last > from) {
             if slot.first <= to {
@@ -378,6 +382,16 @@ mod tests {
         note(&log, 1, 1);
         log.lock().forgotten = 1;
         assert_eq!(log.between(&begin, &mark(&log, 0)), Changes::Everything);
+    }
+
+    #[test]
+    fn nothing_lies_between_a_moment_and_itself() {
+        let log = ChangeLog::new();
+        // More than a class holds, so that the first two changes are one slot.
+        note(&log, 1, 1);
+        let seen = mark(&log, 0);
+        (0..100).for_each(|t| note(&log, 10 * t, 10 * t));
+        assert_eq!(log.between(&seen, &seen), Changes::Within(vec![]));
     }
 
     #[test]
