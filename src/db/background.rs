@@ -1,123 +1,117 @@
-//! What happens without being asked: syncs, SYNC frames, seals by age, flushes, merges.
+//! What happens without being asked: syncs, seals by age, flushes, merges.
 //!
-//! With [`Background::Threads`](super::Background) three threads run: the *timer*, so that a sync never
-//! waits behind a flush, the *flusher*, and the *compactor*. With `Manual`, [`Db::tick`](super::Db::tick) does the same
-//! work on the caller's thread.
+//! With [`Background::Threads`](super::Background) three threads run: one that syncs and seals by time, so that
+//! a sync never waits behind a flush, one that flushes, and one that merges. With `Manual`,
+//! [`Db::tick`](super::Db::tick) does the same work on the caller's thread.
+//!
+//! A thread that panics makes the store refuse writes.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use super::commit::Commit;
-use super::compaction;
-use super::core::Core;
-use super::generation::SealFor;
-use super::options::Durability;
+use super::compact::{Compactor, run};
+use super::env::Env;
+use super::env::options::Durability;
+use super::write::log::TIMER_INTERVAL;
 use crate::error::{Error, Result};
 use crate::sys::spawn;
 
-/// A log that has been idle for this long gets a SYNC frame.
-const IDLE: Duration = Duration::from_millis(500);
-/// How often the timer looks.
-const TIMER_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the flusher waits after a failure.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+/// Steps of a merge that a tick takes.
+const TICK_STEPS: usize = 8;
 
-/// Starts the timer, the flusher and, if it is wanted, the compactor.
-pub(super) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
-    let start = |name: &str, run: fn(&Core)| {
-        let shared = Arc::clone(core);
+/// Starts the threads of a store that has its own.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub(super) fn start(compactor: &Arc<Compactor>) -> Result<Vec<JoinHandle<()>>> {
+    let env = &compactor.env;
+    let start = |name: &str, run: fn(&Compactor)| {
+        let shared = Arc::clone(compactor);
         let started = spawn(name, move || {
-            let _alarm = Alarm(&shared);
+            let _alarm = Alarm(&shared.env);
             run(&shared);
         });
-        started.map_err(|e| Error::io("start a thread for", &core.dir, e))
+        started.map_err(|e| Error::io("start a thread for", &env.dir, e))
     };
+    if env.is_manual() {
+        return Ok(Vec::new());
+    }
     let mut threads = vec![start("silt-timer", run_timer)?, start("silt-flush", run_flusher)?];
-    if core.options.compaction_threads > 0 {
+    if env.options.compaction_threads > 0 {
         threads.push(start("silt-compact", run_compactor)?);
     }
     Ok(threads)
 }
 
-fn run_timer(core: &Core) {
-    let interval = match core.options.durability {
+/// Does what is due on the caller's thread.
+///
+/// # Errors
+/// The first fault; whatever fails, the rest is tried.
+pub(super) fn tick(compactor: &Compactor) -> Result<()> {
+    let writer = &compactor.writer;
+    let synced = writer.sync_and_seal_due();
+    writer.evict_if_requested();
+    // Retention frees the disk that a flush finds full.
+    let flushed = repeat(|| writer.flush_oldest());
+    let retired = repeat(|| compactor.retire_tombstones());
+    let mut left = TICK_STEPS;
+    let merged = repeat(|| {
+        left -= 1;
+        Ok(compactor.step()? && left > 0)
+    });
+    synced.and(flushed).and(retired).and(merged)
+}
+
+/// Does `step` until there is no more to do, or it fails.
+fn repeat(mut step: impl FnMut() -> Result<bool>) -> Result<()> {
+    while step()? {}
+    Ok(())
+}
+
+fn run_timer(compactor: &Compactor) {
+    let env = &compactor.env;
+    let interval = match env.options.durability {
         Durability::Interval(every) => every.min(TIMER_INTERVAL),
         Durability::Always | Durability::Never => TIMER_INTERVAL,
     };
-    while core.wake.pause(interval) {
+    while env.flush_signal.pause(interval) {
         // A fault is counted and logged where it happens; the next round tries again.
-        let _ = core.keep_time();
+        let _ = compactor.writer.sync_and_seal_due();
     }
 }
 
-fn run_flusher(core: &Core) {
-    while core.wake.flush_request(RETRY_INTERVAL).is_some() {
-        core.make_room_if_wanted();
-        let flush = || while matches!(core.flush_oldest(), Ok(true)) {};
+fn run_flusher(compactor: &Compactor) {
+    let writer = &compactor.writer;
+    while compactor.env.flush_signal.wait(RETRY_INTERVAL).is_some() {
+        writer.evict_if_requested();
+        let flush = || while matches!(writer.flush_oldest(), Ok(true)) {};
         flush();
-        while matches!(core.settle_deletes(), Ok(true)) {
+        while matches!(compactor.retire_tombstones(), Ok(true)) {
             flush();
         }
-        if core.options.compaction_threads == 0 {
+        if compactor.env.options.compaction_threads == 0 {
             // Tried again in the next round.
-            let _ = core.keep_retention();
+            let _ = compactor.keep_retention();
         }
     }
 }
 
-fn run_compactor(core: &Core) {
-    while core.compactor.control.wait(compaction::INTERVAL) {
-        while core.compactor.control.may_run() && matches!(core.compaction_step(), Ok(true)) {}
-    }
-}
-
-impl Core {
-    /// Syncs what the policy wants synced, proves an idle log durable, and seals a memtable that is
-    /// old or whose log is in doubt.
-    pub(super) fn keep_time(&self) -> Result<()> {
-        let mut commit = self.lock_commit();
-        self.check_owned()?;
-        let now = self.clock().monotonic();
-        self.registry.set_time(now);
-        let doubtful = || self.live().active.is_in_doubt();
-        // A sync is not tried again where one has failed.
-        let synced = if doubtful() { Ok(()) } else { self.sync_due(&mut commit, now) };
-        let active = Arc::clone(&self.live().active);
-        let old = now.saturating_sub(active.created) >= self.options.flush_interval;
-        // On a full disk: the next round looks again.
-        let _ = self.check_disk();
-        let due = (old || doubtful()) && self.live().has_unflushed();
-        if due && self.check_writable().is_ok() {
-            self.rotate(&mut commit, SealFor::Writes)?;
-        }
-        synced
-    }
-
-    /// Syncs what would be older than the policy allows when the timer looks again.
-    fn sync_due(&self, commit: &mut Commit, now: Duration) -> Result<()> {
-        if let (Durability::Interval(every), Some(since)) =
-            (self.options.durability, commit.unsynced_since)
-            && now.saturating_sub(since) + every.min(TIMER_INTERVAL) >= every
-        {
-            self.sync_wal(commit)?;
-        }
-        let idle = commit.last_write.is_some_and(|last| now.saturating_sub(last) >= IDLE);
-        if idle && !matches!(self.options.durability, Durability::Never) {
-            commit.last_write = None;
-            self.write_sync_frame(commit)?;
-        }
-        Ok(())
+fn run_compactor(compactor: &Compactor) {
+    let pressure = &compactor.env.back_pressure;
+    while pressure.wait(run::INTERVAL) {
+        while pressure.may_run() && matches!(compactor.step(), Ok(true)) {}
     }
 }
 
 /// Notes the death of a thread that must live as long as the store.
-struct Alarm<'a>(&'a Core);
+struct Alarm<'a>(&'a Env);
 
 impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail(&Error::Failed("a background thread panicked".into()));
+            self.0.health.fail(&Error::Failed("a background thread panicked".into()));
         }
     }
 }

@@ -1,105 +1,67 @@
-//! The store: [`Db`], its options, its commit path, its generations and its snapshots.
+//! The store: [`Db`], its options, its snapshots, and the owners behind it.
 //!
-//! The top floor. It owns every thread, every lock order and the decision when something is sealed,
-//! flushed or refused; the floors below it are structures that know nothing of each other.
+//! The top floor. Each folder has one struct that owns a part of an open store, its locks and its state;
+//! a folder imports from those above it in this table, never from those below:
 //!
-//! | file | owns |
-//! |---|---|
-//! | `core` | the shared state and its locks |
-//! | `queue` | what waits for a commit, tickets |
-//! | `changes` | what has changed since a moment |
-//! | `commit` | the leader: from a group of batches to acknowledgements |
-//! | `delete` | tombstones, receipts |
-//! | `settle` | tombstones that have nothing left to do |
-//! | `generation` | sealing, log files, flushes |
-//! | `room` | making room for new series |
-//! | `open`, `replay` | opening and recovery |
-//! | `background` | the timer, the flusher and the compactor |
-//! | `compaction`, `compact` | merging in the background, and on demand |
-//! | `choose`, `publish` | what is merged next, and how it becomes what readers see |
-//! | `retention` | what has expired |
-//! | `graveyard` | files that nobody lists and somebody reads |
-//! | `pressure` | steering merges, holding writers back |
-//! | `observer` | what an embedder is told |
-//! | `reserve` | disk space kept back for a full disk |
-//! | `checkpoint` | the store once more, by hard links |
-//! | `attach` | segments of another store, as one late write |
-//! | `pinned` | what a moment's readers see |
-//! | `snapshot` | asking a moment |
-//! | `read_only` | a second process's view |
-//! | `verify` | every byte of a store |
+//! | folder | owner | what it owns |
+//! |---|---|---|
+//! | `env` | `Env` | directory, options, cache, threads for queries, file numbers, health, reserve, counters |
+//! | `view` | `View` | the one pointer to what readers see, and what has changed of it |
+//! | `versions` | `VersionSet` | the manifest, the only way in which it changes, obsolete files, retention's clock |
+//! | `write` | `Writer` | queue, log, registry, active memtable, flushes |
+//! | `compact` | `Compactor` | merges, dropping, tombstones that are carried out, attach |
+//! | `open` | | opening, recovery; looking at a store from outside |
+//!
+//! Above `compact` lie `snapshot` and `stats`, which read from the owners; above `open` the facade here,
+//! `maintenance`, `attach` and `background`, which start threads and call the owners.
+//!
+//! # Lock order
+//!
+//! Locks are taken in the order of the floors, from the top: `attach_turn`, `runner` (`compact`); `commit`,
+//! `flush_turn` (`write`); `state` (`versions`); `turn`, the change log, `current` (`view`). Those of `env`, of
+//! the queue, of admission and the like are leaves: nothing is taken under them. Each is described where it
+//! is declared.
 
 mod attach;
 mod background;
-mod changes;
-mod checkpoint;
-mod choose;
-mod commit;
 mod compact;
-mod compaction;
-mod core;
-mod delete;
-mod generation;
-mod graveyard;
-mod merge_room;
-mod observer;
+mod env;
+mod maintenance;
 mod open;
-mod options;
-mod pinned;
-mod pressure;
-mod publish;
-mod quarantine;
-mod queue;
-mod read_only;
-mod replay;
-mod report;
-mod reserve;
-mod retention;
-mod room;
-mod settle;
 mod snapshot;
 mod stats;
-mod unlisted;
-mod verify;
-mod write_batch;
+mod versions;
+mod view;
+mod write;
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use self::core::Core;
-use crate::compaction::CompactionPlan;
-use crate::error::{Error, Result};
+use self::compact::Compactor;
+use self::env::Env;
+use self::write::Writer;
+use crate::error::Result;
 use crate::series::{Cardinality, EncodedLabels, SeriesHandle};
-use crate::types::{Labels, TimeRange};
+use crate::types::Labels;
 
-pub use attach::AttachReport;
-pub use changes::{Changes, Mark};
-pub use checkpoint::CheckpointReport;
-pub use compact::{CompactProgress, CompactReport};
-pub use delete::{DeleteReceipt, DeletedShare};
-pub use observer::{Event, LeftOut, Observer};
-pub use options::{Background, Durability, Options};
-pub use queue::Ticket;
-pub use read_only::ReadOnlyDb;
-pub use report::{Finding, OpenReport};
+pub use compact::AttachReport;
+pub use compact::on_demand::{CompactProgress, CompactReport};
+pub use env::counters::Latency;
+pub use env::finding::Finding;
+pub use env::observer::{Event, LeftOut, Observer};
+pub use env::options::{Background, Durability, Options};
+pub use open::checkpoint::CheckpointReport;
+pub use open::read_only::ReadOnlyDb;
+pub use open::report::OpenReport;
+pub use open::verify::{VerifyReport, verify};
 pub use snapshot::Snapshot;
-pub use stats::{BytesByKind, Latency, Stats};
-pub use verify::{VerifyReport, verify};
-pub use write_batch::{Ack, BATCH_ROWS_MAX, WriteBatch};
-
-/// Steps of a merge that a tick takes.
-const TICK_STEPS: usize = 8;
-
-/// Does `step` until there is no more to do, or it fails.
-fn repeat(mut step: impl FnMut() -> Result<bool>) -> Result<()> {
-    while step()? {}
-    Ok(())
-}
+pub use stats::{BytesByKind, Stats};
+pub use view::changes::{Changes, Mark};
+pub use write::batch::{Ack, BATCH_ROWS_MAX, WriteBatch};
+pub use write::receipt::{DeleteReceipt, DeletedShare};
+pub use write::request::Ticket;
 
 /// An open store. Clones share it; `Send + Sync`.
 ///
@@ -130,9 +92,10 @@ pub struct Db {
     shared: Arc<Shared>,
 }
 
-/// The core and its threads; when the last handle goes, the threads end.
+/// The owners and the threads of one open store; when the last handle goes, the threads end.
 struct Shared {
-    core: Arc<Core>,
+    compactor: Arc<Compactor>,
+    report: OpenReport,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -145,41 +108,47 @@ impl Db {
     /// other files; [`Error::UnsupportedVersion`]; [`Error::Corrupt`] when the manifest is damaged;
     /// [`Error::InvalidArgument`] for options out of range; I/O errors.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
-        let background = options.background;
-        let core = Arc::new(open::open(dir.as_ref(), options)?);
-        let threads = match background {
-            Background::Threads => background::start(&core)?,
-            Background::Manual => Vec::new(),
-        };
-        Ok(Self { shared: Arc::new(Shared { core, threads: Mutex::new(threads) }) })
+        let (compactor, report) = open::open(dir.as_ref(), options)?;
+        let compactor = Arc::new(compactor);
+        let threads = background::start(&compactor)?;
+        let threads = Mutex::new(threads);
+        Ok(Self { shared: Arc::new(Shared { compactor, report, threads }) })
     }
 
-    fn core(&self) -> &Core {
-        &self.shared.core
+    fn compactor(&self) -> &Compactor {
+        &self.shared.compactor
+    }
+
+    fn writer(&self) -> &Writer {
+        &self.compactor().writer
+    }
+
+    fn env(&self) -> &Env {
+        &self.compactor().env
     }
 
     /// What opening found.
     #[must_use]
     pub fn open_report(&self) -> &OpenReport {
-        &self.core().report
+        &self.shared.report
     }
 
     /// The options that the store was opened with.
     #[must_use]
     pub fn options(&self) -> &Options {
-        &self.core().options
+        &self.env().options
     }
 
     /// The directory of the store.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        &self.core().dir
+        &self.env().dir
     }
 
     /// Ticks of a timestamp per second.
     #[must_use]
     pub fn ticks_per_second(&self) -> u64 {
-        self.core().ticks_per_second
+        self.env().ticks_per_second
     }
 
     /// The handle of the series with these labels, which becomes active if it is not. Keep it for
@@ -199,7 +168,7 @@ impl Db {
     /// # Errors
     /// As [`Db::series`].
     pub fn series_encoded(&self, labels: &impl EncodedLabels) -> Result<SeriesHandle> {
-        self.core().series(labels)
+        self.writer().series(labels)
     }
 
     /// Writes a batch: when this returns, all of it is visible, in the order of its seq, and as
@@ -212,11 +181,7 @@ impl Db {
     /// [`Error::InvalidArgument`] for timestamps outside the age limits; [`Error::LimitExceeded`];
     /// [`Error::Failed`] and [`Error::Closed`].
     pub fn write(&self, batch: &WriteBatch) -> Result<Ack> {
-        let core = self.core();
-        let start = core.clock().monotonic();
-        let result = core.write(batch);
-        core.counters.write.record(core.clock().monotonic().saturating_sub(start));
-        result
+        self.writer().write(batch)
     }
 
     /// Puts a batch into the queue without waiting. Something has to lead: a [`Db::write`] on any
@@ -227,13 +192,13 @@ impl Db {
     /// As [`Db::write`], as far as the batch alone tells; [`Error::LimitExceeded`] when the queue is
     /// full.
     pub fn submit(&self, batch: &WriteBatch) -> Result<Ticket> {
-        self.core().submit(batch)
+        self.writer().submit(batch)
     }
 
     /// Commits what is queued on this thread; whether there was anything. The outcome of each batch
     /// is in its [`Ticket`].
     pub fn commit_step(&self) -> bool {
-        self.core().commit_step()
+        self.writer().commit_step()
     }
 
     /// Waits until the batch `seq` survives a power cut; syncs now if no timer will.
@@ -242,32 +207,13 @@ impl Db {
     /// [`Error::DurabilityUnknown`] when a sync failed; [`Error::InvalidArgument`] for a seq that no
     /// batch has; [`Error::Closed`] when it closed before it was durable.
     pub fn wait_durable(&self, seq: u64) -> Result<()> {
-        let core = self.core();
-        if seq > core.lock_commit().last_seq {
-            return Err(Error::InvalidArgument(format!("no batch has the seq {seq}")));
-        }
-        let timed = matches!(core.options.durability, Durability::Interval(_))
-            && matches!(core.options.background, Background::Threads);
-        if timed && core.durable.wait(seq, Duration::from_secs(15)) || core.durable.get() >= seq {
-            return Ok(());
-        }
-        let mut commit = core.lock_commit();
-        core.check_owned()?;
-        core.sync_wal(&mut commit)?;
-        if core.durable.get() < seq {
-            // An older log is in doubt; what is in segments is not.
-            let _ = core.evacuate();
-        }
-        if core.durable.get() >= seq {
-            return Ok(());
-        }
-        Err(Error::DurabilityUnknown { durable_seq: core.durable.get() })
+        self.writer().wait_durable(seq)
     }
 
     /// The highest seq that survives a power cut.
     #[must_use]
     pub fn durable_seq(&self) -> u64 {
-        self.core().durable.get()
+        self.writer().durable_seq()
     }
 
     /// What is stored now, unchanging: later writes and flushes do not touch it.
@@ -275,120 +221,15 @@ impl Db {
     /// # Errors
     /// [`Error::Closed`].
     pub fn snapshot(&self) -> Result<Snapshot> {
-        self.core().check_open()?;
-        Ok(Snapshot::of_live(&self.shared.core))
-    }
-
-    /// Turns everything in memory into segments; when this returns, no sample is in the log alone.
-    ///
-    /// # Errors
-    /// I/O errors; nothing is lost, and the flush will be tried again. [`Error::Closed`].
-    pub fn flush(&self) -> Result<()> {
-        self.core().check_open()?;
-        self.core().flush_all()
-    }
-
-    /// Makes the new directory `dir` a store of its own that holds what this one holds now, what is
-    /// only in memory included. Its files are hard links: it takes no time and no space but for what
-    /// this store removes later. Writers go on; what they write meanwhile may or may not be in it.
-    /// It has this store's identity, can be opened, copied, and moved elsewhere, and survives a power
-    /// cut when this returns. One that a crash cut short has no `CURRENT` and does not open.
-    ///
-    /// ```
-    /// # use siltstone::{Db, Options};
-    /// # let root = tempfile::tempdir()?;
-    /// # let db = Db::open(root.path().join("data"), Options::default())?;
-    /// let report = db.checkpoint(root.path().join("monday"))?;
-    /// println!("{} segments, up to seq {}", report.segments, report.seq);
-    /// let copy = Db::open(root.path().join("monday"), Options::default())?;
-    /// # copy.close()?;
-    /// # db.close()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] when `dir` exists, is a name that the store uses itself, or is on
-    /// another file system; the error of a segment that could not be opened; I/O errors of the flush
-    /// and of the new directory, whose parent must exist. What was made is removed. [`Error::Closed`].
-    pub fn checkpoint(&self, dir: impl AsRef<Path>) -> Result<CheckpointReport> {
-        self.core().check_open()?;
-        self.core().checkpoint(dir.as_ref())
-    }
-
-    /// Does the background work that is due, on this thread: for [`Background::Manual`], at least
-    /// every quarter of a second. Of a merge it takes a few steps, some hundred thousand samples.
-    ///
-    /// # Errors
-    /// The first fault; the work is tried again at the next tick. [`Error::Closed`].
-    pub fn tick(&self) -> Result<()> {
-        let core = self.core();
-        core.check_open()?;
-        let kept = core.keep_time();
-        core.make_room_if_wanted();
-        // Whatever fails, the rest is tried: retention frees the disk that a flush finds full.
-        let flushed = repeat(|| core.flush_oldest());
-        let settled = repeat(|| core.settle_deletes());
-        let mut left = TICK_STEPS;
-        let merged = repeat(|| {
-            left -= 1;
-            Ok(core.compaction_step()? && left > 0)
-        });
-        kept.and(flushed).and(settled).and(merged)
-    }
-
-    /// Flushes, then merges the segments that overlap `range`, on this thread, until nothing there
-    /// is gained by another merge: of what was written and deleted before, no level-0 segment is left,
-    /// one segment a window, expired and deleted samples are gone from every file, and no sample is in
-    /// the log. What is written meanwhile is left to the next one. Merges in the background wait, but
-    /// for those without which writers would have to. `progress` is called often, with no
-    /// lock held; when it breaks, the merge under way is given up and what is done stays.
-    ///
-    /// ```
-    /// # use siltstone::{Db, Options, TimeRange};
-    /// # use std::ops::ControlFlow;
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Db::open(dir.path(), Options::default())?;
-    /// let report = db.compact(TimeRange::ALL, &mut |now| {
-    ///     println!("{} of {} samples", now.samples_read, now.samples_total);
-    ///     ControlFlow::Continue(())
-    /// })?;
-    /// assert!(report.findings.is_empty());
-    /// # db.close()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::DiskFull`], [`Error::Io`]: the merge that failed changed nothing. [`Error::Closed`].
-    /// Damage is no error: see [`CompactReport`].
-    pub fn compact(
-        &self,
-        range: TimeRange,
-        progress: &mut dyn FnMut(&CompactProgress) -> ControlFlow<()>,
-    ) -> Result<CompactReport> {
-        self.core().compact(range, progress)
-    }
-
-    /// The merges that would come next, were nothing written meanwhile.
-    #[must_use]
-    pub fn compaction_plan(&self) -> CompactionPlan {
-        self.core().compaction_plan()
-    }
-
-    /// Stops merging and dropping in the background until [`Db::resume`]; a merge under way keeps what
-    /// it has done. The debt grows meanwhile: see [`Stats::level0_segments`].
-    pub fn pause(&self) {
-        self.core().compactor.control.set_paused(true);
-    }
-
-    /// Lets merging in the background go on.
-    pub fn resume(&self) {
-        self.core().compactor.control.set_paused(false);
+        self.env().health.check_open()?;
+        let compactor = self.compactor();
+        Ok(Snapshot::of_now(&compactor.view, &compactor.versions))
     }
 
     /// What the store counts about itself.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.core().stats()
+        stats::read(self.compactor(), &self.shared.report)
     }
 
     /// Which metrics, labels and values the active series have most of, with lists of at most `top`
@@ -397,7 +238,7 @@ impl Db {
     /// The time grows with the label pairs in memory; new series wait meanwhile.
     #[must_use]
     pub fn cardinality(&self, top: usize) -> Cardinality {
-        self.core().registry.cardinality(top)
+        self.writer().registry.cardinality(top)
     }
 
     /// Flushes, ends the log and the threads. Later calls on any clone answer [`Error::Closed`];
@@ -407,27 +248,29 @@ impl Db {
     /// When the last flush failed: what was acknowledged is in the log, and the next opening
     /// recovers it.
     pub fn close(&self) -> Result<()> {
-        if self.core().closed.swap(true, Ordering::AcqRel) {
+        if !self.env().health.close() {
             return Ok(());
         }
-        self.core().wake.stop();
-        self.core().compactor.control.stop();
-        self.core().room.close();
-        self.shared.join();
-        let flushed = self.core().flush_all();
-        self.core().unlock();
+        self.shared.stop();
+        let flushed = self.writer().flush_all();
+        self.compactor().let_go();
         flushed
     }
 }
 
 impl fmt::Debug for Db {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Db").field("dir", &self.core().dir).finish_non_exhaustive()
+        f.debug_struct("Db").field("dir", &self.env().dir).finish_non_exhaustive()
     }
 }
 
 impl Shared {
-    fn join(&self) {
+    /// Ends the threads, and all waiting for them.
+    fn stop(&self) {
+        let compactor = &self.compactor;
+        compactor.env.flush_signal.stop();
+        compactor.env.back_pressure.stop();
+        compactor.writer.stop_admission();
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -438,10 +281,8 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.core.wake.stop();
-        self.core.compactor.control.stop();
-        self.join();
+        self.stop();
         // Snapshots that are kept read on; they are no reason to keep others out.
-        self.core.unlock();
+        self.compactor.let_go();
     }
 }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::changes::{Changes, Mark};
-use super::core::{Broken, Core};
-use super::pinned::{Pinned, pinned, views};
-use super::stats::LatencyCell;
+use super::env::segment_files::BrokenSegment;
+use super::versions::VersionSet;
+use super::view::View;
+use super::view::changes::{Changes, Mark};
+use super::view::sources::{Pinned, pinned, views};
 use crate::cursor::Columns;
 use crate::error::{Error, Result};
 use crate::read::{Aggregation, ContentDigest, QueryOptions, Selection, SeriesSet, Sources, Steps};
@@ -24,29 +25,25 @@ use crate::types::{Labels, Matcher, TimeRange, TimeScale, Timestamp};
 pub struct Snapshot {
     sources: Arc<Sources>,
     /// Segments that could not be opened.
-    broken: Vec<Arc<Broken>>,
+    broken: Vec<Arc<BrokenSegment>>,
     clock: Arc<dyn Clock>,
     scale: TimeScale,
     /// Which moment it is; it knows the horizon: earlier samples have expired, and are not seen.
     mark: Mark,
-    /// Where scans are timed; none for a read-only opener.
-    core: Option<Arc<Core>>,
+    /// Where scans are timed and damage is noted; none for a read-only opener.
+    view: Option<Arc<View>>,
     /// Segments that their owner, another process, may remove at any time.
     foreign: Vec<Arc<Segment>>,
 }
 
 impl Snapshot {
     /// The present moment of an open store.
-    pub(super) fn of_live(core: &Arc<Core>) -> Self {
-        let ((live, memtables), mark) = core.changes.still(|| {
-            let live = core.live();
-            let memtables = views(&live);
-            let horizon = core.compactor.retention.horizon().unwrap_or(Timestamp::MIN);
-            ((live, memtables), horizon)
-        });
-        let mut snapshot = Self::of(pinned(&live, memtables, core));
+    pub(super) fn of_now(view: &Arc<View>, versions: &VersionSet) -> Self {
+        let horizon = || versions.retention.horizon().unwrap_or(Timestamp::MIN);
+        let ((now, memtables), mark) = view.moment(horizon, views);
+        let mut snapshot = Self::of(pinned(&now, memtables, &view.env));
         snapshot.mark = mark;
-        snapshot.core = Some(Arc::clone(core));
+        snapshot.view = Some(Arc::clone(view));
         snapshot
     }
 
@@ -64,7 +61,7 @@ impl Snapshot {
             clock: Arc::clone(&pinned.clock),
             scale: TimeScale::new(pinned.ticks_per_second),
             sources: Arc::new(pinned.into_sources()),
-            core: None,
+            view: None,
             foreign: Vec::new(),
         }
     }
@@ -192,8 +189,8 @@ impl Snapshot {
     /// The set, which keeps the files in place and tells of damage.
     fn attended(&self, set: SeriesSet, pins: Vec<SegmentPin>) -> SeriesSet {
         let set = set.keeping(pins);
-        match self.core.clone() {
-            Some(core) => set.telling(move |error| core.note_damage(error)),
+        match self.view.clone() {
+            Some(view) => set.telling(move |error| view.note_damage(error)),
             None => set,
         }
     }
@@ -232,8 +229,8 @@ impl Snapshot {
     /// ```
     #[must_use]
     pub fn changed_since(&self, mark: &Mark) -> Changes {
-        match &self.core {
-            Some(core) => core.changes.between(mark, &self.mark),
+        match &self.view {
+            Some(view) => view.changes.between(mark, &self.mark),
             None => Changes::Everything,
         }
     }
@@ -405,8 +402,8 @@ impl Snapshot {
         }
         let mut options = options.clone();
         // Damage that is left out has to be noted like damage that is an error.
-        if let (Some(damage), Some(core)) = (&mut options.skip_damaged, self.core.clone()) {
-            *damage = damage.telling(move |error| core.note_damage(error));
+        if let (Some(damage), Some(view)) = (&mut options.skip_damaged, self.view.clone()) {
+            *damage = damage.telling(move |error| view.note_damage(error));
         }
         Ok((range, options))
     }
@@ -432,11 +429,10 @@ impl Snapshot {
     fn timed<T>(&self, query: impl FnOnce() -> Result<T>) -> Result<T> {
         let start = self.clock.monotonic();
         let result = query();
-        if let Some(core) = &self.core {
-            let cell: &LatencyCell = &core.counters.scan;
-            cell.record(self.clock.monotonic().saturating_sub(start));
+        if let Some(view) = &self.view {
+            view.env.counters.scan.record(self.clock.monotonic().saturating_sub(start));
             if let Err(error) = &result {
-                core.note_damage(error);
+                view.note_damage(error);
             }
         }
         result

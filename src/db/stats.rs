@@ -1,19 +1,15 @@
 //! What the store counts about itself. Counting never decides anything.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use hdrhistogram::Histogram;
-
-use super::core::{Core, Live};
+use super::compact::Compactor;
+use super::env::counters::Latency;
+use super::open::report::OpenReport;
+use super::view::read_view::ReadView;
 use crate::segment::Segment;
 use crate::sys::Vfs;
 use crate::types::{FileName, TEMPORARY_SUFFIX};
-
-/// Longest latency that is told apart: an hour, in microseconds.
-const LATENCY_US_MAX: u64 = 3_600_000_000;
 
 /// A reading of everything that [`Db::stats`](super::Db::stats) counts. Counters count since the
 /// store was opened.
@@ -212,198 +208,93 @@ impl BytesByKind {
     }
 }
 
-/// A summary of latencies, in microseconds. Percentiles are exact to two digits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Latency {
-    /// Events.
-    pub count: u64,
-    /// Sum of all latencies.
-    pub total_us: u64,
-    /// Median.
-    pub p50_us: u64,
-    /// 90th percentile.
-    pub p90_us: u64,
-    /// 99th percentile.
-    pub p99_us: u64,
-    /// Longest.
-    pub max_us: u64,
-}
-
-/// A histogram that many threads record into.
-#[derive(Debug)]
-pub(super) struct LatencyCell {
-    state: Mutex<(Histogram<u64>, u64)>,
-}
-
-impl Default for LatencyCell {
-    fn default() -> Self {
-        let histogram = Histogram::new_with_max(LATENCY_US_MAX, 2).expect("bounds are valid");
-        Self { state: Mutex::new((histogram, 0)) }
+/// Those of merging and retention; the rest is empty.
+fn of_merges(compactor: &Compactor, view: &ReadView) -> Stats {
+    let (env, versions) = (&compactor.env, &compactor.versions);
+    let (counters, options) = (&env.counters, &env.options);
+    let fresh = || view.version.segments().iter().filter(|meta| meta.level == 0);
+    let (segments_obsolete, obsolete_bytes) = versions.obsolete_waiting();
+    Stats {
+        samples_merged: counters.samples_merged.get(),
+        samples_deleted: counters.samples_deleted.get(),
+        samples_expired: counters.samples_expired.get(),
+        merges: counters.merges.get(),
+        merge_failures: counters.merge_failures.get(),
+        merge_trouble: compactor.trouble(),
+        merges_paused: env.back_pressure.is_paused(),
+        flush_bytes_written: counters.flush_bytes_written.get(),
+        merge_bytes_read: counters.merge_bytes_read.get(),
+        merge_bytes_written: counters.merge_bytes_written.get(),
+        level0_segments: fresh().count() as u64,
+        level0_bytes: fresh().map(|meta| meta.file_bytes).sum(),
+        level0_merge: options.level0_merge as u64,
+        level0_slowdown: options.level0_slowdown as u64,
+        level0_stall: options.level0_stall as u64,
+        slowdowns: counters.slowdowns.get(),
+        segments_dropped: counters.segments_dropped.get(),
+        segments_obsolete,
+        obsolete_bytes,
+        segments_excluded: counters.segments_excluded.get(),
+        blocks_quarantined: counters.blocks_quarantined.get(),
+        retention_horizon: versions.retention.horizon(),
+        merge: counters.merge.read(),
+        ..Stats::default()
     }
 }
 
-impl LatencyCell {
-    pub(super) fn record(&self, elapsed: Duration) {
-        let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0.saturating_record(us);
-        state.1 = state.1.saturating_add(us);
-    }
-
-    pub(super) fn read(&self) -> Latency {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = |q| state.0.value_at_quantile(q);
-        Latency {
-            count: state.0.len(),
-            total_us: state.1,
-            p50_us: at(0.5),
-            p90_us: at(0.9),
-            p99_us: at(0.99),
-            max_us: state.0.max(),
-        }
-    }
-}
-
-/// The counters that are not derived from other state.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) batches_written: Counter,
-    pub(super) samples_written: Counter,
-    pub(super) samples_superseded: Counter,
-    pub(super) samples_merged: Counter,
-    pub(super) samples_deleted: Counter,
-    pub(super) samples_expired: Counter,
-    pub(super) merges: Counter,
-    pub(super) merge_failures: Counter,
-    pub(super) flush_bytes_written: Counter,
-    pub(super) merge_bytes_read: Counter,
-    pub(super) merge_bytes_written: Counter,
-    pub(super) slowdowns: Counter,
-    pub(super) segments_dropped: Counter,
-    pub(super) segments_excluded: Counter,
-    pub(super) blocks_quarantined: Counter,
-    pub(super) deletes: Counter,
-    pub(super) flushes: Counter,
-    pub(super) flush_failures: Counter,
-    pub(super) stalls: Counter,
-    pub(super) series_refused: Counter,
-    pub(super) series_waited: Counter,
-    pub(super) series_evicted: Counter,
-    pub(super) queue_refused: Counter,
-    pub(super) early_seals: Counter,
-    pub(super) corruption: Counter,
-    pub(super) write: LatencyCell,
-    pub(super) fsync: LatencyCell,
-    pub(super) flush: LatencyCell,
-    pub(super) merge: LatencyCell,
-    pub(super) scan: LatencyCell,
-}
-
-/// A number that only rises.
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(super) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Core {
-    /// Those of merging and retention; the rest is empty.
-    fn merge_stats(&self, live: &Live) -> Stats {
-        let counters = &self.counters;
-        let fresh = || live.version.segments().iter().filter(|meta| meta.level == 0);
-        let (segments_obsolete, obsolete_bytes) = self.compactor.graveyard.waiting();
-        Stats {
-            samples_merged: counters.samples_merged.get(),
-            samples_deleted: counters.samples_deleted.get(),
-            samples_expired: counters.samples_expired.get(),
-            merges: counters.merges.get(),
-            merge_failures: counters.merge_failures.get(),
-            merge_trouble: self.compactor.trouble(),
-            merges_paused: self.compactor.control.is_paused(),
-            flush_bytes_written: counters.flush_bytes_written.get(),
-            merge_bytes_read: counters.merge_bytes_read.get(),
-            merge_bytes_written: counters.merge_bytes_written.get(),
-            level0_segments: fresh().count() as u64,
-            level0_bytes: fresh().map(|meta| meta.file_bytes).sum(),
-            level0_merge: self.options.level0_merge as u64,
-            level0_slowdown: self.options.level0_slowdown as u64,
-            level0_stall: self.options.level0_stall as u64,
-            slowdowns: counters.slowdowns.get(),
-            segments_dropped: counters.segments_dropped.get(),
-            segments_obsolete,
-            obsolete_bytes,
-            segments_excluded: counters.segments_excluded.get(),
-            blocks_quarantined: counters.blocks_quarantined.get(),
-            retention_horizon: self.compactor.retention.horizon(),
-            merge: counters.merge.read(),
-            ..Stats::default()
-        }
-    }
-
-    /// Reads every counter and gauge.
-    pub(super) fn stats(&self) -> Stats {
-        let live = self.live();
-        let generations = || live.sealed.iter().chain([&live.active]);
-        let in_memory: u64 = generations().map(|g| u64::from(g.memtable.published())).sum();
-        let in_segments: u64 = live.version.segments().iter().map(|meta| meta.samples).sum();
-        let (last_seq, unsynced_since) = {
-            let commit = self.lock_commit();
-            (commit.last_seq, commit.unsynced_since)
-        };
-        let unsynced = unsynced_since.map(|since| self.clock().monotonic().saturating_sub(since));
-        let counters = &self.counters;
-        let cache = self.cache.stats();
-        Stats {
-            active_series: self.registry.len() as u64,
-            samples: in_memory + in_segments,
-            segments: live.version.segments().len() as u64,
-            bytes_by_kind: BytesByKind::of(&**self.vfs(), &self.dir, &live.segments),
-            memtable_bytes: generations().map(|g| g.memtable.bytes() as u64).sum(),
-            registry_bytes: self.registry.memory_bytes() as u64,
-            registry_used_bytes: self.registry.used_bytes() as u64,
-            registry_bytes_max: self.options.registry_bytes_max(),
-            cache_bytes: cache.bytes,
-            queue_bytes: self.queue.bytes(),
-            queue_bytes_max: self.options.queue_bytes_max(),
-            snapshot_bytes: self.snapshot_bytes(),
-            reserve_bytes: self.reserve.bytes(),
-            reserve_bytes_max: self.reserve.bytes_max(),
-            disk_full: self.reserve.is_given_back(),
-            open_files: cache.open_files,
-            open_files_max: self.cache.open_files_max() as u64,
-            memory_budget_bytes: self.options.memory_budget_bytes,
-            memtables_sealed: live.sealed.len() as u64,
-            memtables_in_doubt: generations().filter(|g| g.is_in_doubt()).count() as u64,
-            fault: self.fault().map(str::to_owned),
-            last_seq,
-            durable_seq: self.durable.get(),
-            wal_unsynced_ms: unsynced.map_or(0, |d| d.as_millis() as u64),
-            batches_written: counters.batches_written.get(),
-            samples_written: counters.samples_written.get(),
-            samples_superseded: counters.samples_superseded.get(),
-            deletes: counters.deletes.get(),
-            tombstones: (live.version.tombstones().count() + live.deletes.len()) as u64,
-            flushes: counters.flushes.get(),
-            flush_failures: counters.flush_failures.get(),
-            stalls: counters.stalls.get(),
-            series_refused: counters.series_refused.get(),
-            series_waited: counters.series_waited.get(),
-            series_evicted: counters.series_evicted.get(),
-            queue_refused: counters.queue_refused.get(),
-            early_seals: counters.early_seals.get(),
-            corruption: counters.corruption.get() + self.report.findings.len() as u64,
-            write: counters.write.read(),
-            fsync: counters.fsync.read(),
-            flush: counters.flush.read(),
-            scan: counters.scan.read(),
-            ..self.merge_stats(&live)
-        }
+/// Reads every counter and gauge; `report` says what opening found.
+pub(super) fn read(compactor: &Compactor, report: &OpenReport) -> Stats {
+    let (env, writer) = (&compactor.env, &compactor.writer);
+    let view = compactor.view.current();
+    let in_memory: u64 = view.generations().map(|g| u64::from(g.memtable.published())).sum();
+    let in_segments: u64 = view.version.segments().iter().map(|meta| meta.samples).sum();
+    let held = compactor.view.held_by_snapshots();
+    let unknown = view.generations().filter(|g| g.is_durability_unknown());
+    let (last_seq, unsynced) = writer.last_written();
+    let (counters, cache) = (&env.counters, env.cache.stats());
+    Stats {
+        active_series: writer.registry.len() as u64,
+        samples: in_memory + in_segments,
+        segments: view.version.segments().len() as u64,
+        bytes_by_kind: BytesByKind::of(&**env.vfs(), &env.dir, &view.segments),
+        memtable_bytes: view.generations().map(|g| g.memtable.bytes() as u64).sum(),
+        registry_bytes: writer.registry.memory_bytes() as u64,
+        registry_used_bytes: writer.registry.used_bytes() as u64,
+        registry_bytes_max: env.options.registry_bytes_max(),
+        cache_bytes: cache.bytes,
+        queue_bytes: writer.queue_bytes(),
+        queue_bytes_max: env.options.queue_bytes_max(),
+        snapshot_bytes: held.iter().map(|memtable| memtable.bytes() as u64).sum(),
+        reserve_bytes: env.reserve.bytes(),
+        reserve_bytes_max: env.reserve.bytes_max(),
+        disk_full: env.reserve.is_given_back(),
+        open_files: cache.open_files,
+        open_files_max: env.cache.open_files_max() as u64,
+        memory_budget_bytes: env.options.memory_budget_bytes,
+        memtables_sealed: view.sealed.len() as u64,
+        memtables_in_doubt: unknown.count() as u64,
+        fault: env.health.fault().map(str::to_owned),
+        last_seq,
+        durable_seq: writer.durable_seq(),
+        wal_unsynced_ms: unsynced.map_or(0, |d| d.as_millis() as u64),
+        batches_written: counters.batches_written.get(),
+        samples_written: counters.samples_written.get(),
+        samples_superseded: counters.samples_superseded.get(),
+        deletes: counters.deletes.get(),
+        tombstones: (view.version.tombstones().count() + view.deletes.len()) as u64,
+        flushes: counters.flushes.get(),
+        flush_failures: counters.flush_failures.get(),
+        stalls: counters.stalls.get(),
+        series_refused: counters.series_refused.get(),
+        series_waited: counters.series_waited.get(),
+        series_evicted: counters.series_evicted.get(),
+        queue_refused: counters.queue_refused.get(),
+        early_seals: counters.early_seals.get(),
+        corruption: counters.corruption.get() + report.findings.len() as u64,
+        write: counters.write.read(),
+        fsync: counters.fsync.read(),
+        flush: counters.flush.read(),
+        scan: counters.scan.read(),
+        ..of_merges(compactor, &view)
     }
 }

@@ -1,0 +1,430 @@
+//! Recovery: from log files to memtables and tombstones, record by record.
+//!
+//! A delete seals what was replayed before it, as it did when it was written: what is recovered is a
+//! list of [`Part`]s, each first tombstones, then rows. Called while a store is opened, by the owner and by read-only openers; it writes nothing itself.
+//! Reading is idempotent: what the manifest covers is skipped, so a crash at any point of recovery
+//! only means that it runs again. Refs are file-local; the registry here belongs to the recovered
+//! memtable alone and has no limits, because what was accepted once must be recovered.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::report::OpenReport;
+use crate::db::env::finding::Finding;
+use crate::db::write::log_files;
+use crate::error::{Error, Result};
+use crate::manifest::{Version, WalCovered};
+use crate::memtable::Memtable;
+use crate::series::Registry;
+use crate::sys::{Vfs, random_bytes};
+use crate::types::{DecodeError, FileName, LabelsLimits, Tombstone};
+use crate::wal::{BatchView, Damage, FileReport, Predecessor, Record, RecordKind, WalReader};
+
+/// Log files to be replayed.
+pub(super) struct Replay<'a> {
+    pub(super) vfs: &'a dyn Vfs,
+    pub(super) dir: &'a Path,
+    pub(super) uuid: [u8; 16],
+    pub(super) covered: WalCovered,
+    /// Whether there must be a log file.
+    pub(super) has_log: bool,
+    /// Bytes of memtable after which a part is ended.
+    pub(super) memtable_bytes_max: u64,
+    /// Bytes of registry after which one is ended too, between two files.
+    pub(super) registry_bytes_max: u64,
+}
+
+/// What was recovered and is not yet in segments.
+pub(super) struct Recovered {
+    /// Oldest first; at least one. The last one may be empty, and reaches to the end of the log.
+    pub(super) parts: Vec<Part>,
+    pub(super) registry: Arc<Registry>,
+    /// The highest seq seen anywhere in the log.
+    pub(super) last_seq: u64,
+    /// What the next log file's header says of the last one.
+    pub(super) predecessor: Predecessor,
+    /// Log files that hold damage: worth keeping when the log is removed.
+    pub(super) damaged: Vec<u64>,
+}
+
+/// What one generation held: tombstones, then rows that are newer than these.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) tombstones: Vec<Arc<Tombstone>>,
+    pub(super) memtable: Arc<Memtable>,
+    /// Log files below this one are not needed once the part is flushed; in it, and in later ones,
+    /// seqs up to [`Part::last_seq`] are not. For the last part, the caller knows.
+    pub(super) file_number: u64,
+}
+
+impl Part {
+    fn new(generation: u32) -> Self {
+        let memtable = Arc::new(Memtable::new(generation));
+        Self { tombstones: Vec::new(), memtable, file_number: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tombstones.is_empty() && self.memtable.published() == 0
+    }
+
+    /// The highest seq in it; `None` if it is empty.
+    pub(super) fn last_seq(&self) -> Option<u64> {
+        let of_tombstones = self.tombstones.last().map(|tombstone| tombstone.seq);
+        self.memtable.last_seq().or(of_tombstones)
+    }
+}
+
+/// What was done with a part that was ended before the end of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It is in a segment.
+    Flushed,
+    /// It stays in memory.
+    Kept,
+}
+
+/// What decides what becomes of a part that was ended, before the next one is begun.
+pub(super) type OnEnd<'a> = &'a mut dyn FnMut(&Part, &Arc<Registry>) -> Result<Ended>;
+
+impl Replay<'_> {
+    /// Reads every log file that the manifest does not cover, in order. `on_end` is called with a
+    /// part that has reached its size or is sealed by a delete.
+    ///
+    /// # Errors
+    /// I/O errors, a newer format, and what `on_end` returns. Damage is no error: it is reported.
+    pub(super) fn run(&self, report: &mut OpenReport, on_end: OnEnd<'_>) -> Result<Recovered> {
+        let mut state = Recovered {
+            parts: vec![Part::new(1)],
+            registry: Arc::new(self.new_registry()?),
+            last_seq: self.covered.seq,
+            predecessor: Predecessor::default(),
+            damaged: Vec::new(),
+        };
+        for (number, path, mut reader) in self.readers(report, &mut state.damaged)? {
+            let mut refs = Refs::default();
+            state.last_seq = state.last_seq.max(reader.header().last_seq);
+            if state.registry.used_bytes() as u64 >= self.registry_bytes_max {
+                self.forget_series(number, &mut state, on_end)?;
+            }
+            while let Some(record) = reader.next_record()? {
+                if state.ends_before(&record, self) {
+                    state.end_part(number, on_end)?;
+                }
+                let taken = match record.kind {
+                    RecordKind::Batch => {
+                        self.take_batch(&record, (&mut refs, &reader), &state, report)?
+                    }
+                    RecordKind::Delete => self.take_delete(&record, &mut state, report),
+                };
+                if let Err(source) = taken {
+                    let section = match record.kind {
+                        RecordKind::Batch => "batch",
+                        RecordKind::Delete => "delete",
+                    };
+                    let error = Error::decode(&path, section, record.offset, source);
+                    report.findings.push(Finding::of(&path, &error));
+                    state.damaged.push(number);
+                }
+                state.last_seq = state.last_seq.max(record.seq);
+            }
+            let file = reader.report();
+            self.note_file(report, &path, &file);
+            if !file.corruption.is_empty() {
+                state.damaged.push(number);
+            }
+            state.last_seq = state.last_seq.max(file.last_seq);
+            // What nothing proves durable may be in the page cache alone.
+            state.predecessor = Predecessor {
+                file_number: number,
+                valid_bytes: file.valid_bytes,
+                durable_bytes: file.durable_bytes,
+            };
+        }
+        Ok(state)
+    }
+
+    /// Takes in a batch. The inner error is one of the batch.
+    fn take_batch(
+        &self,
+        record: &Record,
+        (refs, reader): (&mut Refs, &WalReader),
+        state: &Recovered,
+        report: &mut OpenReport,
+    ) -> Result<Result<(), DecodeError>> {
+        let view = match refs.read(record, &state.registry) {
+            Ok(view) => view,
+            Err(source) => return Ok(Err(source)),
+        };
+        if let Err(source) = self.check_seq(record, state) {
+            return Ok(Err(source));
+        }
+        if refs.know(&view) || !refs.lost_to_a_tear(reader)? {
+            self.apply(&view, record.seq, refs, state, report);
+        } else {
+            // A frame before it, unsynced like itself, did not survive: all or nothing.
+            report.torn_bytes += record.payload.len() as u64;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Takes in a delete, unless it is covered.
+    fn take_delete(
+        &self,
+        record: &Record,
+        state: &mut Recovered,
+        report: &mut OpenReport,
+    ) -> Result<(), DecodeError> {
+        let tombstone = Tombstone::decode(&record.payload)?;
+        if tombstone.seq != record.seq {
+            return Err(DecodeError::Invalid("seq of the delete"));
+        }
+        self.check_seq(record, state)?;
+        if record.seq > self.covered.seq {
+            state.part_mut().tombstones.push(Arc::new(tombstone));
+            report.recovered_deletes += 1;
+        }
+        Ok(())
+    }
+
+    /// Refuses a seq that an earlier file has too: it would be applied out of order.
+    fn check_seq(&self, record: &Record, state: &Recovered) -> Result<(), DecodeError> {
+        let newest = state.parts.iter().rev().find_map(Part::last_seq);
+        let rises = newest.is_none_or(|newest| record.seq > newest);
+        if !rises && record.seq > self.covered.seq {
+            return Err(DecodeError::Invalid("seq, which an earlier file has"));
+        }
+        Ok(())
+    }
+
+    /// Ends a part before log file `number`, whose frames use no ref of an earlier one: what is in
+    /// segments then need not be known any more.
+    fn forget_series(&self, number: u64, state: &mut Recovered, on_end: OnEnd<'_>) -> Result<()> {
+        if !state.part().is_empty() {
+            state.end_part(number, on_end)?;
+        }
+        if state.parts.len() == 1 {
+            state.registry = Arc::new(self.new_registry()?);
+        }
+        Ok(())
+    }
+
+    fn new_registry(&self) -> Result<Registry> {
+        let key =
+            random_bytes::<32>().map_err(|e| Error::io("draw random bytes for", self.dir, e))?;
+        let unlimited = LabelsLimits {
+            labels_max: usize::MAX,
+            name_bytes_max: usize::MAX,
+            value_bytes_max: usize::MAX,
+            set_bytes_max: usize::MAX,
+        };
+        Ok(Registry::new(key, unlimited, usize::MAX))
+    }
+
+    /// A reader for each file, in order. Opened from the last to the first, since each file's header
+    /// says how much of the one before it counts.
+    fn readers(
+        &self,
+        report: &mut OpenReport,
+        damaged: &mut Vec<u64>,
+    ) -> Result<Vec<(u64, PathBuf, WalReader)>> {
+        let mut readers = Vec::new();
+        let mut successor: Option<Predecessor> = None;
+        let mut missing_log = self.has_log;
+        for number in log_files::numbers(self.vfs, self.dir)?.into_iter().rev() {
+            if number < self.covered.file_number {
+                missing_log = false;
+                continue;
+            }
+            let path = self.dir.join(FileName::Wal(number).to_string());
+            if let Some(missing) = successor.take_if(|s| s.file_number > number) {
+                self.note_missing(report, missing);
+            }
+            let says = successor.filter(|s| s.file_number == number);
+            match WalReader::open(self.vfs, &path, (self.uuid, number), says) {
+                Ok(Some(reader)) => {
+                    missing_log = false;
+                    successor = Some(reader.header().predecessor);
+                    readers.push((number, path, reader));
+                }
+                Ok(None) => {
+                    tracing::info!(path = %path.display(), "an interrupted log file creation")
+                }
+                Err(error @ Error::Corrupt { .. }) => {
+                    successor = successor.filter(|s| s.file_number != number);
+                    missing_log = false;
+                    report.findings.push(Finding::of(&path, &error));
+                    damaged.push(number);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if missing_log {
+            let message = format!(
+                "there is no log file: batches after seq {} are lost, if there were any",
+                self.covered.seq
+            );
+            report.findings.push(Finding::new(self.dir, message));
+        }
+        if let Some(missing) = successor.filter(|s| s.file_number >= self.covered.file_number) {
+            self.note_missing(report, missing);
+        }
+        readers.reverse();
+        Ok(readers)
+    }
+
+    /// A file that its successor names and nothing covers is gone.
+    fn note_missing(&self, report: &mut OpenReport, missing: Predecessor) {
+        if missing.file_number == 0 || missing.file_number < self.covered.file_number {
+            return;
+        }
+        let path = self.dir.join(FileName::Wal(missing.file_number).to_string());
+        let message = format!("the log file is missing; {} bytes are lost", missing.valid_bytes);
+        report.findings.push(Finding::new(path, message));
+    }
+
+    /// Applies the rows of one batch, unless they are covered.
+    fn apply(
+        &self,
+        view: &BatchView<'_>,
+        seq: u64,
+        refs: &Refs,
+        state: &Recovered,
+        report: &mut OpenReport,
+    ) {
+        if seq <= self.covered.seq {
+            return;
+        }
+        let mut lost = 0;
+        let runs =
+            view.runs().flat_map(|(r, rows)| std::iter::repeat_n(refs.slot(r), rows as usize));
+        let rows = runs.zip(view.samples()).filter_map(|(slot, (timestamp, bits))| {
+            lost += u64::from(slot.is_none());
+            Some((slot?, timestamp, bits))
+        });
+        let memtable = &state.part().memtable;
+        memtable.append(rows, seq);
+        memtable.publish();
+        report.recovered_batches += 1;
+        report.recovered_rows += view.rows() as u64 - lost;
+        report.lost_rows += lost;
+    }
+
+    fn note_file(&self, report: &mut OpenReport, path: &Path, file: &FileReport) {
+        for damage in &file.corruption {
+            report.findings.push(Finding::new(path, describe(damage)));
+        }
+        report.torn_bytes += file.torn.iter().map(|d| d.bytes).sum::<u64>();
+        for torn in &file.torn {
+            tracing::info!(path = %path.display(), offset = torn.offset, bytes = torn.bytes, "a torn write");
+        }
+    }
+}
+
+fn describe(damage: &Damage) -> String {
+    format!(
+        "{} bytes of log at byte {} are damaged ({}): acknowledged batches from seq {} to {} are lost",
+        damage.bytes, damage.offset, damage.cause, damage.first_seq, damage.last_seq
+    )
+}
+
+/// Whether a store of this version has a log file at any moment, also after a crash: every one but a
+/// store in the course of being created.
+pub(super) fn has_log(version: &Version) -> bool {
+    version.last_seq() > 0 || !version.segments().is_empty()
+}
+
+impl Recovered {
+    /// The part that records go to.
+    pub(super) fn part(&self) -> &Part {
+        self.parts.last().expect("there is always a part")
+    }
+
+    fn part_mut(&mut self) -> &mut Part {
+        self.parts.last_mut().expect("there is always a part")
+    }
+
+    /// Whether the present part ends before this record: it is full, or the record is a delete and
+    /// the part has rows, all older than that.
+    fn ends_before(&self, record: &Record, replay: &Replay<'_>) -> bool {
+        let memtable = &self.part().memtable;
+        match record.kind {
+            RecordKind::Batch => memtable.bytes() as u64 >= replay.memtable_bytes_max,
+            RecordKind::Delete => memtable.published() > 0,
+        }
+    }
+
+    /// Begins the next part in log file `file_number`.
+    fn end_part(&mut self, file_number: u64, on_end: OnEnd<'_>) -> Result<()> {
+        let registry = Arc::clone(&self.registry);
+        let part = self.part_mut();
+        part.file_number = file_number;
+        let next = Part::new(part.memtable.generation() + 1);
+        match on_end(part, &registry)? {
+            Ended::Flushed => *part = next,
+            Ended::Kept => self.parts.push(next),
+        }
+        Ok(())
+    }
+}
+
+/// The refs of one log file.
+#[derive(Default)]
+struct Refs {
+    /// The slot of each ref; `None` where the definition was lost.
+    slots: Vec<Option<u32>>,
+    /// Whether those that are missing were lost to a torn write; found out when asked.
+    torn: Option<bool>,
+}
+
+impl Refs {
+    fn slot(&self, series_ref: u32) -> Option<u32> {
+        self.slots.get(series_ref as usize).copied().flatten()
+    }
+
+    /// Decodes a batch and takes in its definitions.
+    fn read<'a>(
+        &mut self,
+        batch: &'a Record,
+        registry: &Registry,
+    ) -> Result<BatchView<'a>, DecodeError> {
+        let view = BatchView::decode(&batch.payload)?;
+        self.define(&view, batch.offset, registry)?;
+        Ok(view)
+    }
+
+    /// Whether every series of a batch is known.
+    fn know(&self, view: &BatchView<'_>) -> bool {
+        view.runs().all(|(series_ref, _)| self.slot(series_ref).is_some())
+    }
+
+    /// Whether the file so far lacks frames because a crash tore them, not because of damage.
+    fn lost_to_a_tear(&mut self, reader: &WalReader) -> Result<bool> {
+        if self.torn.is_none() {
+            self.torn = Some(reader.damage_is_torn()?);
+        }
+        Ok(self.torn == Some(true))
+    }
+
+    fn define(
+        &mut self,
+        view: &BatchView<'_>,
+        offset: u64,
+        registry: &Registry,
+    ) -> Result<(), DecodeError> {
+        let first = view.first_ref();
+        // Each definition takes at least a byte of the file, so a number beyond is not earned.
+        if (first as usize) < self.slots.len() || u64::from(first) > offset {
+            return Err(DecodeError::Invalid("first ref of the batch"));
+        }
+        let definitions = view.definitions()?;
+        if definitions.is_empty() {
+            return Ok(());
+        }
+        self.slots.resize(first as usize, None);
+        for definition in definitions {
+            let handle = registry.resolve(&definition.labels);
+            self.slots.push(handle.ok().map(|handle| handle.slot()));
+        }
+        Ok(())
+    }
+}

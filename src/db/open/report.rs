@@ -1,0 +1,26 @@
+//! What opening a store found.
+
+use std::time::Duration;
+
+use crate::db::env::finding::Finding;
+
+/// What [`Db::open`](crate::Db::open) found and did.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct OpenReport {
+    /// Batches of the log that were recovered.
+    pub recovered_batches: u64,
+    /// Their samples.
+    pub recovered_rows: u64,
+    /// Deletes of the log that were recovered.
+    pub recovered_deletes: u64,
+    /// Bytes of writes that a crash cut short; nothing acknowledged as durable was in them.
+    pub torn_bytes: u64,
+    /// Samples of readable batches whose series is unknown, because the frame that defined it is
+    /// damaged.
+    pub lost_rows: u64,
+    /// Damage, each with its place. The store is open and serves everything else.
+    pub findings: Vec<Finding>,
+    /// How long opening took.
+    pub elapsed: Duration,
+}

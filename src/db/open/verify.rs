@@ -1,0 +1,200 @@
+//! Every byte of a store, for the `verify` command: manifest, segments, tombstones, log.
+//!
+//! Writes nothing and takes no lock. It goes on behind damage; what it cannot look at at all is an
+//! error.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::replay::{Ended, Replay, has_log};
+use super::report::OpenReport;
+use crate::db::env::finding::Finding;
+use crate::db::env::options::Options;
+use crate::db::env::segment_files::SegmentFiles;
+use crate::db::write::log_files;
+use crate::deletes;
+use crate::error::{Error, Result};
+use crate::manifest;
+use crate::segment::{self, BlockCache};
+use crate::types::{FileName, SegmentMeta};
+
+/// Blocks of a segment's index that are kept while it is verified, in bytes.
+const CACHE_BYTES: usize = 8 << 20;
+/// Lost series that one finding names.
+const NAMED_MAX: usize = 5;
+
+/// What [`verify`] looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Bytes checked.
+    pub bytes: u64,
+    /// Segments checked.
+    pub segments: u64,
+    /// Samples decoded in them.
+    pub samples: u64,
+    /// Tombstone files checked.
+    pub tombstone_files: u64,
+    /// Batches of the log.
+    pub batches: u64,
+    /// Deletes of the log.
+    pub deletes: u64,
+    /// Damaged places reported.
+    pub findings: u64,
+}
+
+/// Checks every byte of the store in `dir` against its checksums and every number against what it
+/// counts. `progress` is called with bytes done and bytes in all, `finding` with each damaged place.
+/// Of the options, the file system counts. Works on a store that another process has open.
+///
+/// # Errors
+/// What keeps it from looking: [`Error::NotAStore`], [`Error::UnsupportedVersion`], I/O errors. A
+/// damaged manifest is a finding, and then the segments are not known.
+pub fn verify(
+    dir: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(u64, u64),
+    finding: &mut dyn FnMut(&Finding),
+) -> Result<VerifyReport> {
+    let vfs = &options.vfs;
+    let loaded = match manifest::load(&**vfs, dir) {
+        Ok(loaded) => loaded,
+        Err(error @ Error::Corrupt { .. }) => {
+            finding(&Finding::of(dir, &error));
+            return Ok(VerifyReport { findings: 1, ..VerifyReport::default() });
+        }
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::NotAStore { path: dir.into(), found: "no CURRENT".into() });
+        }
+        Err(error) => return Err(error),
+    };
+    let mut run = Run { dir, options, report: VerifyReport::default(), finding };
+    let wal = wal_bytes(dir, options)?;
+    let total = loaded.version.segments().iter().map(|meta| meta.file_bytes).sum::<u64>() + wal;
+    for meta in loaded.version.segments() {
+        progress(run.report.bytes, total);
+        run.segment(loaded.uuid, meta)?;
+    }
+    progress(run.report.bytes, total);
+    run.tombstones(&loaded)?;
+    run.log(&loaded)?;
+    run.report.bytes += wal;
+    progress(total, total);
+    Ok(run.report)
+}
+
+fn wal_bytes(dir: &Path, options: &Options) -> Result<u64> {
+    let logs = log_files::list(&*options.vfs, dir)?;
+    Ok(logs.into_iter().map(|(_, bytes)| bytes).sum())
+}
+
+struct Run<'a> {
+    dir: &'a Path,
+    options: &'a Options,
+    report: VerifyReport,
+    finding: &'a mut dyn FnMut(&Finding),
+}
+
+impl Run<'_> {
+    fn found(&mut self, found: &Finding) {
+        self.report.findings += 1;
+        (self.finding)(found);
+    }
+
+    fn segment(&mut self, uuid: [u8; 16], meta: &SegmentMeta) -> Result<()> {
+        let path = self.dir.join(FileName::Segment(meta.file_number).to_string());
+        let cache = Arc::new(BlockCache::new(CACHE_BYTES));
+        let (vfs, read_mode) = (&self.options.vfs, self.options.read_mode);
+        let opened = SegmentFiles { vfs, dir: self.dir, uuid, read_mode, cache: &cache }.open(meta);
+        let mut damaged = Vec::new();
+        let verified =
+            opened.and_then(|segment| segment.verify(&mut |found| damaged.push(describe(&found))));
+        for message in damaged {
+            self.found(&Finding::new(&path, message));
+        }
+        match verified {
+            Ok(verified) => self.report.samples += verified.samples,
+            Err(error @ Error::UnsupportedVersion { .. }) => return Err(error),
+            Err(error) => self.found(&Finding::of(&path, &error)),
+        }
+        self.report.segments += 1;
+        self.report.bytes += meta.file_bytes;
+        Ok(())
+    }
+
+    /// Checks that each tombstone file holds what the manifest lists of it. It may hold more: those
+    /// are carried out.
+    fn tombstones(&mut self, loaded: &manifest::Loaded) -> Result<()> {
+        for (number, listed) in loaded.version.tombstones_by_file() {
+            let path = self.dir.join(FileName::Tombstones(number).to_string());
+            self.report.bytes += self.options.vfs.file_len(&path).unwrap_or(0);
+            match deletes::read(&*self.options.vfs, self.dir, (loaded.uuid, number)) {
+                Ok(found) => {
+                    let lacking = listed.iter().find(|tombstone| !found.contains(tombstone));
+                    if let Some(lacking) = lacking {
+                        let seq = lacking.seq;
+                        let message =
+                            format!("the delete {seq} of the manifest is not in the file");
+                        self.found(&Finding::new(&path, message));
+                    }
+                }
+                Err(error @ Error::UnsupportedVersion { .. }) => return Err(error),
+                // The owner may be through with it meanwhile.
+                Err(error) if !self.lists_tombstones(number)? => drop(error),
+                Err(error) => self.found(&Finding::of(&path, &error)),
+            }
+            self.report.tombstone_files += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether the manifest lists the tombstone file `number` now.
+    fn lists_tombstones(&self, number: u64) -> Result<bool> {
+        let now = manifest::load(&*self.options.vfs, self.dir)?;
+        Ok(now.version.tombstone_files().iter().any(|&(listed, _)| listed == number))
+    }
+
+    fn log(&mut self, loaded: &manifest::Loaded) -> Result<()> {
+        let mut report = OpenReport::default();
+        let replay = Replay {
+            vfs: &*self.options.vfs,
+            dir: self.dir,
+            uuid: loaded.uuid,
+            covered: loaded.version.wal_covered(),
+            has_log: has_log(&loaded.version),
+            memtable_bytes_max: self.options.memtable_bytes_max(),
+            registry_bytes_max: u64::MAX,
+        };
+        match replay.run(&mut report, &mut |_, _| Ok(Ended::Flushed)) {
+            Ok(_) => {}
+            // The owner flushed meanwhile: what the file held is in a segment.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        self.report.batches = report.recovered_batches;
+        self.report.deletes = report.recovered_deletes;
+        for found in &report.findings {
+            self.found(found);
+        }
+        Ok(())
+    }
+}
+
+/// The finding in words: what is damaged and which samples that costs.
+fn describe(found: &segment::Finding) -> String {
+    let mut text = found.error.to_string();
+    if found.has_twin {
+        text.push_str("; a second copy serves, nothing is lost");
+    }
+    for lost in found.lost.iter().take(NAMED_MAX) {
+        let series = match &lost.labels {
+            Some(labels) => labels.to_string(),
+            None => format!("series {} of the segment", lost.ordinal),
+        };
+        text.push_str(&format!("; lost: {series} from {} to {}", lost.first, lost.last));
+    }
+    if found.lost.len() > NAMED_MAX {
+        text.push_str(&format!("; and {} more series", found.lost.len() - NAMED_MAX));
+    }
+    text
+}
