@@ -1,4 +1,4 @@
-//! From the nodes of a plan to chains: which nodes are links of one, and what stage each is.
+//! From the nodes of a plan to chains: what stage each link of a chain is.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl<'a> Evaluation<'a> {
     /// The chain of the vector `id`: as long as it can be, or of the value that is held.
     pub(super) fn chain(&mut self, id: NodeId) -> Result<Chain<'a>, QueryError> {
         let node = self.plan.node(id);
-        if self.values[id.index()].is_none() && is_link(&node.kind) {
+        if self.values[id.index()].is_none() && node.kind.is_link() {
             return self.chain_to(node);
         }
         let series = self.take_vector(id)?;
@@ -67,11 +67,11 @@ impl<'a> Evaluation<'a> {
                     break Ok(*id);
                 }
                 kind => {
-                    let Some(operand) = link_operand(kind) else {
+                    let Some(operand) = kind.link_operand() else {
                         return Err(QueryError::execution("a chain has no beginning"));
                     };
                     let next = plan.node(operand);
-                    if self.values[operand.index()].is_some() || !is_link(&next.kind) {
+                    if self.values[operand.index()].is_some() || !next.kind.is_link() {
                         break Err((self.take_vector(operand)?, next.grid));
                     }
                     at = next;
@@ -129,24 +129,6 @@ impl<'a> Evaluation<'a> {
             }
             _ => Err(QueryError::execution("no link of a chain")),
         }
-    }
-}
-
-/// Whether a node makes of each series one series, and so can be a part of a chain.
-pub(super) fn is_link(kind: &NodeKind) -> bool {
-    matches!(kind, NodeKind::Lookup { .. } | NodeKind::RangeFunction { .. })
-        || link_operand(kind).is_some()
-}
-
-/// The vector that a link of a chain takes; none where the chain begins.
-pub(super) fn link_operand(kind: &NodeKind) -> Option<NodeId> {
-    match kind {
-        NodeKind::RangeFunction { source: RangeSource::Subquery(operand), .. }
-        | NodeKind::SeriesFunction { operand, .. }
-        | NodeKind::LabelFunction { operand, .. }
-        | NodeKind::VectorScalar { vector: operand, .. }
-        | NodeKind::Negate(operand) => Some(*operand),
-        _ => None,
     }
 }
 

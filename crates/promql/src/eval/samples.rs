@@ -3,8 +3,8 @@
 use siltstone::Timestamp;
 use siltstone::types::STALE_MARKER_BITS;
 
-use super::engine::ResultSeries;
 use super::grid::Windows;
+use super::query::ResultSeries;
 use super::run::Evaluation;
 use super::run::drop_names;
 use crate::plan::{NodeId, RangeSource, SelectionId};

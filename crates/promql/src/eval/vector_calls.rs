@@ -7,7 +7,7 @@ use siltstone::Matcher;
 use super::grid::Grid;
 use super::lookup::look_up;
 use super::run::{Evaluation, unexpected};
-use super::vector::{HistogramCall, Info, InfoSample, InfoSelection, InfoSeries, Sort};
+use super::vector::{HistogramCall, Info, InfoSample, InfoSelection, InfoSeries, Sort, join_info};
 use crate::ast::{Span, ValueType};
 use crate::functions::Function;
 use crate::plan::{Lookup, LookupValue, Node, NodeId};
@@ -96,7 +96,7 @@ impl Evaluation<'_> {
             Some(selection) => self.info_series(grid, &selection, lookup)?,
             None => Vec::new(),
         };
-        let joined = info.join(&base, &found, self.meter())?;
+        let joined = join_info(&info, (&base, &found), self.meter())?;
         self.meter().release(found.len() * info_bytes(grid) + base_bytes);
         Ok(joined)
     }

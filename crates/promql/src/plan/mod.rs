@@ -31,6 +31,7 @@ mod calls;
 mod explain;
 mod label_use;
 mod length;
+mod link;
 mod prune;
 mod reach;
 mod select;
