@@ -26,6 +26,8 @@
 mod accept;
 mod app;
 mod blocking;
+mod call;
+mod coder;
 mod config;
 mod content_coding;
 mod cors;

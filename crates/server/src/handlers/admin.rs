@@ -18,12 +18,12 @@ use siltstone::{Db, QueryOptions};
 
 use super::query::{flag, invalid, params, time_range};
 use crate::blocking::blocking;
+use crate::call::Call;
 use crate::envelope::{CONTENT_TYPE, success};
 use crate::protocol::json_lines::string;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::reports;
-use crate::router::Call;
 use crate::selection::{Selection, unlimited};
 use crate::time::{TimeScale, format_time};
 

@@ -6,10 +6,10 @@
 use siltstone::{Error, QueryOptions};
 
 use super::query::{Query, params};
+use crate::call::Call;
 use crate::protocol::json_lines::write_line;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
-use crate::router::Call;
 use crate::selection::unlimited;
 use crate::time::TimeScale;
 

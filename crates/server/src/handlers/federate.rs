@@ -14,11 +14,11 @@ use siltstone::{Columns, Error, Labels, Matcher, QueryOptions, Snapshot, Timesta
 
 use super::query::{Query, params};
 use crate::accept::accepted;
+use crate::call::Call;
 use crate::protocol::exposition::Dialect;
 use crate::protocol::exposition_text::ExpositionWriter;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply, ReplySink};
-use crate::router::Call;
 use crate::selection::{Selection, unlimited};
 use crate::time::TimeScale;
 
