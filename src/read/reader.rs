@@ -10,6 +10,13 @@ use crate::deletes::Filter;
 use crate::error::Result;
 use crate::types::{Labels, TimeRange};
 
+impl Sources {
+    /// A reader of the series of this snapshot.
+    pub(super) fn reader(self: &Arc<Self>, range: TimeRange, meter: &Arc<Meter>) -> SeriesReader {
+        SeriesReader::new(Arc::clone(self), range, Arc::clone(meter))
+    }
+}
+
 /// A merge with the sources that it reads from: what one thread needs to decode.
 pub(super) struct SeriesReader {
     sources: Arc<Sources>,

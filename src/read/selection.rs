@@ -1,12 +1,15 @@
 //! The result of a query as an iterator over whole series.
 
 use std::fmt;
+use std::sync::Arc;
 
+use super::options::QueryOptions;
+use super::sources::Sources;
 use super::waves::{Decoded, Waves, ends_query};
 use crate::cursor::Columns;
 use crate::error::Result;
 use crate::segment::SegmentPin;
-use crate::types::Labels;
+use crate::types::{Labels, Matcher, TimeRange};
 
 /// One series with its samples.
 #[derive(Debug, Clone)]
@@ -29,6 +32,21 @@ pub struct Selection {
     waves: Option<Waves>,
     /// What keeps the files of the query open until it is over.
     pins: Vec<SegmentPin>,
+}
+
+impl Sources {
+    /// The series that satisfy every matcher and have samples in `range`, whole, in label order.
+    ///
+    /// # Errors
+    /// Those of finding the series. Errors of reading a series are its item of the iteration.
+    pub fn select(
+        self: &Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<Selection> {
+        Ok(Selection::new(self.waves(matchers, range, options)?))
+    }
 }
 
 impl Selection {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use super::lists::MergedList;
 use super::meter::Meter;
-use super::reader::SeriesReader;
-use super::waves::Waves;
-use super::{QueryOptions, Selection};
+use super::options::QueryOptions;
 use crate::cursor::{Footprint, SeriesCursor, SeriesSource, Stratum};
 use crate::deletes::{Filter, Tombstones};
 use crate::error::Result;
@@ -96,30 +94,6 @@ impl Sources {
         Filter::new(&self.tombstones, &strata, range).is_some()
     }
 
-    /// The series that satisfy every matcher and have samples in `range`, whole, in label order.
-    ///
-    /// # Errors
-    /// Those of finding the series. Errors of reading a series are its item of the iteration.
-    pub fn select(
-        self: &Arc<Self>,
-        matchers: &[Matcher],
-        range: TimeRange,
-        options: &QueryOptions,
-    ) -> Result<Selection> {
-        Ok(Selection::new(self.waves(matchers, range, options)?))
-    }
-
-    pub(super) fn waves(
-        self: &Arc<Self>,
-        matchers: &[Matcher],
-        range: TimeRange,
-        options: &QueryOptions,
-    ) -> Result<Waves> {
-        let meter = self.meter(options);
-        let list = self.list(matchers, range, &meter)?;
-        Ok(Waves::new(Arc::clone(self), list, range, meter))
-    }
-
     pub(super) fn meter(&self, options: &QueryOptions) -> Arc<Meter> {
         Meter::start(options, &self.clock)
     }
@@ -140,11 +114,6 @@ impl Sources {
             }
         }
         Ok(list)
-    }
-
-    /// A reader of the series of this snapshot.
-    pub(super) fn reader(self: &Arc<Self>, range: TimeRange, meter: &Arc<Meter>) -> SeriesReader {
-        SeriesReader::new(Arc::clone(self), range, Arc::clone(meter))
     }
 
     /// The numbers of the sources that may have samples in `range`.

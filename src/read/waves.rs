@@ -9,13 +9,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Sources;
 use super::lists::{FoundSeries, MergedList};
 use super::meter::Meter;
+use super::options::QueryOptions;
 use super::reader::SeriesReader;
+use super::sources::Sources;
 use crate::cursor::{BATCH_ROWS_MAX, Columns};
 use crate::error::{Error, Result};
-use crate::types::TimeRange;
+use crate::types::{Matcher, TimeRange};
 
 /// Series in a run at most: about what one block of a segment holds.
 const RUN_SERIES_MAX: usize = 64;
@@ -72,6 +73,20 @@ pub(super) struct Waves {
     run_series: usize,
     /// The next series did not fit beside others: it is decoded with nothing else in memory.
     alone: bool,
+}
+
+impl Sources {
+    /// The series that satisfy every matcher and have samples in `range`, to be decoded ahead.
+    pub(super) fn waves(
+        self: &Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<Waves> {
+        let meter = self.meter(options);
+        let list = self.list(matchers, range, &meter)?;
+        Ok(Waves::new(Arc::clone(self), list, range, meter))
+    }
 }
 
 impl Waves {
