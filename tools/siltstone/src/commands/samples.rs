@@ -20,7 +20,7 @@ use crate::selection_flags::{RangeFlags, selection};
 use crate::store_flags::{DataFlag, read_only};
 use crate::stream::Output;
 use crate::times::parse_step;
-use crate::{output, units};
+use crate::{messages, output, units};
 use step::Step;
 
 const EXAMPLES: &str = "\
@@ -123,7 +123,7 @@ pub(crate) fn run(args: &Args) -> Result {
     });
     printed.close()?;
     if shown?? {
-        output::warning(&format!(
+        messages::warning(&format!(
             "--limit leaves out what follows the first {} {}",
             units::grouped(request.limit),
             if step.is_some() { "buckets" } else { "samples" }
