@@ -1,9 +1,10 @@
 //! What an explicit compaction of a range of time merges next.
 //!
 //! Pure. Called again and again, with each merge published in between, until it yields nothing:
-//! then no level-0 segment overlaps the range, no two segments that do overlap each other or lie in
-//! one base window, none has deletes due, and no small neighbours are left to join. What would take
-//! more than four times the largest fan-in at once is left as it is, as is what is excluded.
+//! then, of the segments that overlap the range, none is of level 0, no two overlap each other or lie
+//! in one base window, none has deletes due, and no small neighbours are left to join. A merge that
+//! would need more than four times the largest fan-in is not made, and excluded segments stay as they
+//! are.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use crate::types::{SegmentMeta, TimeRange};
 /// The next merge of a compaction of `range` in what was written up to the seq `through`; `None` when
 /// nothing is left to do there, or nothing that may be picked.
 ///
-/// What is newer throughout is taken only with what it cannot be told from: so it ends, however much
-/// is written meanwhile.
+/// A segment whose rows are all newer than `through` is merged only if it is in the closed set of an
+/// older one, because their recency cannot be kept apart otherwise. The compaction therefore ends,
+/// however much is written while it runs.
 #[must_use]
 pub fn pick_range(view: &View<'_>, range: TimeRange, through: u64) -> Option<Pick> {
     let inside = |meta: &Arc<SegmentMeta>| {

@@ -33,7 +33,7 @@ impl Core {
                 Some(wanted) => pick_range(view, wanted.range, wanted.through),
                 None => pick(view),
             };
-            let picked_now = picked(&View { room, ..*view });
+            let picked_now = picked(&View { input_bytes_max: room, ..*view });
             if picked_now.is_some() || room >= bytes_of(view.segments) {
                 return Ok(picked_now);
             }
@@ -65,7 +65,7 @@ impl Core {
         }
         // Where the disk is in doubt, what was asked for finds out.
         let room = self.merge_room(0).ok()?;
-        let look = |view: &View<'_>| pick(&View { room, ..*view });
+        let look = |view: &View<'_>| pick(&View { input_bytes_max: room, ..*view });
         let found = self.with_view(runner, live, Some(wanted), look);
         let split = found.filter(|pick| pick.reason == Reason::Split)?;
         runner.relieved = true;
@@ -103,7 +103,7 @@ impl Core {
             erase_due: &erase_due,
             now,
             quiet: self.is_quiet(),
-            room: u64::MAX,
+            input_bytes_max: u64::MAX,
             options: &self.compactor.options,
         })
     }

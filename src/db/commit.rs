@@ -142,7 +142,7 @@ impl Core {
         let mut accepted = Vec::with_capacity(group.len());
         let mut seq = commit.last_seq;
         for (i, pending) in group.iter_mut().enumerate() {
-            if !pending.handles.iter().all(|&h| self.registry.touch(h, number)) {
+            if !pending.handles.iter().all(|&h| self.registry.mark_used(h, number)) {
                 let _ = pending.outcome.0.set(Err(CommitError::Stale));
                 continue;
             }

@@ -21,7 +21,7 @@ impl Core {
     /// I/O errors.
     pub(super) fn choose_freeing(&self, view: &View<'_>, range: TimeRange) -> Result<Option<Pick>> {
         let room = self.merge_room(self.reserve.bytes())?;
-        let found = pick_freeing(&View { room, ..*view }, range);
+        let found = pick_freeing(&View { input_bytes_max: room, ..*view }, range);
         Ok(found.filter(|_| self.reserve.give_back(&**self.vfs())))
     }
 

@@ -84,7 +84,7 @@ impl Core {
     pub(super) fn series(&self, labels: &impl EncodedLabels) -> Result<SeriesHandle> {
         self.check_writable()?;
         let resolved = self.registry.resolve(labels);
-        if self.registry.take_pressed() {
+        if self.registry.take_nearly_full() {
             self.ask_for_room();
         }
         match resolved {
@@ -206,11 +206,11 @@ impl Core {
     /// Evicts what can be; then flushes what is sealed; then seals and flushes the rest.
     fn make_room(&self) -> Result<()> {
         self.evict_series();
-        if !self.registry.is_pressed() {
+        if !self.registry.is_nearly_full() {
             return Ok(());
         }
         while self.flush_oldest()? {}
-        if !self.registry.is_pressed() || !self.is_promising() {
+        if !self.registry.is_nearly_full() || !self.is_promising() {
             return Ok(());
         }
         let mut commit = self.lock_commit();

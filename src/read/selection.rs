@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::decode_ahead::{DecodeAhead, Decoded, ends_query};
 use super::options::QueryOptions;
 use super::sources::Sources;
-use super::waves::{Decoded, Waves, ends_query};
 use crate::cursor::Columns;
 use crate::error::Result;
 use crate::segment::SegmentPin;
@@ -29,7 +29,7 @@ pub struct SeriesColumns {
 /// [`Error::LimitExceeded`]: crate::Error::LimitExceeded
 pub struct Selection {
     /// `None` when the query is over.
-    waves: Option<Waves>,
+    series: Option<DecodeAhead>,
     /// What keeps the files of the query open until it is over.
     pins: Vec<SegmentPin>,
 }
@@ -45,13 +45,13 @@ impl Sources {
         range: TimeRange,
         options: &QueryOptions,
     ) -> Result<Selection> {
-        Ok(Selection::new(self.waves(matchers, range, options)?))
+        Ok(Selection::new(self.decode_ahead(matchers, range, options)?))
     }
 }
 
 impl Selection {
-    pub(super) fn new(waves: Waves) -> Self {
-        Self { waves: Some(waves), pins: Vec::new() }
+    pub(super) fn new(series: DecodeAhead) -> Self {
+        Self { series: Some(series), pins: Vec::new() }
     }
 
     /// Keeps these segments open until the query is over.
@@ -66,20 +66,20 @@ impl Iterator for Selection {
     type Item = Result<SeriesColumns>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let waves = self.waves.as_mut()?;
-        let next = waves.next().and_then(|decoded| {
-            let Some(Decoded { series, columns, rest }) = decoded else { return Ok(None) };
+        let series = self.series.as_mut()?;
+        let next = series.next().and_then(|decoded| {
+            let Some(Decoded { series: found, columns, rest }) = decoded else { return Ok(None) };
             debug_assert!(rest.is_none(), "series are decoded whole");
-            waves.meter().add_series()?;
-            waves.meter().add_samples(columns.len())?;
-            Ok(Some(SeriesColumns { labels: series.labels, columns }))
+            series.meter().add_series()?;
+            series.meter().add_samples(columns.len())?;
+            Ok(Some(SeriesColumns { labels: found.labels, columns }))
         });
         let over = match &next {
             Ok(series) => series.is_none(),
             Err(e) => ends_query(e),
         };
         if over {
-            self.waves = None;
+            self.series = None;
             self.pins.clear();
         }
         next.transpose()
@@ -90,6 +90,6 @@ impl std::iter::FusedIterator for Selection {}
 
 impl fmt::Debug for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Selection").field("over", &self.waves.is_none()).finish_non_exhaustive()
+        f.debug_struct("Selection").field("over", &self.series.is_none()).finish_non_exhaustive()
     }
 }

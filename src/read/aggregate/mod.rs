@@ -5,7 +5,7 @@
 //! that is. The answer must not depend on it, nor on the layout: every part of it is defined by the
 //! set of samples alone. Sums are the hard part, see [`BucketValues::sum`].
 //!
-//! Series are folded ahead in *waves*, in parallel, within `bytes_max`. Of what does not fit, less
+//! Series are folded ahead of their reader, in parallel, within `bytes_max`. Of what does not fit, less
 //! is folded ahead: how much never decides whether a query fails.
 
 mod exact_sum;
@@ -15,10 +15,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use super::decode_ahead::ends_query;
 use super::lists::{FoundSeries, MergedList};
 use super::meter::Meter;
 use super::reader::SeriesReader;
-use super::waves::ends_query;
 use super::{QueryOptions, Sources};
 use crate::cursor::{Columns, Summary};
 use crate::error::{Error, Result};
@@ -120,7 +120,7 @@ pub struct Aggregation {
     queue: VecDeque<Item>,
     /// Folders that are not in use.
     folders: Vec<Folder>,
-    /// Most series of the next wave.
+    /// Most series that are folded ahead at once.
     series_ahead: usize,
     over: bool,
 }
@@ -163,7 +163,7 @@ impl Aggregation {
                 None => {}
             }
             self.meter.check()?;
-            if !self.fold_wave()? {
+            if !self.fold_more()? {
                 return Ok(None);
             }
         }
@@ -185,7 +185,7 @@ impl Aggregation {
 
     /// Folds at least one series, and puts the results before what is in the queue. False if there is
     /// none left.
-    fn fold_wave(&mut self) -> Result<bool> {
+    fn fold_more(&mut self) -> Result<bool> {
         let runs_max = match self.sources.executor().width() {
             1 => 1,
             // More runs than threads: they take unequal time.

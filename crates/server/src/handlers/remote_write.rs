@@ -26,7 +26,8 @@ use crate::reply::{self, Reply};
 use crate::request_body::{declared_len, read_whole};
 use crate::time::TimeBounds;
 
-/// Writes repeated because a series was put to rest in between, before it is an error.
+/// How often a write is tried again if one of its series was evicted from the registry between the
+/// look-up and the write; after that it is an error.
 const STALE_RETRIES: usize = 4;
 /// The message that is understood here.
 const MESSAGE: &str = "prometheus.WriteRequest";

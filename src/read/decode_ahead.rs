@@ -1,8 +1,8 @@
 //! Decodes series ahead of their reader, in parallel, within bounds.
 //!
-//! A *wave* is a number of runs of neighbouring series, one run a thread at a time, so that a run
-//! reads each block once. A run ends early when it has decoded enough; the series that it did not get
-//! to wait for a later wave. Order is that of the list throughout. When memory is short, series that
+//! Series are decoded in *runs* of neighbours, several runs at a time, each on one thread, so that a
+//! run reads each block once. A run ends early when it has decoded enough; the series that it did not
+//! get to wait for a later run. Order is that of the list throughout. When memory is short, series that
 //! were decoded ahead are given up and decoded again when it is their turn: how much is decoded ahead
 //! never decides whether a query fails.
 
@@ -61,7 +61,7 @@ enum Start {
 }
 
 /// The decoded series of a query, in label order.
-pub(super) struct Waves {
+pub(super) struct DecodeAhead {
     sources: Arc<Sources>,
     list: MergedList,
     range: TimeRange,
@@ -77,19 +77,19 @@ pub(super) struct Waves {
 
 impl Sources {
     /// The series that satisfy every matcher and have samples in `range`, to be decoded ahead.
-    pub(super) fn waves(
+    pub(super) fn decode_ahead(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,
         options: &QueryOptions,
-    ) -> Result<Waves> {
+    ) -> Result<DecodeAhead> {
         let meter = self.meter(options);
         let list = self.list(matchers, range, &meter)?;
-        Ok(Waves::new(Arc::clone(self), list, range, meter))
+        Ok(DecodeAhead::new(Arc::clone(self), list, range, meter))
     }
 }
 
-impl Waves {
+impl DecodeAhead {
     pub(super) fn new(
         sources: Arc<Sources>,
         list: MergedList,
@@ -139,7 +139,7 @@ impl Waves {
                 None => {}
             }
             self.meter.check()?;
-            if !self.decode_wave()? {
+            if !self.decode_more()? {
                 return Ok(None);
             }
         }
@@ -166,7 +166,7 @@ impl Waves {
 
     /// Decodes at least one series, and puts the results before what is in the queue. False if there
     /// is none left.
-    fn decode_wave(&mut self) -> Result<bool> {
+    fn decode_more(&mut self) -> Result<bool> {
         let runs_max = match self.sources.executor().width() {
             1 => 1,
             // More runs than threads: they take unequal time.
@@ -216,7 +216,7 @@ impl Waves {
         Ok(series)
     }
 
-    /// Makes the runs of the next wave as long as a run of this one got, so that few series wait.
+    /// Makes the next runs as long as the longest of these got, so that few series wait.
     fn adapt(&mut self, results: &[(Option<SeriesReader>, Vec<Item>)], run_series: usize) {
         let waits = |item: &&Item| !matches!(item, Item::Done(_));
         let waiting = results.iter().map(|(_, items)| items.iter().filter(waits).count()).max();
@@ -229,7 +229,7 @@ impl Waves {
     }
 }
 
-impl Drop for Waves {
+impl Drop for DecodeAhead {
     fn drop(&mut self) {
         let held = self.queue.iter().map(|item| match item {
             Item::Done(Ok(decoded)) => held_bytes(&decoded.columns),
@@ -243,7 +243,7 @@ fn held_bytes(columns: &Columns) -> u64 {
     (columns.len() * SAMPLE_BYTES) as u64
 }
 
-/// What the threads of a wave share.
+/// What the threads that decode share.
 struct Work<'a> {
     meter: &'a Meter,
     ahead: Ahead,
