@@ -6,13 +6,13 @@
 //! were decoded ahead are given up and decoded again when it is their turn: how much is decoded ahead
 //! never decides whether a query fails.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::lists::{FoundSeries, MergedList};
 use super::meter::Meter;
 use super::options::QueryOptions;
 use super::reader::SeriesReader;
+use super::series_ahead::{Outcome, SeriesAhead, Turn};
 use super::sources::Sources;
 use crate::cursor::{BATCH_ROWS_MAX, Columns};
 use crate::error::{Error, Result};
@@ -45,13 +45,6 @@ pub(super) struct Decoded {
     pub(super) rest: Option<SeriesReader>,
 }
 
-enum Item {
-    Waiting(FoundSeries),
-    Done(Result<Decoded>),
-    /// There was not enough memory to decode it.
-    TooLarge(FoundSeries, Error),
-}
-
 /// How far the start of a series was decoded.
 enum Start {
     Whole,
@@ -63,16 +56,13 @@ enum Start {
 /// The decoded series of a query, in label order.
 pub(super) struct DecodeAhead {
     sources: Arc<Sources>,
-    list: MergedList,
+    series: SeriesAhead<Decoded>,
     range: TimeRange,
     meter: Arc<Meter>,
     ahead: Ahead,
-    queue: VecDeque<Item>,
     /// Readers that are not in use.
     readers: Vec<SeriesReader>,
     run_series: usize,
-    /// The next series did not fit beside others: it is decoded with nothing else in memory.
-    alone: bool,
 }
 
 impl Sources {
@@ -98,14 +88,12 @@ impl DecodeAhead {
     ) -> Self {
         Self {
             sources,
-            list,
+            series: SeriesAhead::new(list),
             range,
             meter,
             ahead: Ahead::Whole,
-            queue: VecDeque::new(),
             readers: Vec::new(),
             run_series: RUN_SERIES_MAX,
-            alone: false,
         }
     }
 
@@ -122,25 +110,23 @@ impl DecodeAhead {
     /// of one series the next call goes on with the next one.
     pub(super) fn next(&mut self) -> Result<Option<Decoded>> {
         loop {
-            match self.queue.pop_front() {
-                Some(Item::Done(Ok(decoded))) => {
+            let (meter, readers) = (&self.meter, &mut self.readers);
+            let turn = self.series.turn(|decoded| {
+                meter.release(held_bytes(&decoded.columns));
+                readers.extend(decoded.rest);
+                decoded.series
+            })?;
+            match turn {
+                Turn::Done(decoded) => {
                     self.meter.release(held_bytes(&decoded.columns));
-                    self.alone = false;
                     return Ok(Some(decoded));
                 }
-                Some(Item::Done(Err(e))) => return Err(e),
-                Some(Item::TooLarge(_, error)) if self.alone => return Err(error),
-                Some(Item::TooLarge(series, _)) => {
-                    self.give_up();
-                    self.queue.push_front(Item::Waiting(series));
-                    self.alone = true;
+                Turn::Work { alone } => {
+                    self.meter.check()?;
+                    if !self.decode_more(alone)? {
+                        return Ok(None);
+                    }
                 }
-                Some(waiting) => self.queue.push_front(waiting),
-                None => {}
-            }
-            self.meter.check()?;
-            if !self.decode_more()? {
-                return Ok(None);
             }
         }
     }
@@ -150,30 +136,16 @@ impl DecodeAhead {
         self.readers.push(reader);
     }
 
-    /// Forgets what was decoded ahead, to decode it when it is its turn.
-    fn give_up(&mut self) {
-        for item in &mut self.queue {
-            *item = match std::mem::replace(item, Item::Done(Err(Error::Cancelled))) {
-                Item::Done(Ok(decoded)) => {
-                    self.meter.release(held_bytes(&decoded.columns));
-                    self.readers.extend(decoded.rest);
-                    Item::Waiting(decoded.series)
-                }
-                other => other,
-            };
-        }
-    }
-
     /// Decodes at least one series, and puts the results before what is in the queue. False if there
     /// is none left.
-    fn decode_more(&mut self) -> Result<bool> {
+    fn decode_more(&mut self, alone: bool) -> Result<bool> {
         let runs_max = match self.sources.executor().width() {
             1 => 1,
             // More runs than threads: they take unequal time.
             width => width * 2,
         };
-        let series_max = if self.alone { 1 } else { runs_max * self.run_series };
-        let series = self.take_series(series_max)?;
+        let series_max = if alone { 1 } else { runs_max * self.run_series };
+        let series = self.series.take_series(series_max)?;
         if series.is_empty() {
             return Ok(false);
         }
@@ -188,37 +160,24 @@ impl DecodeAhead {
         let work = Work { meter: &self.meter, ahead: self.ahead };
         let results = self.sources.executor().map(runs, |(reader, run)| work.decode(reader, run));
         self.adapt(&results, run_series);
-        for (reader, items) in results.into_iter().rev() {
+        let mut outcomes = Vec::with_capacity(runs_max * run_series);
+        for (reader, run) in results {
             self.readers.extend(reader);
-            for item in items.into_iter().rev() {
-                self.queue.push_front(item);
-            }
+            outcomes.extend(run);
         }
+        self.series.put_back(outcomes.into_iter());
         Ok(true)
     }
 
-    /// The next series in order that are not decoded: those that wait at the front of the queue, or
-    /// new ones if it is empty.
-    fn take_series(&mut self, count: usize) -> Result<Vec<FoundSeries>> {
-        let mut series = Vec::new();
-        while series.len() < count
-            && let Some(Item::Waiting(_)) = self.queue.front()
-            && let Some(Item::Waiting(waiting)) = self.queue.pop_front()
-        {
-            series.push(waiting);
-        }
-        while series.len() < count
-            && self.queue.is_empty()
-            && let Some(found) = self.list.next()?
-        {
-            series.push(found);
-        }
-        Ok(series)
-    }
-
     /// Makes the next runs as long as the longest of these got, so that few series wait.
-    fn adapt(&mut self, results: &[(Option<SeriesReader>, Vec<Item>)], run_series: usize) {
-        let waits = |item: &&Item| !matches!(item, Item::Done(_));
+    fn adapt(
+        &mut self,
+        results: &[(Option<SeriesReader>, Vec<Outcome<Decoded>>)],
+        run_series: usize,
+    ) {
+        let waits = |outcome: &&Outcome<Decoded>| {
+            matches!(outcome, Outcome::Waiting(_) | Outcome::TooLarge(..))
+        };
         let waiting = results.iter().map(|(_, items)| items.iter().filter(waits).count()).max();
         match waiting {
             Some(waiting) if waiting > 0 => {
@@ -231,11 +190,11 @@ impl DecodeAhead {
 
 impl Drop for DecodeAhead {
     fn drop(&mut self) {
-        let held = self.queue.iter().map(|item| match item {
-            Item::Done(Ok(decoded)) => held_bytes(&decoded.columns),
-            _ => 0,
+        let meter = &self.meter;
+        self.series.give_up(|decoded| {
+            meter.release(held_bytes(&decoded.columns));
+            decoded.series
         });
-        self.meter.release(held.sum());
     }
 }
 
@@ -256,13 +215,13 @@ impl Work<'_> {
         &self,
         reader: SeriesReader,
         run: Vec<FoundSeries>,
-    ) -> (Option<SeriesReader>, Vec<Item>) {
+    ) -> (Option<SeriesReader>, Vec<Outcome<Decoded>>) {
         let mut reader = Some(reader);
         let mut rows = 0;
         let mut items = Vec::with_capacity(run.len());
         for series in run {
             let Some(open) = reader.as_mut().filter(|_| rows < RUN_ROWS) else {
-                items.push(Item::Waiting(series));
+                items.push(Outcome::Waiting(series));
                 continue;
             };
             let mut columns = Columns::default();
@@ -271,17 +230,17 @@ impl Work<'_> {
                 Ok(Start::TooLarge(error)) => {
                     self.meter.release(held_bytes(&columns));
                     rows = RUN_ROWS;
-                    items.push(Item::TooLarge(series, error));
+                    items.push(Outcome::TooLarge(series, error));
                 }
                 Ok(start) => {
                     rows += columns.len();
                     let rest = if let Start::Partial = start { reader.take() } else { None };
-                    items.push(Item::Done(Ok(Decoded { series, columns, rest })));
+                    items.push(Outcome::Done(Decoded { series, columns, rest }));
                 }
                 Err(e) => {
                     self.meter.release(held_bytes(&columns));
                     let stop = ends_query(&e);
-                    items.push(Item::Done(Err(e)));
+                    items.push(Outcome::Failed(e));
                     if stop {
                         break;
                     }

@@ -30,6 +30,7 @@ mod reader;
 mod scan;
 mod segments;
 mod selection;
+mod series_ahead;
 mod series_set;
 mod sources;
 #[cfg(test)]
