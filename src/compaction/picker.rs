@@ -88,7 +88,8 @@ pub struct View<'a> {
     pub erase_due: &'a dyn Fn(&SegmentMeta) -> bool,
     /// The wall clock in ticks.
     pub now: Timestamp,
-    /// Whether nothing was flushed lately: then what is closed is finished, however little it is.
+    /// Whether nothing was flushed lately. Level-0 segments of closed windows are then split even if they
+    /// are fewer than [`PickerOptions::level0_closed_trigger`].
     pub quiet: bool,
     /// The most bytes that the inputs of a merge may have together: the free space into which a merge
     /// can write them once more.

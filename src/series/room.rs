@@ -1,4 +1,4 @@
-//! How much room the registry has, and who may be evicted to make more.
+//! How full the registry is, and which series may be evicted to free memory.
 //!
 //! Admission counts what is *in use*: memory that freed series have left is used again before any
 //! new memory is taken, so what is held stays near the most that was ever in use, and that near the
@@ -13,7 +13,7 @@ use super::catalog::Catalog;
 
 /// [`Registry::fullness`] of a registry that takes no new series.
 pub(super) const FULL: u64 = 1024;
-/// From here on it is time to make room: what still fits comes in while a flush runs.
+/// From here on series are evicted: what is left takes the new series that arrive while a flush runs.
 const NEARLY_FULL: u64 = FULL / 4 * 3;
 /// Below this everything that no memtable holds may go.
 const HALF: u64 = FULL / 2;
@@ -78,7 +78,8 @@ impl Registry {
         self.fullness(&self.read()) >= FULL
     }
 
-    /// Whether at least half of the room is taken: then series that may come back are worth keeping.
+    /// Whether at least half of the limit is used. From there on only idle series are evicted
+    /// ([`Registry::evict_idle`]); below it every series that no memtable holds may go.
     #[must_use]
     pub fn is_half_full(&self) -> bool {
         self.fullness(&self.read()) >= HALF
@@ -90,7 +91,7 @@ impl Registry {
         self.fullness(&self.read()) >= NEARLY_FULL
     }
 
-    /// Whether a series has left little room since this was asked last.
+    /// Whether the registry has become nearly full since this was asked last.
     #[inline]
     #[must_use]
     pub fn take_nearly_full(&self) -> bool {
