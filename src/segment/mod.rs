@@ -45,7 +45,7 @@ mod tests;
 pub use aggregate::{Aggregates, Extent, Sums};
 pub use bytes_by_kind::BytesByKind;
 pub use cache::{BlockCache, CacheStats};
-pub use chunk_reader::{ChunkReader, Columns};
+pub use chunk_reader::{ChunkReader, ChunkSamples};
 pub use chunks::Chunks;
 pub use describe::{EncodingShare, SectionDescription, SegmentDescription, ValueBlockShare};
 pub use footer::SectionTag;

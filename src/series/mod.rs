@@ -66,7 +66,7 @@ pub struct Registry {
     generation: AtomicU32,
     /// Series in the catalog, for readers without its lock.
     active: AtomicUsize,
-    /// Set by a series that leaves little room.
+    /// Set when a new series makes the registry nearly full, until somebody asks.
     nearly_full: AtomicBool,
     slots: Slots,
     catalog: ShardedLock<Catalog>,
@@ -177,13 +177,6 @@ impl Registry {
     #[must_use]
     pub fn labels(&self, slot: u32) -> Option<Labels> {
         self.read().labels(slot)
-    }
-
-    /// Whether the series that `handle` was given for is still active. Only [`Registry::mark_used`]
-    /// keeps it so.
-    #[must_use]
-    pub fn is_live(&self, handle: SeriesHandle) -> bool {
-        self.slots.version(handle.slot) == handle.version
     }
 
     /// Records that memtable `generation` holds samples of the series, which is then active until

@@ -272,15 +272,16 @@ fn points(series: Series, plan: &Plan) -> ResultSeries {
 
 /// For each reader of a selection, how much of its samples it needs; `None` for all.
 fn outlines(plan: &Plan, selection: usize) -> Vec<Option<Outline>> {
-    let readers = plan.nodes.iter().filter_map(|node| match &node.kind {
-        NodeKind::Lookup { selection: id, lookup } if id.index() == selection => {
-            Some(of_lookup(lookup, node.grid))
-        }
-        NodeKind::RangeFunction {
-            function, source: RangeSource::Selection(id), windows, ..
-        } if id.index() == selection => Some(of_function(*function, windows)),
-        _ => None,
-    });
+    let readers =
+        plan.nodes.iter().filter_map(|node| match &node.kind {
+            NodeKind::Lookup { selection: id, lookup } if id.index() == selection => {
+                Some(of_lookup(lookup, node.grid))
+            }
+            NodeKind::RangeFunction {
+                function, source: RangeSource::Stored(id), windows, ..
+            } if id.index() == selection => Some(of_function(*function, windows)),
+            _ => None,
+        });
     let mut readers: Vec<Option<Outline>> = readers.collect();
     if readers.is_empty() {
         readers.push(None);

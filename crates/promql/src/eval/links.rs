@@ -11,7 +11,7 @@ use super::vector::{LabelTransform, SeriesFunction};
 use crate::functions::Function;
 use crate::plan::{Node, NodeId, NodeKind, RangeSource, SelectionId};
 use crate::query_error::QueryError;
-use crate::source::Selection;
+use crate::source::SelectRequest;
 
 impl<'a> Evaluation<'a> {
     fn take_scalars(&mut self, ids: &[NodeId]) -> Result<Vec<Vec<f64>>, QueryError> {
@@ -31,7 +31,7 @@ impl<'a> Evaluation<'a> {
 
     pub(super) fn list_selection(
         &self,
-        selection: &Selection<'_>,
+        selection: &SelectRequest<'_>,
     ) -> Result<OrderedList<'a>, QueryError> {
         OrderedList::list(self.source, selection, self.meter())
     }
@@ -63,7 +63,7 @@ impl<'a> Evaluation<'a> {
             stages.push(self.stage(at)?);
             match &at.kind {
                 NodeKind::Lookup { selection, .. } => break Ok(*selection),
-                NodeKind::RangeFunction { source: RangeSource::Selection(id), .. } => {
+                NodeKind::RangeFunction { source: RangeSource::Stored(id), .. } => {
                     break Ok(*id);
                 }
                 kind => {

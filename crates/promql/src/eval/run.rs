@@ -171,7 +171,7 @@ impl<'a> Evaluation<'a> {
     fn is_worth_holding(&mut self, node: &Node) -> Result<bool, QueryError> {
         let selection = match &node.kind {
             NodeKind::Lookup { selection, .. } => *selection,
-            NodeKind::RangeFunction { source: RangeSource::Selection(id), .. } => *id,
+            NodeKind::RangeFunction { source: RangeSource::Stored(id), .. } => *id,
             _ => return Ok(false),
         };
         if node.users < 2 {

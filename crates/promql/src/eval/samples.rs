@@ -21,7 +21,7 @@ impl Evaluation<'_> {
         windows: &Windows,
     ) -> Result<Vec<ResultSeries>, QueryError> {
         match source {
-            RangeSource::Selection(id) => self.stored_samples(id, windows),
+            RangeSource::Stored(id) => self.stored_samples(id, windows),
             RangeSource::Subquery(operand) => self.evaluated_samples(operand, windows),
         }
     }

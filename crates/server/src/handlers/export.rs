@@ -10,7 +10,7 @@ use crate::call::Call;
 use crate::protocol::json_lines::write_line;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
-use crate::selection::unlimited;
+use crate::selected_series::unlimited;
 use crate::time::TimeScale;
 
 /// The media type that VictoriaMetrics gives it.

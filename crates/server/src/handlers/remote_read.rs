@@ -30,7 +30,7 @@ use crate::protocol::snappy;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply, ReplySink};
 use crate::request_body::read_whole;
-use crate::selection::unlimited;
+use crate::selected_series::unlimited;
 use crate::time::TimeScale;
 
 /// The message that is understood here.

@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 use siltstone::{Db, Options};
 use siltstone_server::reports;
-use siltstone_server::selection::unlimited;
+use siltstone_server::selected_series::unlimited;
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::selection_flags::{RangeFlags, selection};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use siltstone::ReadOnlyDb;
-use siltstone_server::selection::Selection;
+use siltstone_server::selected_series::SelectedSeries;
 use siltstone_server::time::TimeScale;
 
 use crate::failure::Result;
@@ -88,7 +88,7 @@ enum Format {
 
 /// What is shown, and how.
 struct Request {
-    selection: Selection,
+    selection: SelectedSeries,
     format: Format,
     scale: TimeScale,
     /// Most rows.
