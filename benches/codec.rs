@@ -17,14 +17,14 @@ use std::time::Duration;
 use support::{RECORDINGS, Series, recording, tsbs_like};
 
 /// Encoded columns, one after the other.
-struct Columns {
+struct EncodedColumns {
     bytes: Vec<u8>,
     /// (end in `bytes`, rows)
     chunks: Vec<(usize, usize)>,
     samples: usize,
 }
 
-impl Columns {
+impl EncodedColumns {
     fn decode(&self, out: &mut [f64]) {
         let mut start = 0;
         for &(end, rows) in &self.chunks {
@@ -39,9 +39,9 @@ fn chunks(series: &[Series], rows: usize) -> impl Iterator<Item = &[f64]> {
     series.iter().flat_map(move |s| s.values.chunks(rows))
 }
 
-fn encode<'a>(form: Form, chunks: impl Iterator<Item = &'a [f64]>) -> Columns {
+fn encode<'a>(form: Form, chunks: impl Iterator<Item = &'a [f64]>) -> EncodedColumns {
     let mut encoder = ValueEncoder::with_form(form);
-    let mut columns = Columns { bytes: Vec::new(), chunks: Vec::new(), samples: 0 };
+    let mut columns = EncodedColumns { bytes: Vec::new(), chunks: Vec::new(), samples: 0 };
     for chunk in chunks {
         encoder.encode_f64(chunk, &mut columns.bytes);
         columns.chunks.push((columns.bytes.len(), chunk.len()));
@@ -55,7 +55,7 @@ fn is_active(chunk: &&[f64]) -> bool {
 }
 
 /// Bytes per sample under zstd-1, in groups of 64 chunks.
-fn grouped(columns: &Columns) -> f64 {
+fn grouped(columns: &EncodedColumns) -> f64 {
     let mut start = 0;
     let bytes: usize = columns
         .chunks

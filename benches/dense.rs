@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use siltstone::segment::{
-    BlockCache, ChunkReader, Columns, Encoding, Segment, SegmentInfo, SegmentWriter, cut,
+    BlockCache, ChunkReader, ChunkSamples, Encoding, Segment, SegmentInfo, SegmentWriter, cut,
 };
 use siltstone::sys::{DiskFs, ReadMode, Vfs};
 use siltstone::{Labels, SegmentMeta};
@@ -91,7 +91,7 @@ fn write(series: &[(Labels, &Series)], dir: &Path, encoding: Encoding, rows: usi
 fn scan(segment: &Arc<Segment>, series: usize) -> u64 {
     let ordinals: Vec<u32> = (0..series as u32).collect();
     let mut reader = ChunkReader::new(Arc::clone(segment));
-    let mut columns = Columns::default();
+    let mut columns = ChunkSamples::default();
     let mut rows = 0;
     for entry in segment.chunks(&ordinals, i64::MIN..=i64::MAX).unwrap() {
         reader.read(&entry.unwrap(), &mut columns).unwrap();

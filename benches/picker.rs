@@ -65,7 +65,7 @@ fn bench(c: &mut Criterion) {
         erase_due: &|_| false,
         now: 20_000 * DAY,
         quiet: false,
-        room: u64::MAX,
+        input_bytes_max: u64::MAX,
         options: &options,
     };
     let mut group = c.benchmark_group("picker");

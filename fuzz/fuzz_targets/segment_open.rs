@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use siltstone::segment::{BlockCache, ChunkReader, Columns, Segment};
+use siltstone::segment::{BlockCache, ChunkReader, ChunkSamples, Segment};
 use siltstone::sys::checksum::crc32c;
 use siltstone::sys::{ReadMode, SimFs, Vfs};
 use siltstone::{Matcher, Result};
@@ -64,7 +64,7 @@ fn labels(segment: &Segment, ordinals: &[u32]) {
 /// Reads every chunk; their samples, if none is damaged.
 fn samples(segment: &Arc<Segment>, ordinals: &[u32]) -> Result<u64> {
     let mut reader = ChunkReader::new(Arc::clone(segment));
-    let mut columns = Columns::default();
+    let mut columns = ChunkSamples::default();
     let (mut samples, mut outcome) = (0, Ok(()));
     for entry in segment.chunks(ordinals, i64::MIN..=i64::MAX)? {
         match entry.and_then(|entry| reader.read(&entry, &mut columns)) {

@@ -14,8 +14,8 @@
 //!    time, so that a trickle is rewritten log4, not log2 times.
 //! 4. *erase*: a segment that tombstones apply to.
 //!
-//! What there is no room to write once more is not picked: fewer segments are, or what another rule
-//! asks for.
+//! A merge writes its inputs once more before it removes them. If its inputs are larger than the free
+//! space allows, fewer segments are picked, or what a later rule asks for.
 //!
 //! Each pick leaves fewer segments, fewer of level 0, fewer that overlap, or fewer with deletes
 //! due, so that picking ends; the simulator holds it to that.
@@ -88,10 +88,12 @@ pub struct View<'a> {
     pub erase_due: &'a dyn Fn(&SegmentMeta) -> bool,
     /// The wall clock in ticks.
     pub now: Timestamp,
-    /// Whether nothing was flushed lately: then what is closed is finished, however little it is.
+    /// Whether nothing was flushed lately. Level-0 segments of closed windows are then split even if they
+    /// are fewer than [`PickerOptions::level0_closed_trigger`].
     pub quiet: bool,
-    /// Bytes that the inputs of a merge may have: what there is room to write once more.
-    pub room: u64,
+    /// The most bytes that the inputs of a merge may have together: the free space into which a merge
+    /// can write them once more.
+    pub input_bytes_max: u64,
     /// Sizes and triggers.
     pub options: &'a PickerOptions,
 }
@@ -143,7 +145,7 @@ pub fn pick(view: &View<'_>) -> Option<Pick> {
 }
 
 /// What frees space where there is little: of the segments in `range` that have deletes due, the
-/// smallest for whose merge there is room.
+/// smallest that fits into the free space.
 #[must_use]
 pub fn pick_freeing(view: &View<'_>, range: TimeRange) -> Option<Pick> {
     let mut due: Vec<&Arc<SegmentMeta>> = view
@@ -162,8 +164,8 @@ impl View<'_> {
         self.pick_within(seed, reason, self.options.fan_in_max)
     }
 
-    /// The pick of the closed set around `seed`, if there is one of at most `limit` segments for which
-    /// there is room.
+    /// The pick of the closed set around `seed`, if there is one of at most `limit` segments that
+    /// fits into the free space.
     pub(super) fn pick_within(
         &self,
         seed: &[Arc<SegmentMeta>],
@@ -171,7 +173,7 @@ impl View<'_> {
         limit: usize,
     ) -> Option<Pick> {
         let inputs = ClosedSet::closure(self.segments, self.excluded, seed, limit)?;
-        if inputs.bytes() > self.room {
+        if inputs.bytes() > self.input_bytes_max {
             return None;
         }
         let (first, last) = inputs.time_hull();
@@ -266,8 +268,10 @@ impl View<'_> {
         })
     }
 
-    /// The segments in `window` if they lie in at least two parts of it, are small together, and
-    /// none is rewritten for crumbs.
+    /// All segments in `window`, if joining them is worth the writing: they lie in at least two
+    /// quarters of it, are together smaller than [`PickerOptions::join_bytes`], and the largest is at
+    /// most [`PickerOptions::size_ratio`] times the rest, so that a large segment is not rewritten
+    /// for the sake of a few small ones.
     fn joinable(&self, window: Window) -> Option<&[Arc<SegmentMeta>]> {
         let grid = self.options.grid();
         let (first, last) = (grid.first(window), grid.last(window));

@@ -1,9 +1,10 @@
 //! What an explicit compaction of a range of time merges next.
 //!
 //! Pure. Called again and again, with each merge published in between, until it yields nothing:
-//! then no level-0 segment overlaps the range, no two segments that do overlap each other or lie in
-//! one base window, none has deletes due, and no small neighbours are left to join. What would take
-//! more than four times the largest fan-in at once is left as it is, as is what is excluded.
+//! then, of the segments that overlap the range, none is of level 0, no two overlap each other or lie
+//! in one base window, none has deletes due, and no small neighbours are left to join. A merge that
+//! would need more than four times the largest fan-in is not made, and excluded segments stay as they
+//! are.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use crate::types::{SegmentMeta, TimeRange};
 /// The next merge of a compaction of `range` in what was written up to the seq `through`; `None` when
 /// nothing is left to do there, or nothing that may be picked.
 ///
-/// What is newer throughout is taken only with what it cannot be told from: so it ends, however much
-/// is written meanwhile.
+/// A segment whose rows are all newer than `through` is merged only if it is in the closed set of an
+/// older one, because their recency cannot be kept apart otherwise. The compaction therefore ends,
+/// however much is written while it runs.
 #[must_use]
 pub fn pick_range(view: &View<'_>, range: TimeRange, through: u64) -> Option<Pick> {
     let inside = |meta: &Arc<SegmentMeta>| {
@@ -62,7 +64,8 @@ fn overlapping(view: &View<'_>, segments: &mut [Arc<SegmentMeta>]) -> Option<Pic
     of_group(view, &group)
 }
 
-/// A merge within `group`, which hangs together in time.
+/// A merge of `group`, segments each of which belongs together with another one of it; of a part of
+/// it if the whole cannot be merged at once.
 fn of_group(view: &View<'_>, group: &[Arc<SegmentMeta>]) -> Option<Pick> {
     if group.len() < 2 {
         return None;
@@ -72,7 +75,8 @@ fn of_group(view: &View<'_>, group: &[Arc<SegmentMeta>]) -> Option<Pick> {
     {
         return Some(pick);
     }
-    // Too many belong together, or something excluded lies between them: a part of them then.
+    // The group has more segments than one merge may take, or an excluded segment lies between them
+    // in seq: merge a part of it.
     let none = HashSet::new();
     let around = ClosedSet::closure(view.segments, &none, group, usize::MAX)?;
     let mut parts: Vec<Arc<SegmentMeta>> = around.segments().to_vec();
@@ -80,7 +84,8 @@ fn of_group(view: &View<'_>, group: &[Arc<SegmentMeta>]) -> Option<Pick> {
     fresh(view, &parts).or_else(|| oldest_of(view, &parts)).or_else(|| nearest_of(view, &parts))
 }
 
-/// The oldest of `parts`, as many as are allowed, if some of them overlap.
+/// The oldest of `parts`, at most the largest fan-in, if some of them overlap in time; half as many
+/// while that cannot be merged.
 fn oldest_of(view: &View<'_>, parts: &[Arc<SegmentMeta>]) -> Option<Pick> {
     let mut seed = &parts[..parts.len().min(view.options.fan_in_max)];
     while depth(seed) > 1 {
@@ -92,11 +97,12 @@ fn oldest_of(view: &View<'_>, parts: &[Arc<SegmentMeta>]) -> Option<Pick> {
     None
 }
 
-/// How many times the largest fan-in a merge may take if it cannot do with less.
+/// A merge of two segments and all between them in seq may have up to this many times the largest
+/// fan-in of inputs, where no smaller merge is possible.
 const FAN_IN_EXCESS: usize = 4;
 
-/// Two of `parts` that belong together, the nearest in seq, with what lies between them. That is
-/// little unless the newer one is so wide that it covers many older windows.
+/// The two of `parts` that belong together and are nearest in seq, with the segments between them,
+/// which have to be merged along. They are few unless the newer of the two covers many older windows.
 fn nearest_of(view: &View<'_>, parts: &[Arc<SegmentMeta>]) -> Option<Pick> {
     let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
     for (at, newer) in parts.iter().enumerate() {

@@ -59,7 +59,7 @@ pub(super) struct Store {
     pub(super) due: HashSet<u64>,
     pub(super) excluded: HashSet<u64>,
     /// Bytes that a merge may take.
-    pub(super) room: u64,
+    pub(super) input_bytes_max: u64,
     next: u64,
     /// Bytes written, flushes included.
     pub(super) written: u64,
@@ -78,7 +78,7 @@ impl Store {
             pieces: BTreeMap::new(),
             due: HashSet::new(),
             excluded: HashSet::new(),
-            room: u64::MAX,
+            input_bytes_max: u64::MAX,
             next: 1,
             written: 0,
             merges: 0,
@@ -131,7 +131,7 @@ impl Store {
             erase_due: &due,
             now: self.now,
             quiet: self.quiet,
-            room: self.room,
+            input_bytes_max: self.input_bytes_max,
             options: &self.options,
         })
     }

@@ -173,7 +173,7 @@ fn the_plan_lists_what_would_be_merged_and_says_why() {
         erase_due: &|_| true,
         now: store.now,
         quiet: false,
-        room: u64::MAX,
+        input_bytes_max: u64::MAX,
         options: &store.options,
     };
     let all = plan(&view, 10);
@@ -228,19 +228,19 @@ fn what_there_is_no_room_for_is_picked_in_parts_or_left_for_another_rule() {
         Some((pick.reason, numbers))
     };
     let all = |view: &View<'_>| pick_range(view, TimeRange::ALL, u64::MAX);
-    for (room, expected, of_range) in [
+    for (bytes_max, expected, of_range) in [
         (u64::MAX, Some((Reason::Split, vec![1, 2, 3, 4, 5, 6])), Some(vec![1, 2, 3, 4, 5, 6])),
         (59 * MIB, Some((Reason::Split, vec![1, 2, 3])), Some(vec![1, 2, 3])),
         (29 * MIB, Some((Reason::Split, vec![1])), Some(vec![1])),
         (9 * MIB, Some((Reason::Erase, vec![7])), Some(vec![7])),
         (MIB - 1, None, None),
     ] {
-        store.room = room;
-        assert_eq!(picked(&store, pick), expected, "{room}");
+        store.input_bytes_max = bytes_max;
+        assert_eq!(picked(&store, pick), expected, "{bytes_max}");
         let of_range = of_range.map(|numbers| (Reason::Range, numbers));
-        assert_eq!(picked(&store, all), of_range, "{room}");
+        assert_eq!(picked(&store, all), of_range, "{bytes_max}");
     }
-    (store.room, store.due) = (MIB, HashSet::from([8, 7]));
+    (store.input_bytes_max, store.due) = (MIB, HashSet::from([8, 7]));
     store.segments.retain(|meta| meta.file_number > 6);
     store.segments[0] = meta(7, (900, 909), (7, 7), 1, 3 * MIB);
     store.segments[1] = meta(8, (1000, 1009), (8, 8), 1, MIB);
@@ -297,7 +297,7 @@ fn where_there_is_little_room_the_smallest_is_erased_first() {
     ];
     let within = |range: TimeRange, bytes_max: u64, excluded: &[u64]| {
         let freed = pick_of(&segments, excluded, |view| {
-            pick_freeing(&View { room: bytes_max, ..*view }, range)
+            pick_freeing(&View { input_bytes_max: bytes_max, ..*view }, range)
         });
         freed.map(|(reason, numbers)| {
             assert_eq!(reason, Reason::Erase);

@@ -1,4 +1,4 @@
-//! Ranges of time that deletes hide in one series of one stratum.
+//! Ranges of time that deletes hide in one series of one layer.
 
 use super::Columns;
 use crate::types::{TimeRange, Timestamp};

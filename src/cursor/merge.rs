@@ -1,6 +1,6 @@
-//! The merge of one series' samples from several strata.
+//! The merge of one series' samples from several layers.
 //!
-//! A stratum has a *rank*; the higher rank wins at equal timestamps. The extents of the opened
+//! A layer has a *rank*; the higher rank wins at equal timestamps. The extents of the opened
 //! series are grouped into *spans* that do not overlap in time. A span of one input is appended
 //! straight to the output; within the others runs are copied: as many rows as one input leads by,
 //! or as several agree in their timestamps. No sample is handled by a virtual call of its own.
@@ -12,7 +12,7 @@ use crate::types::{TimeRange, Timestamp};
 /// Merges the samples of one series after the other; used by one thread at a time. Cursors and
 /// buffers are kept from series to series.
 ///
-/// For each series: [`Merge::start`], [`Merge::add`] for each stratum that lists the series, then
+/// For each series: [`Merge::start`], [`Merge::add`] for each layer that lists the series, then
 /// [`Merge::append`] until it returns 0.
 ///
 /// Rows that a later write replaced are told to `R`; queries, which do not ask, pay nothing for it.
@@ -123,7 +123,7 @@ fn append_clipped(
 }
 
 impl Merge {
-    /// A merge of up to `ranks` strata that yields the samples within `range`.
+    /// A merge of up to `ranks` layers that yields the samples within `range`.
     #[must_use]
     pub fn new(range: TimeRange, ranks: usize) -> Self {
         Self::telling(range, ranks, ())
@@ -170,7 +170,7 @@ impl<R: Replaced> Merge<R> {
         self.add_hidden(rank, key, &HiddenRanges::default(), cursor)
     }
 
-    /// Opens the series `key` in the stratum `rank`, whose cursor is made by `cursor` when the rank
+    /// Opens the series `key` in the layer `rank`, whose cursor is made by `cursor` when the rank
     /// is first used; its samples in `hidden` are left out.
     ///
     /// # Errors
@@ -186,7 +186,7 @@ impl<R: Replaced> Merge<R> {
         cursor: impl FnOnce() -> Box<dyn SeriesCursor>,
     ) -> Result<()> {
         assert!(!self.planned, "a series is opened before it is read");
-        debug_assert!(!self.waiting.contains(&rank), "a series is in a stratum once");
+        debug_assert!(!self.waiting.contains(&rank), "a series is in a layer once");
         let extent = Extent { first: 0, last: 0, rows: 0 };
         let input = self.inputs[rank].get_or_insert_with(|| {
             let hidden = HiddenRanges::default();
@@ -242,7 +242,7 @@ impl<R: Replaced> Merge<R> {
     /// Appends the next batch, at most [`BATCH_ROWS_MAX`] rows; returns how many, 0 at the end.
     ///
     /// # Errors
-    /// Those of [`SeriesCursor::append`]; rows of other strata may have been appended. The next call
+    /// Those of [`SeriesCursor::append`]; rows of other layers may have been appended. The next call
     /// goes on.
     pub fn append(&mut self, out: &mut Columns) -> Result<usize> {
         if !self.planned {

@@ -9,7 +9,7 @@
 //! - A batch is a [`Columns`] with strictly increasing timestamps, at most [`BATCH_ROWS_MAX`] rows.
 //! - At equal timestamps the source with the higher rank wins. Ranks follow the seq ranges of the
 //!   sources, so this is the rule "the later write wins". It is applied here and nowhere else.
-//! - What deletes hide in a stratum is taken out here too, before strata are compared, and nowhere
+//! - What deletes hide in a layer is taken out here too, before layers are compared, and nowhere
 //!   else.
 //! - Sources and merge only *append* to the columns that they are given: a series that lies in one
 //!   source is decoded straight into its reader's memory.
@@ -23,8 +23,8 @@ pub use columns::{Column, Columns};
 pub use hidden::HiddenRanges;
 pub use merge::{Merge, Replaced};
 pub use source::{
-    DecimalTotal, Extent, Footprint, ListedSeries, ReadCost, SeriesCursor, SeriesList,
-    SeriesSource, Stratum, Summary, ValueSummary,
+    DecimalTotal, Extent, Footprint, Layer, ListedSeries, ReadCost, SeriesCursor, SeriesList,
+    SeriesSource, Summary, ValueSummary,
 };
 
 /// Most rows in a batch.

@@ -65,16 +65,17 @@ pub struct DecimalTotal {
     pub sum: i64,
 }
 
-/// One level of a source in the order of writes.
+/// One layer of a source: samples that share a place in the order of recency. A segment is one layer,
+/// and so is each memtable; of samples at the same time the one in the newer layer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stratum {
-    /// The lowest seq of its samples: the order of recency among all strata of a query.
+pub struct Layer {
+    /// The lowest seq of its samples: the order of recency among all layers of a query.
     pub min_seq: u64,
     /// The seq up to which deletes are carried out in it, 0 if none are.
     pub tombstone_seq: u64,
 }
 
-/// What a series takes up in one stratum.
+/// What a series takes up in one layer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Footprint {
     /// Samples.
@@ -103,13 +104,13 @@ impl ReadCost {
     }
 }
 
-/// A source of samples whose series are listed together. It has one or more *strata*, each with its
+/// A source of samples whose series are listed together. It has one or more *layers*, each with its
 /// own place in the order of writes: a segment has one, the memtables of one registry have one each.
 pub trait SeriesSource: Send + Sync {
-    /// The strata, in the order of their numbers.
-    fn strata(&self) -> Vec<Stratum>;
+    /// The layers, in the order of their numbers.
+    fn layers(&self) -> Vec<Layer>;
 
-    /// The earliest and the latest time of a sample, over all strata; `None` without samples.
+    /// The earliest and the latest time of a sample, over all layers; `None` without samples.
     fn extent(&self) -> Option<(Timestamp, Timestamp)>;
 
     /// The series that satisfy every matcher, in label order. Series without a sample in `range`
@@ -123,8 +124,8 @@ pub trait SeriesSource: Send + Sync {
         range: TimeRange,
     ) -> Result<Box<dyn SeriesList>>;
 
-    /// A cursor over stratum number `stratum`, which may skip what lies outside `range`.
-    fn cursor(self: Arc<Self>, stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor>;
+    /// A cursor over layer number `layer`, which may skip what lies outside `range`.
+    fn cursor(self: Arc<Self>, layer: usize, range: TimeRange) -> Box<dyn SeriesCursor>;
 
     /// The label names of the series that satisfy every matcher, sorted. Names that no series with
     /// samples has may be among them, if [`Self::lists_are_exact`] is false.

@@ -229,7 +229,7 @@ impl Db {
     /// What the store counts about itself.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        stats::read(self.compactor(), &self.shared.report)
+        stats::read(self.compactor(), self.shared.report.findings.len() as u64)
     }
 
     /// Which metrics, labels and values the active series have most of, with lists of at most `top`

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::compact::Compactor;
 use super::env::counters::Latency;
-use super::open::report::OpenReport;
 use super::view::read_view::ReadView;
 use crate::segment::Segment;
 use crate::sys::Vfs;
@@ -242,8 +241,8 @@ fn of_merges(compactor: &Compactor, view: &ReadView) -> Stats {
     }
 }
 
-/// Reads every counter and gauge; `report` says what opening found.
-pub(super) fn read(compactor: &Compactor, report: &OpenReport) -> Stats {
+/// Reads every counter and gauge; `findings` is the number of damaged places that opening found.
+pub(super) fn read(compactor: &Compactor, findings: u64) -> Stats {
     let (env, writer) = (&compactor.env, &compactor.writer);
     let view = compactor.view.current();
     let in_memory: u64 = view.generations().map(|g| u64::from(g.memtable.published())).sum();
@@ -290,7 +289,7 @@ pub(super) fn read(compactor: &Compactor, report: &OpenReport) -> Stats {
         series_evicted: counters.series_evicted.get(),
         queue_refused: counters.queue_refused.get(),
         early_seals: counters.early_seals.get(),
-        corruption: counters.corruption.get() + report.findings.len() as u64,
+        corruption: counters.corruption.get() + findings,
         write: counters.write.read(),
         fsync: counters.fsync.read(),
         flush: counters.flush.read(),

@@ -1,7 +1,7 @@
-//! Which ranges of time of which series in which stratum are hidden.
+//! Which ranges of time of which series in which layer are hidden.
 //!
 //! A [`Filter`] is made for one pass over series: a query or a merge. Series by series it finds the
-//! tombstones that match, then tells for each stratum what they hide there. A tombstone with an `=`
+//! tombstones that match, then tells for each layer what they hide there. A tombstone with an `=`
 //! is only looked at for series that have that label pair, so that a pass over many series does not
 //! cost a comparison for each of many deletes.
 
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Tombstones;
-use crate::cursor::{HiddenRanges, Stratum};
+use crate::cursor::{HiddenRanges, Layer};
 use crate::types::{Labels, MatchOp, TimeRange, Timestamp, Tombstone};
 
 /// The tombstones that may hide something in a pass over series.
@@ -25,19 +25,19 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// A filter for a pass that reads `range` of `strata`, each given with the times of its earliest
+    /// A filter for a pass that reads `range` of `layers`, each given with the times of its earliest
     /// and latest sample; `None` if nothing can be hidden there.
     #[must_use]
     pub fn new(
         tombstones: &Tombstones,
-        strata: &[(Stratum, (Timestamp, Timestamp))],
+        layers: &[(Layer, (Timestamp, Timestamp))],
         range: TimeRange,
     ) -> Option<Self> {
         let relevant = |tombstone: &&Arc<Tombstone>| {
-            let hides = |&(stratum, (first, last)): &(Stratum, (Timestamp, Timestamp))| {
-                is_older(stratum, tombstone) && tombstone.range.overlaps(first, last)
+            let hides = |&(layer, (first, last)): &(Layer, (Timestamp, Timestamp))| {
+                is_older(layer, tombstone) && tombstone.range.overlaps(first, last)
             };
-            overlap(tombstone.range, range) && strata.iter().any(hides)
+            overlap(tombstone.range, range) && layers.iter().any(hides)
         };
         Self::of(tombstones.iter().filter(relevant).cloned().collect())
     }
@@ -49,8 +49,9 @@ impl Filter {
         let mut filter = Self { tombstones, by_pair: vec![], others: vec![], matching: vec![] };
         let counts = pair_counts(&filter.tombstones);
         for (at, tombstone) in filter.tombstones.iter().enumerate() {
-            // Of the pairs that it requires the one that the fewest others do: a metric that many are
-            // of tells less than the host that one is of.
+            // File the tombstone under its most selective pair: the one that the fewest tombstones
+            // require. A series is then checked against few tombstones. If many deletes name the same
+            // metric and each a host of its own, that is the host.
             let Some(pair) = required(tombstone).min_by_key(|pair| counts[pair]) else {
                 filter.others.push(at);
                 continue;
@@ -78,17 +79,17 @@ impl Filter {
         !matching.is_empty()
     }
 
-    /// What is hidden of the present series in a stratum; in place of what `hidden` held.
-    pub fn hidden(&self, stratum: Stratum, hidden: &mut HiddenRanges) {
-        self.hidden_before(u64::MAX, stratum, hidden);
+    /// What is hidden of the present series in a layer; in place of what `hidden` held.
+    pub fn hidden(&self, layer: Layer, hidden: &mut HiddenRanges) {
+        self.hidden_before(u64::MAX, layer, hidden);
     }
 
     /// As [`hidden`](Self::hidden), by tombstones older than `seq` only.
-    pub fn hidden_before(&self, seq: u64, stratum: Stratum, hidden: &mut HiddenRanges) {
+    pub fn hidden_before(&self, seq: u64, layer: Layer, hidden: &mut HiddenRanges) {
         hidden.clear();
         for &at in &self.matching {
             let tombstone = &self.tombstones[at];
-            if tombstone.seq < seq && is_older(stratum, tombstone) {
+            if tombstone.seq < seq && is_older(layer, tombstone) {
                 hidden.insert(tombstone.range);
             }
         }
@@ -110,10 +111,10 @@ fn pair_counts(tombstones: &[Arc<Tombstone>]) -> HashMap<(&str, &str), usize> {
     counts
 }
 
-/// Whether a tombstone hides what it matches in a stratum. A stratum lies wholly before a tombstone
+/// Whether a tombstone hides what it matches in a layer. A layer lies wholly before a tombstone
 /// or wholly behind it, unless the tombstone is carried out in it.
-fn is_older(stratum: Stratum, tombstone: &Tombstone) -> bool {
-    stratum.min_seq < tombstone.seq && stratum.tombstone_seq < tombstone.seq
+fn is_older(layer: Layer, tombstone: &Tombstone) -> bool {
+    layer.min_seq < tombstone.seq && layer.tombstone_seq < tombstone.seq
 }
 
 fn overlap(a: TimeRange, b: TimeRange) -> bool {
@@ -131,21 +132,21 @@ mod tests {
         Arc::new(Tombstone { seq, range, matchers, created_ms: 0 })
     }
 
-    fn stratum(min_seq: u64, tombstone_seq: u64) -> Stratum {
-        Stratum { min_seq, tombstone_seq }
+    fn layer(min_seq: u64, tombstone_seq: u64) -> Layer {
+        Layer { min_seq, tombstone_seq }
     }
 
     #[test]
     fn nothing_to_hide_is_no_filter() {
         let all =
             Tombstones::new([tombstone(5, vec![Matcher::equal("a", "b")], TimeRange::new(10, 20))]);
-        let filter = |stratum, extent, range| Filter::new(&all, &[(stratum, extent)], range);
-        assert!(filter(stratum(4, 0), (0, 10), TimeRange::ALL).is_some());
-        assert!(filter(stratum(6, 0), (0, 10), TimeRange::ALL).is_none(), "a newer stratum");
-        assert!(filter(stratum(4, 5), (0, 10), TimeRange::ALL).is_none(), "carried out");
-        assert!(filter(stratum(4, 0), (0, 9), TimeRange::ALL).is_none(), "another time");
-        assert!(filter(stratum(4, 0), (0, 10), TimeRange::new(0, 10)).is_none(), "not asked for");
-        assert!(filter(stratum(4, 0), (0, 10), TimeRange::new(5, 5)).is_none());
+        let filter = |layer, extent, range| Filter::new(&all, &[(layer, extent)], range);
+        assert!(filter(layer(4, 0), (0, 10), TimeRange::ALL).is_some());
+        assert!(filter(layer(6, 0), (0, 10), TimeRange::ALL).is_none(), "a newer layer");
+        assert!(filter(layer(4, 5), (0, 10), TimeRange::ALL).is_none(), "carried out");
+        assert!(filter(layer(4, 0), (0, 9), TimeRange::ALL).is_none(), "another time");
+        assert!(filter(layer(4, 0), (0, 10), TimeRange::new(0, 10)).is_none(), "not asked for");
+        assert!(filter(layer(4, 0), (0, 10), TimeRange::new(5, 5)).is_none());
         assert!(Filter::new(&Tombstones::default(), &[], TimeRange::ALL).is_none());
     }
 
@@ -181,25 +182,25 @@ mod tests {
                 (prop::collection::vec(any_matcher(), 1..3), 0i64..20, 1i64..8), 0..8),
             series in prop::collection::vec(prop::collection::btree_map(
                 "[abc]", prop::sample::select(vec!["x", "y", "z"]), 1..3), 1..4),
-            stratum_seq in 0u64..9, erased in 0u64..9,
+            layer_seq in 0u64..9, erased in 0u64..9,
         ) {
             let all: Vec<_> = given.into_iter().zip(1..).map(|((matchers, start, ticks), seq)| {
                 tombstone(seq, matchers, TimeRange::new(start, start + ticks))
             }).collect();
-            let stratum = stratum(stratum_seq, erased);
+            let layer = layer(layer_seq, erased);
             let tombstones = Tombstones::new(all.clone());
-            let mut filter = Filter::new(&tombstones, &[(stratum, (0, 40))], TimeRange::ALL);
+            let mut filter = Filter::new(&tombstones, &[(layer, (0, 40))], TimeRange::ALL);
             for pairs in series {
                 let labels = Labels::from_pairs(pairs.iter().map(|(n, v)| (&n[..], *v))).unwrap();
                 let mut hidden = HiddenRanges::default();
                 if let Some(filter) = filter.as_mut() {
                     let started = filter.start(&labels);
-                    filter.hidden(stratum, &mut hidden);
+                    filter.hidden(layer, &mut hidden);
                     prop_assert!(started || hidden.is_empty());
                 }
                 for t in -1..30 {
                     let gone = all.iter().any(|tombstone| {
-                        tombstone.seq > stratum_seq && tombstone.seq > erased
+                        tombstone.seq > layer_seq && tombstone.seq > erased
                             && tombstone.range.contains(t) && tombstone.matches(&labels)
                     });
                     prop_assert_eq!(hidden.hides(t), gone, "{} at {}", labels, t);

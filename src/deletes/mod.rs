@@ -9,7 +9,7 @@
 //!
 //! # Invariants
 //!
-//! - A tombstone hides a stratum (a segment, or the rows of one memtable) wholly or not at all: a
+//! - A tombstone hides a layer (a segment, or the rows of one memtable) wholly or not at all: a
 //!   delete seals the memtable, so that what is in one place was written before it or behind it.
 //! - It hides by seq alone: what is written after it is visible, whatever its time.
 

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::block::{self, BlockKind};
-use super::postings::{Encoding, PostingsRef};
+use super::list::Encoding;
+use super::postings::PostingsRef;
 use crate::types::DecodeError;
 use crate::types::varint::{get_u32, get_u64, put_u64};
 

@@ -3,8 +3,31 @@
 //! Called by `postings`. A list is gone over twice, to measure and to write, and is never held: one
 //! that spans millions of series needs no memory.
 
-use super::postings::Encoding;
+use crate::types::DecodeError;
 use crate::types::varint::{len_u64, put_u64};
+
+/// How a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// Varints: the first ordinal, then each distance to the one before, less one.
+    Deltas = 0,
+    /// Pairs of varints: ordinals skipped since the run before, length of the run less one. All but
+    /// the first skip are less one too.
+    Runs = 1,
+    /// The first ordinal as a varint, then bits from the first to the last ordinal, low bit first.
+    Bitmap = 2,
+}
+
+impl Encoding {
+    pub(super) fn from_bits(bits: u64) -> Result<Self, DecodeError> {
+        match bits {
+            0 => Ok(Self::Deltas),
+            1 => Ok(Self::Runs),
+            2 => Ok(Self::Bitmap),
+            _ => Err(DecodeError::Invalid("encoding of postings")),
+        }
+    }
+}
 
 /// Measures a list in each encoding.
 #[derive(Debug, Clone, Copy, Default)]

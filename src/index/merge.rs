@@ -11,9 +11,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
+use super::list::Encoding;
 use super::list::Measure;
 use super::output::Output;
-use super::postings::{self, Encoding, PostingsRef};
+use super::postings::{self, PostingsRef};
 use super::rank_map::{MapWriter, RankMap, RankMaps};
 use super::spill::{BLOCKS_AT_ONCE, Log, Spill, Stream, StreamIn, StreamOut};
 use crate::types::DecodeError;

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::block::{self, BlockKind};
-use super::list::{ListWriter, Measure};
+use super::list::{Encoding, ListWriter, Measure};
 use super::{BlockRef, BlockSource};
 use crate::types::DecodeError;
 use crate::types::varint::get_u32;
@@ -17,29 +17,6 @@ use crate::types::varint::get_u32;
 pub(super) const STREAM_BLOCK_BYTES: usize = 32 * 1024;
 /// Bytes that such a block occupies.
 const BLOCK_BYTES: usize = block::HEADER_BYTES + STREAM_BLOCK_BYTES + block::CRC_BYTES;
-
-/// How a list is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
-    /// Varints: the first ordinal, then each distance to the one before, less one.
-    Deltas = 0,
-    /// Pairs of varints: ordinals skipped since the run before, length of the run less one. All but
-    /// the first skip are less one too.
-    Runs = 1,
-    /// The first ordinal as a varint, then bits from the first to the last ordinal, low bit first.
-    Bitmap = 2,
-}
-
-impl Encoding {
-    pub(super) fn from_bits(bits: u64) -> Result<Self, DecodeError> {
-        match bits {
-            0 => Ok(Self::Deltas),
-            1 => Ok(Self::Runs),
-            2 => Ok(Self::Bitmap),
-            _ => Err(DecodeError::Invalid("encoding of postings")),
-        }
-    }
-}
 
 /// Where a list lies in the stream and how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -153,13 +153,6 @@ impl Memtable {
         self.published.load(Ordering::Acquire)
     }
 
-    /// The seq of the batch that the last of the first `rows` rows belongs to; `None` for no rows.
-    #[must_use]
-    pub fn seq_at(&self, rows: u32) -> Option<u64> {
-        let seqs = self.seqs.read().unwrap_or_else(PoisonError::into_inner);
-        seqs.of_row(rows.checked_sub(1)?)
-    }
-
     /// The seq of the first batch with rows.
     #[must_use]
     pub fn first_seq(&self) -> Option<u64> {

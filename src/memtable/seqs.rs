@@ -23,6 +23,7 @@ impl SeqRuns {
     }
 
     /// The seq of the batch that holds `row`; `None` before the first run.
+    #[cfg(test)]
     pub(super) fn of_row(&self, row: u32) -> Option<u64> {
         let after = self.runs.partition_point(|run| run.first_row <= row);
         Some(self.runs[after.checked_sub(1)?].seq)

@@ -44,12 +44,12 @@ impl Sources {
             let filter = filter.and_then(|f| f.start(&series.labels).then_some(&*f));
             let mut rows = 0;
             for &(source, key) in &series.parts {
-                for (number, (stratum, rank)) in self.ranks_of(source).enumerate() {
-                    if stratum.min_seq >= seq || stratum.tombstone_seq >= seq {
+                for (number, (layer, rank)) in self.ranks_of(source).enumerate() {
+                    if layer.min_seq >= seq || layer.tombstone_seq >= seq {
                         continue;
                     }
                     if let Some(filter) = filter {
-                        filter.hidden_before(seq, stratum, &mut hidden);
+                        filter.hidden_before(seq, layer, &mut hidden);
                     }
                     let cursor =
                         cursors[rank].get_or_insert_with(|| self.cursor(source, number, range));

@@ -1,13 +1,13 @@
 //! The memtables of a snapshot as a source.
 //!
 //! They share one registry, so they share one list of series: the slots are selected and sorted by
-//! labels once. Each memtable is a stratum.
+//! labels once. Each memtable is a layer.
 
 use std::sync::Arc;
 
 use crate::cursor::{
-    BATCH_ROWS_MAX, Columns, Extent, Footprint, HiddenRanges, ListedSeries, SeriesCursor,
-    SeriesList, SeriesSource, Stratum, Summary,
+    BATCH_ROWS_MAX, Columns, Extent, Footprint, HiddenRanges, Layer, ListedSeries, SeriesCursor,
+    SeriesList, SeriesSource, Summary,
 };
 use crate::error::Result;
 use crate::memtable::Memtable;
@@ -57,9 +57,9 @@ impl Memtables {
 }
 
 impl SeriesSource for Memtables {
-    fn strata(&self) -> Vec<Stratum> {
-        let stratum = |view: &MemtableView| Stratum { min_seq: view.first_seq, tombstone_seq: 0 };
-        self.views.iter().map(stratum).collect()
+    fn layers(&self) -> Vec<Layer> {
+        let layer = |view: &MemtableView| Layer { min_seq: view.first_seq, tombstone_seq: 0 };
+        self.views.iter().map(layer).collect()
     }
 
     fn extent(&self) -> Option<(Timestamp, Timestamp)> {
@@ -85,8 +85,8 @@ impl SeriesSource for Memtables {
         Ok(Box::new(SlotList { held_bytes: held as u64, series: series.into_iter() }))
     }
 
-    fn cursor(self: Arc<Self>, stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
-        let view = self.views[stratum].clone();
+    fn cursor(self: Arc<Self>, layer: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
+        let view = self.views[layer].clone();
         Box::new(MemtableCursor { view, range, columns: Columns::default(), at: 0 })
     }
 

@@ -9,12 +9,13 @@
 //! - Series come in label order, samples in time order, each timestamp once: the last write.
 //! - The answer depends on what was written, not on how it is spread over sources, on the executor or
 //!   on the read mode.
-//! - Series are decoded in *waves* of bounded size, and a query holds no more than one wave and the
-//!   lists of its series; all of it is counted against `bytes_max`.
+//! - A bounded number of series is decoded ahead of the reader, and a query holds no more than these
+//!   and the lists of its series; all of it is counted against `bytes_max`.
 //! - Each batch of at most 8,192 samples and each block of series is preceded by a look at the
 //!   deadline and the cancellation.
 
 mod aggregate;
+mod decode_ahead;
 mod digest;
 mod footprint;
 mod listing;
@@ -29,11 +30,11 @@ mod reader;
 mod scan;
 mod segments;
 mod selection;
+mod series_ahead;
 mod series_set;
 mod sources;
 #[cfg(test)]
 mod tests;
-mod waves;
 
 pub use aggregate::{Aggregation, Bucket, BucketValues, SeriesBuckets, Steps};
 pub use digest::ContentDigest;

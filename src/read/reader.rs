@@ -1,4 +1,4 @@
-//! Reads the samples of one series after the other, from all strata.
+//! Reads the samples of one series after the other, from all layers.
 
 use std::sync::Arc;
 
@@ -10,6 +10,13 @@ use crate::deletes::Filter;
 use crate::error::Result;
 use crate::types::{Labels, TimeRange};
 
+impl Sources {
+    /// A reader of the series of this snapshot.
+    pub(super) fn reader(self: &Arc<Self>, range: TimeRange, meter: &Arc<Meter>) -> SeriesReader {
+        SeriesReader::new(Arc::clone(self), range, Arc::clone(meter))
+    }
+}
+
 /// A merge with the sources that it reads from: what one thread needs to decode.
 pub(super) struct SeriesReader {
     sources: Arc<Sources>,
@@ -18,7 +25,7 @@ pub(super) struct SeriesReader {
     merge: Merge,
     /// What deletes hide; `None` if they hide nothing in the range.
     filter: Option<Box<Filter>>,
-    /// What is hidden of one stratum; kept for its memory.
+    /// What is hidden of one layer; kept for its memory.
     hidden: HiddenRanges,
 }
 
@@ -59,9 +66,9 @@ impl SeriesReader {
         let filter = self.filter.as_mut().zip(labels);
         let filter = filter.and_then(|(f, labels)| f.start(labels).then_some(&*f));
         for (source, key) in parts {
-            for (number, (stratum, rank)) in self.sources.ranks_of(source).enumerate() {
+            for (number, (layer, rank)) in self.sources.ranks_of(source).enumerate() {
                 if let Some(filter) = filter {
-                    filter.hidden(stratum, &mut self.hidden);
+                    filter.hidden(layer, &mut self.hidden);
                 }
                 let cursor = || self.sources.cursor(source, number, self.range);
                 if let Err(e) = self.merge.add_hidden(rank, key, &self.hidden, cursor) {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::waves::{Ahead, Decoded, Waves};
+use super::decode_ahead::{Ahead, DecodeAhead, Decoded};
 use super::{QueryOptions, Sources};
 use crate::cursor::{BATCH_ROWS_MAX, Columns};
 use crate::error::Result;
@@ -29,10 +29,10 @@ impl Sources {
         options: &QueryOptions,
         visit: Visit<'_>,
     ) -> Result<()> {
-        let mut waves = self.waves(matchers, range, options)?;
-        waves.set_ahead(Ahead::Rows(VISIT_ROWS_MAX));
-        while let Some(series) = waves.next()? {
-            if scan_series(&mut waves, series, visit)?.is_break() {
+        let mut decoded_ahead = self.decode_ahead(matchers, range, options)?;
+        decoded_ahead.set_ahead(Ahead::Rows(VISIT_ROWS_MAX));
+        while let Some(series) = decoded_ahead.next()? {
+            if scan_series(&mut decoded_ahead, series, visit)?.is_break() {
                 break;
             }
         }
@@ -40,10 +40,14 @@ impl Sources {
     }
 }
 
-fn scan_series(waves: &mut Waves, decoded: Decoded, visit: Visit<'_>) -> Result<ControlFlow<()>> {
+fn scan_series(
+    decoded_ahead: &mut DecodeAhead,
+    decoded: Decoded,
+    visit: Visit<'_>,
+) -> Result<ControlFlow<()>> {
     let Decoded { series, mut columns, rest } = decoded;
-    waves.meter().add_series()?;
-    waves.meter().add_samples(columns.len())?;
+    decoded_ahead.meter().add_series()?;
+    decoded_ahead.meter().add_samples(columns.len())?;
     if visit(&series.labels, &columns).is_break() {
         return Ok(ControlFlow::Break(()));
     }
@@ -53,11 +57,11 @@ fn scan_series(waves: &mut Waves, decoded: Decoded, visit: Visit<'_>) -> Result<
         if reader.append(&mut columns)? == 0 {
             break;
         }
-        waves.meter().add_samples(columns.len())?;
+        decoded_ahead.meter().add_samples(columns.len())?;
         if visit(&series.labels, &columns).is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
-    waves.reuse(reader);
+    decoded_ahead.reuse(reader);
     Ok(ControlFlow::Continue(()))
 }

@@ -4,8 +4,8 @@ use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::sync::Arc;
 
 use crate::cursor::{
-    Columns, DecimalTotal, Extent, Footprint, HiddenRanges, ListedSeries, ReadCost, SeriesCursor,
-    SeriesList, SeriesSource, Stratum, Summary, ValueSummary,
+    Columns, DecimalTotal, Extent, Footprint, HiddenRanges, Layer, ListedSeries, ReadCost,
+    SeriesCursor, SeriesList, SeriesSource, Summary, ValueSummary,
 };
 use crate::error::{Error, Result};
 use crate::segment::{ChunkEntry, ChunkReader, Segment};
@@ -18,11 +18,11 @@ const PART_SERIES_MIN: usize = 256;
 /// Chunk entries read at once where series are read in order: about a group of the chunk index.
 const ENTRIES_AHEAD: usize = 64;
 
-/// One stratum. A segment holds each timestamp of a series once.
+/// One layer. A segment holds each timestamp of a series once.
 impl SeriesSource for Segment {
-    fn strata(&self) -> Vec<Stratum> {
+    fn layers(&self) -> Vec<Layer> {
         let meta = self.meta();
-        vec![Stratum { min_seq: meta.min_seq, tombstone_seq: meta.tombstone_seq }]
+        vec![Layer { min_seq: meta.min_seq, tombstone_seq: meta.tombstone_seq }]
     }
 
     fn extent(&self) -> Option<(Timestamp, Timestamp)> {
@@ -49,7 +49,7 @@ impl SeriesSource for Segment {
         Ok(Box::new(OrdinalList { segment: self, ordinals, left: 0..count, block: Vec::new() }))
     }
 
-    fn cursor(self: Arc<Self>, _stratum: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
+    fn cursor(self: Arc<Self>, _layer: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
         Box::new(SegmentCursor {
             reader: ChunkReader::caching(Arc::clone(&self)),
             segment: self,

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use super::lists::MergedList;
 use super::meter::Meter;
-use super::reader::SeriesReader;
-use super::waves::Waves;
-use super::{QueryOptions, Selection};
-use crate::cursor::{Footprint, SeriesCursor, SeriesSource, Stratum};
+use super::options::QueryOptions;
+use crate::cursor::{Footprint, Layer, SeriesCursor, SeriesSource};
 use crate::deletes::{Filter, Tombstones};
 use crate::error::Result;
 use crate::sys::{Clock, Executor};
@@ -17,7 +15,7 @@ use crate::types::{Matcher, TimeRange, Timestamp};
 /// What a snapshot reads from: segments and memtables, immutable as far as it sees them.
 pub struct Sources {
     sources: Vec<Source>,
-    /// The number of strata of all sources.
+    /// The number of layers of all sources.
     ranks: usize,
     tombstones: Tombstones,
     executor: Executor,
@@ -26,13 +24,13 @@ pub struct Sources {
 
 struct Source {
     source: Arc<dyn SeriesSource>,
-    strata: Vec<Stratum>,
+    layers: Vec<Layer>,
     /// The rank of each of them.
     ranks: Vec<usize>,
 }
 
 impl Sources {
-    /// Ranks the strata of `sources` by their lowest seq. Strata that overlap in time must not
+    /// Ranks the layers of `sources` by their lowest seq. Layers that overlap in time must not
     /// overlap in seq, and no seq may be the lowest of two of them.
     #[must_use]
     pub fn new(
@@ -40,15 +38,15 @@ impl Sources {
         executor: Executor,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let strata = |source: Arc<dyn SeriesSource>| (source.strata(), source);
-        let sources: Vec<_> = sources.into_iter().map(strata).collect();
-        let all = sources.iter().flat_map(|(strata, _)| strata);
-        let mut seqs: Vec<u64> = all.map(|stratum| stratum.min_seq).collect();
+        let layers = |source: Arc<dyn SeriesSource>| (source.layers(), source);
+        let sources: Vec<_> = sources.into_iter().map(layers).collect();
+        let all = sources.iter().flat_map(|(layers, _)| layers);
+        let mut seqs: Vec<u64> = all.map(|layer| layer.min_seq).collect();
         seqs.sort_unstable();
         let rank_of = |seq: u64| seqs.partition_point(|&other| other < seq);
         let mut taken = vec![false; seqs.len()];
         let mut next_rank = |seq: u64| {
-            // Equal seqs can only be in strata that do not overlap in time: any order will do.
+            // Equal seqs can only be in layers that do not overlap in time: any order will do.
             let mut rank = rank_of(seq);
             while taken[rank] {
                 rank += 1;
@@ -58,9 +56,9 @@ impl Sources {
         };
         let sources = sources
             .into_iter()
-            .map(|(strata, source)| Source {
-                ranks: strata.iter().map(|stratum| next_rank(stratum.min_seq)).collect(),
-                strata,
+            .map(|(layers, source)| Source {
+                ranks: layers.iter().map(|layer| next_rank(layer.min_seq)).collect(),
+                layers,
                 source,
             })
             .collect();
@@ -86,38 +84,14 @@ impl Sources {
             return None;
         }
         let sources = self.overlapping(range).map(|at| &self.sources[at]);
-        let strata = sources.flat_map(Source::strata).collect::<Vec<_>>();
-        Filter::new(&self.tombstones, &strata, range)
+        let layers = sources.flat_map(Source::layers).collect::<Vec<_>>();
+        Filter::new(&self.tombstones, &layers, range)
     }
 
     /// Whether something of source number `at` may be hidden in `range`.
     pub(super) fn may_hide(&self, at: usize, range: TimeRange) -> bool {
-        let strata: Vec<_> = self.sources[at].strata().collect();
-        Filter::new(&self.tombstones, &strata, range).is_some()
-    }
-
-    /// The series that satisfy every matcher and have samples in `range`, whole, in label order.
-    ///
-    /// # Errors
-    /// Those of finding the series. Errors of reading a series are its item of the iteration.
-    pub fn select(
-        self: &Arc<Self>,
-        matchers: &[Matcher],
-        range: TimeRange,
-        options: &QueryOptions,
-    ) -> Result<Selection> {
-        Ok(Selection::new(self.waves(matchers, range, options)?))
-    }
-
-    pub(super) fn waves(
-        self: &Arc<Self>,
-        matchers: &[Matcher],
-        range: TimeRange,
-        options: &QueryOptions,
-    ) -> Result<Waves> {
-        let meter = self.meter(options);
-        let list = self.list(matchers, range, &meter)?;
-        Ok(Waves::new(Arc::clone(self), list, range, meter))
+        let layers: Vec<_> = self.sources[at].layers().collect();
+        Filter::new(&self.tombstones, &layers, range).is_some()
     }
 
     pub(super) fn meter(&self, options: &QueryOptions) -> Arc<Meter> {
@@ -142,11 +116,6 @@ impl Sources {
         Ok(list)
     }
 
-    /// A reader of the series of this snapshot.
-    pub(super) fn reader(self: &Arc<Self>, range: TimeRange, meter: &Arc<Meter>) -> SeriesReader {
-        SeriesReader::new(Arc::clone(self), range, Arc::clone(meter))
-    }
-
     /// The numbers of the sources that may have samples in `range`.
     pub(super) fn overlapping(&self, range: TimeRange) -> impl Iterator<Item = usize> {
         let overlaps = move |source: &Source| {
@@ -165,24 +134,24 @@ impl Sources {
         vec![Footprint::default(); self.sources.len()]
     }
 
-    /// The number of strata.
+    /// The number of layers.
     pub(super) fn ranks(&self) -> usize {
         self.ranks
     }
 
-    /// A source's strata with their ranks, in order of their numbers.
-    pub(super) fn ranks_of(&self, at: usize) -> impl Iterator<Item = (Stratum, usize)> {
-        let Source { strata, ranks, .. } = &self.sources[at];
-        strata.iter().copied().zip(ranks.iter().copied())
+    /// A source's layers with their ranks, in order of their numbers.
+    pub(super) fn ranks_of(&self, at: usize) -> impl Iterator<Item = (Layer, usize)> {
+        let Source { layers, ranks, .. } = &self.sources[at];
+        layers.iter().copied().zip(ranks.iter().copied())
     }
 
     pub(super) fn cursor(
         &self,
         at: usize,
-        stratum: usize,
+        layer: usize,
         range: TimeRange,
     ) -> Box<dyn SeriesCursor> {
-        self.source(at).cursor(stratum, range)
+        self.source(at).cursor(layer, range)
     }
 
     /// Where series are decoded.
@@ -193,10 +162,10 @@ impl Sources {
 }
 
 impl Source {
-    /// The strata, each with the times of the earliest and the latest sample of any.
-    fn strata(&self) -> impl Iterator<Item = (Stratum, (Timestamp, Timestamp))> {
+    /// The layers, each with the times of the earliest and the latest sample of any.
+    fn layers(&self) -> impl Iterator<Item = (Layer, (Timestamp, Timestamp))> {
         let extent = self.source.extent();
-        self.strata.iter().filter_map(move |&stratum| Some((stratum, extent?)))
+        self.layers.iter().filter_map(move |&layer| Some((layer, extent?)))
     }
 }
 
@@ -204,7 +173,7 @@ impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sources")
             .field("sources", &self.sources.len())
-            .field("strata", &self.ranks)
+            .field("layers", &self.ranks)
             .field("executor", &self.executor)
             .finish_non_exhaustive()
     }

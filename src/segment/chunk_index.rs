@@ -239,7 +239,7 @@ impl<'a> Groups<'a> {
 mod tests {
     use super::*;
     use crate::segment::aggregate::Aggregates;
-    use crate::segment::span::{Selection, Span};
+    use crate::segment::span::{RowSelection, Span};
 
     /// Blocks over `series` series of two chunks each, in groups of 10 chunks.
     fn blocks(series: u32) -> Vec<(ChunkBlock, Vec<u8>)> {
@@ -248,7 +248,7 @@ mod tests {
         let mut blocks = Vec::new();
         for i in 0..series * 2 {
             let first = i64::from(i % 2) * 100;
-            let selection = Selection::Whole;
+            let selection = RowSelection::Whole;
             let span = Span { column: i % 2, rows: 9, first, last: first + 90, selection };
             group.values.push(i as u8);
             // Random-looking values, so that the block does not compress to nothing.

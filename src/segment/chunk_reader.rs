@@ -26,7 +26,7 @@ const COLUMN_ROWS_KEPT: usize = 512 << 10;
 
 /// The samples of a chunk. Use one for many chunks: its buffers are kept.
 #[derive(Debug, Clone, Default)]
-pub struct Columns {
+pub struct ChunkSamples {
     /// Strictly increasing.
     pub timestamps: Vec<Timestamp>,
     /// As many as timestamps.
@@ -85,7 +85,7 @@ impl ChunkReader {
     ///
     /// # Errors
     /// As [`ChunkReader::append`]; `out` is then empty.
-    pub fn read(&mut self, chunk: &ChunkEntry, out: &mut Columns) -> Result<()> {
+    pub fn read(&mut self, chunk: &ChunkEntry, out: &mut ChunkSamples) -> Result<()> {
         out.timestamps.clear();
         out.values.clear();
         self.append(chunk, &mut out.timestamps, &mut out.values)

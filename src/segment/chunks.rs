@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::chunk_index::Groups;
 use super::group::ChunkEntry;
-use super::open::{Loaded, Segment};
+use super::loaded::Loaded;
+use super::open::Segment;
 use crate::error::{Error, Result};
 use crate::types::{DecodeError, Timestamp};
 

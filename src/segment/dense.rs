@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::segment::{
-        BlockCache, ChunkReader, Columns, Encoding, Segment, SegmentInfo, SegmentWriter,
+        BlockCache, ChunkReader, ChunkSamples, Encoding, Segment, SegmentInfo, SegmentWriter,
         VerifyReport,
     };
     use crate::sys::{ReadMode, SimFs, Vfs};
@@ -249,7 +249,7 @@ mod tests {
             chunks.reverse();
         }
         let mut reader = ChunkReader::new(Arc::clone(segment));
-        let mut columns = Columns::default();
+        let mut columns = ChunkSamples::default();
         for chunk in &chunks {
             reader.read(chunk, &mut columns).unwrap();
             let place = (chunk.first_timestamp() > 0).into();
@@ -320,7 +320,7 @@ mod tests {
         let segment = open(&vfs, &dir, &meta);
         assert_eq!(segment.describe().unwrap().value_blocks.compressed, 0);
         let chunk = segment.chunks(&[0], i64::MIN..=i64::MAX).unwrap().next().unwrap().unwrap();
-        let mut columns = Columns::default();
+        let mut columns = ChunkSamples::default();
         ChunkReader::new(Arc::clone(&segment)).read(&chunk, &mut columns).unwrap();
         assert_eq!(columns.values.len(), ROWS);
         assert!(verify(&segment).1.is_empty());

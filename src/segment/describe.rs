@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bytes_by_kind::BytesByKind;
 use super::dense::FrameUnpacker;
 use super::footer::SectionTag;
 use super::group::ValueBlock;
@@ -47,21 +48,6 @@ pub struct SectionDescription {
     pub offset: u64,
     /// Its length.
     pub bytes: u64,
-}
-
-/// Where a segment's bytes went; adds up to the file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BytesByKind {
-    /// Value blocks, with the padding between the parts.
-    pub values: u64,
-    /// Timestamp blocks and their table, both copies.
-    pub timestamps: u64,
-    /// Chunk blocks, with the aggregates, and the chunk top.
-    pub chunk_index: u64,
-    /// The label index.
-    pub labels: u64,
-    /// Header and both footers.
-    pub other: u64,
 }
 
 /// The chunks of one encoding.

@@ -63,21 +63,15 @@ impl ChunkEntry {
         self.span.last
     }
 
-    /// Where the value block that holds the chunk starts in the file.
-    #[must_use]
-    pub fn block_offset(&self) -> u64 {
-        self.block.offset
-    }
-
     /// What is known of the values without reading them.
     #[must_use]
     pub fn aggregates(&self) -> &Aggregates {
         &self.aggregates
     }
 
-    /// Where the chunk's value block starts in the file.
-    #[must_use]
-    pub fn value_offset(&self) -> u64 {
+    /// Where the value block that holds the chunk starts in the file: for tests that damage it.
+    #[cfg(test)]
+    pub(crate) fn block_offset(&self) -> u64 {
         self.block.offset
     }
 
@@ -293,11 +287,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::segment::span::Selection;
+    use crate::segment::span::RowSelection;
 
     fn span(column: u32) -> Span {
         let first = i64::from(column) * 1000;
-        Span { column, rows: 3, first, last: first + 20, selection: Selection::Whole }
+        Span { column, rows: 3, first, last: first + 20, selection: RowSelection::Whole }
     }
 
     /// A group of `chunks` chunks, three a series.

@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::open::Loaded;
+use super::loaded::Loaded;
 
 /// Half of the files that a process may commonly have open.
 const OPEN_MAX_DEFAULT: usize = 512;

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::footer::SectionTag;
-use super::open::{Loaded, Segment};
+use super::loaded::Loaded;
+use super::open::Segment;
 use crate::error::{Error, Result};
 use crate::index::{BlockRef, BlockSource, Index, verify_block};
 use crate::types::{DecodeError, Labels, Matcher};

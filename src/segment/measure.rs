@@ -75,7 +75,7 @@ fn measure_a_recording() {
             let start = clock.monotonic();
             let ordinals = segment.select(&[]).unwrap();
             let mut reader = ChunkReader::new(Arc::clone(&segment));
-            let mut columns = Columns::default();
+            let mut columns = ChunkSamples::default();
             let mut rows = 0u64;
             for entry in segment.chunks(&ordinals, i64::MIN..=i64::MAX).unwrap() {
                 reader.read(&entry.unwrap(), &mut columns).unwrap();

@@ -11,6 +11,7 @@
 //! one block costs what is in it: the errors name file, part and offset.
 
 mod aggregate;
+mod bytes_by_kind;
 mod cache;
 mod chunk_index;
 mod chunk_reader;
@@ -24,6 +25,7 @@ mod group;
 mod handles;
 mod header;
 mod labels;
+mod loaded;
 mod open;
 mod span;
 mod spill;
@@ -41,12 +43,11 @@ mod spill_tests;
 mod tests;
 
 pub use aggregate::{Aggregates, Extent, Sums};
+pub use bytes_by_kind::BytesByKind;
 pub use cache::{BlockCache, CacheStats};
-pub use chunk_reader::{ChunkReader, Columns};
+pub use chunk_reader::{ChunkReader, ChunkSamples};
 pub use chunks::Chunks;
-pub use describe::{
-    BytesByKind, EncodingShare, SectionDescription, SegmentDescription, ValueBlockShare,
-};
+pub use describe::{EncodingShare, SectionDescription, SegmentDescription, ValueBlockShare};
 pub use footer::SectionTag;
 pub use group::ChunkEntry;
 pub use open::{Segment, SegmentPin};

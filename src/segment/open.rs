@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use super::bytes_by_kind::BytesByKind;
 use super::cache::BlockCache;
 use super::chunk_index::{self, ChunkBlock};
-use super::describe::BytesByKind;
 use super::footer::{self, Footer, Section, SectionTag};
+use super::loaded::Loaded;
 use super::time_table::{self, TimeBlock};
 use crate::error::{Error, Result};
 use crate::index::Index;
@@ -41,25 +42,6 @@ pub struct Segment {
 #[derive(Debug)]
 pub struct SegmentPin {
     _loaded: Arc<Loaded>,
-}
-
-/// What is in memory while a segment is open.
-#[derive(Debug)]
-pub(super) struct Loaded {
-    pub(super) file: Arc<dyn ReadFile>,
-    pub(super) footer: Footer,
-    pub(super) index: Index,
-    pub(super) chunk_top: Vec<ChunkBlock>,
-    pub(super) time_table: Vec<TimeBlock>,
-    /// Whether it was used since it was looked at last for eviction.
-    used: AtomicBool,
-}
-
-impl Loaded {
-    /// Whether it was used since the last call.
-    pub(super) fn take_used(&self) -> bool {
-        self.used.swap(false, Ordering::Relaxed)
-    }
 }
 
 impl Segment {

@@ -15,12 +15,12 @@ pub(super) struct Span {
     pub(super) rows: u16,
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
-    pub(super) selection: Selection,
+    pub(super) selection: RowSelection,
 }
 
 /// How a span selects rows of its column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Selection {
+pub(super) enum RowSelection {
     /// All of them.
     Whole,
     /// Neighbouring rows, from `start`.
@@ -51,17 +51,17 @@ impl Span {
     pub(super) fn encode(&self, context: &mut SpanContext, out: &mut Vec<u8>) {
         put_i64(out, i64::from(self.column) - i64::from(context.next_column));
         out.push(match self.selection {
-            Selection::Whole => 0,
-            Selection::Range { .. } => 1,
-            Selection::Gaps { .. } => 2,
+            RowSelection::Whole => 0,
+            RowSelection::Range { .. } => 1,
+            RowSelection::Gaps { .. } => 2,
         });
         put_u64(out, u64::from(self.rows - 1));
         put_i64(out, self.first.wrapping_sub(context.last));
         put_u64(out, self.last.wrapping_sub(self.first) as u64);
         match &self.selection {
-            Selection::Whole => {}
-            Selection::Range { start } => put_u64(out, u64::from(*start)),
-            Selection::Gaps { start, gaps } => {
+            RowSelection::Whole => {}
+            RowSelection::Range { start } => put_u64(out, u64::from(*start)),
+            RowSelection::Gaps { start, gaps } => {
                 put_u64(out, u64::from(*start));
                 put_u64(out, gaps.len() as u64);
                 for gap in gaps.iter() {
@@ -95,8 +95,8 @@ impl Span {
             .filter(|_| length >= u64::from(rows - 1))
             .ok_or(DecodeError::Invalid("time range of a span"))?;
         let selection = match kind {
-            0 => Selection::Whole,
-            1 => Selection::Range { start: small(input, "start of a span")? },
+            0 => RowSelection::Whole,
+            1 => RowSelection::Range { start: small(input, "start of a span")? },
             2 => decode_gaps(rows, input)?,
             _ => return Err(DecodeError::Invalid("kind of a span")),
         };
@@ -114,13 +114,13 @@ impl Span {
         let rows = usize::from(self.rows);
         let base = out.len();
         match &self.selection {
-            Selection::Whole if column.len() == rows => out.extend_from_slice(column),
-            Selection::Whole => return Err(damaged),
-            Selection::Range { start } => {
+            RowSelection::Whole if column.len() == rows => out.extend_from_slice(column),
+            RowSelection::Whole => return Err(damaged),
+            RowSelection::Range { start } => {
                 let start = usize::from(*start);
                 out.extend_from_slice(column.get(start..start + rows).ok_or(damaged)?);
             }
-            Selection::Gaps { start, gaps } => {
+            RowSelection::Gaps { start, gaps } => {
                 let mut at = usize::from(*start);
                 for gap in gaps.iter() {
                     let end = at + usize::from(gap.taken);
@@ -138,7 +138,7 @@ impl Span {
     }
 }
 
-impl Selection {
+impl RowSelection {
     /// How `wanted` can be selected from `column`, if at a price of at most one gap for every 16
     /// rows and 128 in all. Both are strictly increasing.
     pub(super) fn find(wanted: &[Timestamp], column: &[Timestamp]) -> Option<Self> {
@@ -172,7 +172,7 @@ impl Selection {
     }
 }
 
-fn decode_gaps(rows: u16, input: &mut &[u8]) -> Result<Selection, DecodeError> {
+fn decode_gaps(rows: u16, input: &mut &[u8]) -> Result<RowSelection, DecodeError> {
     let start = small(input, "start of a span")?;
     let count = small(input, "gaps of a span")?;
     if count == 0 || count >= rows || usize::from(count) > GAPS_MAX {
@@ -189,7 +189,7 @@ fn decode_gaps(rows: u16, input: &mut &[u8]) -> Result<Selection, DecodeError> {
         left -= taken;
         gaps.push(Gap { taken, skipped });
     }
-    Ok(Selection::Gaps { start, gaps: gaps.into() })
+    Ok(RowSelection::Gaps { start, gaps: gaps.into() })
 }
 
 /// A number below [`ROWS_MAX`], or equal.
@@ -206,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    fn span(column: u32, wanted: &[Timestamp], selection: Selection) -> Span {
+    fn span(column: u32, wanted: &[Timestamp], selection: RowSelection) -> Span {
         let (first, last) = (wanted[0], wanted[wanted.len() - 1]);
         Span { column, rows: wanted.len() as u16, first, last, selection }
     }
@@ -231,13 +231,13 @@ mod tests {
     fn ends_of_time_and_of_columns() {
         let ends = [i64::MIN, i64::MAX];
         round_trip(&[
-            span(0, &ends, Selection::Whole),
-            span(u32::MAX, &ends, Selection::Range { start: 8190 }),
-            span(0, &[i64::MIN], Selection::Whole),
+            span(0, &ends, RowSelection::Whole),
+            span(u32::MAX, &ends, RowSelection::Range { start: 8190 }),
+            span(0, &[i64::MIN], RowSelection::Whole),
             span(
                 7,
                 &[5, 6, 9],
-                Selection::Gaps { start: 3, gaps: [Gap { taken: 2, skipped: 2 }].into() },
+                RowSelection::Gaps { start: 3, gaps: [Gap { taken: 2, skipped: 2 }].into() },
             ),
         ]);
     }
@@ -247,7 +247,7 @@ mod tests {
         let mut context = SpanContext { next_column: 9, last: 1_000_000 };
         let mut bytes = Vec::new();
         let wanted: Vec<i64> = (1..=1000).map(|i| 1_000_000 + i).collect();
-        span(9, &wanted, Selection::Whole).encode(&mut context, &mut bytes);
+        span(9, &wanted, RowSelection::Whole).encode(&mut context, &mut bytes);
         assert_eq!(bytes.len(), 7);
     }
 
@@ -256,12 +256,15 @@ mod tests {
         let column: Vec<i64> = (0..10).collect();
         let mut out = Vec::new();
         let fails = |span: &Span, out: &mut Vec<i64>| span.append_rows(&column, out).is_err();
-        assert!(fails(&span(0, &column[..9], Selection::Whole), &mut out));
-        assert!(fails(&span(0, &column[5..], Selection::Range { start: 6 }), &mut out));
-        assert!(fails(&span(0, &column[5..], Selection::Range { start: 60 }), &mut out));
-        assert!(fails(&span(0, &column[5..7], Selection::Range { start: 6 }), &mut out), "shifted");
+        assert!(fails(&span(0, &column[..9], RowSelection::Whole), &mut out));
+        assert!(fails(&span(0, &column[5..], RowSelection::Range { start: 6 }), &mut out));
+        assert!(fails(&span(0, &column[5..], RowSelection::Range { start: 60 }), &mut out));
+        assert!(
+            fails(&span(0, &column[5..7], RowSelection::Range { start: 6 }), &mut out),
+            "shifted"
+        );
         let gaps = [Gap { taken: 1, skipped: 9 }].into();
-        assert!(fails(&span(0, &[0, 9], Selection::Gaps { start: 0, gaps }), &mut out));
+        assert!(fails(&span(0, &[0, 9], RowSelection::Gaps { start: 0, gaps }), &mut out));
     }
 
     proptest! {
@@ -278,7 +281,7 @@ mod tests {
                 column.clone()
             };
             prop_assume!(!wanted.is_empty());
-            let Some(selection) = Selection::find(&wanted, &column) else {
+            let Some(selection) = RowSelection::find(&wanted, &column) else {
                 prop_assert!(wanted != column);
                 return Ok(());
             };
@@ -296,7 +299,7 @@ mod tests {
             let mut wanted = column.clone();
             wanted.push(extra * 2 + 1);
             wanted.sort_unstable();
-            prop_assert_eq!(Selection::find(&wanted, &column), None);
+            prop_assert_eq!(RowSelection::find(&wanted, &column), None);
         }
 
         #[test]

@@ -65,7 +65,7 @@ fn read_all(segment: &Arc<Segment>) -> Result<Model> {
     })?;
     let mut model = Model::new();
     let mut reader = ChunkReader::new(Arc::clone(segment));
-    let mut columns = Columns::default();
+    let mut columns = ChunkSamples::default();
     for entry in segment.chunks(&ordinals, i64::MIN..=i64::MAX)? {
         let entry = entry?;
         reader.read(&entry, &mut columns)?;

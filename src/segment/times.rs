@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 
-use super::span::{Selection, Span};
+use super::span::{RowSelection, Span};
 use super::time_table::{TimeBlock, TimeBlockBuilder};
 use crate::codec::{self, TimestampEncoder};
 use crate::types::{DecodeError, Timestamp};
@@ -42,7 +42,7 @@ impl TimesWriter {
     pub(super) fn span(&mut self, timestamps: &[Timestamp]) -> Result<Span, DecodeError> {
         let (column, selection) = match self.find(timestamps) {
             Some(found) => found,
-            None => (self.add(timestamps)?, Selection::Whole),
+            None => (self.add(timestamps)?, RowSelection::Whole),
         };
         let (first, last) = (timestamps[0], timestamps[timestamps.len() - 1]);
         Ok(Span { column, rows: timestamps.len() as u16, first, last, selection })
@@ -58,19 +58,19 @@ impl TimesWriter {
         Some(sealed)
     }
 
-    fn find(&mut self, timestamps: &[Timestamp]) -> Option<(u32, Selection)> {
+    fn find(&mut self, timestamps: &[Timestamp]) -> Option<(u32, RowSelection)> {
         let equal = |(_, column): &(u32, Vec<Timestamp>)| column == timestamps;
         if let Some(place) = self.recent.iter().position(equal) {
-            return Some((self.touch(place), Selection::Whole));
+            return Some((self.touch(place), RowSelection::Whole));
         }
         let hash = content_hash(timestamps);
         let known = self.known.get(&hash).or_else(|| self.known_before.get(&hash)).copied();
         if let Some(number) = known {
             self.remember(hash, number, timestamps);
-            return Some((number, Selection::Whole));
+            return Some((number, RowSelection::Whole));
         }
         let found = self.recent.iter().enumerate().rev().find_map(|(place, (_, column))| {
-            Selection::find(timestamps, column).map(|selection| (place, selection))
+            RowSelection::find(timestamps, column).map(|selection| (place, selection))
         });
         found.map(|(place, selection)| (self.touch(place), selection))
     }
@@ -149,13 +149,13 @@ mod tests {
         assert_eq!(span(&mut times, &whole).column, 0);
         assert_eq!(span(&mut times, &column(7, 100)).column, 1);
         let again = span(&mut times, &whole);
-        assert_eq!((again.column, again.selection), (0, Selection::Whole));
+        assert_eq!((again.column, again.selection), (0, RowSelection::Whole));
         let part = span(&mut times, &whole[10..20]);
-        assert_eq!((part.column, part.selection), (0, Selection::Range { start: 10 }));
+        assert_eq!((part.column, part.selection), (0, RowSelection::Range { start: 10 }));
         let mut gappy = whole.clone();
         gappy.remove(50);
         let gappy = span(&mut times, &gappy);
-        assert!(gappy.column == 0 && matches!(gappy.selection, Selection::Gaps { .. }));
+        assert!(gappy.column == 0 && matches!(gappy.selection, RowSelection::Gaps { .. }));
         assert_eq!(times.columns(), 2);
         // Every other row costs more gaps than a column of its own.
         let sparse: Vec<_> = whole.iter().copied().step_by(2).collect();

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use super::aggregate::Aggregates;
 use super::cache::BlockCache;
 use super::chunk_index::{ChunkBlock, Groups};
-use super::chunk_reader::{ChunkReader, Columns};
+use super::chunk_reader::{ChunkReader, ChunkSamples};
 use super::footer::SectionTag;
 use super::group::ChunkEntry;
 use super::header::{HEADER_BYTES, Header};
 use super::labels::{LabelBlocks, LabelFault};
-use super::open::{Loaded, Segment};
+use super::loaded::Loaded;
+use super::open::Segment;
 use crate::error::{Error, Result};
 use crate::index::{BlockRef, BlockSource};
 use crate::sys::checksum::crc32c;
@@ -289,7 +290,7 @@ impl Run<'_> {
             return self.found(error, false, group.iter().map(lost).collect());
         }
         let mut reader = ChunkReader::new(Arc::clone(&segment));
-        let mut columns = Columns::default();
+        let mut columns = ChunkSamples::default();
         for entry in group {
             let outcome = reader.read(entry, &mut columns).and_then(|()| {
                 match Aggregates::of(&columns.values) == entry.aggregates {

@@ -1,14 +1,14 @@
 //! The registry of active series: who is who while samples arrive.
 //!
 //! It owns the interned label pairs and the map from encodings of label sets to *slots*. The write
-//! path calls [`Registry::resolve`] for every series of a batch, the commit leader [`Registry::touch`]
+//! path calls [`Registry::resolve`] for every series of a batch, the commit leader [`Registry::mark_used`]
 //! and the WAL refs, queries [`Registry::select`], and `db` evicts when a memtable is gone.
 //!
 //! # Invariants
 //!
 //! - One label set is in at most one slot; a slot's labels never change while its version stays.
 //! - A slot is freed only by [`Registry::evict`] and [`Registry::evict_idle`], only if the last
-//!   generation that resolved or touched it is below the oldest live one, and its version changes
+//!   generation that resolved or marked as used it is below the oldest live one, and its version changes
 //!   then.
 //! - What is in use never passes the limit of bytes by more than one series. Known series are never
 //!   refused.
@@ -24,6 +24,7 @@
 //!
 //! It must not do I/O, draw random numbers or know what samples are.
 
+mod activity;
 mod bits;
 mod cardinality;
 mod catalog;
@@ -34,7 +35,6 @@ mod order;
 mod pairs;
 mod postings;
 mod room;
-mod rounds;
 mod select;
 mod slots;
 
@@ -66,8 +66,8 @@ pub struct Registry {
     generation: AtomicU32,
     /// Series in the catalog, for readers without its lock.
     active: AtomicUsize,
-    /// Set by a series that leaves little room.
-    pressed: AtomicBool,
+    /// Set when a new series makes the registry nearly full, until somebody asks.
+    nearly_full: AtomicBool,
     slots: Slots,
     catalog: ShardedLock<Catalog>,
 }
@@ -85,7 +85,7 @@ impl Registry {
             idle_s: u32::MAX,
             generation: AtomicU32::new(1),
             active: AtomicUsize::new(0),
-            pressed: AtomicBool::new(false),
+            nearly_full: AtomicBool::new(false),
             slots: Slots::new(),
             catalog: ShardedLock::new(Catalog::new()),
         }
@@ -168,7 +168,7 @@ impl Registry {
     #[inline]
     fn mark(&self, slot: u32) -> SeriesHandle {
         let handle = SeriesHandle { slot, version: self.slots.version(slot) };
-        let live = self.slots.touch(handle, self.generation.load(Ordering::Acquire));
+        let live = self.slots.mark_used(handle, self.generation.load(Ordering::Acquire));
         debug_assert!(live, "versions change only under the write lock");
         handle
     }
@@ -179,19 +179,12 @@ impl Registry {
         self.read().labels(slot)
     }
 
-    /// Whether the series that `handle` was given for is still active. Only [`Registry::touch`]
-    /// keeps it so.
-    #[must_use]
-    pub fn is_live(&self, handle: SeriesHandle) -> bool {
-        self.slots.version(handle.slot) == handle.version
-    }
-
     /// Records that memtable `generation` holds samples of the series, which is then active until
     /// that generation is gone; false if the handle is stale: the series has to be resolved again.
     #[inline]
     #[must_use]
-    pub fn touch(&self, handle: SeriesHandle, generation: u32) -> bool {
-        self.slots.touch(handle, generation)
+    pub fn mark_used(&self, handle: SeriesHandle, generation: u32) -> bool {
+        self.slots.mark_used(handle, generation)
     }
 
     /// The ref of `slot` in the WAL file of `generation`, if it was defined there. Generations start

@@ -1,4 +1,4 @@
-//! How much room the registry has, and who may be evicted to make more.
+//! How full the registry is, and which series may be evicted to free memory.
 //!
 //! Admission counts what is *in use*: memory that freed series have left is used again before any
 //! new memory is taken, so what is held stays near the most that was ever in use, and that near the
@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Registry;
+use super::activity::{AGES, IDLE_AGE};
 use super::catalog::Catalog;
-use super::rounds::{AGES, IDLE_AGE};
 
 /// [`Registry::fullness`] of a registry that takes no new series.
 pub(super) const FULL: u64 = 1024;
-/// From here on it is time to make room: what still fits comes in while a flush runs.
-const PRESSED: u64 = FULL / 4 * 3;
+/// From here on series are evicted: what is left takes the new series that arrive while a flush runs.
+const NEARLY_FULL: u64 = FULL / 4 * 3;
 /// Below this everything that no memtable holds may go.
 const HALF: u64 = FULL / 2;
 
@@ -61,8 +61,8 @@ impl Registry {
 
     pub(super) fn note_created(&self, catalog: &Catalog) {
         self.active.store(catalog.len(), Ordering::Relaxed);
-        if self.fullness(catalog) >= PRESSED {
-            self.pressed.store(true, Ordering::Relaxed);
+        if self.fullness(catalog) >= NEARLY_FULL {
+            self.nearly_full.store(true, Ordering::Relaxed);
         }
     }
 
@@ -78,7 +78,8 @@ impl Registry {
         self.fullness(&self.read()) >= FULL
     }
 
-    /// Whether at least half of the room is taken: then series that may come back are worth keeping.
+    /// Whether at least half of the limit is used. From there on only idle series are evicted
+    /// ([`Registry::evict_idle`]); below it every series that no memtable holds may go.
     #[must_use]
     pub fn is_half_full(&self) -> bool {
         self.fullness(&self.read()) >= HALF
@@ -86,26 +87,26 @@ impl Registry {
 
     /// Whether it is nearly full.
     #[must_use]
-    pub fn is_pressed(&self) -> bool {
-        self.fullness(&self.read()) >= PRESSED
+    pub fn is_nearly_full(&self) -> bool {
+        self.fullness(&self.read()) >= NEARLY_FULL
     }
 
-    /// Whether a series has left little room since this was asked last.
+    /// Whether the registry has become nearly full since this was asked last.
     #[inline]
     #[must_use]
-    pub fn take_pressed(&self) -> bool {
-        self.pressed.load(Ordering::Relaxed) && self.pressed.swap(false, Ordering::Relaxed)
+    pub fn take_nearly_full(&self) -> bool {
+        self.nearly_full.load(Ordering::Relaxed) && self.nearly_full.swap(false, Ordering::Relaxed)
     }
 
     /// Tells the time, monotonic since the store was opened.
     pub fn set_time(&self, now: Duration) {
-        self.slots.rounds.set_second(now.as_secs() as u32);
+        self.slots.activity.set_second(now.as_secs() as u32);
     }
 
     /// The number of the present round; see [`Idle`].
     #[must_use]
     pub fn round(&self) -> u32 {
-        self.slots.rounds.now()
+        self.slots.activity.now()
     }
 
     /// Notes that `rows` samples of the series in `slot` are written. Only the commit leader calls
@@ -115,7 +116,7 @@ impl Registry {
         self.slots.note_written(slot, rows, self.len());
     }
 
-    /// The series that no generation from `oldest_live` on has resolved or touched, by age. Walks
+    /// The series that no generation from `oldest_live` on has resolved or marked as used, by age. Walks
     /// all slots.
     #[must_use]
     pub fn idle(&self, oldest_live: u32) -> Idle {
@@ -128,7 +129,7 @@ impl Registry {
     }
 
     /// Frees the slots of all series that no generation from `oldest_live` on has resolved or
-    /// touched, and what they alone held; returns how many. The work grows with the number of
+    /// marked as used, and what they alone held; returns how many. The work grows with the number of
     /// active series only if there is something to free.
     pub fn evict(&self, oldest_live: u32) -> usize {
         let catalog = self.read();

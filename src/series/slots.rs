@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::rounds::{Rounds, Seen};
+use super::activity::{ActivityClock, Seen};
 use crate::sparse_array::SparseArray;
 
 /// Names an active series as long as it is active: a slot and the version of its occupant. When the
@@ -25,11 +25,11 @@ impl SeriesHandle {
 /// Three atomic words per slot.
 ///
 /// `Relaxed` suffices: versions change only under the registry's write lock, a compare-and-swap on
-/// the same word decides between a touch and an eviction, and the words guard no other memory.
+/// the same word decides between a use and an eviction, and the words guard no other memory.
 #[derive(Debug)]
 pub(super) struct Slots {
     words: SparseArray<Words, 4096>,
-    pub(super) rounds: Rounds,
+    pub(super) activity: ActivityClock,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ fn unpack(word: u64) -> (u32, u32) {
 
 impl Slots {
     pub(super) fn new() -> Self {
-        Self { words: SparseArray::new(), rounds: Rounds::default() }
+        Self { words: SparseArray::new(), activity: ActivityClock::default() }
     }
 
     /// The version of the slot's present or next occupant.
@@ -66,13 +66,13 @@ impl Slots {
         let words = self.words.get_or_default(slot);
         let (version, _) = unpack(words.state.load(Ordering::Relaxed));
         words.wal.store(0, Ordering::Relaxed);
-        self.rounds.begin(&words.seen);
+        self.activity.begin(&words.seen);
         words.state.store(pack(version, generation), Ordering::Relaxed);
     }
 
     /// Raises the last generation of `handle`'s slot to `generation`; false if the handle is stale.
     #[inline]
-    pub(super) fn touch(&self, handle: SeriesHandle, generation: u32) -> bool {
+    pub(super) fn mark_used(&self, handle: SeriesHandle, generation: u32) -> bool {
         let Some(words) = self.words.get(handle.slot) else { return false };
         let mut state = words.state.load(Ordering::Relaxed);
         loop {
@@ -97,17 +97,17 @@ impl Slots {
         }
     }
 
-    /// Notes that `rows` samples of the slot are written; see [`Rounds::note`].
+    /// Notes that `rows` samples of the slot are written; see [`ActivityClock::note`].
     #[inline]
     pub(super) fn note_written(&self, slot: u32, rows: u32, active: usize) {
         if let Some(words) = self.words.get(slot) {
-            self.rounds.note(&words.seen, rows, active);
+            self.activity.note(&words.seen, rows, active);
         }
     }
 
-    /// How many rounds ago the slot was written; see [`Rounds::age`].
+    /// How many rounds ago the slot was written; see [`ActivityClock::age`].
     pub(super) fn age(&self, slot: u32, idle_s: u32) -> usize {
-        self.words.get(slot).map_or(0, |words| self.rounds.age(&words.seen, idle_s))
+        self.words.get(slot).map_or(0, |words| self.activity.age(&words.seen, idle_s))
     }
 
     /// Whether the last generation of the slot is below `oldest_live`.
@@ -118,7 +118,7 @@ impl Slots {
     }
 
     /// Ends the occupant if its last generation is below `oldest_live`: all handles to it are stale
-    /// from here on. False if it was touched meanwhile.
+    /// from here on. False if it was used meanwhile.
     pub(super) fn expire(&self, slot: u32, oldest_live: u32) -> bool {
         let Some(words) = self.words.get(slot) else { return false };
         let state = words.state.load(Ordering::Relaxed);
@@ -168,18 +168,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_touch_and_an_expiry_exclude_each_other() {
+    fn a_use_and_an_expiry_exclude_each_other() {
         let slots = Slots::new();
         slots.occupy(5, 3);
         let handle = SeriesHandle { slot: 5, version: slots.version(5) };
         assert!(!slots.expire(5, 3), "generation 3 is live");
-        assert!(slots.touch(handle, 4) && slots.touch(handle, 2), "never lowered");
+        assert!(slots.mark_used(handle, 4) && slots.mark_used(handle, 2), "never lowered");
         assert!(!slots.is_expired(5, 4) && slots.is_expired(5, 5));
         assert!(!slots.expire(5, 4));
         assert!(slots.expire(5, 5));
-        assert!(!slots.touch(handle, 9), "stale");
+        assert!(!slots.mark_used(handle, 9), "stale");
         assert_ne!(slots.version(5), handle.version);
-        assert!(!slots.touch(SeriesHandle { slot: 1 << 30, version: 0 }, 1), "no such page");
+        assert!(!slots.mark_used(SeriesHandle { slot: 1 << 30, version: 0 }, 1), "no such page");
     }
 
     #[test]

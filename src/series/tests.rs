@@ -50,6 +50,12 @@ impl EncodedLabels for Sent {
 const NAMES: [&str; 4] = ["__name__", "a", "b", "شهر"];
 const VALUES: [&str; 5] = ["", "x", "xy", "تهران", "1"];
 
+/// Whether the series that `handle` was given for is still active. Only [`Registry::mark_used`]
+/// keeps it so.
+fn is_live(registry: &Registry, handle: SeriesHandle) -> bool {
+    registry.slots.version(handle.slot) == handle.version
+}
+
 #[derive(Debug, Clone)]
 enum Op {
     /// The value of each name (an index; 0 is the empty value) and the rotation it is sent in.
@@ -58,7 +64,7 @@ enum Op {
         rotation: usize,
         sent: bool,
     },
-    Touch {
+    MarkUsed {
         series: usize,
     },
     Advance,
@@ -78,7 +84,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(
         prop_oneof![
             8 => resolve,
-            2 => (0usize..20).prop_map(|series| Op::Touch { series }),
+            2 => (0usize..20).prop_map(|series| Op::MarkUsed { series }),
             1 => Just(Op::Advance),
             1 => (0u32..3).prop_map(|keep| Op::Evict { keep }),
             3 => prop::collection::vec(matcher, 0..4).prop_map(|matchers| Op::Select { matchers }),
@@ -150,11 +156,11 @@ impl Model {
         assert_eq!(registry.len(), self.series.len());
         registry.read().pairs.check_bytes();
         for (labels, (handle, _)) in &self.series {
-            assert!(registry.is_live(*handle));
+            assert!(is_live(registry, *handle));
             assert_eq!(registry.labels(handle.slot()).as_ref(), Some(labels));
         }
         for &handle in &self.stale {
-            assert!(!registry.is_live(handle) && !registry.touch(handle, u32::MAX));
+            assert!(!is_live(registry, handle) && !registry.mark_used(handle, u32::MAX));
         }
     }
 }
@@ -179,9 +185,9 @@ proptest! {
                         model.resolve(&registry, canonical.clone(), &canonical);
                     }
                 }
-                Op::Touch { series } => {
+                Op::MarkUsed { series } => {
                     if let Some((handle, last)) = model.series.values_mut().nth(series) {
-                        prop_assert!(registry.touch(*handle, model.generation));
+                        prop_assert!(registry.mark_used(*handle, model.generation));
                         *last = model.generation;
                     }
                 }
@@ -273,7 +279,7 @@ fn the_limit_refuses_new_series_only() {
     assert_eq!(registry.resolve(&set(0)).unwrap(), known);
     assert_eq!(registry.resolve(&Sent::new([("a", "0"), ("b", "")])).unwrap(), known);
     registry.set_generation(2);
-    assert!(registry.touch(known, 2));
+    assert!(registry.mark_used(known, 2));
     assert_eq!(registry.evict(2), 1);
     assert!(registry.resolve(&set(2)).is_ok());
 }
@@ -345,12 +351,12 @@ fn threads_never_see_a_slot_answer_for_another_series() {
                         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                         let i = (random >> 8) % SERIES;
                         let now = generation.load(Ordering::SeqCst);
-                        let old = held.get(&i).copied().filter(|&h| registry.touch(h, now));
+                        let old = held.get(&i).copied().filter(|&h| registry.mark_used(h, now));
                         let handle = registry.resolve(&set(i)).unwrap();
-                        let live = old.filter(|&old| registry.is_live(old));
+                        let live = old.filter(|&old| is_live(registry, old));
                         assert!(live.is_none_or(|old| old == handle), "two handles to a series");
                         let answer = registry.labels(handle.slot());
-                        if registry.is_live(handle) {
+                        if is_live(registry, handle) {
                             assert_eq!(answer, Some(set(i)));
                         }
                         held.insert(i, handle);

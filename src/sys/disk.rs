@@ -10,8 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use super::file_bounds::{checked_end, truncate_beyond_end};
 use super::mapping::Mapping;
-use super::vfs::{checked_end, truncate_beyond_end};
 use super::{Bytes, DirEntry, LockGuard, ReadFile, ReadMode, Space, SyncPoint, Vfs, WriteFile};
 
 /// The file system of the machine.

@@ -25,7 +25,7 @@ use std::ops::Deref;
 
 use memmap2::{Mmap, MmapOptions};
 
-use super::vfs::length_changed;
+use super::file_bounds::length_changed;
 
 /// A map of a whole file, unmapped on drop.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod clock;
 mod contract;
 mod disk;
 mod executor;
+mod file_bounds;
 mod mapping;
 mod random;
 mod sim;

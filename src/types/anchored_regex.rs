@@ -10,7 +10,7 @@ use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::captures::Captures;
 
 use super::automaton;
-use super::matcher::MatcherError;
+use super::matcher_error::MatcherError;
 use super::template::{Reference, parts};
 
 /// A regular expression that must match a whole value, with what its groups captured.

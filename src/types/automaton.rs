@@ -7,7 +7,7 @@ use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_syntax::hir::{Hir, Look};
 
-use super::matcher::MatcherError;
+use super::matcher_error::MatcherError;
 use super::re2::{self, Fault, Parsed};
 
 /// Longest pattern in bytes: a dashboard's "All" lists every value that a variable has.

@@ -11,7 +11,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 use super::automaton::{self, compile};
 use super::literal_set;
-use super::matcher::MatcherError;
+use super::matcher_error::MatcherError;
 
 /// A compiled pattern.
 pub(super) struct Pattern {

@@ -1,6 +1,7 @@
 //! What the regular expressions of one request may take together.
 
-use super::matcher::{Matcher, MatcherError};
+use super::matcher::Matcher;
+use super::matcher_error::MatcherError;
 
 /// A limit on the memory of all compiled regular expressions of one query or request, so that many
 /// small ones cannot do what one large one may not.

@@ -37,7 +37,7 @@ pub use flags::Features;
 pub use plan::Reach;
 pub use printer::{pretty, print};
 pub use query_error::QueryError;
-pub use source::{Control, Hints, MemorySource, Queryable, Selection, SeriesList};
+pub use source::{Control, Hints, MemorySource, Queryable, SelectRequest, SeriesList};
 pub use syntax::{
     DEPTH_MAX, INPUT_BYTES_MAX, MATCHERS_MAX, NODES_MAX, QUERY_BYTES_MAX, REGEXES_MAX,
     format_duration, parse, parse_duration, parse_selector, parse_series_labels,

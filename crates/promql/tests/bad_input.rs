@@ -12,7 +12,7 @@ use siltstone::{Cancel, Timestamp};
 use siltstone_promql::source::{SampleColumns, SourceError};
 use siltstone_promql::{
     Answer, Control, DEPTH_MAX, Engine, Features, LabelSet, Limits, MemorySource, Point, Query,
-    QueryError, QueryValue, Queryable, Selection, SeriesList,
+    QueryError, QueryValue, Queryable, SelectRequest, SeriesList,
 };
 
 /// Series `a` and `b`, each with a sample every 15 s from -10 to 10 minutes.
@@ -332,7 +332,7 @@ struct Troubled {
 impl Queryable for Troubled {
     fn list<'a>(
         &'a self,
-        selection: &Selection<'_>,
+        selection: &SelectRequest<'_>,
         control: &Control,
     ) -> Result<Box<dyn SeriesList + 'a>, SourceError> {
         if self.list_fails {

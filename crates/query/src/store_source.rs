@@ -8,7 +8,7 @@ use siltstone::{
 };
 use siltstone_promql::source::{KeptList, KindColumn, LabelKeeper, SampleColumns, SourceError};
 use siltstone_promql::{
-    Answer, Control, Engine, LabelSet, Query, QueryError, Queryable, Selection, SeriesList,
+    Answer, Control, Engine, LabelSet, Query, QueryError, Queryable, SelectRequest, SeriesList,
 };
 
 /// A snapshot as PromQL reads it. Times of queries are in milliseconds, whatever the ticks of the store
@@ -104,7 +104,7 @@ impl StoreSource {
 impl Queryable for StoreSource {
     fn list<'a>(
         &'a self,
-        selection: &Selection<'_>,
+        selection: &SelectRequest<'_>,
         control: &Control,
     ) -> Result<Box<dyn SeriesList + 'a>, SourceError> {
         let defaults = QueryOptions::default();

@@ -4,7 +4,7 @@
 
 use siltstone::{Db, Labels, Matcher, MemoryPool, Options, QueryMemory, TimeRange, WriteBatch};
 use siltstone_promql::source::Hints;
-use siltstone_promql::{Control, Queryable, Selection};
+use siltstone_promql::{Control, Queryable, SelectRequest};
 use siltstone_query::{Engine, Features, Query, QueryValue, StoreSource};
 
 const MINUTE: i64 = 60_000;
@@ -138,7 +138,7 @@ fn a_sum_over_many_series_holds_few_of_their_labels() {
     let kept = ["pad".to_owned(), "instance".to_owned()];
     let hints = Hints { labels_kept: Some(&kept), ..Hints::default() };
     let matchers = [Matcher::equal("__name__", "requests_total")];
-    let selection = Selection { matchers: &matchers, start: 0, end: 5 * MINUTE, hints };
+    let selection = SelectRequest { matchers: &matchers, start: 0, end: 5 * MINUTE, hints };
     let list = |bytes_max: u64| {
         let memory = QueryMemory::new(bytes_max);
         let control = Control { memory: Some(memory.clone()), ..Control::default() };

@@ -21,11 +21,13 @@
 //! A request goes from the accept loop (`listener`, over sockets with deadlines, `timed_io`) through a
 //! table (`router`) to the handler of its protocol (`handlers`, one file each), which reads and writes
 //! the formats of [`protocol`] and calls the engine on blocking threads. [`ingest`], [`protocol`],
-//! [`selection`] and [`time`] serve the command line as well.
+//! [`selected_series`] and [`time`] serve the command line as well.
 
 mod accept;
 mod app;
 mod blocking;
+mod call;
+mod coder;
 mod config;
 mod content_coding;
 mod cors;
@@ -47,7 +49,7 @@ mod reply;
 pub mod reports;
 mod request_body;
 mod router;
-pub mod selection;
+pub mod selected_series;
 pub mod time;
 mod timed_io;
 

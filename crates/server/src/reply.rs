@@ -4,7 +4,7 @@
 //! socket empties, so that an answer of any length holds a bounded amount of memory. A client that
 //! goes away closes the queue and sets the [`Cancel`] that the work was given. If somebody else sets it
 //! the answer is cut off, as by any failure behind its beginning: it never looks whole. A body may be
-//! compressed on its way to the socket; see `content_coding`.
+//! compressed on its way to the socket; see `coder`.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
 
 use crate::blocking::blocking;
-use crate::content_coding::{Coder, SLICE_BYTES};
+use crate::coder::{Coder, SLICE_BYTES};
 use crate::refusal::Refusal;
 
 /// Bytes collected before they are queued.
@@ -359,7 +359,8 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
-    use crate::content_coding::{self, Coding};
+    use crate::coder::Coding;
+    use crate::content_coding;
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use crate::app::{Admission, App};
 use crate::blocking::{Turn, in_turn};
-use crate::content_coding::{self, Coding};
+use crate::call::Call;
+use crate::content_coding;
 use crate::envelope;
 use crate::handlers::{
     admin, export, expressions, federate, health, import, metadata, metrics, promql, remote_read,
@@ -27,14 +28,6 @@ use crate::params::decode;
 use crate::refusal::Refusal;
 use crate::reply::{self, OnEnd, Reply};
 use crate::timed_io::Phase;
-
-/// What a handler gets.
-pub(crate) struct Call {
-    pub(crate) app: Arc<App>,
-    pub(crate) request: Request<Incoming>,
-    /// The segment of the path that stands for `{}` in the table, decoded.
-    pub(crate) segment: String,
-}
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
 
@@ -208,7 +201,7 @@ impl std::fmt::Debug for Recorder {
 pub(crate) async fn dispatch(app: Arc<App>, phase: Phase, request: Request<Incoming>) -> Reply {
     phase.busy();
     let started = Instant::now();
-    let coding = Coding::preferred(request.headers());
+    let coding = content_coding::preferred(request.headers());
     let origin = request.headers().get(ORIGIN).cloned();
     let (index, mut answer, turn) = answer(&app, request).await;
     let route = ROUTES.get(index);

@@ -163,7 +163,7 @@ impl Store {
             let mut reader = ChunkReader::new(Arc::clone(&segment));
             for chunk in segment.chunks(&ordinals, i64::MIN..=i64::MAX).unwrap() {
                 let chunk = chunk.unwrap();
-                let mut columns = crate::segment::Columns::default();
+                let mut columns = crate::segment::ChunkSamples::default();
                 reader.read(&chunk, &mut columns).unwrap();
                 for (&t, value) in columns.timestamps.iter().zip(&columns.values) {
                     let key = (series[chunk.ordinal() as usize], t);
@@ -410,7 +410,7 @@ fn value_block(store: &Store, input: usize, chunk: usize) -> u64 {
         walk.peek().unwrap();
         walk.advance();
     }
-    walk.peek().unwrap().unwrap().value_offset()
+    walk.peek().unwrap().unwrap().block_offset()
 }
 
 #[test]

@@ -70,16 +70,16 @@ impl SeriesCursor for Prepared {
     }
 }
 
-fn open(strata: &[Prepared], range: TimeRange, key: u32) -> Merge {
-    let mut merge = Merge::new(range, strata.len());
-    reopen(&mut merge, strata, key);
+fn open(layers: &[Prepared], range: TimeRange, key: u32) -> Merge {
+    let mut merge = Merge::new(range, layers.len());
+    reopen(&mut merge, layers, key);
     merge
 }
 
-fn reopen(merge: &mut Merge, strata: &[Prepared], key: u32) {
+fn reopen(merge: &mut Merge, layers: &[Prepared], key: u32) {
     merge.start();
-    for (rank, stratum) in strata.iter().enumerate() {
-        merge.add(rank, key, || Box::new(stratum.clone())).unwrap();
+    for (rank, layer) in layers.iter().enumerate() {
+        merge.add(rank, key, || Box::new(layer.clone())).unwrap();
     }
 }
 
@@ -101,10 +101,10 @@ fn drain(merge: &mut Merge) -> Vec<(i64, u64)> {
     out.iter().map(|(t, v)| (t, v.to_bits())).collect()
 }
 
-fn expected(strata: &[Prepared], range: TimeRange, key: usize) -> Vec<(i64, u64)> {
+fn expected(layers: &[Prepared], range: TimeRange, key: usize) -> Vec<(i64, u64)> {
     let mut map = BTreeMap::new();
-    for stratum in strata {
-        map.extend(stratum.series[key].iter().flatten().filter(|s| range.contains(s.0)).copied());
+    for layer in layers {
+        map.extend(layer.series[key].iter().flatten().filter(|s| range.contains(s.0)).copied());
     }
     map.into_iter().collect()
 }
@@ -129,7 +129,7 @@ fn bits() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// The samples of one series in one stratum, cut into batches.
+/// The samples of one series in one layer, cut into batches.
 fn batches() -> impl Strategy<Value = Vec<Vec<(i64, u64)>>> {
     let samples = prop_oneof![
         prop::collection::btree_map(time(), bits(), 0..40),
@@ -164,20 +164,20 @@ proptest! {
 
     #[test]
     fn equals_a_map_with_the_last_write(
-        strata in prop::collection::vec(prop::collection::vec(batches(), 2), 0..5),
+        layers in prop::collection::vec(prop::collection::vec(batches(), 2), 0..5),
         range in range(),
     ) {
-        let strata: Vec<Prepared> =
-            strata.into_iter().map(|series| Prepared { series, ..Prepared::default() }).collect();
-        let mut merge = Merge::new(range, strata.len());
+        let layers: Vec<Prepared> =
+            layers.into_iter().map(|series| Prepared { series, ..Prepared::default() }).collect();
+        let mut merge = Merge::new(range, layers.len());
         // One merge serves one series after the other, also after one that was not read to its end.
         for (key, whole) in [(0, true), (1, false), (0, true), (1, true)] {
-            reopen(&mut merge, &strata, key as u32);
+            reopen(&mut merge, &layers, key as u32);
             if !whole {
                 merge.append(&mut Columns::default()).unwrap();
                 continue;
             }
-            let expected = expected(&strata, range, key);
+            let expected = expected(&layers, range, key);
             prop_assert!(!merge.surely_has_samples() || !expected.is_empty());
             prop_assert_eq!(drain(&mut merge), expected);
         }
@@ -199,24 +199,24 @@ fn full_batches(start: i64, step: i64, count: usize, bits: u64) -> Vec<Vec<(i64,
 
 #[test]
 fn full_batches_interleaved_row_by_row() {
-    let strata = [
+    let layers = [
         Prepared::one(full_batches(0, 2, 3, 1)),
         Prepared::one(full_batches(1, 2, 2, 2)),
         Prepared::one(full_batches(0, 3, 1, 3)),
     ];
-    let merged = drain(&mut open(&strata, TimeRange::ALL, 0));
-    assert_eq!(merged, expected(&strata, TimeRange::ALL, 0));
+    let merged = drain(&mut open(&layers, TimeRange::ALL, 0));
+    assert_eq!(merged, expected(&layers, TimeRange::ALL, 0));
 }
 
 #[test]
 fn inputs_that_do_not_overlap_are_not_read_ahead() {
     // In time the higher rank comes first: spans go by time, not by rank.
-    let strata =
+    let layers =
         [Prepared::one(full_batches(1_000_000, 1, 2, 1)), Prepared::one(full_batches(0, 1, 2, 2))];
-    let mut merge = open(&strata, TimeRange::ALL, 0);
+    let mut merge = open(&layers, TimeRange::ALL, 0);
     let mut out = Columns::default();
     assert_eq!(merge.append(&mut out).unwrap(), BATCH_ROWS_MAX);
-    let calls = |i: usize| strata[i].appends.load(std::sync::atomic::Ordering::Relaxed);
+    let calls = |i: usize| layers[i].appends.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!((calls(0), calls(1)), (0, 1), "straight into the output");
     assert_eq!(out.timestamps[0], 0);
     assert_eq!(drain(&mut merge).len(), 3 * BATCH_ROWS_MAX);
@@ -224,19 +224,19 @@ fn inputs_that_do_not_overlap_are_not_read_ahead() {
 
 #[test]
 fn nothing_behind_the_range_is_read() {
-    let strata = [Prepared::one(full_batches(0, 1, 5, 1))];
+    let layers = [Prepared::one(full_batches(0, 1, 5, 1))];
     let range = TimeRange::new(10, BATCH_ROWS_MAX as i64 + 10);
-    assert_eq!(drain(&mut open(&strata, range, 0)).len(), BATCH_ROWS_MAX);
-    assert_eq!(strata[0].appends.load(std::sync::atomic::Ordering::Relaxed), 3);
+    assert_eq!(drain(&mut open(&layers, range, 0)).len(), BATCH_ROWS_MAX);
+    assert_eq!(layers[0].appends.load(std::sync::atomic::Ordering::Relaxed), 3);
 }
 
 #[test]
 fn goes_on_behind_damage() {
     let whole = full_batches(0, 2, 3, 1);
     for other in [vec![], full_batches(1, 2, 3, 2)] {
-        let strata =
+        let layers =
             [Prepared { damaged: Some(1), ..Prepared::one(whole.clone()) }, Prepared::one(other)];
-        let mut merge = open(&strata, TimeRange::ALL, 0);
+        let mut merge = open(&layers, TimeRange::ALL, 0);
         let mut out = Columns::default();
         let mut errors = 0;
         loop {
@@ -248,7 +248,7 @@ fn goes_on_behind_damage() {
             }
         }
         assert_eq!(errors, 1);
-        let mut kept = strata.clone();
+        let mut kept = layers.clone();
         kept[0].series[0].remove(1);
         let got: Vec<(i64, u64)> = out.iter().map(|(t, v)| (t, v.to_bits())).collect();
         assert_eq!(got, expected(&kept, TimeRange::ALL, 0));
@@ -257,15 +257,15 @@ fn goes_on_behind_damage() {
 
 #[test]
 fn buffers_are_reused() {
-    let strata = [Prepared::one(full_batches(0, 2, 2, 1)), Prepared::one(full_batches(1, 2, 2, 2))];
-    let mut merge = open(&strata, TimeRange::ALL, 0);
+    let layers = [Prepared::one(full_batches(0, 2, 2, 1)), Prepared::one(full_batches(1, 2, 2, 2))];
+    let mut merge = open(&layers, TimeRange::ALL, 0);
     drain(&mut merge);
     let buffers = |merge: &Merge| -> Vec<*const i64> {
         let inputs = merge.inputs.iter().flatten();
         inputs.map(|input| input.buffer.timestamps.as_ptr()).collect()
     };
     let before = buffers(&merge);
-    reopen(&mut merge, &strata, 0);
+    reopen(&mut merge, &layers, 0);
     drain(&mut merge);
     assert_eq!(buffers(&merge), before);
 }

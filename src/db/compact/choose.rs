@@ -6,8 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Compactor;
-use super::on_demand::CompactionRequest;
-use super::run::Runner;
+use super::runner::{CompactionRequest, Runner};
 use super::tombstones::Deletes;
 use crate::compaction::{Pick, Reason, View, pick, pick_range};
 use crate::db::env::observer::Event;
@@ -27,14 +26,14 @@ impl Compactor {
         view: &ReadView,
         wanted: Option<&CompactionRequest>,
     ) -> Result<Option<Pick>> {
-        let room = self.headroom(0)?;
+        let input_bytes_max = self.headroom(0)?;
         self.with_view(runner, view, wanted, |view| {
             let picked = |view: &View<'_>| match wanted {
                 Some(wanted) => pick_range(view, wanted.range, wanted.through),
                 None => pick(view),
             };
-            let picked_now = picked(&View { room, ..*view });
-            if picked_now.is_some() || room >= bytes_of(view.segments) {
+            let picked_now = picked(&View { input_bytes_max, ..*view });
+            if picked_now.is_some() || input_bytes_max >= bytes_of(view.segments) {
                 return Ok(picked_now);
             }
             let Some(refused) = picked(view) else { return Ok(None) };
@@ -64,8 +63,8 @@ impl Compactor {
             return None;
         }
         // Where the disk is in doubt, what was asked for finds out.
-        let room = self.headroom(0).ok()?;
-        let look = |view: &View<'_>| pick(&View { room, ..*view });
+        let input_bytes_max = self.headroom(0).ok()?;
+        let look = |view: &View<'_>| pick(&View { input_bytes_max, ..*view });
         let found = self.with_view(runner, view, Some(wanted), look);
         let split = found.filter(|pick| pick.reason == Reason::Split)?;
         runner.relieved = true;
@@ -103,7 +102,7 @@ impl Compactor {
             erase_due: &erase_due,
             now,
             quiet: self.is_quiet(),
-            room: u64::MAX,
+            input_bytes_max: u64::MAX,
             options: &self.picker,
         })
     }

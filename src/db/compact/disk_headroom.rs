@@ -20,8 +20,8 @@ impl Compactor {
     /// # Errors
     /// I/O errors.
     pub(super) fn choose_freeing(&self, view: &View<'_>, range: TimeRange) -> Result<Option<Pick>> {
-        let room = self.headroom(self.env.reserve.bytes())?;
-        let found = pick_freeing(&View { room, ..*view }, range);
+        let input_bytes_max = self.headroom(self.env.reserve.bytes())?;
+        let found = pick_freeing(&View { input_bytes_max, ..*view }, range);
         Ok(found.filter(|_| self.env.reserve.give_back(&**self.env.vfs())))
     }
 

@@ -19,17 +19,19 @@
 //! `tombstones` and of `trouble` are held for a few instructions, and nothing is taken under them.
 
 mod attach;
+mod attaching;
 mod choose;
 mod disk_headroom;
 pub(super) mod on_demand;
 mod publish;
 mod retention;
 pub(super) mod run;
+mod runner;
 mod tombstones;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::run::Runner;
+use self::runner::Runner;
 use self::tombstones::Tombstones;
 use super::env::Env;
 use super::versions::VersionSet;
@@ -37,8 +39,8 @@ use super::view::View;
 use super::write::Writer;
 use crate::compaction::PickerOptions;
 
-pub use self::attach::AttachReport;
 pub(super) use self::attach::{Foreign, groups};
+pub use self::attaching::AttachReport;
 
 /// The compacting side of an open store.
 #[derive(Debug)]

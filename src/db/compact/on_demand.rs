@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Compactor;
-use super::run::{Advance, Outcome};
+use super::runner::{Advance, CompactionRequest, Outcome};
 use crate::compaction::{CompactionPlan, DamagedRange, Reason, plan};
 use crate::db::env::finding::Finding;
 use crate::error::{Error, Result};
@@ -69,17 +69,6 @@ pub struct CompactReport {
     pub cancelled: bool,
     /// How long it took.
     pub elapsed: Duration,
-}
-
-/// What a call of [`Db::compact`](crate::Db::compact) is after.
-#[derive(Debug)]
-pub(super) struct CompactionRequest {
-    /// The time that it is about.
-    pub(super) range: TimeRange,
-    /// The newest seq that it is about: nobody waits for what is written later.
-    pub(super) through: u64,
-    /// File numbers of segments that turned out not to be mergeable: they stay as they are.
-    pub(super) skipped: HashSet<u64>,
 }
 
 impl CompactReport {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::Compactor;
-use super::run::Runner;
+use super::runner::Runner;
 use crate::compaction::{RetentionLimits, expired, trimmed_before};
 use crate::db::env::observer::Event;
 use crate::db::versions::Transition;

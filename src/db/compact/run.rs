@@ -3,22 +3,19 @@
 //! Called by the holder of the runner lock, which is what the functions take. What is picked is up to
 //! `choose`, how outputs become what readers see to `publish`.
 
-use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Compactor;
-use super::attach::Attaching;
-use super::on_demand::CompactionRequest;
+use super::runner::{Advance, CompactionRequest, Outcome, Runner, Running};
 use crate::compaction::{
-    MergeInputs, MergeJob, Merged, Pick, Progress, Purpose, Reason, Step, trimmed_before,
+    MergeInputs, MergeJob, Merged, Pick, Purpose, Reason, Step, trimmed_before,
 };
 use crate::db::env::observer::{Event, LeftOut};
 use crate::db::view::read_view::ReadView;
 use crate::error::{Error, Result};
-use crate::manifest::Version;
 use crate::segment::Segment;
 use crate::types::{FileName, SegmentMeta};
 
@@ -27,68 +24,8 @@ pub(in crate::db) const INTERVAL: Duration = Duration::from_secs(1);
 /// After a failure nothing is picked for this long, doubled with each further one.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(300);
-/// Times that a segment which cannot be read is tried; with the waits between, about 15 seconds.
-const READ_TRIES: u32 = 5;
 /// `ENFILE` and `EMFILE`: too many files are open.
 const TOO_MANY_OPEN: [i32; 2] = [23, 24];
-
-/// What the holder of the runner lock owns.
-#[derive(Debug, Default)]
-pub(in crate::db) struct Runner {
-    running: Option<Running>,
-    pub(super) attaching: Option<Attaching>,
-    /// File numbers that are not picked any more: their index is damaged, they cannot be read, or
-    /// merging them failed to add up.
-    pub(super) excluded: HashSet<u64>,
-    /// Whether the last merge begun during an explicit compaction was one for the writers' sake.
-    pub(super) relieved: bool,
-    /// By file number: how many merges ended because the segment could not be read.
-    unreadable: HashMap<u64, u32>,
-    failures: u32,
-    /// Monotonic time before which nothing is picked.
-    retry_at: Duration,
-    /// The version in which nothing was left to do, and when that was found.
-    idle: Option<(Arc<Version>, Duration)>,
-}
-
-/// A merge under way.
-#[derive(Debug)]
-struct Running {
-    job: MergeJob,
-    reason: Reason,
-    inputs: Vec<u64>,
-    bytes: u64,
-    /// Whether it leaves fewer level-0 segments, or the next one may.
-    lowers_debt: bool,
-    started: Duration,
-}
-
-/// What a merge came to.
-#[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) inputs: u64,
-    pub(super) bytes_in: u64,
-    pub(super) merged: Option<Merged>,
-}
-
-/// What one advance came to.
-#[derive(Debug)]
-pub(super) enum Advance {
-    /// There is nothing to do.
-    Idle,
-    Working(Option<(Reason, Progress)>),
-    Merged(Outcome),
-    /// Segments that cannot be merged are left out from here on; the rest goes on. Those that a
-    /// caller wanted merged and that cannot be read are left out of what he asked for.
-    Excluded(Error),
-}
-
-impl Runner {
-    /// Whether no merge is under way.
-    pub(super) fn is_free(&self) -> bool {
-        self.running.is_none()
-    }
-}
 
 impl Compactor {
     /// Takes a step of the background work, if any is due; whether there may be more.
@@ -294,18 +231,6 @@ impl Compactor {
             tracing::info!(inputs = ?running.inputs, "a merge is given up");
         }
         self.env.back_pressure.set_working(false);
-    }
-}
-
-impl Runner {
-    /// Counts another merge that ended because `segments` could not be read; whether those were enough.
-    fn is_tried_enough(&mut self, segments: &[u64]) -> bool {
-        let tries = segments.iter().map(|&number| {
-            let tries = self.unreadable.entry(number).or_insert(0);
-            *tries += 1;
-            *tries
-        });
-        tries.max().is_some_and(|tries| tries >= READ_TRIES)
     }
 }
 

@@ -47,7 +47,7 @@ use super::view::View;
 use super::view::generation::Generation;
 use super::view::read_view::{PendingDelete, ReadView};
 use super::write::Writer;
-use super::write::commit::Commit;
+use super::write::commit_state::CommitState;
 use super::write::log_files::NewLogFile;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, StoreOptions};
@@ -200,7 +200,7 @@ fn make_owners(
     first.sort_segments();
     let view = Arc::new(View::new(Arc::clone(env), first));
     let versions = Arc::new(VersionSet::new(Arc::clone(env), Arc::clone(&view), edits));
-    let commit = Commit::new(log, recovered.predecessor, last_seq);
+    let commit = CommitState::new(log, recovered.predecessor, last_seq);
     let writer = Writer::new(versions, view, registry, commit, durable_seq);
     Ok((Compactor::new(Arc::new(writer)), report))
 }

@@ -200,7 +200,7 @@ impl ReadOnlyDb {
             erase_due: &|meta| deleted_from.contains(&meta.file_number),
             now: Timestamp::try_from(now).unwrap_or(Timestamp::MAX),
             quiet: true,
-            room: u64::MAX,
+            input_bytes_max: u64::MAX,
             options: &PickerOptions::new(self.options.window_ticks(ticks_per_second)),
         };
         compaction::plan_range(&view, range, PLANNED_MAX)

@@ -86,7 +86,7 @@ impl Writer {
     pub(in crate::db) fn series(&self, labels: &impl EncodedLabels) -> Result<SeriesHandle> {
         self.env.health.check_writable()?;
         let resolved = self.registry.resolve(labels);
-        if self.registry.take_pressed() {
+        if self.registry.take_nearly_full() {
             self.request_eviction();
         }
         match resolved {
@@ -209,11 +209,11 @@ impl Writer {
     /// Evicts what can be; then flushes what is sealed; then seals and flushes the rest.
     fn evict_early(&self) -> Result<()> {
         self.evict_series();
-        if !self.registry.is_pressed() {
+        if !self.registry.is_nearly_full() {
             return Ok(());
         }
         while self.flush_oldest()? {}
-        if !self.registry.is_pressed() || !self.is_worth_flushing() {
+        if !self.registry.is_nearly_full() || !self.is_worth_flushing() {
             return Ok(());
         }
         let mut commit = self.lock_commit();

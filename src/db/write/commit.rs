@@ -20,53 +20,17 @@
 //! log; a batch whose handles went stale is refused before anything of it is written.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Writer;
 use super::batch::Ack;
+use super::commit_state::CommitState;
 use super::request::{BatchRequest, CommitError, DeleteRequest};
 use super::seal::SealFor;
 use crate::db::env::options::Durability;
 use crate::db::view::changes::Change;
 use crate::db::view::generation::Generation;
 use crate::error::{Error, Result};
-use crate::wal::{Definitions, PAYLOAD_BYTES_MAX, Predecessor, RecordKind, WalWriter};
-
-/// What the leader owns while it holds the commit lock.
-#[derive(Debug)]
-pub(in crate::db) struct Commit {
-    /// `None` when a file could not be created; the next commit tries again.
-    pub(in crate::db) wal: Option<WalWriter>,
-    /// What the next log file says about the one before it.
-    pub(in crate::db) predecessor: Predecessor,
-    /// The refs given out in this file.
-    pub(in crate::db) next_ref: u32,
-    /// The seq of the last batch written.
-    pub(in crate::db) last_seq: u64,
-    /// Monotonic time of the oldest write that no sync has covered.
-    pub(in crate::db) unsynced_since: Option<Duration>,
-    /// Whether frames were written after the last SYNC frame, and when the last one was.
-    pub(in crate::db) last_write: Option<Duration>,
-    definitions: Definitions,
-}
-
-impl Commit {
-    pub(in crate::db) fn new(
-        wal: Option<WalWriter>,
-        predecessor: Predecessor,
-        last_seq: u64,
-    ) -> Self {
-        Self {
-            wal,
-            predecessor,
-            next_ref: 0,
-            last_seq,
-            unsynced_since: None,
-            last_write: None,
-            definitions: Definitions::default(),
-        }
-    }
-}
+use crate::wal::{PAYLOAD_BYTES_MAX, RecordKind};
 
 impl Writer {
     /// Commits what is queued, as the leader; whether there was anything.
@@ -97,7 +61,7 @@ impl Writer {
 
     /// Writes, applies, publishes and syncs a group. An error is the answer of every batch that has
     /// none yet.
-    fn commit_group(&self, commit: &mut Commit, group: &mut [BatchRequest]) -> Result<()> {
+    fn commit_group(&self, commit: &mut CommitState, group: &mut [BatchRequest]) -> Result<()> {
         self.env.health.check_writable()?;
         self.env.check_disk()?;
         let generation = self.writable_generation(commit, SealFor::Writes)?;
@@ -141,7 +105,7 @@ impl Writer {
     /// are those that make no frame.
     fn complete_batches(
         &self,
-        commit: &mut Commit,
+        commit: &mut CommitState,
         generation: &Generation,
         group: &mut [BatchRequest],
     ) -> Vec<(usize, u64)> {
@@ -149,7 +113,7 @@ impl Writer {
         let mut accepted = Vec::with_capacity(group.len());
         let mut seq = commit.last_seq;
         for (i, pending) in group.iter_mut().enumerate() {
-            if !pending.handles.iter().all(|&h| self.registry.touch(h, number)) {
+            if !pending.handles.iter().all(|&h| self.registry.mark_used(h, number)) {
                 let _ = pending.outcome.0.set(Err(CommitError::Stale));
                 continue;
             }

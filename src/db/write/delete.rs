@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::Writer;
 use super::batch::Ack;
-use super::commit::Commit;
+use super::commit_state::CommitState;
 use super::receipt::{DeleteReceipt, receipt};
 use super::request::DeleteRequest;
 use super::seal::SealFor;
@@ -107,7 +107,7 @@ impl Writer {
     /// answer of all that have none yet.
     pub(super) fn commit_deletes(
         &self,
-        commit: &mut Commit,
+        commit: &mut CommitState,
         requests: &[DeleteRequest],
     ) -> Result<()> {
         self.env.health.check_writable()?;
@@ -154,7 +154,7 @@ impl Writer {
     }
 
     /// Writes a DELETE frame for each.
-    fn log_deletes(&self, commit: &mut Commit, tombstones: &[Arc<Tombstone>]) -> Result<()> {
+    fn log_deletes(&self, commit: &mut CommitState, tombstones: &[Arc<Tombstone>]) -> Result<()> {
         let encode = |tombstone: &Arc<Tombstone>| {
             let mut payload = Vec::with_capacity(tombstone.encoded_bytes());
             tombstone.encode(&mut payload);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Writer;
-use super::commit::Commit;
+use super::commit_state::CommitState;
 use super::seal::SealFor;
 use crate::db::env::options::Durability;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ pub(in crate::db) const TIMER_INTERVAL: Duration = Duration::from_millis(250);
 impl Writer {
     /// Syncs the log and notes what is durable. After a failure the file is poisoned: the next
     /// commit starts a new generation, and the memtable goes to a segment.
-    pub(super) fn sync_log(&self, commit: &mut Commit) -> Result<()> {
+    pub(super) fn sync_log(&self, commit: &mut CommitState) -> Result<()> {
         let Some(wal) = &mut commit.wal else { return Ok(()) };
         let start = self.env.clock().monotonic();
         let synced = wal.sync();
@@ -41,7 +41,7 @@ impl Writer {
     }
 
     /// Proves the frames before it durable to a later reader of the log.
-    fn write_sync_frame(&self, commit: &mut Commit) -> Result<()> {
+    fn write_sync_frame(&self, commit: &mut CommitState) -> Result<()> {
         let Some(wal) = commit.wal.as_mut().filter(|wal| wal.is_open()) else { return Ok(()) };
         let written = wal.write_sync_frame();
         if wal.is_poisoned() {
@@ -55,7 +55,7 @@ impl Writer {
 
     /// Ends the current log file as well as it can be: what cannot be ended, the next file's header
     /// says.
-    pub(super) fn end_log(&self, commit: &mut Commit) {
+    pub(super) fn end_log(&self, commit: &mut CommitState) {
         let Some(wal) = &mut commit.wal else { return };
         let ended = if wal.is_open() { wal.end() } else { wal.sync().map(|_| ()) };
         match ended {
@@ -96,7 +96,7 @@ impl Writer {
     }
 
     /// Syncs what would be older than the policy allows when the timer looks again.
-    fn sync_due(&self, commit: &mut Commit, now: Duration) -> Result<()> {
+    fn sync_due(&self, commit: &mut CommitState, now: Duration) -> Result<()> {
         if let (Durability::Interval(every), Some(since)) =
             (self.env.options.durability, commit.unsynced_since)
             && now.saturating_sub(since) + every.min(TIMER_INTERVAL) >= every

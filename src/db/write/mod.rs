@@ -7,6 +7,7 @@
 //! | `batch` | what one call writes |
 //! | `submit` | into the queue and out of it, on the caller's thread |
 //! | `request`, `queue` | what waits for a commit |
+//! | `commit_state` | what the commit lock guards |
 //! | `commit` | the leader: from a group of batches to acknowledgements |
 //! | `delete`, `receipt` | tombstones, and what they hide |
 //! | `log`, `log_files` | syncing and ending the log; log files as files |
@@ -22,7 +23,8 @@
 
 mod admission;
 pub(super) mod batch;
-pub(super) mod commit;
+mod commit;
+pub(super) mod commit_state;
 mod delete;
 mod durable;
 pub(super) mod flush;
@@ -39,7 +41,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use self::admission::Admission;
-use self::commit::Commit;
+use self::commit_state::CommitState;
 use self::durable::DurableSeq;
 use self::queue::Queue;
 use super::env::Env;
@@ -57,7 +59,7 @@ pub(super) struct Writer {
     pub(super) registry: Arc<Registry>,
     queue: Queue,
     /// The log and the active memtable's writing end: held by whoever commits or seals.
-    commit: Mutex<Commit>,
+    commit: Mutex<CommitState>,
     /// Held by whoever turns the oldest sealed generation into a segment.
     flush_turn: Mutex<()>,
     admission: Admission,
@@ -72,7 +74,7 @@ impl Writer {
         versions: Arc<VersionSet>,
         view: Arc<View>,
         registry: Arc<Registry>,
-        commit: Commit,
+        commit: CommitState,
         durable_seq: u64,
     ) -> Self {
         let env = Arc::clone(&view.env);
@@ -92,7 +94,7 @@ impl Writer {
     }
 
     /// The lock of the log and of the active memtable's writing end.
-    pub(super) fn lock_commit(&self) -> MutexGuard<'_, Commit> {
+    pub(super) fn lock_commit(&self) -> MutexGuard<'_, CommitState> {
         self.commit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

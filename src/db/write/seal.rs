@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use super::Writer;
-use super::commit::Commit;
+use super::commit_state::CommitState;
 use super::log_files::NewLogFile;
 use crate::db::env::options::Durability;
 use crate::db::view::changes::Change;
@@ -46,7 +46,7 @@ impl Writer {
     /// what a log holds that could not be synced cannot be brought into a segment.
     pub(super) fn writable_generation(
         &self,
-        commit: &mut Commit,
+        commit: &mut CommitState,
         purpose: SealFor,
     ) -> Result<Arc<Generation>> {
         let view = self.view.current();
@@ -62,7 +62,7 @@ impl Writer {
     }
 
     /// Whether the memtable or its log file has reached its size.
-    fn is_full(&self, active: &Generation, commit: &Commit) -> bool {
+    fn is_full(&self, active: &Generation, commit: &CommitState) -> bool {
         let wal_bytes = commit.wal.as_ref().map_or(0, WalWriter::bytes);
         wal_bytes >= self.env.options.wal_bytes_max / 2
             || active.memtable.bytes() as u64 >= self.env.options.memtable_bytes_max()
@@ -75,7 +75,7 @@ impl Writer {
     /// As [`Writer::writable_generation`]; the state is then as before, and the next commit tries again.
     pub(in crate::db) fn rotate(
         &self,
-        commit: &mut Commit,
+        commit: &mut CommitState,
         purpose: SealFor,
     ) -> Result<Arc<Generation>> {
         self.env.health.check_owned()?;
@@ -107,7 +107,7 @@ impl Writer {
     }
 
     /// Waits until another memtable may be sealed.
-    fn wait_for_sealed_flush(&self, commit: &mut Commit, purpose: SealFor) -> Result<()> {
+    fn wait_for_sealed_flush(&self, commit: &mut CommitState, purpose: SealFor) -> Result<()> {
         self.env.counters.stalls.add(1);
         // The timer cannot sync while this waits for a flush.
         if matches!(self.env.options.durability, Durability::Interval(_)) {
@@ -134,7 +134,7 @@ impl Writer {
         Generation::new(number, Arc::clone(&self.registry), self.env.clock().monotonic())
     }
 
-    fn create_log(&self, commit: &Commit, file_number: u64) -> Result<WalWriter> {
+    fn create_log(&self, commit: &CommitState, file_number: u64) -> Result<WalWriter> {
         let new = NewLogFile {
             dir: &self.env.dir,
             vfs: &**self.env.vfs(),

@@ -5,20 +5,20 @@
 //! that is. The answer must not depend on it, nor on the layout: every part of it is defined by the
 //! set of samples alone. Sums are the hard part, see [`BucketValues::sum`].
 //!
-//! Series are folded ahead in *waves*, in parallel, within `bytes_max`. Of what does not fit, less
+//! Series are folded ahead of their reader, in parallel, within `bytes_max`. Of what does not fit, less
 //! is folded ahead: how much never decides whether a query fails.
 
 mod exact_sum;
 mod fold;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use super::lists::{FoundSeries, MergedList};
+use super::decode_ahead::ends_query;
+use super::lists::FoundSeries;
 use super::meter::Meter;
 use super::reader::SeriesReader;
-use super::waves::ends_query;
+use super::series_ahead::{Outcome, SeriesAhead, Turn};
 use super::{QueryOptions, Sources};
 use crate::cursor::{Columns, Summary};
 use crate::error::{Error, Result};
@@ -92,12 +92,11 @@ impl Sources {
         let list = self.list(matchers, range, &meter)?;
         Ok(Aggregation {
             sources: Arc::clone(self),
-            list,
+            series: SeriesAhead::new(list),
             range,
             steps,
             pins: Vec::new(),
             meter,
-            queue: VecDeque::new(),
             folders: Vec::new(),
             series_ahead: usize::MAX,
             over: false,
@@ -111,28 +110,21 @@ impl Sources {
 /// After [`Error::Cancelled`] or [`Error::LimitExceeded`] it ends.
 pub struct Aggregation {
     sources: Arc<Sources>,
-    list: MergedList,
+    series: SeriesAhead<Folded>,
     range: TimeRange,
     steps: Steps,
     /// What keeps the files of a foreign store in place.
     pins: Vec<SegmentPin>,
     meter: Arc<Meter>,
-    queue: VecDeque<Item>,
     /// Folders that are not in use.
     folders: Vec<Folder>,
-    /// Most series of the next wave.
+    /// Most series that are folded ahead at once.
     series_ahead: usize,
     over: bool,
 }
 
-enum Item {
-    Waiting(FoundSeries),
-    /// The bytes of its buckets are held.
-    Done(FoundSeries, Vec<Bucket>),
-    Failed(Error),
-    /// There was not enough memory for its buckets.
-    TooLarge(FoundSeries, Error),
-}
+/// A series with its buckets, whose bytes are held.
+type Folded = (FoundSeries, Vec<Bucket>);
 
 impl Aggregation {
     /// Keeps these segments open until the query is over.
@@ -144,54 +136,37 @@ impl Aggregation {
 
     fn next_series(&mut self) -> Result<Option<SeriesBuckets>> {
         loop {
-            match self.queue.pop_front() {
-                Some(Item::Done(series, buckets)) => {
+            let meter = &self.meter;
+            match self.series.turn(|folded| give_up(meter, folded))? {
+                Turn::Done((series, buckets)) => {
                     self.meter.release(held_bytes(buckets.len()));
                     self.series_ahead = self.series_ahead.saturating_mul(2);
                     self.meter.add_series()?;
                     self.meter.add_samples(buckets.len())?;
                     return Ok(Some(SeriesBuckets { labels: series.labels, buckets }));
                 }
-                Some(Item::Failed(error)) => return Err(error),
-                Some(Item::TooLarge(_, error)) if self.series_ahead == 1 => return Err(error),
-                Some(Item::TooLarge(series, _)) => {
-                    self.give_up();
-                    self.queue.push_front(Item::Waiting(series));
-                    self.series_ahead = 1;
+                Turn::Work { alone } => {
+                    if alone {
+                        self.series_ahead = 1;
+                    }
+                    self.meter.check()?;
+                    if !self.fold_more()? {
+                        return Ok(None);
+                    }
                 }
-                Some(waiting) => self.queue.push_front(waiting),
-                None => {}
             }
-            self.meter.check()?;
-            if !self.fold_wave()? {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Forgets what was folded ahead, to fold it when it is its turn.
-    fn give_up(&mut self) {
-        for item in &mut self.queue {
-            *item = match std::mem::replace(item, Item::Failed(Error::Cancelled)) {
-                Item::Done(series, buckets) => {
-                    self.meter.release(held_bytes(buckets.len()));
-                    Item::Waiting(series)
-                }
-                Item::TooLarge(series, _) => Item::Waiting(series),
-                other => other,
-            };
         }
     }
 
     /// Folds at least one series, and puts the results before what is in the queue. False if there is
     /// none left.
-    fn fold_wave(&mut self) -> Result<bool> {
+    fn fold_more(&mut self) -> Result<bool> {
         let runs_max = match self.sources.executor().width() {
             1 => 1,
             // More runs than threads: they take unequal time.
             width => width * 2,
         };
-        let series = self.take_series(self.series_ahead.min(runs_max * RUN_SERIES))?;
+        let series = self.series.take_series(self.series_ahead.min(runs_max * RUN_SERIES))?;
         if series.is_empty() {
             return Ok(false);
         }
@@ -206,32 +181,13 @@ impl Aggregation {
             let items = folder.fold_run(run);
             (folder, items)
         });
-        for (folder, items) in results.into_iter().rev() {
+        let mut outcomes = Vec::with_capacity(runs_max * run_series);
+        for (folder, run) in results {
             self.folders.push(folder);
-            for item in items.into_iter().rev() {
-                self.queue.push_front(item);
-            }
+            outcomes.extend(run);
         }
+        self.series.put_back(outcomes.into_iter());
         Ok(true)
-    }
-
-    /// The next series in order that are not folded: those that wait at the front of the queue, or
-    /// new ones if it is empty.
-    fn take_series(&mut self, count: usize) -> Result<Vec<FoundSeries>> {
-        let mut series = Vec::new();
-        while series.len() < count
-            && let Some(Item::Waiting(_)) = self.queue.front()
-            && let Some(Item::Waiting(waiting)) = self.queue.pop_front()
-        {
-            series.push(waiting);
-        }
-        while series.len() < count
-            && self.queue.is_empty()
-            && let Some(found) = self.list.next()?
-        {
-            series.push(found);
-        }
-        Ok(series)
     }
 
     fn folder(&self) -> Folder {
@@ -270,7 +226,8 @@ impl std::iter::FusedIterator for Aggregation {}
 
 impl Drop for Aggregation {
     fn drop(&mut self) {
-        self.give_up();
+        let meter = &self.meter;
+        self.series.give_up(|folded| give_up(meter, folded));
     }
 }
 
@@ -281,6 +238,12 @@ impl fmt::Debug for Aggregation {
             .field("pins", &self.pins.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Gives back the memory of what was folded ahead.
+fn give_up(meter: &Meter, (series, buckets): Folded) -> FoundSeries {
+    meter.release(held_bytes(buckets.len()));
+    series
 }
 
 fn held_bytes(buckets: usize) -> u64 {
@@ -312,12 +275,12 @@ impl From<Error> for Failure {
 
 impl Folder {
     /// Folds the series of a run until it is enough.
-    fn fold_run(&mut self, run: Vec<FoundSeries>) -> Vec<Item> {
+    fn fold_run(&mut self, run: Vec<FoundSeries>) -> Vec<Outcome<Folded>> {
         let mut items = Vec::with_capacity(run.len());
         let mut buckets = 0;
         for series in run {
             if buckets >= RUN_BUCKETS {
-                items.push(Item::Waiting(series));
+                items.push(Outcome::Waiting(series));
                 continue;
             }
             let mut held = 0;
@@ -325,18 +288,18 @@ impl Folder {
                 Ok(()) if self.fold.buckets.is_empty() => {}
                 Ok(()) => {
                     buckets += self.fold.buckets.len();
-                    items.push(Item::Done(series, std::mem::take(&mut self.fold.buckets)));
+                    items.push(Outcome::Done((series, std::mem::take(&mut self.fold.buckets))));
                 }
                 Err(failure) => {
                     self.meter.release(held_bytes(held));
                     match failure {
                         Failure::TooLarge(error) => {
                             buckets = RUN_BUCKETS;
-                            items.push(Item::TooLarge(series, error));
+                            items.push(Outcome::TooLarge(series, error));
                         }
                         Failure::Failed(error) => {
                             let stop = ends_query(&error);
-                            items.push(Item::Failed(error));
+                            items.push(Outcome::Failed(error));
                             if stop {
                                 break;
                             }

@@ -223,7 +223,7 @@ fn a_chunk_of_decimals_beside_other_floats_is_summed_again() {
 }
 
 #[test]
-fn waves_keep_the_order_and_the_limits() {
+fn what_is_folded_ahead_keeps_the_order_and_the_limits() {
     let history = regular(600, 20, |t| t as f64);
     let oracle = oracle(&history);
     for executor in [Executor::Inline, pool(3)] {

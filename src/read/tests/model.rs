@@ -126,8 +126,8 @@ fn threads() -> Executor {
 }
 
 #[test]
-fn many_series_and_waves() {
-    // More series than a wave takes, and parts that do not share them all.
+fn many_series_decoded_ahead() {
+    // More series than are decoded at once, and parts that do not share them all.
     let at = |n: usize| labels(&[("__name__", "m"), ("n", &format!("{n:04}"))]);
     let part = |step: usize, bits: u64| -> Vec<Write> {
         let times = |n: usize| (0..20 + n as i64 % 7).map(move |t| (at(n), t * 3, bits));

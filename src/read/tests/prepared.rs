@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Write;
 use crate::cursor::{
-    Columns, Extent, Footprint, HiddenRanges, ListedSeries, SeriesCursor, SeriesList, SeriesSource,
-    Stratum, Summary,
+    Columns, Extent, Footprint, HiddenRanges, Layer, ListedSeries, SeriesCursor, SeriesList,
+    SeriesSource, Summary,
 };
 use crate::error::{Error, Result};
 use crate::types::{DecodeError, Labels, Matcher, TimeRange, Timestamp};
@@ -48,8 +48,8 @@ impl Prepared {
 }
 
 impl SeriesSource for Prepared {
-    fn strata(&self) -> Vec<Stratum> {
-        vec![Stratum { min_seq: self.seq, tombstone_seq: 0 }]
+    fn layers(&self) -> Vec<Layer> {
+        vec![Layer { min_seq: self.seq, tombstone_seq: 0 }]
     }
 
     fn extent(&self) -> Option<(Timestamp, Timestamp)> {
@@ -67,7 +67,7 @@ impl SeriesSource for Prepared {
         Ok(Box::new(List { series }))
     }
 
-    fn cursor(self: Arc<Self>, _stratum: usize, _range: TimeRange) -> Box<dyn SeriesCursor> {
+    fn cursor(self: Arc<Self>, _layer: usize, _range: TimeRange) -> Box<dyn SeriesCursor> {
         Box::new(Cursor { source: self, key: 0, at: 0 })
     }
 

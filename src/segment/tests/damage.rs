@@ -82,7 +82,7 @@ fn a_damaged_value_block_costs_its_own_chunks() {
     let damaged = entries[100].block;
     sim.flip(file(&dir, 3), damaged.offset + 5, 0x80).unwrap();
     let mut reader = ChunkReader::new(segment);
-    let mut columns = Columns::default();
+    let mut columns = ChunkSamples::default();
     let mut lost = 0;
     for entry in &entries {
         match reader.read(entry, &mut columns) {

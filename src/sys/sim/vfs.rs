@@ -9,7 +9,7 @@ use super::directory::Entry;
 use super::inode::Inode;
 use super::state::{State, absolute};
 use super::trace::OpKind;
-use crate::sys::vfs::{checked_end, length_changed, truncate_beyond_end};
+use crate::sys::file_bounds::{checked_end, length_changed, truncate_beyond_end};
 use crate::sys::{
     Bytes, DirEntry, LockGuard, ReadFile, ReadMode, Space, SyncPoint, Vfs, WriteFile,
 };

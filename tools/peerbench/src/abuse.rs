@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use crate::error::RigError;
 use crate::gauge::{self, Peak};
 use crate::interrupt::Interrupt;
-use crate::queries::plan::Span;
+use crate::queries::span::Span;
 use crate::queries::{self, fill};
 use crate::running::Running;
 use crate::store::Store;

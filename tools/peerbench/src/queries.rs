@@ -17,6 +17,7 @@ pub mod compare;
 pub mod fill;
 pub mod plan;
 pub mod report;
+pub mod span;
 
 use std::path::Path;
 use std::time::Instant;
@@ -28,8 +29,9 @@ use crate::running::Running;
 use crate::store::Store;
 
 use ask::Asked;
-use plan::{Row, Span};
+use plan::Row;
 use report::{Answered, Judged, Report, RowReport, StoreReport};
+use span::{STEP_S, Span};
 
 /// What is stored and asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Load {
     /// Samples in all.
     #[must_use]
     pub fn samples(&self) -> u64 {
-        Span::of(self, 0).series() * self.hours * 3600 / fill::STEP_S
+        Span::of(self, 0).series() * self.hours * 3600 / STEP_S
     }
 }
 

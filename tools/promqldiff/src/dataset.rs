@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 
 use siltstone_peerbench::{RigError, recording};
 use siltstone_promql::{LabelSet, MemorySource, Point};
 
-use crate::native::Native;
 use crate::random::Random;
+use crate::stored::{Stored, StoredSeries};
 use crate::synthetic;
 
 /// Where time starts if no recording says so.
@@ -35,23 +34,6 @@ const TAKEN: &[&str] = &[
     "prometheus_http_request_duration_seconds_sum",
     "prometheus_http_request_duration_seconds_count",
 ];
-
-/// The bits by which Prometheus marks the end of a series.
-pub(crate) const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
-
-/// A value of a series.
-#[derive(Debug, Clone)]
-pub(crate) enum Stored {
-    Float(f64),
-    Native(Arc<Native>),
-}
-
-/// A series in time order.
-#[derive(Debug, Clone)]
-pub(crate) struct StoredSeries {
-    pub(crate) labels: LabelSet,
-    pub(crate) samples: Vec<(i64, Stored)>,
-}
 
 /// All series, in the order of their labels.
 #[derive(Debug, Default)]

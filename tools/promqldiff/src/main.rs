@@ -22,6 +22,7 @@ mod random;
 mod report;
 mod run;
 mod shrink;
+mod stored;
 mod synthetic;
 mod tokens;
 

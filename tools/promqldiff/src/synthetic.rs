@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use siltstone_promql::LabelSet;
 
-use crate::dataset::{STALE, Stored, StoredSeries};
 use crate::native::{CUSTOM, Native};
 use crate::random::Random;
+use crate::stored::{STALE, Stored, StoredSeries};
 
 /// The distance of samples.
 const STEP_MS: i64 = 15_000;

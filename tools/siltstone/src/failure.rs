@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use siltstone::Error;
 use siltstone_query::QueryError;
 
-use crate::caret;
+use crate::{caret, messages};
 
 /// Damage, or a difference, was found.
 pub(crate) const FOUND: u8 = 1;
@@ -115,8 +115,8 @@ impl Failure {
     /// Prints the line, and the place if there is one, and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if self.code != 0 {
-            crate::output::error(&self.message);
-            crate::output::place(&self.place);
+            messages::error(&self.message);
+            messages::place(&self.place);
         }
         ExitCode::from(self.code)
     }

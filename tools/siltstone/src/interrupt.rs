@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{self, Failure, Result};
-use crate::output;
+use crate::messages;
 
 /// Turns SIGINT and SIGTERM into a request to stop, while it lives.
 pub(crate) struct Interrupt {
@@ -38,7 +38,7 @@ impl Interrupt {
             };
             next().await;
             request.cancel();
-            output::warning("stopping; once more to end at once");
+            messages::warning("stopping; once more to end at once");
             next().await;
             // The store is as safe as after a crash.
             std::process::exit(i32::from(failure::INTERRUPTED));

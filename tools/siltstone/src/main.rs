@@ -9,6 +9,7 @@ mod csv;
 mod failure;
 mod input;
 mod interrupt;
+mod messages;
 mod output;
 mod plot;
 mod progress;

@@ -1,4 +1,4 @@
-//! What the command prints: results on stdout, everything else on stderr.
+//! What the command hands over: results on stdout and in files. What else it says: `messages`.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -6,33 +6,7 @@ use std::path::Path;
 use siltstone::OpenReport;
 
 use crate::failure::{Failure, Outcome, Result};
-use crate::table::printable;
-
-/// Prints one line of trouble.
-pub(crate) fn error(message: &str) {
-    line("error", message);
-}
-
-/// Prints what the user should know and that stops nothing.
-pub(crate) fn warning(message: &str) {
-    line("warning", message);
-}
-
-/// Prints lines that belong to the error before.
-pub(crate) fn place(lines: &str) {
-    // If stderr is closed there is nobody to tell.
-    let _ = io::stderr().lock().write_all(lines.as_bytes());
-}
-
-/// Prints what somebody else has already called a warning or an info, or what only helps.
-pub(crate) fn note(message: &str) {
-    line("note", message);
-}
-
-fn line(kind: &str, message: &str) {
-    // If stderr is closed there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "{kind}: {}", printable(message));
-}
+use crate::messages;
 
 /// Writes a whole result.
 pub(crate) fn print(text: &str) -> Result<()> {
@@ -76,7 +50,7 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
 /// Says what opening the store found wrong.
 pub(crate) fn report_findings(report: &OpenReport) -> Outcome {
     for finding in &report.findings {
-        warning(&finding.to_string());
+        messages::warning(&finding.to_string());
     }
     if report.findings.is_empty() { Outcome::Good } else { Outcome::Found }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use siltstone::TimeRange;
-use siltstone_server::selection::Selection;
+use siltstone_server::selected_series::SelectedSeries;
 use siltstone_server::time::TimeScale;
 
 use crate::failure::{Failure, Result};
@@ -36,10 +36,14 @@ impl RangeFlags {
 }
 
 /// What the selectors select together; without any, everything. `what` is the name of the flag.
-pub(crate) fn selection(what: &str, selectors: &[String], range: TimeRange) -> Result<Selection> {
+pub(crate) fn selection(
+    what: &str,
+    selectors: &[String],
+    range: TimeRange,
+) -> Result<SelectedSeries> {
     if selectors.is_empty() {
-        return Ok(Selection::all(range));
+        return Ok(SelectedSeries::all(range));
     }
-    Selection::parse(selectors.iter().map(String::as_str), range)
+    SelectedSeries::parse(selectors.iter().map(String::as_str), range)
         .map_err(|error| Failure::usage(format!("{what} {error}")))
 }

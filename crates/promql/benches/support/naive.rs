@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use siltstone::Matcher;
-use siltstone_promql::{Control, Hints, Queryable, Selection};
+use siltstone_promql::{Control, Hints, Queryable, SelectRequest};
 
 /// A function of the samples in a window: their times in milliseconds and values, and its bounds.
 pub(crate) type WindowFunction = fn(&[i64], &[f64], (i64, i64)) -> Option<f64>;
@@ -64,7 +64,7 @@ fn windows(steps: Steps) -> impl Iterator<Item = (i64, i64)> {
 
 fn each_series(source: &dyn Queryable, steps: Steps, mut visit: impl FnMut(&str, &[i64], &[f64])) {
     let matchers = [Matcher::equal("__name__", "requests_total")];
-    let selection = Selection {
+    let selection = SelectRequest {
         matchers: &matchers,
         start: steps.start - steps.range + 1,
         end: steps.end,

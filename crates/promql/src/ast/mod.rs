@@ -17,6 +17,7 @@ mod fixed_time;
 mod operator;
 mod selector;
 mod span;
+mod value_type;
 
 use std::sync::Arc;
 
@@ -26,21 +27,9 @@ pub use operator::{
 };
 pub use selector::{At, RangeMode, Selector, TimeShift};
 pub use span::Span;
+pub use value_type::ValueType;
 
 use crate::functions::Function;
-
-/// The type of an expression's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ValueType {
-    /// One number at each step.
-    Scalar,
-    /// Series with at most one sample each at each step: an *instant vector*.
-    Vector,
-    /// Series with the samples of a range at each step: a *range vector*.
-    Matrix,
-    /// A text.
-    String,
-}
 
 /// Names an expression of one [`Ast`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,9 +10,12 @@
 
 use std::sync::Arc;
 
+use siltstone::Outline;
+
 use super::binary::VectorScalar;
 use super::grid::Grid;
 use super::ordered_list::OrderedList;
+use super::outline::{of_function, of_lookup};
 use super::range::RangeCall;
 use super::vector::{LabelTransform, SeriesFunction};
 use crate::ast::Span;
@@ -57,6 +60,15 @@ impl Stage {
             Self::Function(_) | Self::Negate => true,
             Self::Scalar(operator, _) => operator.drops_name(),
             Self::Labels(_) => false,
+        }
+    }
+
+    /// The outline of samples that is enough for it as the first stage; `None` if it needs all.
+    pub(super) fn outline(&self) -> Option<Outline> {
+        match self {
+            Self::Lookup(lookup, grid, _) => of_lookup(lookup, *grid),
+            Self::Range(call, _) => of_function(call.function, &call.windows),
+            _ => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The public face of the evaluator: queries, engines, answers.
+//! The public face of the evaluator: the engine, which turns a query into its answer.
 
 use std::sync::Arc;
 
@@ -8,62 +8,17 @@ use siltstone::{Cancel, Clock, Outline, QueryMemory, ReadCost, SystemClock, Time
 use super::meter::{Limits, Meter};
 use super::ordered_list::OrderedList;
 use super::outline::{of_function, of_lookup};
+use super::query::{Answer, Query, QueryValue, ResultSeries};
 use super::run::{Evaluation, RootValue};
 use super::runner::Runner;
 use super::threads::Threads;
-use crate::annotations::{Annotations, Severity};
-use crate::ast::{Ast, ValueType};
-use crate::flags::Features;
-use crate::parse;
+use crate::ast::ValueType;
 use crate::plan::{
     self, Estimate, Explained, NodeKind, Plan, PlanOptions, RangeSource, Reach, ReachOptions, Times,
 };
 use crate::query_error::QueryError;
 use crate::source::Queryable;
 use crate::value::{LabelSet, Point, Series};
-
-/// A query: its text and what it says.
-#[derive(Debug, Clone)]
-pub struct Query {
-    text: Arc<str>,
-    ast: Ast,
-    features: Features,
-}
-
-impl Query {
-    /// Parses `text`.
-    ///
-    /// # Errors
-    /// [`QueryError::Parse`] says what is wrong where.
-    pub fn parse(text: &str, features: Features) -> Result<Self, QueryError> {
-        let ast = parse(text, &features)?;
-        Ok(Self { text: text.into(), ast, features })
-    }
-
-    /// A query of this tree, which was made of `text`; annotations show places in it.
-    #[must_use]
-    pub fn from_ast(text: &str, ast: Ast, features: Features) -> Self {
-        Self { text: text.into(), ast, features }
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The tree.
-    #[must_use]
-    pub fn ast(&self) -> &Ast {
-        &self.ast
-    }
-
-    /// What it may use of the language.
-    #[must_use]
-    pub fn features(&self) -> Features {
-        self.features
-    }
-}
 
 /// How queries are evaluated. One engine serves any number of queries at a time.
 ///
@@ -124,68 +79,6 @@ impl Default for Engine {
             memory: None,
         }
     }
-}
-
-/// The answer to a query.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The value.
-    pub value: QueryValue,
-    /// Warnings and infos.
-    pub annotations: Annotations,
-    /// Samples that were read, each as often as it was read.
-    pub samples_read: u64,
-    /// The most bytes of values that were held at a time.
-    pub bytes_peak: u64,
-    text: Arc<str>,
-}
-
-impl Answer {
-    /// An answer to `query` that no evaluation has made: without annotations, and nothing read.
-    #[must_use]
-    pub fn of(query: &Query, value: QueryValue) -> Self {
-        Self {
-            value,
-            annotations: Annotations::default(),
-            samples_read: 0,
-            bytes_peak: 0,
-            text: query.text.clone(),
-        }
-    }
-
-    /// The warnings, as Prometheus words them: `PromQL warning: ... (1:5)`.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        self.annotations.texts(Severity::Warning, &self.text)
-    }
-
-    /// The infos, as Prometheus words them: `PromQL info: ... (1:5)`.
-    #[must_use]
-    pub fn infos(&self) -> Vec<String> {
-        self.annotations.texts(Severity::Info, &self.text)
-    }
-}
-
-/// The value of a query.
-#[derive(Debug, Clone, PartialEq)]
-pub enum QueryValue {
-    /// Of an instant query for a scalar.
-    Scalar(f64),
-    /// Of an instant query for a text, which may be any bytes.
-    String(Arc<[u8]>),
-    /// Of an instant query for an instant vector: each series has one point, at the query's time.
-    Vector(Vec<ResultSeries>),
-    /// Of a range query, and of an instant query for a range vector; in order of labels.
-    Matrix(Vec<ResultSeries>),
-}
-
-/// A series of a result.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResultSeries {
-    /// Its labels.
-    pub labels: LabelSet,
-    /// Its points in time order; times are in milliseconds.
-    pub points: Vec<(Timestamp, Point)>,
 }
 
 impl Engine {
@@ -379,15 +272,16 @@ fn points(series: Series, plan: &Plan) -> ResultSeries {
 
 /// For each reader of a selection, how much of its samples it needs; `None` for all.
 fn outlines(plan: &Plan, selection: usize) -> Vec<Option<Outline>> {
-    let readers = plan.nodes.iter().filter_map(|node| match &node.kind {
-        NodeKind::Lookup { selection: id, lookup } if id.index() == selection => {
-            Some(of_lookup(lookup, node.grid))
-        }
-        NodeKind::RangeFunction {
-            function, source: RangeSource::Selection(id), windows, ..
-        } if id.index() == selection => Some(of_function(*function, windows)),
-        _ => None,
-    });
+    let readers =
+        plan.nodes.iter().filter_map(|node| match &node.kind {
+            NodeKind::Lookup { selection: id, lookup } if id.index() == selection => {
+                Some(of_lookup(lookup, node.grid))
+            }
+            NodeKind::RangeFunction {
+                function, source: RangeSource::Stored(id), windows, ..
+            } if id.index() == selection => Some(of_function(*function, windows)),
+            _ => None,
+        });
     let mut readers: Vec<Option<Outline>> = readers.collect();
     if readers.is_empty() {
         readers.push(None);

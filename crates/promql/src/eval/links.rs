@@ -1,4 +1,4 @@
-//! From the nodes of a plan to chains: which nodes are links of one, and what stage each is.
+//! From the nodes of a plan to chains: what stage each link of a chain is.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::vector::{LabelTransform, SeriesFunction};
 use crate::functions::Function;
 use crate::plan::{Node, NodeId, NodeKind, RangeSource, SelectionId};
 use crate::query_error::QueryError;
-use crate::source::Selection;
+use crate::source::SelectRequest;
 
 impl<'a> Evaluation<'a> {
     fn take_scalars(&mut self, ids: &[NodeId]) -> Result<Vec<Vec<f64>>, QueryError> {
@@ -31,7 +31,7 @@ impl<'a> Evaluation<'a> {
 
     pub(super) fn list_selection(
         &self,
-        selection: &Selection<'_>,
+        selection: &SelectRequest<'_>,
     ) -> Result<OrderedList<'a>, QueryError> {
         OrderedList::list(self.source, selection, self.meter())
     }
@@ -39,7 +39,7 @@ impl<'a> Evaluation<'a> {
     /// The chain of the vector `id`: as long as it can be, or of the value that is held.
     pub(super) fn chain(&mut self, id: NodeId) -> Result<Chain<'a>, QueryError> {
         let node = self.plan.node(id);
-        if self.values[id.index()].is_none() && is_link(&node.kind) {
+        if self.values[id.index()].is_none() && node.kind.is_link() {
             return self.chain_to(node);
         }
         let series = self.take_vector(id)?;
@@ -63,15 +63,15 @@ impl<'a> Evaluation<'a> {
             stages.push(self.stage(at)?);
             match &at.kind {
                 NodeKind::Lookup { selection, .. } => break Ok(*selection),
-                NodeKind::RangeFunction { source: RangeSource::Selection(id), .. } => {
+                NodeKind::RangeFunction { source: RangeSource::Stored(id), .. } => {
                     break Ok(*id);
                 }
                 kind => {
-                    let Some(operand) = link_operand(kind) else {
+                    let Some(operand) = kind.link_operand() else {
                         return Err(QueryError::execution("a chain has no beginning"));
                     };
                     let next = plan.node(operand);
-                    if self.values[operand.index()].is_some() || !is_link(&next.kind) {
+                    if self.values[operand.index()].is_some() || !next.kind.is_link() {
                         break Err((self.take_vector(operand)?, next.grid));
                     }
                     at = next;
@@ -129,24 +129,6 @@ impl<'a> Evaluation<'a> {
             }
             _ => Err(QueryError::execution("no link of a chain")),
         }
-    }
-}
-
-/// Whether a node makes of each series one series, and so can be a part of a chain.
-pub(super) fn is_link(kind: &NodeKind) -> bool {
-    matches!(kind, NodeKind::Lookup { .. } | NodeKind::RangeFunction { .. })
-        || link_operand(kind).is_some()
-}
-
-/// The vector that a link of a chain takes; none where the chain begins.
-pub(super) fn link_operand(kind: &NodeKind) -> Option<NodeId> {
-    match kind {
-        NodeKind::RangeFunction { source: RangeSource::Subquery(operand), .. }
-        | NodeKind::SeriesFunction { operand, .. }
-        | NodeKind::LabelFunction { operand, .. }
-        | NodeKind::VectorScalar { vector: operand, .. }
-        | NodeKind::Negate(operand) => Some(*operand),
-        _ => None,
     }
 }
 

@@ -44,6 +44,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod binary;
 mod chain;
+mod changed_labels;
 mod engine;
 pub(crate) mod grid;
 mod links;
@@ -52,6 +53,7 @@ mod merge;
 mod meter;
 mod ordered_list;
 mod outline;
+mod query;
 pub(crate) mod range;
 mod run;
 mod runner;
@@ -67,5 +69,6 @@ pub(crate) mod vector;
 mod vector_calls;
 mod wave;
 
-pub use engine::{Answer, Engine, Query, QueryValue, ResultSeries};
+pub use engine::Engine;
 pub use meter::Limits;
+pub use query::{Answer, Query, QueryValue, ResultSeries};

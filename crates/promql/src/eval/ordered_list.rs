@@ -6,7 +6,7 @@ use super::meter::Meter;
 use super::outline::is_enough;
 use super::share::share_of_top;
 use crate::query_error::QueryError;
-use crate::source::{KeptList, Queryable, SampleColumns, Selection, SeriesList, SourceError};
+use crate::source::{KeptList, Queryable, SampleColumns, SelectRequest, SeriesList, SourceError};
 use crate::value::LabelSet;
 
 /// What a source calls with the samples of a series.
@@ -24,7 +24,7 @@ impl<'a> OrderedList<'a> {
     /// Lists a selection.
     pub(super) fn list(
         source: &'a dyn Queryable,
-        selection: &Selection<'_>,
+        selection: &SelectRequest<'_>,
         meter: &'a Meter,
     ) -> Result<Self, QueryError> {
         let list = source.list(selection, &meter.control());

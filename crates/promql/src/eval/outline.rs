@@ -7,22 +7,12 @@
 use siltstone::types::STALE_MARKER_BITS;
 use siltstone::{Outline, Wanted};
 
-use super::chain::Stage;
 use super::grid::{Grid, Shift, Windows};
 use super::range::are_added_exactly_without;
 use crate::ast::RangeMode;
 use crate::functions::Function;
 use crate::plan::{Lookup, LookupValue};
 use crate::source::SampleColumns;
-
-/// The outline of samples that is enough for a first stage.
-pub(crate) fn of_stage(stage: &Stage) -> Option<Outline> {
-    match stage {
-        Stage::Lookup(lookup, grid, _) => of_lookup(lookup, *grid),
-        Stage::Range(call, _) => of_function(call.function, &call.windows),
-        _ => None,
-    }
-}
 
 /// The outline of samples that is enough for a lookup.
 pub(crate) fn of_lookup(lookup: &Lookup, grid: Grid) -> Option<Outline> {

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use super::aggregate::{Accumulator, AggregateCall, AggregateNode, AggregateSpans, Parameter};
 use super::binary::{VectorVector, scalar_scalar};
-use super::engine::ResultSeries;
-use super::links::{is_link, link_operand};
 use super::merge::merge_same_labels;
 use super::meter::Meter;
 use super::ordered_list::OrderedList;
+use super::query::ResultSeries;
 use super::runner::Runner;
 use super::vector::{Presence, SoleValue, constant, date_of_steps, extreme, negated, vector_of};
 use crate::annotations::Annotations;
@@ -157,7 +156,7 @@ impl<'a> Evaluation<'a> {
             if let Some(operand) = self.chained_operand(kind) {
                 let node = self.plan.node(operand);
                 let operand = operand.index();
-                let is_part = self.optimise && is_link(&node.kind);
+                let is_part = self.optimise && node.kind.is_link();
                 if is_part && !self.is_worth_holding(node)? {
                     held[operand] = false;
                     self.plan.nodes[operand].kind.for_each_operand(|o| held[o.index()] = true);
@@ -172,7 +171,7 @@ impl<'a> Evaluation<'a> {
     fn is_worth_holding(&mut self, node: &Node) -> Result<bool, QueryError> {
         let selection = match &node.kind {
             NodeKind::Lookup { selection, .. } => *selection,
-            NodeKind::RangeFunction { source: RangeSource::Selection(id), .. } => *id,
+            NodeKind::RangeFunction { source: RangeSource::Stored(id), .. } => *id,
             _ => return Ok(false),
         };
         if node.users < 2 {
@@ -192,7 +191,7 @@ impl<'a> Evaluation<'a> {
                 arguments.first().copied()
             }
             NodeKind::Samples { source: RangeSource::Subquery(operand), .. } => Some(*operand),
-            _ => link_operand(kind),
+            _ => kind.link_operand(),
         }
     }
 

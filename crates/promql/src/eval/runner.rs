@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::atomic::AtomicUsize;
 
 use super::chain::{Chain, Origin, Stage};
+use super::changed_labels::ChangedLabels;
 use super::grid::Grid;
 use super::merge::{all_differ, merge_same_labels, same_labels_error};
 use super::meter::{Meter, Ticker};
@@ -28,26 +29,6 @@ const INNER_STEP_BYTES: usize = 40;
 
 /// For fewer series threads do not pay.
 const PARALLEL_SERIES_MIN: usize = 64;
-
-/// The labels of a chain's series behind the stages that change them, by key ([`Origin::set`]).
-///
-/// `behind[i]` is for stage `i`; `None` where it changes nothing, which is the rule.
-pub(super) struct ChangedLabels {
-    pub(super) behind: Vec<Option<Vec<(LabelSet, bool)>>>,
-}
-
-impl ChangedLabels {
-    /// The labels that the sink sees, if any stage changes them.
-    pub(super) fn last(&self) -> Option<&[(LabelSet, bool)]> {
-        self.behind.iter().rev().flatten().next().map(Vec::as_slice)
-    }
-
-    /// Bytes of the labels, which the meter knows of.
-    fn bytes(&self) -> usize {
-        let sets = self.behind.iter().flatten().flatten();
-        sets.map(|(labels, _)| labels.encoded().len()).sum()
-    }
-}
 
 /// What runs chains.
 #[derive(Clone, Copy)]
@@ -236,7 +217,8 @@ impl Runner<'_> {
         let done = match origin {
             Origin::List(list) => {
                 let (list, stages) = (&*list, &stages[..]);
-                let waves = Waves { runner: *self, list, stages, changed: labels, steps, threads };
+                let waves =
+                    Waves { meter: self.meter, list, stages, changed: labels, steps, threads };
                 let sinks = waves.run(&new_sink, notes)?;
                 let leaf = |sink: ShareSink<'_, S>| Ok(sink.finish());
                 threads.run(|| fold_tree(sinks, parallel, &leaf, &merge))?
@@ -277,7 +259,7 @@ impl Runner<'_> {
                 ((series.labels, series.drop_name), (rank, bytes, series.values))
             })
             .unzip();
-        let mut run = StageRun::new(*self, stages, changed);
+        let mut run = StageRun::new(self.meter, stages, changed);
         for ((labels, drop_name), (rank, bytes, values)) in labels.iter().zip(values) {
             self.meter.check()?;
             if let Some(row) = run.pass((labels, *drop_name), values, (rank, grid))? {

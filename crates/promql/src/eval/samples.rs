@@ -3,8 +3,8 @@
 use siltstone::Timestamp;
 use siltstone::types::STALE_MARKER_BITS;
 
-use super::engine::ResultSeries;
 use super::grid::Windows;
+use super::query::ResultSeries;
 use super::run::Evaluation;
 use super::run::drop_names;
 use crate::plan::{NodeId, RangeSource, SelectionId};
@@ -21,7 +21,7 @@ impl Evaluation<'_> {
         windows: &Windows,
     ) -> Result<Vec<ResultSeries>, QueryError> {
         match source {
-            RangeSource::Selection(id) => self.stored_samples(id, windows),
+            RangeSource::Stored(id) => self.stored_samples(id, windows),
             RangeSource::Subquery(operand) => self.evaluated_samples(operand, windows),
         }
     }

@@ -1,12 +1,12 @@
 //! The stages of a chain on one series after the other.
 
 use super::chain::Stage;
+use super::changed_labels::ChangedLabels;
 use super::grid::Grid;
 use super::lookup::look_up;
+use super::meter::Meter;
 use super::ordered_list::OrderedList;
-use super::outline;
 use super::range::{self, RangeScratch, RangeSeries};
-use super::runner::{ChangedLabels, Runner};
 use super::sample_buffer::SampleBuffer;
 use super::sink::Row;
 use super::smoothed::{Blamed, smooth};
@@ -24,7 +24,7 @@ const LONG_STEPS: usize = 4096;
 
 /// Runs the stages on one series after the other: what one thread needs for that.
 pub(super) struct StageRun<'a> {
-    runner: Runner<'a>,
+    meter: &'a Meter,
     stages: &'a [Stage],
     changed: &'a ChangedLabels,
     notes: Annotations,
@@ -38,9 +38,9 @@ pub(super) struct StageRun<'a> {
 }
 
 impl<'a> StageRun<'a> {
-    pub(super) fn new(runner: Runner<'a>, stages: &'a [Stage], changed: &'a ChangedLabels) -> Self {
+    pub(super) fn new(meter: &'a Meter, stages: &'a [Stage], changed: &'a ChangedLabels) -> Self {
         Self {
-            runner,
+            meter,
             stages,
             changed,
             notes: Annotations::default(),
@@ -67,7 +67,7 @@ impl<'a> StageRun<'a> {
     ) -> Result<(), QueryError> {
         let numbers: Vec<u32> = ranks.iter().map(|rank| list.order()[*rank as usize]).collect();
         let mut ranks = ranks.iter();
-        let outline = self.stages.first().and_then(outline::of_stage);
+        let outline = self.stages.first().and_then(Stage::outline);
         let visit = |_, columns: &SampleColumns<'_>| {
             if let Some(rank) = ranks.next()
                 && let Some(row) = self.read(list, *rank, columns)?
@@ -102,7 +102,7 @@ impl<'a> StageRun<'a> {
     ) -> Result<Option<Row<'a, '_>>, QueryError> {
         let key = list.key(rank);
         let labels = &list.sets()[key];
-        self.runner.meter.read_samples(columns.floats.len() + columns.histograms.len())?;
+        self.meter.read_samples(columns.floats.len() + columns.histograms.len())?;
         let Some(first) = self.stages.first() else { return Ok(None) };
         let grid = match first {
             Stage::Lookup(lookup, grid, span) => {
@@ -121,7 +121,7 @@ impl<'a> StageRun<'a> {
                 self.values.reset(call.windows.grid.count);
                 let columns = self.hints.applied(columns, *statistics);
                 let samples = self.samples.without_stale_markers(&columns);
-                let series = RangeSeries { labels, samples, meter: self.runner.meter };
+                let series = RangeSeries { labels, samples, meter: self.meter };
                 let out = &mut self.values;
                 range::evaluate(call, &series, &mut self.scratch, &mut self.notes, out)?;
                 call.windows.grid
@@ -154,7 +154,7 @@ impl<'a> StageRun<'a> {
         let stages = self.stages;
         for (place, stage) in stages.iter().enumerate().skip(first) {
             if grid.count >= LONG_STEPS {
-                self.runner.meter.check()?;
+                self.meter.check()?;
             }
             match stage {
                 Stage::Function(function) => function.apply(&mut self.values),
@@ -165,7 +165,7 @@ impl<'a> StageRun<'a> {
                 Stage::Range(call, _) => {
                     self.next.reset(call.windows.grid.count);
                     let samples = self.samples.of_steps(&self.values, grid);
-                    let series = RangeSeries { labels, samples, meter: self.runner.meter };
+                    let series = RangeSeries { labels, samples, meter: self.meter };
                     let out = &mut self.next;
                     range::evaluate(call, &series, &mut self.scratch, &mut self.notes, out)?;
                     std::mem::swap(&mut self.values, &mut self.next);

@@ -7,12 +7,12 @@ use siltstone::Matcher;
 use super::grid::Grid;
 use super::lookup::look_up;
 use super::run::{Evaluation, unexpected};
-use super::vector::{HistogramCall, Info, InfoSample, InfoSelection, InfoSeries, Sort};
+use super::vector::{HistogramCall, Info, InfoSample, InfoSelection, InfoSeries, Sort, join_info};
 use crate::ast::{Span, ValueType};
 use crate::functions::Function;
 use crate::plan::{Lookup, LookupValue, Node, NodeId};
 use crate::query_error::QueryError;
-use crate::source::{Hints, Selection};
+use crate::source::{Hints, SelectRequest};
 use crate::value::{Series, StepColumn, is_absent};
 
 impl Evaluation<'_> {
@@ -96,7 +96,7 @@ impl Evaluation<'_> {
             Some(selection) => self.info_series(grid, &selection, lookup)?,
             None => Vec::new(),
         };
-        let joined = info.join(&base, &found, self.meter())?;
+        let joined = join_info(&info, (&base, &found), self.meter())?;
         self.meter().release(found.len() * info_bytes(grid) + base_bytes);
         Ok(joined)
     }
@@ -111,7 +111,7 @@ impl Evaluation<'_> {
     ) -> Result<Vec<InfoSeries>, QueryError> {
         let (start, end) = lookup.needed(grid);
         let hints = Hints { function: Some(Function::Info.name()), ..Hints::default() };
-        let selection = Selection { matchers: &wanted.matchers, start, end, hints };
+        let selection = SelectRequest { matchers: &wanted.matchers, start, end, hints };
         let list = self.list_selection(&selection)?;
         let mut found = Vec::new();
         list.fold_all(|labels, columns| {

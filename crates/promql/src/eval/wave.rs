@@ -15,8 +15,9 @@
 use rayon::prelude::*;
 
 use super::chain::Stage;
+use super::changed_labels::ChangedLabels;
+use super::meter::Meter;
 use super::ordered_list::OrderedList;
-use super::runner::{ChangedLabels, Runner};
 use super::share::{SHARES, ShareSink, share_of};
 use super::sink::{Row, Sink};
 use super::stage_run::StageRun;
@@ -37,7 +38,7 @@ const RUN_SERIES_MIN: usize = 8;
 /// What waves run on.
 #[derive(Clone, Copy)]
 pub(super) struct Waves<'a, 'b> {
-    pub(super) runner: Runner<'a>,
+    pub(super) meter: &'a Meter,
     pub(super) list: &'a OrderedList<'b>,
     pub(super) stages: &'a [Stage],
     pub(super) changed: &'a ChangedLabels,
@@ -73,10 +74,10 @@ impl<'a> Waves<'a, '_> {
         let mut spare: Vec<StepColumn> = Vec::new();
         for wave in ranks.chunks(wave_series) {
             let bytes = wave.len().saturating_mul(series_bytes);
-            self.runner.meter.hold(bytes)?;
+            self.meter.hold(bytes)?;
             let done = self.read(wave, &mut spare, notes)?;
             spare = self.give(done, &mut sinks, make)?;
-            self.runner.meter.release(bytes);
+            self.meter.release(bytes);
         }
         Ok(sinks)
     }
@@ -118,7 +119,7 @@ impl<'a> Waves<'a, '_> {
         mut spare: Vec<StepColumn>,
     ) -> Result<(Vec<Done<'a>>, Annotations), QueryError> {
         let mut done = Vec::with_capacity(ranks.len());
-        let mut run = StageRun::new(self.runner, self.stages, self.changed);
+        let mut run = StageRun::new(self.meter, self.stages, self.changed);
         run.fold(self.list, ranks, |row| {
             let Row { rank, labels, drop_name, values } = row;
             let values = values.take(spare.pop().unwrap_or_default());

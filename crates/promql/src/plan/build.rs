@@ -218,7 +218,7 @@ impl Builder<'_> {
                 let times = if grid.count == 0 { (0, -1) } else { windows.needed() };
                 let share = self.options.optimise;
                 let id = self.selections.add(&selector.matchers, times, purpose, share);
-                Ok((RangeSource::Selection(id), windows))
+                Ok((RangeSource::Stored(id), windows))
             }
             _ => Err(QueryError::execution("expected a range vector")),
         }

@@ -159,7 +159,7 @@ fn write_windows(
     };
     write!(f, " over {mode}windows of {} ms of ", windows.range)?;
     match source {
-        RangeSource::Selection(id) => write!(f, "selection {}", id.index())?,
+        RangeSource::Stored(id) => write!(f, "selection {}", id.index())?,
         RangeSource::Subquery(_) => f.write_str("a subquery")?,
     }
     write_shift(f, windows.shift)

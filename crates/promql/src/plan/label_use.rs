@@ -29,7 +29,7 @@ fn selection_of_chain(nodes: &[Node], mut id: NodeId) -> Option<SelectionId> {
     loop {
         id = match &nodes[id.index()].kind {
             NodeKind::Lookup { selection, .. } => return Some(*selection),
-            NodeKind::RangeFunction { source: RangeSource::Selection(selection), .. } => {
+            NodeKind::RangeFunction { source: RangeSource::Stored(selection), .. } => {
                 return Some(*selection);
             }
             NodeKind::SeriesFunction { operand, .. } | NodeKind::Negate(operand) => *operand,

@@ -31,6 +31,7 @@ mod calls;
 mod explain;
 mod label_use;
 mod length;
+mod link;
 mod prune;
 mod reach;
 mod select;
@@ -46,7 +47,7 @@ use crate::ast::{AggregateOp, BinaryOp, Grouping, Matching, Span, ValueType};
 use crate::eval::grid::{Grid, Shift, Windows};
 use crate::eval::vector::QueryTimes;
 use crate::functions::Function;
-use crate::source::{Hints, Selection};
+use crate::source::{Hints, SelectRequest};
 use crate::value::LabelSet;
 
 pub(crate) use build::build;
@@ -154,8 +155,8 @@ pub(crate) struct PlannedSelection {
 
 impl PlannedSelection {
     /// What the source is asked for.
-    pub(crate) fn request(&self) -> Selection<'_> {
-        Selection {
+    pub(crate) fn request(&self) -> SelectRequest<'_> {
+        SelectRequest {
             matchers: &self.matchers,
             start: self.start,
             end: self.end,
@@ -266,7 +267,7 @@ pub(crate) enum NodeKind {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RangeSource {
     /// Stored samples.
-    Selection(SelectionId),
+    Stored(SelectionId),
     /// The values of a node, whose grid is the subquery's.
     Subquery(NodeId),
 }
@@ -384,14 +385,14 @@ impl NodeKind {
 impl RangeSource {
     fn operand(self) -> Option<NodeId> {
         match self {
-            Self::Selection(_) => None,
+            Self::Stored(_) => None,
             Self::Subquery(operand) => Some(operand),
         }
     }
 
     fn operand_mut(&mut self) -> Option<&mut NodeId> {
         match self {
-            Self::Selection(_) => None,
+            Self::Stored(_) => None,
             Self::Subquery(operand) => Some(operand),
         }
     }

@@ -32,7 +32,7 @@ impl Builder<'_> {
     fn shared_key(&self, node: &Node) -> Option<String> {
         let parameters = match &node.kind {
             NodeKind::Lookup { .. } => Vec::new(),
-            NodeKind::RangeFunction { source: RangeSource::Selection(_), parameters, .. } => {
+            NodeKind::RangeFunction { source: RangeSource::Stored(_), parameters, .. } => {
                 let constants = parameters.iter().map(|id| self.constant(*id));
                 constants.collect::<Option<Vec<f64>>>()?
             }

@@ -25,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use siltstone::{Labels, MatchOp};
 use xxhash_rust::xxh64::xxh64;
 
-use super::Selection;
+use super::SelectRequest;
 use crate::value::{
     LabelSet, METRIC_NAME, METRIC_TYPE, METRIC_UNIT, SEPARATOR, equal_start, hash_without_metric,
     is_metric_label,
@@ -82,7 +82,7 @@ impl KeptLabels {
 impl<'a> LabelKeeper<'a> {
     /// What takes the labels of a selection's series; `None` where all of them matter.
     #[must_use]
-    pub fn of(selection: &Selection<'a>) -> Option<Self> {
+    pub fn of(selection: &SelectRequest<'a>) -> Option<Self> {
         let kept = selection.hints.labels_kept?;
         let names_one = selection.matchers.iter().any(|matcher| {
             matcher.op() == MatchOp::Equal
@@ -289,7 +289,7 @@ mod tests {
 
     fn keeper<'a>(matchers: &'a [Matcher], kept: &'a [String]) -> Option<LabelKeeper<'a>> {
         let hints = Hints { labels_kept: Some(kept), names_go: true, ..Hints::default() };
-        LabelKeeper::of(&Selection { matchers, start: 0, end: 0, hints })
+        LabelKeeper::of(&SelectRequest { matchers, start: 0, end: 0, hints })
     }
 
     fn list(all: &[Labels], kept: &[String]) -> Option<KeptList> {

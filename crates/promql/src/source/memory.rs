@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use siltstone::{Outline, ReadCost, Timestamp};
 
-use super::{Control, KindColumn, Queryable, SampleColumns, Selection, SeriesList, SourceError};
+use super::{
+    Control, KindColumn, Queryable, SampleColumns, SelectRequest, SeriesList, SourceError,
+};
 use crate::histogram::Histogram;
 use crate::value::{LabelSet, Point};
 
@@ -140,7 +142,7 @@ impl MemorySource {
 impl Queryable for MemorySource {
     fn list<'a>(
         &'a self,
-        selection: &Selection<'_>,
+        selection: &SelectRequest<'_>,
         _control: &Control,
     ) -> Result<Box<dyn SeriesList + 'a>, SourceError> {
         let matching = self.series.iter().filter(|(labels, _)| {
@@ -200,7 +202,7 @@ mod tests {
         source.insert(&labels, 2, 0, Point::Histogram(Arc::new(Histogram::default())));
         let matchers = [siltstone::Matcher::equal("a", "1")];
         let hints = super::super::Hints::default();
-        let selection = Selection { matchers: &matchers, start: 0, end: 5, hints };
+        let selection = SelectRequest { matchers: &matchers, start: 0, end: 5, hints };
         let list = source.list(&selection, &Control::default()).unwrap();
         assert_eq!(list.labels(), [labels]);
         let mut seen = 0;

@@ -32,7 +32,7 @@ pub type SourceError = Box<dyn Error + Send + Sync>;
 
 /// What an evaluation asks a source for.
 #[derive(Debug, Clone)]
-pub struct Selection<'a> {
+pub struct SelectRequest<'a> {
     /// The series that satisfy all of these.
     pub matchers: &'a [Matcher],
     /// The time of the first sample that is needed, in milliseconds, inclusive.
@@ -81,7 +81,7 @@ pub trait Queryable: Send + Sync {
     /// Those of reading the source.
     fn list<'a>(
         &'a self,
-        selection: &Selection<'_>,
+        selection: &SelectRequest<'_>,
         control: &Control,
     ) -> Result<Box<dyn SeriesList + 'a>, SourceError>;
 }

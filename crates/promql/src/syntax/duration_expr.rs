@@ -6,7 +6,7 @@
 use super::duration::{OUT_OF_RANGE, from_seconds};
 use super::expression::{SIGN_POWER, power, sign};
 use super::parser::{Parser, Rule};
-use super::token::{Keyword, Token, TokenKind};
+use super::token::{Keyword, MinMax, Token, TokenKind, minmax};
 use crate::ast::{BinaryOp, DurationExpr, DurationNode, DurationOp, ExprId, Length, Span, UnaryOp};
 use crate::error::Fault;
 
@@ -29,20 +29,6 @@ impl Place {
             Self::Offset => ("offset", "number, duration, step(), or range()"),
         };
         Rule { context, expected }
-    }
-}
-
-/// Makes the node of `min_of` or of `max_of`.
-type MinMax = fn(ExprId, ExprId) -> DurationOp;
-
-/// The function of two lengths of this name, in any case of letters.
-pub(super) fn minmax(name: &str) -> Option<MinMax> {
-    if name.eq_ignore_ascii_case("min_of") {
-        Some(DurationOp::Min)
-    } else if name.eq_ignore_ascii_case("max_of") {
-        Some(DurationOp::Max)
-    } else {
-        None
     }
 }
 

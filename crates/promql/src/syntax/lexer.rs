@@ -7,7 +7,7 @@
 //! token at a time, and never again after an error.
 
 use super::lexeme;
-use super::token::{Keyword, Token, TokenKind, word_kind};
+use super::token::{Keyword, Token, TokenKind, minmax, word_kind};
 use crate::ast::{BinaryOp, Span};
 use crate::error::Fault;
 use crate::quote::{quoted, quoted_char};
@@ -293,9 +293,7 @@ impl<'a> Lexer<'a> {
         let word = &self.text[self.at..self.at + len];
         let kind = match word_kind(word) {
             kind @ TokenKind::Keyword(Keyword::Step | Keyword::Range) => kind,
-            TokenKind::Identifier if super::duration_expr::minmax(word).is_some() => {
-                TokenKind::Identifier
-            }
+            TokenKind::Identifier if minmax(word).is_some() => TokenKind::Identifier,
             _ => return None,
         };
         self.at += len;

@@ -1,6 +1,6 @@
 //! Tokens, the keywords among them, and how error messages name them.
 
-use crate::ast::{AggregateOp, BinaryOp, Span};
+use crate::ast::{AggregateOp, BinaryOp, DurationOp, ExprId, Span};
 use crate::quote::quoted;
 
 /// What a token is.
@@ -67,6 +67,20 @@ pub(super) enum Keyword {
 pub(super) struct Token {
     pub(super) kind: TokenKind,
     pub(super) span: Span,
+}
+
+/// Makes the node of `min_of` or of `max_of`.
+pub(super) type MinMax = fn(ExprId, ExprId) -> DurationOp;
+
+/// The function of two lengths of this name, in any case of letters.
+pub(super) fn minmax(name: &str) -> Option<MinMax> {
+    if name.eq_ignore_ascii_case("min_of") {
+        Some(DurationOp::Min)
+    } else if name.eq_ignore_ascii_case("max_of") {
+        Some(DurationOp::Max)
+    } else {
+        None
+    }
 }
 
 /// The longest keyword, `count_values`.

@@ -17,5 +17,6 @@ mod scan;
 mod script;
 mod series;
 mod store;
+mod times;
 mod under_test;
 mod verdict;

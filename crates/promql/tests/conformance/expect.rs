@@ -6,8 +6,8 @@ use regex::Regex;
 
 use crate::model::{Labels, Times};
 use crate::scan::{Scanner, whole_number};
-use crate::script::read_range;
 use crate::series::{Slot, read_series};
+use crate::times::read_range;
 
 /// A query, when it is evaluated, and what must come of it.
 #[derive(Debug)]

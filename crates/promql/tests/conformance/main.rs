@@ -24,6 +24,7 @@ mod script;
 mod scripts;
 mod series;
 mod store;
+mod times;
 mod under_test;
 mod verdict;
 

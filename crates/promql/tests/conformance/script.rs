@@ -11,6 +11,7 @@ use crate::expect::{Case, Expectations, read_expectations};
 use crate::model::{Labels, Times};
 use crate::scan::whole_duration;
 use crate::series::{Slot, read_series, read_starts};
+use crate::times::read_range;
 
 /// A command and the number of its line, from 1.
 #[derive(Debug)]
@@ -155,13 +156,4 @@ fn read_eval(line: &str, body: &[&str]) -> Result<(Case, usize), String> {
     let is_instant = matches!(times, Times::Instant(_));
     let used = read_expectations(body, is_instant, &mut expectations)?;
     Ok((Case { query, times, expectations }, used))
-}
-
-/// Reads the times `from`, `to` and `step`.
-pub(crate) fn read_range(from: &str, to: &str, step: &str) -> Result<Times, String> {
-    let (start, end) = (whole_duration(from)?, whole_duration(to)?);
-    if end < start {
-        return Err(format!("{to} is before {from}"));
-    }
-    Ok(Times::Range { start, end, step: whole_duration(step)? })
 }

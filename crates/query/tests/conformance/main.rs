@@ -34,6 +34,8 @@ mod series;
 #[path = "../../../promql/tests/conformance/store.rs"]
 mod store;
 mod stored;
+#[path = "../../../promql/tests/conformance/times.rs"]
+mod times;
 #[path = "../../../promql/tests/conformance/under_test.rs"]
 mod under_test;
 

@@ -18,13 +18,13 @@ use siltstone::{Db, QueryOptions};
 
 use super::query::{flag, invalid, params, time_range};
 use crate::blocking::blocking;
+use crate::call::Call;
 use crate::envelope::{CONTENT_TYPE, success};
 use crate::protocol::json_lines::string;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::reports;
-use crate::router::Call;
-use crate::selection::{Selection, unlimited};
+use crate::selected_series::{SelectedSeries, unlimited};
 use crate::time::{TimeScale, format_time};
 
 /// Where snapshots go within the directory of the store.
@@ -53,7 +53,7 @@ pub(crate) async fn delete_series(call: Call) -> Result<Reply, Refusal> {
     if texts.is_empty() {
         return Err(Refusal::bad_request("no match[] parameter provided"));
     }
-    let selection = Selection::parse(texts.iter().map(String::as_str), range)
+    let selection = SelectedSeries::parse(texts.iter().map(String::as_str), range)
         .map_err(|reason| invalid("match[]", reason))?;
     let (all, dry_run) = (flag(&params, "all")?, flag(&params, "dry_run")?);
     let wants_receipt = dry_run || flag(&params, "receipt")?;

@@ -6,11 +6,11 @@
 use siltstone::{Error, QueryOptions};
 
 use super::query::{Query, params};
+use crate::call::Call;
 use crate::protocol::json_lines::write_line;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
-use crate::router::Call;
-use crate::selection::unlimited;
+use crate::selected_series::unlimited;
 use crate::time::TimeScale;
 
 /// The media type that VictoriaMetrics gives it.

@@ -7,13 +7,13 @@ use siltstone_promql::{Features, parse, pretty};
 
 use super::query::{invalid, params, time};
 use crate::blocking::blocking;
+use crate::call::Call;
 use crate::envelope::{CONTENT_TYPE, success};
 use crate::params::Params;
 use crate::protocol::ast_json;
 use crate::protocol::json_lines::string;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
-use crate::router::Call;
 
 /// The expression, formatted for reading.
 pub(crate) async fn format_query(call: Call) -> Result<Reply, Refusal> {

@@ -14,12 +14,12 @@ use siltstone::{Columns, Error, Labels, Matcher, QueryOptions, Snapshot, Timesta
 
 use super::query::{Query, params};
 use crate::accept::accepted;
+use crate::call::Call;
 use crate::protocol::exposition::Dialect;
 use crate::protocol::exposition_text::ExpositionWriter;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply, ReplySink};
-use crate::router::Call;
-use crate::selection::{Selection, unlimited};
+use crate::selected_series::{SelectedSeries, unlimited};
 use crate::time::TimeScale;
 
 /// How old a sample may be, in milliseconds: the lookback of an instant query.
@@ -126,7 +126,7 @@ impl Page {
     fn write(
         &mut self,
         snapshot: &Snapshot,
-        selection: &Selection,
+        selection: &SelectedSeries,
         options: &QueryOptions,
         sink: &mut ReplySink,
     ) -> siltstone::Result<()> {
@@ -183,7 +183,7 @@ impl Page {
 
 /// The part of a selection that has the metric `name`. Matchers of the name are answered here: the
 /// store would try their expressions on every name, for every name.
-fn named(selection: &Selection, name: &str) -> Selection {
+fn named(selection: &SelectedSeries, name: &str) -> SelectedSeries {
     let mut of_name = selection.clone();
     of_name.selectors.retain_mut(|matchers| {
         let accepts = matchers.iter().all(|m| m.name() != METRIC_NAME || m.matches(name));

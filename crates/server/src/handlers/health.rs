@@ -5,9 +5,9 @@ use hyper::StatusCode;
 use siltstone::WriteBatch;
 
 use crate::blocking::blocking;
+use crate::call::Call;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
-use crate::router::Call;
 
 /// For people, where to go on; for clients, that somebody is there.
 pub(crate) async fn root(_call: Call) -> Result<Reply, Refusal> {

@@ -14,6 +14,7 @@ use hyper::http::request::Parts;
 
 use crate::app::App;
 use crate::blocking::blocking;
+use crate::call::Call;
 use crate::http_stats;
 use crate::ingest::{Format, Ingest, IngestError, IngestLimits, IngestReport};
 use crate::params::Params;
@@ -21,7 +22,6 @@ use crate::protocol::exposition::Dialect;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::request_body::{BodyReader, streamed};
-use crate::router::Call;
 
 /// Bytes read from the body, or from its decompressor, at a time.
 const READ_BYTES: usize = 64 << 10;

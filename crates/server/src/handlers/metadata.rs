@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use super::query::{number, params};
+use crate::call::Call;
 use crate::envelope::CONTENT_TYPE;
 use crate::json::Object;
 use crate::metric_metadata::{Family, MetricMetadata};
 use crate::protocol::json_lines::string;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply, ReplySink};
-use crate::router::Call;
 
 /// Metrics that are copied at a time, so that writers do not wait for a client.
 const METRICS_AT_ONCE: usize = 64;

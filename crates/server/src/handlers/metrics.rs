@@ -9,11 +9,11 @@ use siltstone_query::CacheStats;
 
 use crate::app::App;
 use crate::blocking::blocking;
+use crate::call::Call;
 use crate::http_stats::HttpStats;
 use crate::queries::Queries;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
-use crate::router::Call;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 

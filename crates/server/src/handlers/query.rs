@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::params::Params;
 use crate::refusal::Refusal;
 use crate::request_body::read_whole;
-use crate::selection::Selection;
+use crate::selected_series::SelectedSeries;
 use crate::time::{TimeScale, parse_time};
 
 /// Longest form: that of the longest regular expression, each of its bytes percent-encoded, and more.
@@ -18,7 +18,7 @@ const FORM_BYTES_MAX: usize = 512 << 10;
 /// Which series in which time, and how many results.
 #[derive(Debug, Clone)]
 pub(crate) struct Query {
-    pub(crate) selection: Selection,
+    pub(crate) selection: SelectedSeries,
     /// Most results, if the client says so.
     pub(crate) limit: Option<usize>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct Query {
 impl Query {
     pub(crate) fn parse(params: &Params, scale: TimeScale) -> Result<Self, Refusal> {
         let range = time_range(params, scale)?;
-        let selection = Selection::parse(params.all("match[]"), range)
+        let selection = SelectedSeries::parse(params.all("match[]"), range)
             .map_err(|reason| invalid("match[]", reason))?;
         Ok(Self { selection, limit: limit(params)? })
     }

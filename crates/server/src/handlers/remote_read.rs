@@ -20,6 +20,7 @@ use siltstone_promql::LabelSet;
 
 use crate::app::App;
 use crate::blocking::blocking;
+use crate::call::Call;
 use crate::message_body::Coding;
 use crate::prometheus_order::Ordered;
 use crate::protocol::remote_read::{
@@ -29,8 +30,7 @@ use crate::protocol::snappy;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply, ReplySink};
 use crate::request_body::read_whole;
-use crate::router::Call;
-use crate::selection::unlimited;
+use crate::selected_series::unlimited;
 use crate::time::TimeScale;
 
 /// The message that is understood here.

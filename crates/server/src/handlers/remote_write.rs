@@ -15,6 +15,7 @@ use siltstone::{Db, EncodedLabels, Error, Labels, SeriesHandle};
 
 use crate::app::{App, Scratch};
 use crate::blocking::blocking;
+use crate::call::Call;
 use crate::http_stats;
 use crate::message_body::Coding;
 use crate::protocol::WireError;
@@ -23,10 +24,10 @@ use crate::reasons::Reasons;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::request_body::{declared_len, read_whole};
-use crate::router::Call;
 use crate::time::TimeBounds;
 
-/// Writes repeated because a series was put to rest in between, before it is an error.
+/// How often a write is tried again if one of its series was evicted from the registry between the
+/// look-up and the write; after that it is an error.
 const STALE_RETRIES: usize = 4;
 /// The message that is understood here.
 const MESSAGE: &str = "prometheus.WriteRequest";

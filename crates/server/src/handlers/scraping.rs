@@ -5,11 +5,11 @@
 use siltstone_promql::parse_selector;
 
 use super::query::{flag, invalid, number, params};
+use crate::call::Call;
 use crate::envelope::success;
 use crate::params::Params;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
-use crate::router::Call;
 
 /// `/api/v1/rules`: its filters are checked, and leave nothing out.
 pub(crate) async fn rules(call: Call) -> Result<Reply, Refusal> {

@@ -7,11 +7,11 @@ use siltstone::{Cancel, Labels, Matcher, QueryMemory, QueryOptions, Snapshot};
 
 use super::query::{Query, params};
 use crate::app::App;
+use crate::call::Call;
 use crate::envelope::CONTENT_TYPE;
 use crate::protocol::json_lines::{write_labels, write_string};
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply, ReplySink};
-use crate::router::Call;
 use crate::time::TimeScale;
 
 const SUCCESS: &[u8] = b"{\"status\":\"success\",\"data\":[";

@@ -8,13 +8,13 @@ use hyper::StatusCode;
 use super::query::params;
 use crate::app::App;
 use crate::blocking::blocking;
+use crate::call::Call;
 use crate::envelope::success;
 use crate::json::{Object, array};
 use crate::params::Params;
 use crate::protocol::json_lines::string;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
-use crate::router::Call;
 use crate::time::{TimeScale, format_time};
 
 /// The version of Prometheus whose language and API are spoken here. Clients decide by it what they

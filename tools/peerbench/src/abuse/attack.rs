@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::http::{HttpClient, Response, query_value};
 use crate::interrupt::Interrupt;
-use crate::queries::plan::Span;
+use crate::queries::span::Span;
 use crate::running::Running;
 
 /// How long a client waits for a part of its answer: longer than a query may take by itself.

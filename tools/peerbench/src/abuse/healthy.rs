@@ -9,7 +9,7 @@ use snap::raw::Encoder;
 use crate::error::RigError;
 use crate::http::{HttpClient, Response, query_value};
 use crate::queries::answer::{Answer, parse};
-use crate::queries::plan::Span;
+use crate::queries::span::Span;
 use crate::remote_write::{HEADERS, compress, put_time_series};
 use crate::report::median;
 use crate::running::Running;

@@ -9,13 +9,11 @@ use crate::error::RigError;
 use crate::http::HttpClient;
 use crate::interrupt::Interrupt;
 use crate::queries::Load;
-use crate::queries::plan::Span;
+use crate::queries::span::{STEP_S, Span};
 use crate::remote_write::{compress, post, put_time_series};
 use crate::seeded::{Seeded, mix};
 use crate::tsbs::{NormalWalk, labels};
 
-/// Seconds between two samples of a series.
-pub const STEP_S: u64 = 10;
 /// Samples of a series in a request: five minutes.
 const SERIES_SAMPLES: u64 = 30;
 /// Series in a request.

@@ -1,7 +1,8 @@
 //! The rows of the table and their requests, all made from a seed before anything is asked.
 
 use crate::http::query_value;
-use crate::queries::{Load, fill};
+use crate::queries::Load;
+use crate::queries::span::Span;
 use crate::seeded::{Seeded, mix};
 use crate::tsbs::METRICS;
 
@@ -9,44 +10,8 @@ use crate::tsbs::METRICS;
 pub const HOSTS_OF_SOME: u64 = 8;
 /// Ends of rows over all hours, and times of instant queries, lie in these last seconds.
 const END_WITHIN_S: u64 = 600;
-/// The samples end this long before now: VictoriaMetrics holds back what is younger than 30 s.
-const BEFORE_NOW_S: i64 = 120;
 /// What every request carries besides: without it VictoriaMetrics answers from its cache of results.
 const NO_CACHE: &str = "&nocache=1";
-
-/// The time and the hosts that are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// Hosts, named `host_0` and on.
-    pub hosts: u64,
-    /// Hours of samples.
-    pub hours: u64,
-    /// The time of the last samples in seconds since the epoch.
-    pub last_s: i64,
-}
-
-impl Span {
-    /// What a load stores at this time, in milliseconds since the epoch.
-    #[must_use]
-    pub fn of(load: &Load, now_ms: i64) -> Self {
-        let step = fill::STEP_S.cast_signed();
-        let before = now_ms.div_euclid(1000) - BEFORE_NOW_S;
-        let last_s = before - before.rem_euclid(step);
-        Self { hosts: load.hosts, hours: load.hours, last_s }
-    }
-
-    /// Series of all hosts.
-    #[must_use]
-    pub fn series(&self) -> u64 {
-        self.hosts * METRICS.len() as u64
-    }
-
-    /// The time of the first samples in seconds since the epoch.
-    #[must_use]
-    pub fn first_s(&self) -> i64 {
-        self.last_s - (self.hours * 3600 - fill::STEP_S).cast_signed()
-    }
-}
 
 /// How a row asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::queries::Load;
 use crate::queries::ask::Asked;
 use crate::queries::compare::Differences;
-use crate::queries::plan::{Row, Span};
+use crate::queries::plan::Row;
+use crate::queries::span::Span;
 use crate::report::{grouped, median, megabytes};
 
 const SILTSTONE: &str = "siltstone";

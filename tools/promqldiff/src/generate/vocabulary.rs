@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use siltstone_promql::functions::Function;
 
-use crate::dataset::{Dataset, Stored};
+use crate::dataset::Dataset;
+use crate::stored::Stored;
 
 /// What the samples of a metric are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use siltstone_peerbench::wire::{put_bytes, put_fixed64, put_integer};
 
 use siltstone_promql::LabelSet;
 
-use crate::dataset::{Dataset, Stored};
+use crate::dataset::Dataset;
+use crate::stored::Stored;
 
 /// Uncompressed bytes of a request, about.
 const REQUEST_BYTES: usize = 1 << 20;

@@ -18,7 +18,7 @@ use crate::store_flags::read_only;
 use crate::table::{Align, Table};
 use crate::target::{self, TargetFlags};
 use crate::times::{ms_text, parse_duration, parse_time};
-use crate::{output, progress, units};
+use crate::{messages, output, progress, units};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -165,10 +165,10 @@ impl Bar {
 fn print(report: &Value, json: bool) -> Result<()> {
     let texts = |name: &str| report[name].as_array().cloned().unwrap_or_default();
     for finding in texts("findings") {
-        output::warning(finding.as_str().unwrap_or_default());
+        messages::warning(finding.as_str().unwrap_or_default());
     }
     for damage in texts("damage") {
-        output::warning(&format!("left out as damaged, kept in quarantine: {damage}"));
+        messages::warning(&format!("left out as damaged, kept in quarantine: {damage}"));
     }
     if json {
         return output::print_json(report);

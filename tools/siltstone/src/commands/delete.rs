@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 use siltstone::{Db, Options};
 use siltstone_server::reports;
-use siltstone_server::selection::unlimited;
+use siltstone_server::selected_series::unlimited;
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::selection_flags::{RangeFlags, selection};
@@ -12,7 +12,7 @@ use crate::server_client::ServerUrl;
 use crate::table::{Align, Table, printable};
 use crate::target::{self, TargetFlags};
 use crate::times::ms_text;
-use crate::{output, units};
+use crate::{messages, output, units};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -103,7 +103,7 @@ fn ask(args: &Args, url: &ServerUrl) -> Result<Vec<Value>> {
 fn print(args: &Args, receipts: &[Value]) -> Result {
     let is_complete = receipts.iter().all(|receipt| receipt["complete"] == true);
     if !is_complete {
-        output::warning("damage was in the way of counting: there may be more");
+        messages::warning("damage was in the way of counting: there may be more");
     }
     if args.json {
         output::print_json(&json!({ "dry_run": args.dry_run, "receipts": receipts }))?;

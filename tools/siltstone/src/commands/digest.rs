@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 use siltstone::{ContentDigest, ReadOnlyDb};
-use siltstone_server::selection::unlimited;
+use siltstone_server::selected_series::unlimited;
 
 use crate::failure::{Outcome, Result};
 use crate::selection_flags::{RangeFlags, selection};

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use clap::Args as ClapArgs;
 use siltstone::ReadOnlyDb;
 use siltstone_server::protocol::json_lines::write_line;
-use siltstone_server::selection::{Selection, unlimited};
+use siltstone_server::selected_series::{SelectedSeries, unlimited};
 
 use crate::failure::{Failure, Result};
 use crate::selection_flags::{RangeFlags, selection};
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result {
     Ok(found)
 }
 
-fn write(db: &mut ReadOnlyDb, selection: &Selection) -> Result<()> {
+fn write(db: &mut ReadOnlyDb, selection: &SelectedSeries) -> Result<()> {
     // A bar would mix with the lines on one screen.
     let bar = if output::is_terminal() {
         indicatif::ProgressBar::hidden()

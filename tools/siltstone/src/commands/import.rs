@@ -10,7 +10,7 @@ use siltstone_server::ingest::{Format, Ingest, IngestError, IngestLimits, Ingest
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::store_flags::DataFlag;
-use crate::{input, output, progress, units};
+use crate::{input, messages, output, progress, units};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,11 +86,11 @@ impl Summary {
         self.lines += report.lines;
         self.refused += report.refused.count();
         for reason in report.refused.first() {
-            output::warning(&format!("{}: {reason}", file.display()));
+            messages::warning(&format!("{}: {reason}", file.display()));
         }
         let more = report.refused.count() - report.refused.first().len() as u64;
         if more > 0 {
-            output::warning(&format!("{}: {more} more lines were refused", file.display()));
+            messages::warning(&format!("{}: {more} more lines were refused", file.display()));
         }
     }
 }

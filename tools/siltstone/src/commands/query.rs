@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::failure::{Outcome, Result};
-use crate::output;
+use crate::messages;
 use crate::plot::unit::Unit;
 use crate::query_flags::{LimitFlags, When, WhenFlags};
 use crate::server_client::{ServerUrl, parse_url};
@@ -111,10 +111,10 @@ pub(crate) fn run(args: &Args) -> Result {
         None => local::evaluate(&args.data.data, &args.expression, when, args.limits)?,
     };
     for note in answer.warnings.iter().chain(&answer.infos) {
-        output::note(note);
+        messages::note(note);
     }
     if answer.is_empty() {
-        output::note(&nothing_found(when));
+        messages::note(&nothing_found(when));
     }
     match (when, is_plot) {
         (When::Range { start, end, step }, true) => {

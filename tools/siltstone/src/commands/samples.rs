@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use siltstone::ReadOnlyDb;
-use siltstone_server::selection::Selection;
+use siltstone_server::selected_series::SelectedSeries;
 use siltstone_server::time::TimeScale;
 
 use crate::failure::Result;
@@ -20,7 +20,7 @@ use crate::selection_flags::{RangeFlags, selection};
 use crate::store_flags::{DataFlag, read_only};
 use crate::stream::Output;
 use crate::times::parse_step;
-use crate::{output, units};
+use crate::{messages, output, units};
 use step::Step;
 
 const EXAMPLES: &str = "\
@@ -88,7 +88,7 @@ enum Format {
 
 /// What is shown, and how.
 struct Request {
-    selection: Selection,
+    selection: SelectedSeries,
     format: Format,
     scale: TimeScale,
     /// Most rows.
@@ -123,7 +123,7 @@ pub(crate) fn run(args: &Args) -> Result {
     });
     printed.close()?;
     if shown?? {
-        output::warning(&format!(
+        messages::warning(&format!(
             "--limit leaves out what follows the first {} {}",
             units::grouped(request.limit),
             if step.is_some() { "buckets" } else { "samples" }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::failure::{Outcome, Result};
 use crate::store_flags::{DataFlag, read_only};
-use crate::{output, progress, units};
+use crate::{messages, output, progress, units};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result {
     );
     bar.finish_and_clear();
     if !args.json {
-        findings.iter().for_each(|finding| output::warning(finding));
+        findings.iter().for_each(|finding| messages::warning(finding));
     }
     result?;
     let count = findings.len() as u64;

@@ -4,7 +4,7 @@ use crate::annotations::Annotations;
 use crate::ast::AggregateOp;
 use crate::eval::meter::Meter;
 use crate::query_error::QueryError;
-use crate::value::{LabelSet, Series, StepColumn};
+use crate::value::Series;
 
 use super::avg::Avg;
 use super::call::AggregateCall;
@@ -12,38 +12,13 @@ use super::count::{Count, Presence};
 use super::count_values::ValueCounts;
 use super::deviation::Deviation;
 use super::extremum::Extremum;
-use super::groups::{Group, GroupState, Groups, steps_until_last};
+use super::group_state::{Choice, Reduction};
+use super::groups::{Group, Groups, steps_until_last};
+use super::input::InputSeries;
 use super::limit::{Limit, RatioSample};
 use super::quantile::Quantile;
 use super::sum::Sum;
 use super::top::Top;
-
-/// A series of the operand.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct InputSeries<'a> {
-    /// Its place in Prometheus's order of the operand; different for all series.
-    pub(crate) rank: u32,
-    pub(crate) labels: &'a LabelSet,
-    /// Whether its name goes when the evaluation ends.
-    pub(crate) drop_name: bool,
-    /// A column of as many steps as the call has.
-    pub(crate) values: &'a StepColumn,
-}
-
-/// A group state that makes one series of the group.
-pub(super) trait Reduction: GroupState {
-    /// The values of the group; notes go to `notes`.
-    fn finish(self, call: &AggregateCall, notes: &mut Annotations) -> StepColumn;
-}
-
-/// A group state that makes any number of series of the group.
-pub(super) trait Choice: GroupState {
-    /// About how many bytes the columns of the result will hold.
-    fn result_bytes(&self, call: &AggregateCall) -> usize;
-
-    /// Appends the series of the group, which has `labels`, to `out`.
-    fn finish(self, call: &AggregateCall, labels: &LabelSet, out: &mut Vec<Series>);
-}
 
 /// What an aggregation holds while it takes series.
 ///

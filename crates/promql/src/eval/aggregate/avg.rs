@@ -14,10 +14,11 @@ use crate::annotations::Annotations;
 use crate::histogram::{HistogramMean, Kahan};
 use crate::value::{ABSENT, StepColumn, is_absent};
 
-use super::accumulator::{InputSeries, Reduction};
 use super::call::AggregateCall;
-use super::groups::GroupState;
+use super::group_state::GroupState;
+use super::group_state::Reduction;
 use super::histograms::Histograms;
+use super::input::InputSeries;
 use super::sum::{FloatSums, combined};
 
 /// `2^-64`.

@@ -4,7 +4,7 @@ use crate::annotations::{Annotation, Annotations};
 use crate::ast::{AggregateOp, Grouping, Span};
 use crate::query_error::QueryError;
 
-use super::groups::GroupLabels;
+use super::group_labels::GroupLabels;
 use super::parameter::{self, Parameter, Prepared};
 
 /// The places in the query that annotations of an aggregation blame.

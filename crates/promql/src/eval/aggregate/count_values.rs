@@ -15,9 +15,9 @@ use crate::annotations::Annotations;
 use crate::go_float::format_f;
 use crate::value::{LabelSet, Series, StepColumn, is_absent};
 
-use super::accumulator::{Choice, InputSeries};
 use super::call::AggregateCall;
-use super::groups::GroupState;
+use super::group_state::{Choice, GroupState};
+use super::input::InputSeries;
 
 /// A value that series may share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -9,9 +9,10 @@ use crate::annotations::Annotations;
 use crate::ast::AggregateOp;
 use crate::value::{ABSENT, StepColumn, is_absent};
 
-use super::accumulator::{InputSeries, Reduction};
 use super::call::AggregateCall;
-use super::groups::GroupState;
+use super::group_state::GroupState;
+use super::group_state::Reduction;
+use super::input::InputSeries;
 
 /// The spread of one group at each step.
 #[derive(Debug)]

@@ -17,8 +17,8 @@ use crate::annotations::{Annotation, Annotations, HistogramOperation};
 use crate::histogram::{CounterResetHint, Histogram, MixedLayouts, Summary};
 use crate::value::{ABSENT, LabelSet, StepColumn, is_absent};
 
-use super::accumulator::InputSeries;
 use super::call::AggregateCall;
+use super::input::InputSeries;
 
 /// The combined histograms of a group, at the steps that have any.
 #[derive(Debug)]

@@ -14,9 +14,9 @@ use crate::annotations::Annotations;
 use crate::histogram::Histogram;
 use crate::value::{ABSENT, LabelSet, Series, StepColumn, is_absent};
 
-use super::accumulator::{Choice, InputSeries};
 use super::call::AggregateCall;
-use super::groups::GroupState;
+use super::group_state::{Choice, GroupState};
+use super::input::InputSeries;
 
 /// The first series of one group.
 #[derive(Debug)]

@@ -24,8 +24,9 @@
 //! | `quantile` | `quantile` | no | its input: 8 bytes × `n` × `s` |
 //! | `count_values` | `count_values` | no | 8 bytes × different values × `s` |
 //!
-//! Native histograms, where an aggregation takes them, are summed in `histograms`. Groups are found
-//! by `groups`, parameters checked by `parameter`.
+//! Native histograms, where an aggregation takes them, are summed in `histograms`. `group_labels`
+//! says which labels make a group, `groups` finds the group of a series, `group_state` is what each
+//! file above implements. Parameters are checked by `parameter`.
 
 mod accumulator;
 mod avg;
@@ -34,8 +35,11 @@ mod count;
 mod count_values;
 mod deviation;
 mod extremum;
+mod group_labels;
+mod group_state;
 mod groups;
 mod histograms;
+mod input;
 mod limit;
 mod parameter;
 mod quantile;
@@ -45,6 +49,7 @@ mod top;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use accumulator::{Accumulator, InputSeries};
+pub(crate) use accumulator::Accumulator;
 pub(crate) use call::{AggregateCall, AggregateNode, AggregateSpans};
+pub(crate) use input::InputSeries;
 pub(crate) use parameter::Parameter;

@@ -10,9 +10,10 @@ use std::cmp::Ordering;
 use crate::annotations::Annotations;
 use crate::value::{ABSENT, StepColumn, is_absent};
 
-use super::accumulator::{InputSeries, Reduction};
 use super::call::AggregateCall;
-use super::groups::GroupState;
+use super::group_state::GroupState;
+use super::group_state::Reduction;
+use super::input::InputSeries;
 
 /// The values of one group.
 #[derive(Debug)]

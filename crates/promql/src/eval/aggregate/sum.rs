@@ -7,10 +7,11 @@ use crate::annotations::Annotations;
 use crate::histogram::{HistogramSum, Kahan};
 use crate::value::{ABSENT, StepColumn, is_absent};
 
-use super::accumulator::{InputSeries, Reduction};
 use super::call::AggregateCall;
-use super::groups::GroupState;
+use super::group_state::GroupState;
+use super::group_state::Reduction;
 use super::histograms::Histograms;
+use super::input::InputSeries;
 
 /// Columns of compensated sums. A sum is [`ABSENT`] until there is a float at its step.
 #[derive(Debug)]

@@ -17,9 +17,9 @@ use crate::annotations::Annotations;
 use crate::ast::AggregateOp;
 use crate::value::{LabelSet, Series, StepColumn, is_absent};
 
-use super::accumulator::{Choice, InputSeries};
 use super::call::AggregateCall;
-use super::groups::GroupState;
+use super::group_state::{Choice, GroupState};
+use super::input::InputSeries;
 
 /// The best values of one group.
 #[derive(Debug)]

@@ -2,18 +2,34 @@
 
 use std::borrow::Cow;
 
+use crate::ast::Matching;
 use crate::eval::meter::Meter;
 use crate::query_error::QueryError;
 use crate::value::{LabelSet, Series, StepColumn};
 
-use super::columns::Observer;
+use super::columns::{ColumnRule, Observer};
 use super::costs::Costs;
 use super::join::{Group, Member};
 use super::match_error::MatchError;
 use super::notes::{Note, StepNotes};
 use super::one_side::{OneSide, filled, mark_present, sides};
+use super::result_labels::ResultLabels;
+use super::signature::MatchKey;
 use super::taken::Taken;
-use super::vector_vector::Plan;
+
+/// What is needed to evaluate a group.
+#[derive(Debug)]
+pub(super) struct Plan<'q> {
+    pub(super) key: MatchKey,
+    pub(super) rule: ColumnRule,
+    pub(super) labels: ResultLabels<'q>,
+    pub(super) matching: &'q Matching,
+    /// What results say about the removal of their names.
+    pub(super) drop_name: bool,
+    pub(super) steps: usize,
+    /// How many series the "many" side has: what fills in for them comes behind.
+    pub(super) many: usize,
+}
 
 /// What some of the groups give.
 pub(super) struct Share<'m> {

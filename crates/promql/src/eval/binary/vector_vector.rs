@@ -13,7 +13,7 @@ use crate::value::{ABSENT, Series};
 
 use super::columns::ColumnRule;
 use super::costs::Costs;
-use super::group::{Share, evaluate};
+use super::group::{Plan, Share, evaluate};
 use super::join::Join;
 use super::match_error::MatchError;
 use super::one_side::{duplicate, mark_present};
@@ -45,20 +45,6 @@ pub(crate) struct VectorVector<'q> {
     /// Whether groups may be evaluated on several threads.
     pub(crate) threads: Threads<'q>,
     pub(crate) meter: &'q Meter,
-}
-
-/// What is needed to evaluate a group.
-#[derive(Debug)]
-pub(super) struct Plan<'q> {
-    pub(super) key: MatchKey,
-    pub(super) rule: ColumnRule,
-    pub(super) labels: ResultLabels<'q>,
-    pub(super) matching: &'q Matching,
-    /// What results say about the removal of their names.
-    pub(super) drop_name: bool,
-    pub(super) steps: usize,
-    /// How many series the "many" side has: what fills in for them comes behind.
-    pub(super) many: usize,
 }
 
 impl VectorVector<'_> {

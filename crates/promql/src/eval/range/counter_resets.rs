@@ -101,6 +101,18 @@ impl<'a> Places<'a> {
     }
 }
 
+/// The start timestamp of the first sample of `run`, if it is known and lies between the start of the
+/// window and the sample, which `between` gives.
+#[inline]
+pub(super) fn start_within(
+    starts: &[Timestamp],
+    run: Run,
+    between: (Timestamp, Timestamp),
+) -> Option<Timestamp> {
+    let start = *starts.get(run.first)?;
+    (start != 0 && start > between.0 && start < between.1).then_some(start)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use crate::histogram::Kahan;
 use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
-use super::call::{Input, RangeScratch};
+use super::call::Input;
 use super::notes::{Note, SeriesNotes};
 use super::two_stacks::{Combine, Cuts, TwoStacks};
 use super::window::each_window;
@@ -81,13 +81,13 @@ impl Combine for AllMoments<'_> {
 pub(super) fn evaluate(
     input: &Input<'_>,
     finish: impl Fn(f64) -> f64,
-    scratch: &mut RangeScratch,
+    partials: &mut Vec<Moments>,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
     let values = input.samples.floats.values;
     let moments = AllMoments(values);
-    let mut stacks = TwoStacks::new(&mut scratch.moments);
+    let mut stacks = TwoStacks::new(partials);
     let mut cuts = Cuts::of(&input.windows, input.samples.floats.timestamps);
     each_window(input, |window| {
         let Some(found) = stacks.slide_to(&window, &mut cuts, &moments) else { return };

@@ -15,33 +15,34 @@ use crate::ast::RangeMode;
 use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
-use super::call::{Input, RangeScratch};
+use super::call::Input;
 use super::counter_resets::{Places, find_resets};
+use super::extended_ends::{before_end, ends};
 use super::extended_histograms::ExtendedHistograms;
 use super::notes::{Note, SeriesNotes};
-use super::rates::RateKind;
-use super::window::{ExtendedWindow, Run, Window, each_extended_window, histogram_work};
+use super::rate_kind::RateKind;
+use super::window::{ExtendedWindow, Run, each_extended_window, histogram_work};
 
 /// Evaluates one of the functions.
 pub(super) fn evaluate(
     input: &Input<'_>,
     kind: RateKind,
-    scratch: &mut RangeScratch,
+    resets: &mut Vec<usize>,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
     let (floats, histograms) = (input.samples.floats, input.samples.histograms);
     let smoothed = input.windows.mode == RangeMode::Smoothed;
-    scratch.places.clear();
+    resets.clear();
     if kind.is_counter {
-        find_resets(&floats, &[], |before, value| value < before, &mut scratch.places);
+        find_resets(&floats, &[], |before, value| value < before, resets);
     }
     let mut extended_floats = ExtendedFloats {
         smoothed,
         is_counter: kind.is_counter,
         timestamps: floats.timestamps,
         values: floats.values,
-        resets: Places::new(&scratch.places),
+        resets: Places::new(resets),
     };
     let extended_histograms = ExtendedHistograms::new(kind.is_counter, smoothed, histograms);
     let divisor = if kind.per_second { input.windows.range as f64 / 1000.0 } else { 1.0 };
@@ -60,39 +61,6 @@ pub(super) fn evaluate(
             }
         }
     })
-}
-
-/// The samples from which and to which a window counts: the last one up to the start of the window,
-/// or the first in it; and, `smoothed`, the first one from its end on, or else the last in it.
-///
-/// `reach` is the window with the samples beside it, `inner` the samples in it. None if the window is
-/// not touched.
-pub(super) fn ends(
-    window: &Window,
-    (reach, inner): (Run, Run),
-    timestamps: &[Timestamp],
-    smoothed: bool,
-) -> Option<(usize, usize)> {
-    if reach.is_empty() {
-        return None;
-    }
-    let first = if inner.first > reach.first { inner.first - 1 } else { inner.first };
-    let last = if smoothed {
-        before_end(window, inner, timestamps).end.min(reach.last())
-    } else {
-        reach.last()
-    };
-    // All samples lie up to the start of the window, or all behind its end.
-    if timestamps[last] <= window.start || timestamps[first.min(last)] > window.end {
-        return None;
-    }
-    Some((first, last))
-}
-
-/// The samples of the window without one right at its end.
-fn before_end(window: &Window, inner: Run, timestamps: &[Timestamp]) -> Run {
-    let at_end = !inner.is_empty() && timestamps[inner.last()] == window.end;
-    Run { first: inner.first, end: inner.end - usize::from(at_end) }
 }
 
 struct ExtendedFloats<'a> {

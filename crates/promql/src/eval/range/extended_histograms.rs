@@ -10,7 +10,7 @@ use siltstone::Timestamp;
 use crate::histogram::{CounterResetHint, Histogram};
 use crate::source::KindColumn;
 
-use super::extended::ends;
+use super::extended_ends::ends;
 use super::histogram_rates::{add, is_gauge, subtract};
 use super::notes::{Note, SeriesNotes};
 use super::window::ExtendedWindow;

@@ -9,7 +9,7 @@ use siltstone::Timestamp;
 use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
-use super::call::{Input, RangeScratch};
+use super::call::Input;
 use super::notes::{Note, SeriesNotes};
 use super::two_stacks::{Combine, TwoStacks};
 use super::window::{Run, each_window};
@@ -91,24 +91,30 @@ impl<B: Fn(f64, f64) -> bool> Combine for Extremes<'_, B> {
 /// `min_over_time`.
 pub(super) fn min(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    partials: &mut Vec<Extreme>,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
-    evaluate(input, (|new, old| new < old, f64::INFINITY, |found| found.value), scratch, notes, out)
+    evaluate(
+        input,
+        (|new, old| new < old, f64::INFINITY, |found| found.value),
+        partials,
+        notes,
+        out,
+    )
 }
 
 /// `max_over_time`.
 pub(super) fn max(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    partials: &mut Vec<Extreme>,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
     evaluate(
         input,
         (|new, old| new > old, f64::NEG_INFINITY, |found| found.value),
-        scratch,
+        partials,
         notes,
         out,
     )
@@ -117,21 +123,21 @@ pub(super) fn max(
 /// `ts_of_min_over_time`.
 pub(super) fn ts_of_min(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    partials: &mut Vec<Extreme>,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
-    evaluate(input, (|new, old| new <= old, f64::INFINITY, seconds), scratch, notes, out)
+    evaluate(input, (|new, old| new <= old, f64::INFINITY, seconds), partials, notes, out)
 }
 
 /// `ts_of_max_over_time`.
 pub(super) fn ts_of_max(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    partials: &mut Vec<Extreme>,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
-    evaluate(input, (|new, old| new >= old, f64::NEG_INFINITY, seconds), scratch, notes, out)
+    evaluate(input, (|new, old| new >= old, f64::NEG_INFINITY, seconds), partials, notes, out)
 }
 
 fn seconds(found: Extreme) -> f64 {
@@ -141,13 +147,13 @@ fn seconds(found: Extreme) -> f64 {
 fn evaluate(
     input: &Input<'_>,
     (better, worst, finish): (impl Fn(f64, f64) -> bool, f64, impl Fn(Extreme) -> f64),
-    scratch: &mut RangeScratch,
+    partials: &mut Vec<Extreme>,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
     let floats = input.samples.floats;
     let extremes = Extremes { timestamps: floats.timestamps, values: floats.values, better, worst };
-    let mut stacks = TwoStacks::new(&mut scratch.extremes);
+    let mut stacks = TwoStacks::new(partials);
     each_window(input, |window| {
         let Some(found) = stacks.slide(window.floats, &extremes) else { return };
         if !window.histograms.is_empty() {

@@ -13,10 +13,10 @@ use siltstone::Timestamp;
 use crate::histogram::{CounterResetHint, Histogram};
 use crate::source::KindColumn;
 
-use super::counter_resets::{find_overlaps, find_resets, starts_anew};
+use super::counter_resets::{find_overlaps, find_resets, start_within, starts_anew};
 use super::extrapolation::{Beginning, Sampled, factor};
 use super::notes::{Note, SeriesNotes};
-use super::rates::{RateKind, start_within};
+use super::rate_kind::RateKind;
 use super::window::{Run, Window};
 
 /// The histograms of a series, and where their counter was reset.

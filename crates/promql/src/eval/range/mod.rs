@@ -18,16 +18,19 @@
 //! # Files
 //!
 //! `window` moves windows, `two_stacks` combines the samples of windows that overlap, `sorted_window`
-//! keeps theirs in order, `notes` adds annotations. Then one file for each family: `rates` (with `counter_resets` and `extrapolation`),
-//! `histogram_rates`, `instant_rates`, `extended` and `extended_histograms` (`anchored` and
-//! `smoothed`), `sums`, `histogram_sums`, `extrema`, `deviation`, `quantiles`, `regression`,
-//! `smoothing`, `positions`, `transitions`.
+//! keeps theirs in order, `notes` adds annotations. `call` is what a family gets. Then one file for
+//! each family: `rates` (with `rate_kind`, `counter_resets` and `extrapolation`), `histogram_rates`,
+//! `instant_rates`, `extended` and `extended_histograms` (`anchored` and `smoothed`, with
+//! `extended_ends`), `sums`, `histogram_sums`, `extrema`, `deviation`, `quantiles`, `regression`,
+//! `smoothing`, `positions`, `transitions`. `dispatch` calls them.
 
 mod call;
 mod counter_resets;
 mod deviation;
+mod dispatch;
 mod exact_sums;
 mod extended;
+mod extended_ends;
 mod extended_histograms;
 mod extrapolation;
 mod extrema;
@@ -37,6 +40,7 @@ mod instant_rates;
 mod notes;
 mod positions;
 mod quantiles;
+mod rate_kind;
 mod rates;
 mod regression;
 mod sample_counts;
@@ -49,5 +53,6 @@ mod transitions;
 mod two_stacks;
 mod window;
 
-pub(crate) use call::{RangeCall, RangeScratch, RangeSeries, evaluate};
+pub(crate) use call::{RangeCall, RangeSeries};
+pub(crate) use dispatch::{RangeScratch, evaluate};
 pub(crate) use exact_sums::are_added_exactly_without;

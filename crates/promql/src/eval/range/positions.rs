@@ -4,7 +4,7 @@
 use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
-use super::call::{Input, RangeScratch};
+use super::call::Input;
 use super::sample_counts::SampleCounts;
 use super::window::{Run, Window, each_window};
 
@@ -24,10 +24,10 @@ enum Found {
 /// `count_over_time`: the number of samples.
 pub(super) fn count(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    counted: &mut Vec<(usize, u64)>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
-    let floats = SampleCounts::new(input.samples.float_counts, &mut scratch.counted);
+    let floats = SampleCounts::new(input.samples.float_counts, counted);
     each_window(input, |window| {
         if !window.is_empty() {
             let count = floats.of(window.floats) + window.histograms.len() as u64;

@@ -9,7 +9,7 @@ use crate::go_float::format_g;
 use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
-use super::call::{Input, RangeScratch};
+use super::call::Input;
 use super::notes::{Note, SeriesNotes};
 use super::sorted_window::{SortedValues, SortedWindow, order_key};
 use super::window::each_window;
@@ -42,10 +42,18 @@ fn rank(q: f64, count: usize) -> Result<(usize, usize, f64), f64> {
     Ok((at, (at + 1).min(count - 1), rank - lower))
 }
 
+/// Memory that is used again for every series.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The values of a window in order.
+    sorted: SortedValues,
+    pub(super) deviations: Vec<f64>,
+}
+
 /// `quantile_over_time`.
 pub(super) fn quantile(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    scratch: &mut Scratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
@@ -73,7 +81,7 @@ pub(super) fn quantile(
 /// `mad_over_time`: the median of the distances from the median.
 pub(super) fn mad(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    scratch: &mut Scratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {

@@ -16,26 +16,24 @@ use siltstone::Timestamp;
 use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
-use super::call::{Input, RangeScratch};
-use super::counter_resets::{Places, find_overlaps, find_resets};
+use super::call::Input;
+use super::counter_resets::{Places, find_overlaps, find_resets, start_within};
 use super::exact_sums::ExactResets;
 use super::extrapolation::{Beginning, Sampled, factor};
 use super::histogram_rates::HistogramRates;
 use super::notes::{Note, SeriesNotes};
-use super::window::{Run, Window, each_window, histogram_work};
+use super::rate_kind::RateKind;
+use super::window::{Window, each_window, histogram_work};
 
-/// Which of the functions it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RateKind {
-    /// Whether the series starts at zero and falls by resets only.
-    pub(super) is_counter: bool,
-    pub(super) per_second: bool,
-}
-
-impl RateKind {
-    pub(super) const RATE: Self = Self { is_counter: true, per_second: true };
-    pub(super) const INCREASE: Self = Self { is_counter: true, per_second: false };
-    pub(super) const DELTA: Self = Self { is_counter: false, per_second: false };
+/// Memory that is used again for every series.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Indices of counter resets.
+    pub(super) resets: Vec<usize>,
+    /// Indices of overlapping start timestamps.
+    overlaps: Vec<usize>,
+    /// Sums of whole numbers from the start of the series.
+    exact: Vec<i64>,
 }
 
 /// The floats of a series, and where its counter was reset.
@@ -56,12 +54,12 @@ struct FloatRates<'a> {
 pub(super) fn evaluate(
     input: &Input<'_>,
     kind: RateKind,
-    scratch: &mut RangeScratch,
+    scratch: &mut Scratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
     let (floats, histograms) = (input.samples.floats, input.samples.histograms);
-    scratch.places.clear();
+    scratch.resets.clear();
     scratch.overlaps.clear();
     let starts = if kind.is_counter { input.starts(&floats) } else { &[] };
     let looks_at_values_alone = kind.is_counter && starts.is_empty();
@@ -71,7 +69,7 @@ pub(super) fn evaluate(
         None
     };
     if kind.is_counter && exact.is_none() {
-        find_resets(&floats, starts, |before, value| value < before, &mut scratch.places);
+        find_resets(&floats, starts, |before, value| value < before, &mut scratch.resets);
         find_overlaps(floats.timestamps, starts, &mut scratch.overlaps);
     }
     let range_seconds = input.windows.range as f64 / 1000.0;
@@ -81,7 +79,7 @@ pub(super) fn evaluate(
         timestamps: floats.timestamps,
         values: floats.values,
         starts,
-        resets: Places::new(&scratch.places),
+        resets: Places::new(&scratch.resets),
         exact,
         overlaps: Places::new(&scratch.overlaps),
     };
@@ -141,16 +139,4 @@ impl FloatRates<'_> {
         let factor = if self.kind.per_second { factor / self.range_seconds } else { factor };
         Some(increase * factor)
     }
-}
-
-/// The start timestamp of the first sample of `run`, if it is known and lies between the start of the
-/// window and the sample, which `between` gives.
-#[inline]
-pub(super) fn start_within(
-    starts: &[Timestamp],
-    run: Run,
-    between: (Timestamp, Timestamp),
-) -> Option<Timestamp> {
-    let start = *starts.get(run.first)?;
-    (start != 0 && start > between.0 && start < between.1).then_some(start)
 }

@@ -13,7 +13,7 @@ use crate::histogram::Kahan;
 use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
-use super::call::{Input, RangeScratch};
+use super::call::Input;
 use super::notes::{Note, SeriesNotes};
 use super::two_stacks::{Combine, TwoStacks};
 use super::window::{Window, each_window};
@@ -116,18 +116,18 @@ impl Combine for Lines<'_> {
 /// `deriv`: the slope, per second.
 pub(super) fn deriv(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    partials: &mut Vec<Line>,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
-    evaluate(input, |_, fit| fit.slope, scratch, notes, out)
+    evaluate(input, |_, fit| fit.slope, partials, notes, out)
 }
 
 /// `predict_linear`: the line some seconds after the time of the step, whatever the offset of the
 /// window.
 pub(super) fn predict_linear(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    partials: &mut Vec<Line>,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
@@ -138,7 +138,7 @@ pub(super) fn predict_linear(
         let intercept = fit.at(grid.time(window.step));
         fit.slope * seconds + intercept
     };
-    evaluate(input, predict, scratch, notes, out)
+    evaluate(input, predict, partials, notes, out)
 }
 
 /// The line of a window.
@@ -163,7 +163,7 @@ impl Fit {
 fn evaluate(
     input: &Input<'_>,
     finish: impl Fn(&Window, &Fit) -> f64,
-    scratch: &mut RangeScratch,
+    partials: &mut Vec<Line>,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
@@ -171,7 +171,7 @@ fn evaluate(
     let (timestamps, values) = (floats.timestamps, floats.values);
     let origin = timestamps.first().copied().unwrap_or(0);
     let lines = Lines { origin, timestamps, values };
-    let mut stacks = TwoStacks::new(&mut scratch.lines);
+    let mut stacks = TwoStacks::new(partials);
     // The last sample up to the window's end that differs from the one before it; and how many
     // samples were looked at for it.
     let (mut differing, mut seen) = (0, 1);

@@ -9,7 +9,7 @@ use crate::histogram::{HistogramMean, HistogramSum, Kahan, Summary};
 use crate::query_error::QueryError;
 use crate::value::StepColumn;
 
-use super::call::{Input, RangeScratch};
+use super::call::Input;
 use super::exact_sums::{ExactSums, are_added_exactly};
 use super::histogram_sums::{HistogramSums, Memory};
 use super::notes::{Note, SeriesNotes};
@@ -108,10 +108,20 @@ impl Combine for Totals<'_> {
     }
 }
 
+/// Memory that is used again for every series.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    totals: Vec<Total>,
+    /// Sums of whole numbers from the start of the series.
+    exact: Vec<i64>,
+    /// The samples that stand for others.
+    pub(super) counted: Vec<(usize, u64)>,
+}
+
 /// `sum_over_time`.
 pub(super) fn sum(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    scratch: &mut Scratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
@@ -129,7 +139,7 @@ pub(super) fn sum(
 /// `avg_over_time`.
 pub(super) fn avg(
     input: &Input<'_>,
-    scratch: &mut RangeScratch,
+    scratch: &mut Scratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
@@ -150,7 +160,7 @@ pub(super) fn avg(
 fn evaluate<S: Summary>(
     input: &Input<'_>,
     finish: impl Fn(Total, Run, u64) -> f64,
-    scratch: &mut RangeScratch,
+    scratch: &mut Scratch,
     notes: &mut SeriesNotes<'_>,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
@@ -168,7 +178,7 @@ fn evaluate<S: Summary>(
     let counts = SampleCounts::new(input.samples.float_counts, &mut scratch.counted);
     let mut memory = Memory::<S>::default();
     let mut histograms = HistogramSums::new(input.samples.histograms.values, &mut memory);
-    let mut stacks = TwoStacks::new(&mut scratch.sums);
+    let mut stacks = TwoStacks::new(&mut scratch.totals);
     let mut cuts = Cuts::of(&input.windows, input.samples.floats.timestamps);
     each_window(input, |window| {
         let total = match &exact {

@@ -154,8 +154,8 @@ impl Test {
         };
         // Memory of another series must not show.
         let mut scratch = RangeScratch::default();
-        scratch.deviations.push(1.0);
-        scratch.places.push(7);
+        scratch.quantiles.deviations.push(1.0);
+        scratch.rates.resets.push(7);
         evaluate(&self.call, &series, &mut scratch, &mut answer.notes, &mut answer.column)?;
         Ok(answer)
     }

@@ -17,7 +17,7 @@ use crate::query_error::QueryError;
 use crate::source::SampleColumns;
 use crate::value::StepColumn;
 
-use super::call::{Input, RangeScratch};
+use super::call::Input;
 use super::counter_resets::starts_anew;
 use super::window::Slider;
 
@@ -35,11 +35,20 @@ enum Place {
     Histogram(usize),
 }
 
+/// Memory that is used again for every series.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Timestamps of floats and histograms together.
+    timestamps: Vec<Timestamp>,
+    /// For each sample how often something happened before it.
+    counts: Vec<u64>,
+}
+
 /// Evaluates one of the functions.
 pub(super) fn evaluate(
     input: &Input<'_>,
     transition: Transition,
-    scratch: &mut RangeScratch,
+    scratch: &mut Scratch,
     out: &mut StepColumn,
 ) -> Result<(), QueryError> {
     let counter = Counter::new(input, transition);

@@ -212,7 +212,7 @@ impl HistogramCall {
         &self,
         histogram: &Histogram,
         step: usize,
-        columns: &mut Columns,
+        columns: &mut ResultColumns,
         mut note: impl FnMut(NanObservations),
     ) {
         let mut put = |column, (value, nan): (f64, Option<NanObservations>)| {
@@ -233,7 +233,7 @@ impl HistogramCall {
         &self,
         buckets: &mut Vec<ClassicBucket>,
         step: usize,
-        columns: &mut Columns,
+        columns: &mut ResultColumns,
     ) -> bool {
         if let Kind::Fraction { lower, upper } = &self.kind {
             columns.set(0, step, classic_fraction(lower[step], upper[step], buckets));
@@ -267,12 +267,12 @@ impl HistogramCall {
         }
     }
 
-    fn columns(&self, steps: usize) -> Columns {
-        Columns { steps, columns: vec![None; self.series_per_histogram()] }
+    fn columns(&self, steps: usize) -> ResultColumns {
+        ResultColumns { steps, columns: vec![None; self.series_per_histogram()] }
     }
 
     /// Appends the series of one histogram of `labels` to `result`.
-    fn finish(&self, labels: &LabelSet, columns: Columns, result: &mut Vec<Series>) {
+    fn finish(&self, labels: &LabelSet, columns: ResultColumns, result: &mut Vec<Series>) {
         let drop_name = self.features.delayed_name_removal;
         let labels =
             if drop_name { Cow::Borrowed(labels) } else { Cow::Owned(labels.without_metric()) };
@@ -298,12 +298,12 @@ impl HistogramCall {
 
 /// The results for one histogram; a column is made when it gets its first value.
 #[derive(Debug)]
-struct Columns {
+struct ResultColumns {
     steps: usize,
     columns: Vec<Option<StepColumn>>,
 }
 
-impl Columns {
+impl ResultColumns {
     fn set(&mut self, slot: usize, step: usize, value: f64) {
         self.columns[slot]
             .get_or_insert_with(|| StepColumn::absent(self.steps))

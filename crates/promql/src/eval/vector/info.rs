@@ -7,7 +7,7 @@
 //!
 //! The caller evaluates both sides. It asks [`Info::selection`] which info series there may be for the
 //! base series, looks them up at the steps (at the times at which the base looks), and hands both to
-//! [`Info::join`]. Both are held; the result has one column for each base series and combination of
+//! [`join_info`](super::join_info). Both are held; the result has one column for each base series and combination of
 //! info series that it met.
 //!
 //! Semantics: Prometheus's `promql/info.go`.
@@ -16,11 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use siltstone::{Matcher, Timestamp};
 
-use crate::eval::meter::Meter;
-use crate::query_error::QueryError;
 use crate::value::{LabelSet, METRIC_NAME, Series};
-
-use super::info_join;
 
 /// The metric of the info series if the call names none.
 const DEFAULT_METRIC: &str = "target_info";
@@ -110,28 +106,6 @@ impl Info {
         let mut matchers = [self.names.clone(), self.data.clone()].concat();
         matchers.extend(identities.iter().filter_map(|(name, values)| one_of(name, values)));
         Some(InfoSelection { matchers, identities })
-    }
-
-    /// The base series with the labels of the info series, each of which
-    /// [`InfoSelection::accepts`].
-    ///
-    /// At each step a base series gets the labels of the newest info series of each info metric: all
-    /// but the name, or only those that the second argument names; labels that it has itself stay.
-    /// Without an info series it stays as it is, or has no value if one of the matchers of the second
-    /// argument refuses an empty label. Info series among the base series stay as they are.
-    ///
-    /// # Errors
-    /// An info series has a histogram; two info series of one metric for the same target have their
-    /// newest samples at the same time; two info metrics give one label different values; two results
-    /// have equal labels at one step. What is made takes more memory than there is to be: the columns
-    /// of the result are held by `meter` while they are made, and released in the end.
-    pub(crate) fn join(
-        &self,
-        base: &[Series],
-        info: &[InfoSeries],
-        meter: &Meter,
-    ) -> Result<Vec<Series>, QueryError> {
-        info_join::join(self, (base, info), meter)
     }
 
     /// Whether a base series is an info series itself.

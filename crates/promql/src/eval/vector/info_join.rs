@@ -20,8 +20,20 @@ struct Contest {
     series: Vec<usize>,
 }
 
-/// See [`Info::join`].
-pub(super) fn join(
+/// The base series with the labels of the info series, each of which
+/// [`InfoSelection::accepts`](super::InfoSelection::accepts).
+///
+/// At each step a base series gets the labels of the newest info series of each info metric: all
+/// but the name, or only those that the second argument names; labels that it has itself stay.
+/// Without an info series it stays as it is, or has no value if one of the matchers of the second
+/// argument refuses an empty label. Info series among the base series stay as they are.
+///
+/// # Errors
+/// An info series has a histogram; two info series of one metric for the same target have their
+/// newest samples at the same time; two info metrics give one label different values; two results
+/// have equal labels at one step. What is made takes more memory than there is to be: the columns
+/// of the result are held by `meter` while they are made, and released in the end.
+pub(crate) fn join_info(
     call: &Info,
     (base, info): (&[Series], &[InfoSeries]),
     meter: &Meter,

@@ -28,6 +28,7 @@ mod sort;
 pub(crate) use absence::{Presence, absent_labels};
 pub(crate) use histogram_call::HistogramCall;
 pub(crate) use info::{Info, InfoSample, InfoSelection, InfoSeries};
+pub(crate) use info_join::join_info;
 pub(crate) use labels::LabelTransform;
 pub(crate) use math::{go_max, go_min};
 pub(crate) use scalars::{QueryTimes, SoleValue, constant, date_of_steps, extreme, vector_of};

@@ -25,10 +25,10 @@ use tokio::time::Instant;
 
 use super::query::params;
 use crate::app::App;
+use crate::call::Call;
 use crate::queries::{Asked, Outcome, QueryKind, Running};
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply, ReplySink};
-use crate::router::Call;
 use answer::Timings;
 use ask::{Ask, Times};
 pub(crate) use running::{active_queries, cancel_query};

@@ -5,12 +5,12 @@ use std::fmt::Write;
 use hyper::StatusCode;
 
 use super::CONTENT_TYPE;
+use crate::call::Call;
 use crate::handlers::admin;
 use crate::protocol::json_lines::write_string;
 use crate::queries::Shown;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
-use crate::router::Call;
 
 /// The queries that run now, the oldest first: `id`, `query`, `kind`, `start` and `end` in milliseconds,
 /// `step`, `seconds` and `bytes` held.

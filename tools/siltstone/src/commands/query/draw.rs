@@ -8,7 +8,7 @@ use crate::failure::Result;
 use crate::plot::terminal::{self, Screen};
 use crate::plot::unit::Unit;
 use crate::plot::{Figure, LINES_MAX, Line, svg};
-use crate::{output, units};
+use crate::{messages, output, units};
 
 /// The size of a plot that goes nowhere with a size.
 const SIZE: (usize, usize) = (80, 24);
@@ -27,7 +27,7 @@ pub(super) fn draw(
     let count = series.len();
     let lines: Vec<Line> = series.into_iter().take(LINES_MAX).map(line).collect();
     if count > lines.len() {
-        output::note(&format!(
+        messages::note(&format!(
             "the plot shows the first {LINES_MAX} of {} series: topk() or sum by () make fewer",
             units::grouped(count as u64)
         ));
@@ -66,7 +66,7 @@ fn line(series: Series) -> Line {
     };
     let points: Vec<(Timestamp, f64)> = series.points.into_iter().filter_map(float).collect();
     if points.len() < all {
-        output::note(&format!(
+        messages::note(&format!(
             "native histograms of {label} are not drawn: histogram_quantile() makes numbers of them"
         ));
     }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use siltstone::{Bucket, BucketValues, Labels, QueryOptions, Snapshot};
 use siltstone_server::protocol::json_lines::write_labels;
 use siltstone_server::protocol::number;
-use siltstone_server::selection::unlimited;
+use siltstone_server::selected_series::unlimited;
 use siltstone_server::time::{TimeScale, format_ticks};
 
 use super::step::Step;

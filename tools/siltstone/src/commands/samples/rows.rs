@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use siltstone::{Columns, Labels, Snapshot};
 use siltstone_server::protocol::json_lines::write_line;
 use siltstone_server::protocol::number;
-use siltstone_server::selection::unlimited;
+use siltstone_server::selected_series::unlimited;
 use siltstone_server::time::{TimeScale, format_ticks};
 
 use super::{Format, Request};

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use siltstone::{Error, Snapshot, TimeRange};
-use siltstone_server::selection::{Selection, unlimited};
+use siltstone_server::selected_series::{SelectedSeries, unlimited};
 
 use crate::failure::{Failure, Result};
 
@@ -47,7 +47,7 @@ impl Step {
     pub(super) fn refuse_left_out(
         self,
         snapshot: &Snapshot,
-        selection: &Selection,
+        selection: &SelectedSeries,
         range: TimeRange,
     ) -> siltstone::Result<()> {
         let left_out = TimeRange::new(range.start, self.aligned(range).start.min(range.end));

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use siltstone::{Cancel, SystemClock};
 
+use super::super::join_info;
 use super::*;
 use crate::eval::meter::Limits;
+use crate::eval::meter::Meter;
+use crate::query_error::QueryError;
 use crate::value::{ABSENT, StepColumn, is_absent};
 
 fn base(labels: &[(&str, &str)], floats: &[f64]) -> Series {
@@ -34,11 +37,11 @@ fn joined(call: &Info, base: &[Series], info: &[InfoSeries]) -> Vec<String> {
         let values: Vec<String> = series.values.floats().iter().map(value).collect();
         format!("{} {}", series.labels, values.join(" "))
     };
-    call.join(base, info, &meter(1 << 20)).unwrap().iter().map(text).collect()
+    join_info(call, (base, info), &meter(1 << 20)).unwrap().iter().map(text).collect()
 }
 
 fn failed(call: &Info, base: &[Series], info: &[InfoSeries]) -> String {
-    call.join(base, info, &meter(1 << 20)).unwrap_err().to_string()
+    join_info(call, (base, info), &meter(1 << 20)).unwrap_err().to_string()
 }
 
 fn plain() -> Series {
@@ -105,7 +108,7 @@ fn the_newest_sample_wins() {
     assert_eq!(failed(&call, &[plain()], &[old.clone(), same.clone()]), expected);
     // Where there is no base series, nobody looks.
     let gap = base(&[("__name__", "m")], &[0.0, ABSENT, 2.0]);
-    assert_eq!(call.join(&[gap], &[old, same], &meter(1 << 20)).unwrap().len(), 1);
+    assert_eq!(join_info(&call, (&[gap], &[old, same]), &meter(1 << 20)).unwrap().len(), 1);
 }
 
 #[test]
@@ -166,7 +169,8 @@ fn histograms_pass_and_the_name_still_goes() {
     let mut histogram = base(&[("__name__", "m"), ("instance", "a"), ("job", "1")], &[ABSENT; 3]);
     histogram.values.push_histogram(1, Arc::default());
     histogram.drop_name = true;
-    let result = Info::prepare(&[]).join(&[histogram], &[target()], &meter(1 << 20)).unwrap();
+    let result =
+        join_info(&Info::prepare(&[]), (&[histogram], &[target()]), &meter(1 << 20)).unwrap();
     assert_eq!(result[0].labels.get("data"), "d");
     assert!(result[0].drop_name && result[0].values.histogram(1).is_some());
     let mut target = target();
@@ -227,9 +231,9 @@ fn columns_of_the_result_are_held_before_they_are_made() {
     let call = Info::prepare(&[]);
     let needed = (steps * steps * 8) as u64;
     let enough = meter(4 * needed);
-    assert_eq!(call.join(std::slice::from_ref(&one), &all, &enough).unwrap().len(), steps);
+    assert_eq!(join_info(&call, (std::slice::from_ref(&one), &all), &enough).unwrap().len(), steps);
     assert!(enough.bytes_peak() > needed, "{}", enough.bytes_peak());
     assert_eq!(enough.bytes_held(), 0);
-    let refused = call.join(&[one], &all, &meter(needed)).unwrap_err();
+    let refused = join_info(&call, (&[one], &all), &meter(needed)).unwrap_err();
     assert!(matches!(refused, QueryError::Limit { .. }), "{refused}");
 }

@@ -1,21 +1,22 @@
 //! Decodes series ahead of their reader, in parallel, within bounds.
 //!
-//! A *wave* is a number of runs of neighbouring series, one run a thread at a time, so that a run
-//! reads each block once. A run ends early when it has decoded enough; the series that it did not get
-//! to wait for a later wave. Order is that of the list throughout. When memory is short, series that
+//! Series are decoded in *runs* of neighbours, several runs at a time, each on one thread, so that a
+//! run reads each block once. A run ends early when it has decoded enough; the series that it did not
+//! get to wait for a later run. Order is that of the list throughout. When memory is short, series that
 //! were decoded ahead are given up and decoded again when it is their turn: how much is decoded ahead
 //! never decides whether a query fails.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Sources;
 use super::lists::{FoundSeries, MergedList};
 use super::meter::Meter;
+use super::options::QueryOptions;
 use super::reader::SeriesReader;
+use super::series_ahead::{Outcome, SeriesAhead, Turn};
+use super::sources::Sources;
 use crate::cursor::{BATCH_ROWS_MAX, Columns};
 use crate::error::{Error, Result};
-use crate::types::TimeRange;
+use crate::types::{Matcher, TimeRange};
 
 /// Series in a run at most: about what one block of a segment holds.
 const RUN_SERIES_MAX: usize = 64;
@@ -44,13 +45,6 @@ pub(super) struct Decoded {
     pub(super) rest: Option<SeriesReader>,
 }
 
-enum Item {
-    Waiting(FoundSeries),
-    Done(Result<Decoded>),
-    /// There was not enough memory to decode it.
-    TooLarge(FoundSeries, Error),
-}
-
 /// How far the start of a series was decoded.
 enum Start {
     Whole,
@@ -60,21 +54,32 @@ enum Start {
 }
 
 /// The decoded series of a query, in label order.
-pub(super) struct Waves {
+pub(super) struct DecodeAhead {
     sources: Arc<Sources>,
-    list: MergedList,
+    series: SeriesAhead<Decoded>,
     range: TimeRange,
     meter: Arc<Meter>,
     ahead: Ahead,
-    queue: VecDeque<Item>,
     /// Readers that are not in use.
     readers: Vec<SeriesReader>,
     run_series: usize,
-    /// The next series did not fit beside others: it is decoded with nothing else in memory.
-    alone: bool,
 }
 
-impl Waves {
+impl Sources {
+    /// The series that satisfy every matcher and have samples in `range`, to be decoded ahead.
+    pub(super) fn decode_ahead(
+        self: &Arc<Self>,
+        matchers: &[Matcher],
+        range: TimeRange,
+        options: &QueryOptions,
+    ) -> Result<DecodeAhead> {
+        let meter = self.meter(options);
+        let list = self.list(matchers, range, &meter)?;
+        Ok(DecodeAhead::new(Arc::clone(self), list, range, meter))
+    }
+}
+
+impl DecodeAhead {
     pub(super) fn new(
         sources: Arc<Sources>,
         list: MergedList,
@@ -83,14 +88,12 @@ impl Waves {
     ) -> Self {
         Self {
             sources,
-            list,
+            series: SeriesAhead::new(list),
             range,
             meter,
             ahead: Ahead::Whole,
-            queue: VecDeque::new(),
             readers: Vec::new(),
             run_series: RUN_SERIES_MAX,
-            alone: false,
         }
     }
 
@@ -107,25 +110,23 @@ impl Waves {
     /// of one series the next call goes on with the next one.
     pub(super) fn next(&mut self) -> Result<Option<Decoded>> {
         loop {
-            match self.queue.pop_front() {
-                Some(Item::Done(Ok(decoded))) => {
+            let (meter, readers) = (&self.meter, &mut self.readers);
+            let turn = self.series.turn(|decoded| {
+                meter.release(held_bytes(&decoded.columns));
+                readers.extend(decoded.rest);
+                decoded.series
+            })?;
+            match turn {
+                Turn::Done(decoded) => {
                     self.meter.release(held_bytes(&decoded.columns));
-                    self.alone = false;
                     return Ok(Some(decoded));
                 }
-                Some(Item::Done(Err(e))) => return Err(e),
-                Some(Item::TooLarge(_, error)) if self.alone => return Err(error),
-                Some(Item::TooLarge(series, _)) => {
-                    self.give_up();
-                    self.queue.push_front(Item::Waiting(series));
-                    self.alone = true;
+                Turn::Work { alone } => {
+                    self.meter.check()?;
+                    if !self.decode_more(alone)? {
+                        return Ok(None);
+                    }
                 }
-                Some(waiting) => self.queue.push_front(waiting),
-                None => {}
-            }
-            self.meter.check()?;
-            if !self.decode_wave()? {
-                return Ok(None);
             }
         }
     }
@@ -135,30 +136,16 @@ impl Waves {
         self.readers.push(reader);
     }
 
-    /// Forgets what was decoded ahead, to decode it when it is its turn.
-    fn give_up(&mut self) {
-        for item in &mut self.queue {
-            *item = match std::mem::replace(item, Item::Done(Err(Error::Cancelled))) {
-                Item::Done(Ok(decoded)) => {
-                    self.meter.release(held_bytes(&decoded.columns));
-                    self.readers.extend(decoded.rest);
-                    Item::Waiting(decoded.series)
-                }
-                other => other,
-            };
-        }
-    }
-
     /// Decodes at least one series, and puts the results before what is in the queue. False if there
     /// is none left.
-    fn decode_wave(&mut self) -> Result<bool> {
+    fn decode_more(&mut self, alone: bool) -> Result<bool> {
         let runs_max = match self.sources.executor().width() {
             1 => 1,
             // More runs than threads: they take unequal time.
             width => width * 2,
         };
-        let series_max = if self.alone { 1 } else { runs_max * self.run_series };
-        let series = self.take_series(series_max)?;
+        let series_max = if alone { 1 } else { runs_max * self.run_series };
+        let series = self.series.take_series(series_max)?;
         if series.is_empty() {
             return Ok(false);
         }
@@ -173,37 +160,24 @@ impl Waves {
         let work = Work { meter: &self.meter, ahead: self.ahead };
         let results = self.sources.executor().map(runs, |(reader, run)| work.decode(reader, run));
         self.adapt(&results, run_series);
-        for (reader, items) in results.into_iter().rev() {
+        let mut outcomes = Vec::with_capacity(runs_max * run_series);
+        for (reader, run) in results {
             self.readers.extend(reader);
-            for item in items.into_iter().rev() {
-                self.queue.push_front(item);
-            }
+            outcomes.extend(run);
         }
+        self.series.put_back(outcomes.into_iter());
         Ok(true)
     }
 
-    /// The next series in order that are not decoded: those that wait at the front of the queue, or
-    /// new ones if it is empty.
-    fn take_series(&mut self, count: usize) -> Result<Vec<FoundSeries>> {
-        let mut series = Vec::new();
-        while series.len() < count
-            && let Some(Item::Waiting(_)) = self.queue.front()
-            && let Some(Item::Waiting(waiting)) = self.queue.pop_front()
-        {
-            series.push(waiting);
-        }
-        while series.len() < count
-            && self.queue.is_empty()
-            && let Some(found) = self.list.next()?
-        {
-            series.push(found);
-        }
-        Ok(series)
-    }
-
-    /// Makes the runs of the next wave as long as a run of this one got, so that few series wait.
-    fn adapt(&mut self, results: &[(Option<SeriesReader>, Vec<Item>)], run_series: usize) {
-        let waits = |item: &&Item| !matches!(item, Item::Done(_));
+    /// Makes the next runs as long as the longest of these got, so that few series wait.
+    fn adapt(
+        &mut self,
+        results: &[(Option<SeriesReader>, Vec<Outcome<Decoded>>)],
+        run_series: usize,
+    ) {
+        let waits = |outcome: &&Outcome<Decoded>| {
+            matches!(outcome, Outcome::Waiting(_) | Outcome::TooLarge(..))
+        };
         let waiting = results.iter().map(|(_, items)| items.iter().filter(waits).count()).max();
         match waiting {
             Some(waiting) if waiting > 0 => {
@@ -214,13 +188,13 @@ impl Waves {
     }
 }
 
-impl Drop for Waves {
+impl Drop for DecodeAhead {
     fn drop(&mut self) {
-        let held = self.queue.iter().map(|item| match item {
-            Item::Done(Ok(decoded)) => held_bytes(&decoded.columns),
-            _ => 0,
+        let meter = &self.meter;
+        self.series.give_up(|decoded| {
+            meter.release(held_bytes(&decoded.columns));
+            decoded.series
         });
-        self.meter.release(held.sum());
     }
 }
 
@@ -228,7 +202,7 @@ fn held_bytes(columns: &Columns) -> u64 {
     (columns.len() * SAMPLE_BYTES) as u64
 }
 
-/// What the threads of a wave share.
+/// What the threads that decode share.
 struct Work<'a> {
     meter: &'a Meter,
     ahead: Ahead,
@@ -241,13 +215,13 @@ impl Work<'_> {
         &self,
         reader: SeriesReader,
         run: Vec<FoundSeries>,
-    ) -> (Option<SeriesReader>, Vec<Item>) {
+    ) -> (Option<SeriesReader>, Vec<Outcome<Decoded>>) {
         let mut reader = Some(reader);
         let mut rows = 0;
         let mut items = Vec::with_capacity(run.len());
         for series in run {
             let Some(open) = reader.as_mut().filter(|_| rows < RUN_ROWS) else {
-                items.push(Item::Waiting(series));
+                items.push(Outcome::Waiting(series));
                 continue;
             };
             let mut columns = Columns::default();
@@ -256,17 +230,17 @@ impl Work<'_> {
                 Ok(Start::TooLarge(error)) => {
                     self.meter.release(held_bytes(&columns));
                     rows = RUN_ROWS;
-                    items.push(Item::TooLarge(series, error));
+                    items.push(Outcome::TooLarge(series, error));
                 }
                 Ok(start) => {
                     rows += columns.len();
                     let rest = if let Start::Partial = start { reader.take() } else { None };
-                    items.push(Item::Done(Ok(Decoded { series, columns, rest })));
+                    items.push(Outcome::Done(Decoded { series, columns, rest }));
                 }
                 Err(e) => {
                     self.meter.release(held_bytes(&columns));
                     let stop = ends_query(&e);
-                    items.push(Item::Done(Err(e)));
+                    items.push(Outcome::Failed(e));
                     if stop {
                         break;
                     }

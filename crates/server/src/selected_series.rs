@@ -15,13 +15,13 @@ const SELECTORS_MAX: usize = 100;
 
 /// Series that satisfy any of several selectors, in a range of time.
 #[derive(Debug, Clone)]
-pub struct Selection {
+pub struct SelectedSeries {
     /// A list of matchers for each selector. A list without matchers selects every series.
     pub(crate) selectors: Vec<Vec<Matcher>>,
     pub(crate) range: TimeRange,
 }
 
-impl Selection {
+impl SelectedSeries {
     /// Reads selectors such as `up{job=~"api.*"}`; without any, nothing is selected.
     ///
     /// # Errors
@@ -209,7 +209,7 @@ mod tests {
         db.write(&batch).unwrap();
         let snapshot = db.snapshot().unwrap();
         let everything = |selector: &str| {
-            let selection = Selection::parse([selector], TimeRange::ALL).unwrap();
+            let selection = SelectedSeries::parse([selector], TimeRange::ALL).unwrap();
             selection.of_everything(&snapshot, &unlimited()).unwrap()
         };
         for all in [
@@ -223,7 +223,7 @@ mod tests {
             assert_eq!(everything(some), None, "{some}");
         }
         // One of several is enough.
-        let both = Selection::parse(["up", "{job=~\".+\"}"], TimeRange::ALL).unwrap();
+        let both = SelectedSeries::parse(["up", "{job=~\".+\"}"], TimeRange::ALL).unwrap();
         assert!(both.of_everything(&snapshot, &unlimited()).unwrap().is_some());
         db.close().unwrap();
     }

@@ -4,8 +4,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod circles;
+mod imports;
+mod modules;
+mod rust_text;
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+
+use sources::{code, root, sources};
 
 const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -60,43 +67,6 @@ const LICENCES: &[&str] = &[
     "Apache-2.0 WITH LLVM-exception",
     "NCSA",
 ];
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "lists the source tree, not a store")]
-fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if name != "target" && !name.starts_with('.') {
-                rust_files(&path, found);
-            }
-        } else if name.ends_with(".rs") {
-            found.push(path);
-        }
-    }
-}
-
-/// (path relative to the root, text), the whole workspace.
-fn sources() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    rust_files(&root(), &mut found);
-    found.sort();
-    let relative = |p: &Path| p.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
-    found.iter().map(|p| (relative(p), read(p))).collect()
-}
-
-/// The lines up to the inline tests.
-fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"))
-}
 
 #[test]
 fn files_are_short() {
@@ -158,7 +128,7 @@ fn imports_go_down() {
             continue;
         }
         let Some(floor) = floors.get(module) else {
-            wrong.insert(format!("{path}: the module {module} has no floor in tests/tidy.rs"));
+            wrong.insert(format!("{path}: the module {module} has no floor in tests/tidy"));
             continue;
         };
         for line in code(&text).filter(|l| !l.trim_start().starts_with("//")) {
@@ -193,7 +163,7 @@ fn modules_used(line: &str) -> Vec<String> {
 fn unsafe_stays_in_its_module() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
-        if path == "tests/tidy.rs" || path == "src/sys/mapping.rs" {
+        if path == "tests/tidy/main.rs" || path == "src/sys/mapping.rs" {
             continue;
         }
         for (at, line) in text.lines().enumerate() {

@@ -1,15 +1,17 @@
-//! Who is idle: a clock that ticks when the active series have come round.
+//! The activity clock: tells which series are idle, that is, no longer written while others are.
 //!
-//! A series is idle when the others have been written again and again since its last sample. Wall time
-//! alone cannot tell that: it depends on the scrape interval, and an import has none. So time is
-//! counted in *rounds*: a round is over when half of the series written in it were written in it at
-//! least twice, and they are at least an eighth of all (a few busy series do not make the others look
-//! idle). As long as series are seen for the first time only, no round ends and nobody is idle: too
-//! many series at once are told from series that come and go. Beside rounds, a time without samples
-//! makes idle too, for stores where most series have gone for good.
+//! Wall time alone cannot tell: how often a live series is written depends on the scrape interval,
+//! and a bulk import has none. So the clock counts *rounds* of writing. A round ends when at least
+//! half of the series written in it were written twice or more, and those are at least an eighth of
+//! all active series (so a few frequently written series do not make all others look idle). A series
+//! that was not written for a whole round is idle. While every write is the first one of its series
+//! no round ends and no series is idle: a burst of new series is not mistaken for old series being
+//! replaced. In addition a series is idle after a fixed time without samples; that covers stores
+//! where most series have ended and rounds no longer complete.
 //!
-//! Written by the commit leader alone, read by whoever looks for room. The words guard nothing: a
-//! wrong reading evicts a series too early or too late, and what keeps handles valid is the version.
+//! Written by the commit leader alone; read by whoever looks for series to evict. The atomics guard
+//! no other memory: a stale reading evicts a series too early or too late, which is harmless, because
+//! a handle carries the version of its slot.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -33,9 +35,9 @@ fn unpack(word: u64) -> (u32, u32, u32) {
     ((word >> 33) as u32, (word >> 31) as u32 & 3, word as u32 & MASK)
 }
 
-/// The clock.
+/// The clock; see the module.
 #[derive(Debug, Default)]
-pub(super) struct Rounds {
+pub(super) struct ActivityClock {
     round: AtomicU32,
     /// Monotonic seconds, as the store last said.
     second: AtomicU32,
@@ -45,7 +47,7 @@ pub(super) struct Rounds {
     twice: AtomicU32,
 }
 
-impl Rounds {
+impl ActivityClock {
     /// The present round.
     pub(super) fn now(&self) -> u32 {
         self.round.load(Relaxed)
@@ -55,7 +57,7 @@ impl Rounds {
         self.second.store(second & MASK, Relaxed);
     }
 
-    /// Starts the watch over a new series.
+    /// Records a new series as seen now, not written yet.
     pub(super) fn begin(&self, seen: &Seen) {
         seen.0.store(pack(self.now(), 0, self.second.load(Relaxed)), Relaxed);
     }
@@ -111,66 +113,66 @@ mod tests {
 
     const NEVER: u32 = u32::MAX;
 
-    fn begun(rounds: &Rounds, n: usize) -> Vec<Seen> {
+    fn begun(clock: &ActivityClock, n: usize) -> Vec<Seen> {
         let seen: Vec<Seen> = (0..n).map(|_| Seen::default()).collect();
-        seen.iter().for_each(|s| rounds.begin(s));
+        seen.iter().for_each(|s| clock.begin(s));
         seen
     }
 
     #[test]
     fn first_sights_end_no_round() {
-        let rounds = Rounds::default();
-        let seen = begun(&rounds, 1000);
-        seen.iter().for_each(|s| rounds.note(s, 1, 1000));
-        assert_eq!(rounds.now(), 0);
-        assert!(seen.iter().all(|s| rounds.age(s, NEVER) == 0));
+        let clock = ActivityClock::default();
+        let seen = begun(&clock, 1000);
+        seen.iter().for_each(|s| clock.note(s, 1, 1000));
+        assert_eq!(clock.now(), 0);
+        assert!(seen.iter().all(|s| clock.age(s, NEVER) == 0));
     }
 
     #[test]
     fn series_that_come_every_round_are_never_idle() {
-        let rounds = Rounds::default();
-        let seen = begun(&rounds, 1000);
+        let clock = ActivityClock::default();
+        let seen = begun(&clock, 1000);
         for _ in 0..20 {
             for s in &seen {
-                rounds.note(s, 1, 1000);
-                assert!(seen.iter().all(|s| rounds.age(s, NEVER) < IDLE_AGE));
+                clock.note(s, 1, 1000);
+                assert!(seen.iter().all(|s| clock.age(s, NEVER) < IDLE_AGE));
             }
         }
-        assert_eq!(rounds.now(), 13, "a round ends after one and a half");
+        assert_eq!(clock.now(), 13, "a round ends after one and a half");
     }
 
     #[test]
     fn a_few_busy_series_end_no_round_and_an_eighth_of_them_does() {
-        let rounds = Rounds::default();
-        let seen = begun(&rounds, 800);
+        let clock = ActivityClock::default();
+        let seen = begun(&clock, 800);
         for _ in 0..1000 {
-            seen[..99].iter().for_each(|s| rounds.note(s, 1, 800));
+            seen[..99].iter().for_each(|s| clock.note(s, 1, 800));
         }
-        assert_eq!(rounds.now(), 0);
+        assert_eq!(clock.now(), 0);
         for _ in 0..6 {
-            seen[..100].iter().for_each(|s| rounds.note(s, 1, 800));
+            seen[..100].iter().for_each(|s| clock.note(s, 1, 800));
         }
-        assert!(rounds.age(&seen[500], NEVER) >= IDLE_AGE);
-        assert!(rounds.age(&seen[50], NEVER) < IDLE_AGE);
+        assert!(clock.age(&seen[500], NEVER) >= IDLE_AGE);
+        assert!(clock.age(&seen[50], NEVER) < IDLE_AGE);
     }
 
     #[test]
     fn many_rows_at_once_are_more_than_one_write() {
-        let rounds = Rounds::default();
-        let seen = begun(&rounds, 100);
-        seen[..13].iter().for_each(|s| rounds.note(s, 12, 100));
-        assert_eq!(rounds.now(), 1);
+        let clock = ActivityClock::default();
+        let seen = begun(&clock, 100);
+        seen[..13].iter().for_each(|s| clock.note(s, 12, 100));
+        assert_eq!(clock.now(), 1);
     }
 
     #[test]
     fn time_makes_idle_too() {
-        let rounds = Rounds::default();
-        let seen = begun(&rounds, 2);
-        rounds.set_second(300);
-        rounds.note(&seen[0], 1, 2);
-        assert_eq!(rounds.age(&seen[0], 300), 0);
-        assert_eq!(rounds.age(&seen[1], 300), AGES - 1);
-        rounds.set_second(599);
-        assert_eq!(rounds.age(&seen[0], 300), 0);
+        let clock = ActivityClock::default();
+        let seen = begun(&clock, 2);
+        clock.set_second(300);
+        clock.note(&seen[0], 1, 2);
+        assert_eq!(clock.age(&seen[0], 300), 0);
+        assert_eq!(clock.age(&seen[1], 300), AGES - 1);
+        clock.set_second(599);
+        assert_eq!(clock.age(&seen[0], 300), 0);
     }
 }

@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 
 use siltstone::{Error, Matcher, QueryOptions, Result, SeriesBuckets, Snapshot, TimeRange};
 
-use super::Selection;
+use super::SelectedSeries;
 
 /// Buckets of a part of a series; it takes some 8 MB.
 const PART_BUCKETS: i64 = 64 << 10;
 
-impl Selection {
+impl SelectedSeries {
     /// Calls `visit` with the selected series in buckets of `step` ticks, counted from the start of
     /// the range, until it breaks. A series comes once, under the first selector that selects it; one
     /// whose buckets take more than `bytes_max` comes in several pieces.
@@ -144,7 +144,7 @@ mod tests {
         let snapshot = db.snapshot().unwrap();
         let text = |bucket: &Bucket| format!("{bucket:?}");
         for range in [TimeRange::new(-9, i64::MAX), TimeRange::new(3, 344_000)] {
-            let selection = Selection::parse(["{z!=\"\"}", "{z=\"1\"}"], range).unwrap();
+            let selection = SelectedSeries::parse(["{z!=\"\"}", "{z=\"1\"}"], range).unwrap();
             let run = |bytes_max, limit: usize| {
                 let options = QueryOptions { bytes_max, ..QueryOptions::default() };
                 let (mut buckets, mut pieces) = (Vec::new(), 0);
