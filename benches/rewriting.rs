@@ -149,7 +149,7 @@ impl Writer {
             }
             match self.db.write(&self.batch) {
                 // A host that was silent since the last flush.
-                Err(Error::StaleHandle) => {
+                Err(Error::StaleHandle(_)) => {
                     let handle = |labels: &Labels| self.db.series(labels).unwrap();
                     self.handles = self.labels.iter().map(handle).collect();
                 }

@@ -77,23 +77,16 @@ impl Worker {
     fn run(mut self) -> Result<(), StoreError> {
         let mut batch = WriteBatch::new();
         for round in 0..ROUNDS {
-            loop {
-                self.fill(&mut batch, 1_700_000_000_000 + round * 1000)?;
-                match self.db.write(&batch) {
-                    Ok(_) => break,
-                    // A series without samples for some flushes gives up its place in memory, and its
-                    // handle with it. Nothing of the batch was written: resolve again, and repeat.
-                    Err(StoreError::StaleHandle) => self.resolve()?,
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn resolve(&mut self) -> Result<(), StoreError> {
-        for (handle, labels) in self.handles.iter_mut().zip(&self.labels) {
-            *handle = self.db.series(labels)?;
+            self.fill(&mut batch, 1_700_000_000_000 + round * 1000)?;
+            // A series without samples for some flushes gives up its place in memory, and its handle
+            // with it: it is resolved again, and the batch written again.
+            let Self { db, labels, handles } = &mut self;
+            db.write_renewing(&mut batch, |stale| {
+                let i = handles.iter().position(|handle| *handle == stale);
+                let i = i.expect("the batch has these handles");
+                handles[i] = db.series(&labels[i])?;
+                Ok(handles[i])
+            })?;
         }
         Ok(())
     }

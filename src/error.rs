@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::types::{DecodeError, LabelError};
+use crate::types::{DecodeError, LabelError, LimitExceeded, MatcherError, SeriesHandle};
 
 /// What the engine's fallible functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -62,19 +62,34 @@ pub enum Error {
     },
     /// A label set was refused.
     Labels(LabelError),
+    /// A matcher was refused.
+    Matcher(MatcherError),
     /// An option or argument is out of its range.
     InvalidArgument(String),
-    /// A limit of the store or of the query was reached; the message says which and what to do.
-    LimitExceeded(String),
-    /// A series handle is no longer valid; resolve the labels again.
-    StaleHandle,
+    /// A limit of the store, of a batch or of a query was reached: which, and how much of it.
+    LimitExceeded(LimitExceeded),
+    /// This handle of the batch is no longer valid, since its series was freed: resolve its labels again,
+    /// or write with [`Db::write_renewing`](crate::Db::write_renewing).
+    StaleHandle(SeriesHandle),
     /// The batch reached the log, but a sync failed: whether it survives a power cut is unknown.
     DurabilityUnknown {
         /// The highest seq known to be durable.
         durable_seq: u64,
     },
-    /// The engine stopped accepting writes after a fault; reads go on. Holds the first fault.
+    /// The store stopped accepting writes after a fault, the first of which this is; reads and flushes go
+    /// on. Opening the store again recovers what was acknowledged.
     Failed(String),
+    /// A check of what was just written or merged did not hold, so that nothing of it was published: the
+    /// samples are where they were. Says what was counted or decoded. This is a fault of the program or of
+    /// the machine's memory; writes go on.
+    SelfCheck(String),
+    /// An earlier fault closed this file to writes; the operation may be repeated, and then makes another.
+    FileClosed {
+        /// The file.
+        path: PathBuf,
+        /// What closed it.
+        fault: String,
+    },
     /// The query was cancelled or ran past its deadline.
     Cancelled,
     /// A file that a read-only snapshot needs was replaced by the process that owns the store. No
@@ -121,13 +136,18 @@ impl Error {
                 Self::NotAStore { path: path.clone(), found: found.clone() }
             }
             Self::Labels(source) => Self::Labels(source.clone()),
+            Self::Matcher(source) => Self::Matcher(source.clone()),
             Self::InvalidArgument(what) => Self::InvalidArgument(what.clone()),
-            Self::LimitExceeded(what) => Self::LimitExceeded(what.clone()),
-            Self::StaleHandle => Self::StaleHandle,
+            Self::LimitExceeded(exceeded) => Self::LimitExceeded(*exceeded),
+            Self::StaleHandle(handle) => Self::StaleHandle(*handle),
             Self::DurabilityUnknown { durable_seq } => {
                 Self::DurabilityUnknown { durable_seq: *durable_seq }
             }
             Self::Failed(first) => Self::Failed(first.clone()),
+            Self::SelfCheck(what) => Self::SelfCheck(what.clone()),
+            Self::FileClosed { path, fault } => {
+                Self::FileClosed { path: path.clone(), fault: fault.clone() }
+            }
             Self::Cancelled => Self::Cancelled,
             Self::SnapshotGone { path } => Self::SnapshotGone { path: path.clone() },
             Self::Closed => Self::Closed,
@@ -173,15 +193,23 @@ impl fmt::Display for Error {
                 write!(f, "{} is not a siltstone store: it holds {found}", path.display())
             }
             Self::Labels(e) => e.fmt(f),
-            Self::InvalidArgument(what) | Self::LimitExceeded(what) => f.write_str(what),
-            Self::StaleHandle => {
-                f.write_str("the series handle is stale: resolve its labels again")
+            Self::Matcher(e) => e.fmt(f),
+            Self::InvalidArgument(what) => f.write_str(what),
+            Self::LimitExceeded(exceeded) => exceeded.fmt(f),
+            Self::StaleHandle(handle) => {
+                write!(f, "the series handle {handle} is stale: resolve its labels again")
             }
             Self::DurabilityUnknown { durable_seq } => write!(
                 f,
                 "a sync failed: batches above seq {durable_seq} may not survive a power cut"
             ),
             Self::Failed(first) => write!(f, "the store stopped accepting writes: {first}"),
+            Self::SelfCheck(what) => {
+                write!(f, "a check of written data failed, nothing of it is used: {what}")
+            }
+            Self::FileClosed { path, fault } => {
+                write!(f, "{} takes no more writes after: {fault}", path.display())
+            }
             Self::Cancelled => f.write_str("the query was cancelled or ran out of time"),
             Self::SnapshotGone { path } => write!(
                 f,
@@ -199,8 +227,22 @@ impl std::error::Error for Error {
             Self::Io { source, .. } => Some(source),
             Self::Corrupt { source, .. } => Some(source),
             Self::Labels(source) => Some(source),
+            Self::Matcher(source) => Some(source),
+            Self::LimitExceeded(source) => Some(source),
             _ => None,
         }
+    }
+}
+
+impl From<LimitExceeded> for Error {
+    fn from(e: LimitExceeded) -> Self {
+        Self::LimitExceeded(e)
+    }
+}
+
+impl From<MatcherError> for Error {
+    fn from(e: MatcherError) -> Self {
+        Self::Matcher(e)
     }
 }
 

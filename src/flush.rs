@@ -77,7 +77,7 @@ impl FlushJob<'_> {
         }
         // The memtable is let go on the strength of this segment: nothing may be missing.
         if kept + superseded != u64::from(rows) {
-            return Err(Error::Failed(format!(
+            return Err(Error::SelfCheck(format!(
                 "a flush of {rows} rows kept {kept} and superseded {superseded}"
             )));
         }

@@ -39,10 +39,10 @@ pub use read::{
     QueryMemory, QueryOptions, Selection, SeriesBuckets, SeriesColumns, SeriesSet, Wanted,
 };
 pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
-pub use series::{Cardinality, EncodedLabels, SeriesHandle};
+pub use series::{Cardinality, EncodedLabels};
 pub use sys::{Clock, ReadMode, SystemClock};
 pub use types::{
-    AnchoredRegex, Label, LabelError, Labels, LabelsLimits, MatchOp, Matcher, MatcherError,
-    PatternBudget, Sample, SegmentMeta, SeriesId, TimeRange, TimeScale, Timestamp, Tombstone,
-    ValueCaptures,
+    AnchoredRegex, Label, LabelError, Labels, LabelsLimits, Limit, LimitExceeded, MatchOp, Matcher,
+    MatcherError, PatternBudget, Sample, SegmentMeta, SeriesHandle, SeriesId, TimeRange, TimeScale,
+    Timestamp, Tombstone, ValueCaptures,
 };

@@ -111,7 +111,7 @@ fn one_stale_handle_refuses_its_batch_and_no_other() {
     good.push(db.series(&kept).unwrap(), 11, 1.0).unwrap();
     let tickets = [db.submit(&bad).unwrap(), db.submit(&good).unwrap()];
     assert!(db.commit_step());
-    assert!(matches!(tickets[0].poll(), Some(Err(Error::StaleHandle))));
+    assert!(matches!(tickets[0].poll(), Some(Err(Error::StaleHandle(_)))));
     assert!(tickets[1].poll().unwrap().is_ok());
     let found = everything(&db.snapshot().unwrap());
     let times: Vec<i64> = found[0].1.iter().map(|(t, _)| *t).collect();
@@ -127,7 +127,10 @@ fn a_batch_has_a_limit_and_an_empty_one_is_written() {
     for row in 0..BATCH_ROWS_MAX as i64 {
         batch.push(handle, row, 0.5).unwrap();
     }
-    let Err(Error::LimitExceeded(text)) = batch.push(handle, -1, 0.5) else { panic!("no limit") };
+    let Err(error @ Error::LimitExceeded(_)) = batch.push(handle, -1, 0.5) else {
+        panic!("no limit")
+    };
+    let text = error.to_string();
     assert!(text.contains("1048576"), "{text}");
     db.write(&batch).unwrap();
     assert_eq!(everything(&db.snapshot().unwrap())[0].1.len(), BATCH_ROWS_MAX);
@@ -140,7 +143,8 @@ fn known_series_go_on_where_new_ones_are_refused() {
     let db = Db::open(STORE, options).unwrap();
     let series: Vec<Labels> = (0..4).map(|i| labels(&[("i", &i.to_string())])).collect();
     series[..3].iter().for_each(|labels| write(&db, labels, &[(1, 1)]));
-    let Err(Error::LimitExceeded(text)) = db.series(&series[3]) else { panic!("no limit") };
+    let Err(error @ Error::LimitExceeded(_)) = db.series(&series[3]) else { panic!("no limit") };
+    let text = error.to_string();
     assert!(
         text.contains("has 3 active series") && text.contains("Raise the limit"),
         "says what to do: {text}"

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use siltstone::sys::{SimClock, SimFs};
 use siltstone::{
-    Background, Db, Durability, Error, Labels, Matcher, Options, Stats, TimeRange, WriteBatch,
+    Background, Db, Durability, Error, Labels, Limit, Matcher, Options, Stats, TimeRange,
+    WriteBatch,
 };
 
 use answers::{STORE, everything, labels, sim_clock, sim_options, write};
@@ -44,13 +45,15 @@ fn write_each(db: &Db, series: impl Iterator<Item = usize>, time: i64) -> usize 
             for &series in part {
                 match db.series(&name_of(series)) {
                     Ok(handle) => batch.push(handle, time, series as f64).unwrap(),
-                    Err(Error::LimitExceeded(text)) => assert!(text.contains("active series")),
+                    Err(Error::LimitExceeded(exceeded)) => {
+                        assert!(matches!(exceeded.limit, Limit::ActiveSeries { .. }), "{exceeded}");
+                    }
                     Err(error) => panic!("{error}"),
                 }
             }
             match db.write(&batch) {
                 Ok(_) => written += batch.rows(),
-                Err(Error::StaleHandle) => continue,
+                Err(Error::StaleHandle(_)) => continue,
                 Err(error) => panic!("{error}"),
             }
             break;
@@ -201,7 +204,8 @@ fn the_queue_is_bounded_and_refuses_or_waits() {
     };
     let tickets: Vec<_> = (0..4).map(|_| db.submit(&batch(100)).unwrap()).collect();
     assert!(db.stats().queue_bytes >= 4 * 1600);
-    let Err(Error::LimitExceeded(text)) = db.submit(&batch(300)) else { panic!("no limit") };
+    let Err(error @ Error::LimitExceeded(_)) = db.submit(&batch(300)) else { panic!("no limit") };
+    let text = error.to_string();
     assert!(text.contains("of at most 10000"), "{text}");
     assert_eq!(db.stats().queue_refused, 1);
     // A write makes room for itself.

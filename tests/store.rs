@@ -116,10 +116,39 @@ fn handles_go_stale_when_their_series_rests() {
     db.flush().unwrap();
     let mut batch = WriteBatch::new();
     batch.push(old, 11, 2.0).unwrap();
-    assert!(matches!(db.write(&batch), Err(Error::StaleHandle)));
+    assert!(matches!(db.write(&batch), Err(Error::StaleHandle(_))));
     assert_eq!(all(&db.snapshot().unwrap()).len(), 2, "nothing of it was written");
     write(&db, &labels("a", 1), &[(11, 2.0)]);
     assert_eq!(all(&db.snapshot().unwrap()).len(), 3);
+}
+
+#[test]
+fn a_write_renews_the_handles_that_are_stale_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path(), options()).unwrap();
+    let [rested, other, fresh] = [1, 2, 3].map(|n| labels("a", n));
+    let (old, older) = (db.series(&rested).unwrap(), db.series(&other).unwrap());
+    for time in [10, 20] {
+        write(&db, &labels("b", 1), &[(time, 1.0)]);
+        db.flush().unwrap();
+    }
+    let kept = db.series(&fresh).unwrap();
+    let mut batch = WriteBatch::new();
+    for handle in [old, kept, older] {
+        batch.push(handle, 30, 2.0).unwrap();
+    }
+    let mut asked = Vec::new();
+    let refused = db.write_renewing(&mut batch, |handle| Err(Error::StaleHandle(handle)));
+    assert!(matches!(refused, Err(Error::StaleHandle(handle)) if handle == old));
+    db.write_renewing(&mut batch, |handle| {
+        asked.push(handle);
+        db.series(if handle == old { &rested } else { &other })
+    })
+    .unwrap();
+    assert_eq!(asked, [old, older]);
+    assert_eq!(all(&db.snapshot().unwrap()).len(), 2 + 3);
+    // The batch has the new handles now.
+    assert!(db.write_renewing(&mut batch, |_| panic!("none is stale")).is_ok());
 }
 
 #[test]

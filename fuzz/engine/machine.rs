@@ -323,7 +323,7 @@ impl Machine {
             }
             // It is visible, and may or may not survive.
             Err(Error::DurabilityUnknown { .. }) if !is_sound => {}
-            Err(Error::StaleHandle) => return,
+            Err(Error::StaleHandle(_)) => return,
             Err(error) => {
                 assert!(!is_sound, "write to a sound store: {error}");
                 if self.fs.has_crashed() {

@@ -219,7 +219,7 @@ impl MergeJob {
     /// Goes on for some thousand rows.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] naming the segment whose index is damaged; [`Error::Failed`] if the rows do
+    /// [`Error::Corrupt`] naming the segment whose index is damaged; [`Error::SelfCheck`] if the rows do
     /// not add up; I/O errors. The job is over then and its outputs are removed.
     ///
     /// # Panics
@@ -356,7 +356,7 @@ impl MergeJob {
         ledger.account.settle()?;
         let met = ledger.account.read.rows + ledger.damage.rows;
         if met != self.samples_total {
-            return Err(Error::Failed(format!(
+            return Err(Error::SelfCheck(format!(
                 "a merge met {met} samples in segments that should have {}: its outputs are not used",
                 self.samples_total
             )));

@@ -69,14 +69,14 @@ impl Account {
     /// Whether every row that was read is accounted for, and nothing else was written.
     ///
     /// # Errors
-    /// [`Error::Failed`]: the outputs must not be used.
+    /// [`Error::SelfCheck`]: the outputs must not be used.
     pub(super) fn settle(&self) -> Result<()> {
         let out = [self.superseded, self.deleted, self.expired];
         let out = out.into_iter().fold(self.written, Digest::plus);
         if self.read == out {
             return Ok(());
         }
-        Err(Error::Failed(format!(
+        Err(Error::SelfCheck(format!(
             "a merge read {} rows and accounts for {} (sums {:016x} and {:016x}): its outputs are \
              not used",
             self.read.rows, out.rows, self.read.sum, out.sum
@@ -137,7 +137,7 @@ mod tests {
             Account { deleted: row(5), ..account },
             Account { expired: digest(up, &[(4, 2)]), ..account },
         ] {
-            assert!(matches!(broken.settle(), Err(Error::Failed(_))), "{broken:?}");
+            assert!(matches!(broken.settle(), Err(Error::SelfCheck(_))), "{broken:?}");
         }
     }
 }

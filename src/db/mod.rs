@@ -43,8 +43,8 @@ use self::compact::Compactor;
 use self::env::Env;
 use self::write::Writer;
 use crate::error::Result;
-use crate::series::{Cardinality, EncodedLabels, SeriesHandle};
-use crate::types::Labels;
+use crate::series::{Cardinality, EncodedLabels};
+use crate::types::{Labels, SeriesHandle};
 
 pub use compact::AttachReport;
 pub use compact::on_demand::{CompactProgress, CompactReport};
@@ -177,11 +177,41 @@ impl Db {
     /// # Errors
     /// Nothing of the batch is stored, except after [`Error::DurabilityUnknown`]: then it is visible
     /// and may or may not survive a power cut; writing it again is harmless.
-    /// [`Error::StaleHandle`]: resolve the labels again; [`Error::DiskFull`]: try again later;
+    /// [`Error::StaleHandle`]: see [`Db::write_renewing`]; [`Error::DiskFull`]: try again later;
     /// [`Error::InvalidArgument`] for timestamps outside the age limits; [`Error::LimitExceeded`];
     /// [`Error::Failed`] and [`Error::Closed`].
     pub fn write(&self, batch: &WriteBatch) -> Result<Ack> {
         self.writer().write(batch)
+    }
+
+    /// As [`Db::write`], for who keeps handles: those that went stale, because their series were freed
+    /// meanwhile, are handed to `renew`, which answers with the new handle of the same series and may
+    /// remember it; they are replaced in the batch, which is then written again.
+    ///
+    /// ```
+    /// # use siltstone::{Db, Labels, Options, WriteBatch};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Db::open(dir.path(), Options::default())?;
+    /// let labels = Labels::from_pairs([("__name__", "up")])?;
+    /// let mut series = db.series(&labels)?;
+    /// let mut batch = WriteBatch::new();
+    /// batch.push(series, 1_000, 1.0)?;
+    /// db.write_renewing(&mut batch, |_| {
+    ///     series = db.series(&labels)?;
+    ///     Ok(series)
+    /// })?;
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::write`], and those of `renew`, after which nothing of the batch is stored.
+    pub fn write_renewing(
+        &self,
+        batch: &mut WriteBatch,
+        mut renew: impl FnMut(SeriesHandle) -> Result<SeriesHandle>,
+    ) -> Result<Ack> {
+        self.writer().write_renewing(batch, &mut renew)
     }
 
     /// Puts a batch into the queue without waiting. Something has to lead: a [`Db::write`] on any

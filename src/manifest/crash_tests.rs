@@ -161,7 +161,7 @@ fn a_failed_append_poisons_until_a_roll() {
         assert!(matches!(failed, Err(Error::Io { .. } | Error::DiskFull { .. })), "{failed:?}");
         assert!(manifest.is_poisoned());
         assert_eq!(manifest.version().segments().len(), 1);
-        assert!(matches!(manifest.append(&add(2)), Err(Error::Failed(_))));
+        assert!(matches!(manifest.append(&add(2)), Err(Error::FileClosed { .. })));
         // A roll that fails leaves it poisoned, one that succeeds disowns the edit.
         sim.fail_sync(SyncPoint::ManifestFile, 0, io::ErrorKind::Other);
         manifest.roll().unwrap_err();

@@ -35,7 +35,7 @@ pub use version::Version;
 
 use crate::error::{Error, Result};
 use crate::sys::{SyncPoint, Vfs, WriteFile};
-use crate::types::FileName;
+use crate::types::{FileName, Limit, LimitExceeded};
 
 /// A manifest is rolled when it is longer than this and than four times its snapshot, in bytes.
 const ROLL_BYTES_MIN: u64 = 4 << 20;
@@ -175,10 +175,11 @@ impl Manifest {
     /// [`Error::InvalidArgument`] if the edit breaks an invariant of [`Version::apply`], and
     /// [`Error::LimitExceeded`] if it has more than 16 MiB: nothing changed. [`Error::Io`] or
     /// [`Error::DiskFull`] if writing failed: whether the edit is on disk is unknown, and the
-    /// manifest is poisoned. [`Error::Failed`] if it was already.
+    /// manifest is poisoned. [`Error::FileClosed`] if it was already.
     pub fn append(&mut self, edit: &VersionEdit) -> Result<Arc<Version>> {
         if let Some(fault) = &self.poisoned {
-            return Err(Error::Failed(format!("the manifest takes no edits after: {fault}")));
+            let (path, fault) = (self.path(), fault.clone());
+            return Err(Error::FileClosed { path, fault });
         }
         let next = self
             .version
@@ -285,11 +286,8 @@ fn encode_frame(
     let mut payload = Vec::new();
     edit.encode(&mut payload);
     if payload.len() > frame::PAYLOAD_BYTES_MAX {
-        return Err(Error::LimitExceeded(format!(
-            "a version edit of {} bytes; at most {} fit in the manifest",
-            payload.len(),
-            frame::PAYLOAD_BYTES_MAX
-        )));
+        let (bytes, max) = (payload.len() as u64, frame::PAYLOAD_BYTES_MAX as u64);
+        return Err(LimitExceeded::new(Limit::ManifestEditBytes, bytes, max).into());
     }
     frame::encode(header.seed(), edit_number, &payload, out);
     Ok(())

@@ -14,7 +14,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::types::{Limit, LimitExceeded};
 
 /// Unit in which queries take from the pool, so that they seldom meet there.
 const GRAIN: u64 = 64 << 10;
@@ -114,18 +115,10 @@ impl QueryMemory {
         account.peak.fetch_max(held, Ordering::Relaxed);
         let max = account.bytes_max;
         if held > max {
-            return Err(Error::LimitExceeded(format!(
-                "the query needs at least {held} bytes of memory, more than bytes_max = {max}: \
-                 select fewer series, a shorter time range or a longer step, scan instead of \
-                 collecting whole series, or raise bytes_max"
-            )));
+            return Err(LimitExceeded::new(Limit::QueryBytes, held, max).into());
         }
         account.take(held).map_err(|(taken, pool)| {
-            Error::LimitExceeded(format!(
-                "the query needs at least {held} bytes of memory, and queries that run beside it \
-                 take {taken} of the {pool} that are there for all of them: select fewer series, a \
-                 shorter time range or a longer step, or raise the memory budget"
-            ))
+            LimitExceeded::new(Limit::PoolBytes { taken }, held, pool).into()
         })
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{QueryMemory, QueryOptions};
 use crate::error::{Error, Result};
 use crate::sys::Clock;
+use crate::types::{Limit, LimitExceeded};
 
 /// The use of one query, shared by the threads that work on it.
 pub(super) struct Meter {
@@ -53,15 +54,13 @@ impl Meter {
     }
 
     fn check_samples(&self, used: u64) -> Result<()> {
-        let advice = "narrow its matchers or its time range, or raise samples_max";
-        at_most(used, self.options.samples_max, "samples", "samples_max", advice)
+        at_most(used, self.options.samples_max, Limit::QuerySamples)
     }
 
     /// Counts a series (or name or value) that is about to be returned.
     pub(super) fn add_series(&self) -> Result<()> {
         let used = self.series.fetch_add(1, Ordering::Relaxed) + 1;
-        let advice = "narrow its matchers, or raise series_max";
-        at_most(used, self.options.series_max, "series", "series_max", advice)
+        at_most(used, self.options.series_max, Limit::QuerySeries)
     }
 
     /// Counts bytes that the query holds until they are released; see [`QueryMemory::hold`].
@@ -92,11 +91,6 @@ impl fmt::Debug for Meter {
     }
 }
 
-fn at_most(used: u64, max: u64, what: &str, limit: &str, advice: &str) -> Result<()> {
-    if used <= max {
-        return Ok(());
-    }
-    Err(Error::LimitExceeded(format!(
-        "the query needs at least {used} {what}, more than {limit} = {max}: {advice}"
-    )))
+fn at_most(used: u64, max: u64, limit: Limit) -> Result<()> {
+    if used <= max { Ok(()) } else { Err(LimitExceeded::new(limit, used, max).into()) }
 }

@@ -339,7 +339,7 @@ mod tests {
         let mut cutter = ChunkCutter::new(10, 4);
         let rows: Vec<i64> = (0..30).collect();
         let error =
-            cutter.push(&rows, &[0.0; 30], &mut |_, _| Err(crate::Error::Failed("full".into())));
+            cutter.push(&rows, &[0.0; 30], &mut |_, _| Err(crate::Error::SelfCheck("full".into())));
         assert!(error.is_err());
         cutter.clear();
         let chunks = stream(&mut cutter, &[100, 101], &[1]);

@@ -189,7 +189,7 @@ impl SegmentWriter {
     /// Adds a chunk to the series begun last.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::DiskFull`]; [`Error::Failed`] if what was encoded does not decode
+    /// [`Error::Io`] or [`Error::DiskFull`]; [`Error::SelfCheck`] if what was encoded does not decode
     /// to the same bits. The segment cannot be finished: [`abort`](Self::abort) it.
     ///
     /// # Panics
@@ -293,7 +293,10 @@ impl SegmentWriter {
 
     /// A fault of the encoder or of the machine: nothing on disk is damaged yet.
     fn misencoded(&self, e: DecodeError) -> Error {
-        Error::Failed(format!("a chunk of {} did not survive encoding: {e}", self.path.display()))
+        Error::SelfCheck(format!(
+            "a chunk of {} did not survive encoding: {e}",
+            self.path.display()
+        ))
     }
 
     /// Appends a block and zeros up to a multiple of 8; returns where it starts.

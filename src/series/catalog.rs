@@ -7,8 +7,8 @@ use super::hash::{HashTable, KeyedHash};
 use super::lists::{ListRef, Lists};
 use super::pairs::Pairs;
 use super::slots::Slots;
-use crate::error::{Error, Result};
-use crate::types::Labels;
+use crate::error::Result;
+use crate::types::{Labels, Limit, LimitExceeded};
 
 /// Encodings remembered per series beside the canonical one; a further one replaces the oldest.
 const ALIASES_MAX: usize = 4;
@@ -155,12 +155,8 @@ impl Catalog {
             return Ok((list, ids));
         }
         self.pairs.remove_unused(&ids);
-        Err(Error::LimitExceeded(
-            "the labels of the active series pass what one store can number in memory (4 GiB of \
-             distinct label values, 2^32 labels in all): remove a label whose value changes with \
-             every series, or split the series over two stores"
-                .into(),
-        ))
+        let numbers = u64::from(u32::MAX);
+        Err(LimitExceeded::new(Limit::LabelNumbers, numbers + 1, numbers).into())
     }
 
     /// Remembers another encoding of the series in `slot`, in place of the oldest if it has many.

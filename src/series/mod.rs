@@ -45,15 +45,15 @@ use std::time::Duration;
 use crossbeam::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
 use crate::error::{Error, Result};
-use crate::types::{Labels, LabelsLimits};
+use crate::types::{Labels, LabelsLimits, Limit, LimitExceeded};
 use catalog::Catalog;
 use hash::KeyedHash;
 use slots::Slots;
 
+pub use crate::types::SeriesHandle;
 pub use cardinality::Cardinality;
 pub use encoded::EncodedLabels;
 pub use room::Idle;
-pub use slots::SeriesHandle;
 
 /// The active series of one store. See the module for its rules.
 pub struct Registry {
@@ -187,6 +187,13 @@ impl Registry {
         self.slots.mark_used(handle, generation)
     }
 
+    /// Whether the handle is valid; if so its series is in use from here on, as after
+    /// [`resolve`](Self::resolve).
+    #[must_use]
+    pub fn is_current(&self, handle: SeriesHandle) -> bool {
+        self.slots.mark_used(handle, self.generation.load(Ordering::Acquire))
+    }
+
     /// The ref of `slot` in the WAL file of `generation`, if it was defined there. Generations start
     /// at 1.
     #[inline]
@@ -235,13 +242,8 @@ impl fmt::Debug for Registry {
 }
 
 fn too_many_series(catalog: &Catalog) -> Error {
-    Error::LimitExceeded(format!(
-        "the store has {} active series in {} bytes, its limit; known series are still accepted. \
-         Raise the limit and the memory budget, or remove a label whose values keep changing; \
-         series without new samples make room for others",
-        catalog.len(),
-        catalog.used_bytes()
-    ))
+    let (active, bytes) = (catalog.len() as u64, catalog.used_bytes() as u64);
+    LimitExceeded::new(Limit::ActiveSeries { bytes }, active + 1, active).into()
 }
 
 /// Makes room for `additional` elements: by an eighth where `Vec` would double, because at a million

@@ -4,23 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::activity::{ActivityClock, Seen};
 use crate::sparse_array::SparseArray;
-
-/// Names an active series as long as it is active: a slot and the version of its occupant. When the
-/// series is freed the version changes, so an old handle is recognised as stale and never names the
-/// next series in its slot. Local to one open store.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub struct SeriesHandle {
-    pub(super) slot: u32,
-    pub(super) version: u32,
-}
-
-impl SeriesHandle {
-    /// The slot: the series' number in memtables while the handle is live.
-    #[must_use]
-    pub fn slot(self) -> u32 {
-        self.slot
-    }
-}
+use crate::types::SeriesHandle;
 
 /// Three atomic words per slot.
 ///

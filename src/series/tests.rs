@@ -274,7 +274,8 @@ fn the_limit_refuses_new_series_only() {
     let set = |i: u32| labels(&[("a", &i.to_string())]);
     let known = registry.resolve(&set(0)).unwrap();
     registry.resolve(&set(1)).unwrap();
-    let Err(Error::LimitExceeded(message)) = registry.resolve(&set(2)) else { panic!() };
+    let Err(error @ Error::LimitExceeded(_)) = registry.resolve(&set(2)) else { panic!() };
+    let message = error.to_string();
     assert!(message.contains("2 active series") && message.contains("Raise"), "{message}");
     assert_eq!(registry.resolve(&set(0)).unwrap(), known);
     assert_eq!(registry.resolve(&Sent::new([("a", "0"), ("b", "")])).unwrap(), known);

@@ -156,7 +156,8 @@ impl WalWriter {
 
     fn write(&mut self, parts: &[&[u8]], end: u64) -> Result<()> {
         if self.state != State::Open {
-            return Err(Error::Failed(format!("{} is closed to appends", self.path.display())));
+            let fault = "it was ended, or a write or sync of it failed".into();
+            return Err(Error::FileClosed { path: self.path.clone(), fault });
         }
         let result = self.preallocate(end).and_then(|()| self.file.append_vectored(parts));
         if let Err(e) = result {

@@ -125,7 +125,7 @@ fn opening_with_too_little_room_fails_or_works_and_harms_nothing() {
                     disk.set_capacity(LARGE);
                     // The flush that comes first may free the series that has no samples yet.
                     let again = |error| match error {
-                        Error::StaleHandle => write(),
+                        Error::StaleHandle(_) => write(),
                         error => Err(error),
                     };
                     write().or_else(again).unwrap();

@@ -148,7 +148,7 @@ impl Machine {
     fn write(&mut self, rows: &[Row], by_handles: bool) {
         let mut batch = self.batch(rows, by_handles);
         let written = match self.db.write(&batch) {
-            Err(Error::StaleHandle) if by_handles => {
+            Err(Error::StaleHandle(_)) if by_handles => {
                 self.handles.clear();
                 batch = self.batch(rows, true);
                 self.db.write(&batch)

@@ -69,7 +69,7 @@ impl Refusal {
     /// limit, and 500 for what goes wrong inside, damage included. The text says where it is.
     pub(crate) fn of_remote_read(error: Error) -> Self {
         let status = match error {
-            Error::LimitExceeded(message) => return Self::bad_request(message),
+            Error::LimitExceeded(exceeded) => return Self::bad_request(exceeded.to_string()),
             Error::Corrupt { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             error => return Self::of_read(error),
         };
@@ -95,14 +95,18 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::Labels(_) | Error::InvalidArgument(_) => Self::bad_request(message),
+            Error::Labels(_) | Error::Matcher(_) | Error::InvalidArgument(_) => {
+                Self::bad_request(message)
+            }
             Error::LimitExceeded(_) => Self::throttled(message),
             Error::DiskFull { .. }
             | Error::Io { .. }
             | Error::Failed(_)
             | Error::DurabilityUnknown { .. }
             | Error::Closed
-            | Error::StaleHandle
+            | Error::SelfCheck(_)
+            | Error::FileClosed { .. }
+            | Error::StaleHandle(_)
             | Error::Cancelled => Self::unavailable(message),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, message),
         }
@@ -111,7 +115,13 @@ impl From<Error> for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use siltstone::{Limit, LimitExceeded};
+
     use super::*;
+
+    fn exceeded(limit: Limit) -> Error {
+        LimitExceeded::new(limit, 2, 1).into()
+    }
 
     #[test]
     fn what_may_succeed_later_says_when() {
@@ -119,9 +129,9 @@ mod tests {
         assert_eq!((full.status.as_u16(), full.retry_after_s), (503, Some(RETRY_AFTER_S)));
         let unknown = Refusal::from(Error::DurabilityUnknown { durable_seq: 7 });
         assert_eq!(unknown.status.as_u16(), 503);
-        let limit = Refusal::from(Error::LimitExceeded("series".into()));
+        let limit = Refusal::from(exceeded(Limit::BatchRows));
         assert_eq!((limit.status.as_u16(), limit.retry_after_s), (429, Some(RETRY_AFTER_S)));
-        let read = Refusal::of_read(Error::LimitExceeded("samples".into()));
+        let read = Refusal::of_read(exceeded(Limit::QuerySamples));
         assert_eq!((read.status.as_u16(), read.retry_after_s), (422, None));
         assert_eq!(read.error_type(), "execution");
         let late = Refusal::of_read(Error::Cancelled);
@@ -141,7 +151,7 @@ mod tests {
             path: "1.seg".into(),
             source: std::io::Error::other("broken"),
         };
-        assert_eq!(refused(Error::LimitExceeded("bytes".into())), (400, None));
+        assert_eq!(refused(exceeded(Limit::QueryBytes)), (400, None));
         assert_eq!(refused(broken), (500, None));
         assert_eq!(refused(Error::Cancelled), (503, None));
     }

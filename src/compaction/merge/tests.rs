@@ -465,15 +465,15 @@ fn rows_that_do_not_add_up_fail_the_merge() {
     // One row that was read by nobody, and one bit of another.
     job.ledger.lock().account.superseded.rows += 1;
     let error = run(job).unwrap_err();
-    assert!(matches!(error, Error::Failed(_)), "{error}");
+    assert!(matches!(error, Error::SelfCheck(_)), "{error}");
     assert_eq!(store.files(), files);
     let mut job = store.job(&How::default()).unwrap();
     job.step().unwrap();
     job.ledger.lock().account.read.sum ^= 1;
-    assert!(matches!(run(job), Err(Error::Failed(_))));
+    assert!(matches!(run(job), Err(Error::SelfCheck(_))));
     // A segment that should have more rows than it has.
     let mut job = store.job(&How::default()).unwrap();
     job.samples_total += 1;
-    assert!(matches!(run(job), Err(Error::Failed(_))));
+    assert!(matches!(run(job), Err(Error::SelfCheck(_))));
     assert_eq!(store.files(), files);
 }

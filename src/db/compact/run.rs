@@ -239,7 +239,7 @@ fn culprits(inputs: &[u64], error: &Error) -> Vec<u64> {
     match error {
         Error::Corrupt { path, .. } | Error::UnsupportedVersion { path, .. } => named(inputs, path),
         Error::Io { path, source, .. } if is_of_file(source) => named(inputs, path),
-        Error::Failed(_) => inputs.to_vec(),
+        Error::SelfCheck(_) => inputs.to_vec(),
         _ => Vec::new(),
     }
 }

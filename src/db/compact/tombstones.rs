@@ -139,7 +139,7 @@ impl Compactor {
             };
             let erased = erased.iter().filter(rises).copied().collect();
             let mut edit = VersionEdit { erased, ..VersionEdit::default() };
-            let raised = version.apply(&edit).map_err(|e| Error::Failed(format!("{e}")))?;
+            let raised = version.apply(&edit).map_err(|e| Error::SelfCheck(format!("{e}")))?;
             edit.tombstones_removed = settled(&raised);
             edit.tombstones_removed.retain(|&seq| !self.versions.is_held_by_attach(seq));
             let is_needed = edit != VersionEdit::default();

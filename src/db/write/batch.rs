@@ -1,8 +1,8 @@
 //! Batches: what one call writes, all or nothing.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::series::SeriesHandle;
-use crate::types::{Sample, Timestamp};
+use crate::types::{Limit, LimitExceeded, Sample, Timestamp};
 
 /// Most rows of one batch: its columns must fit one frame of the log.
 pub const BATCH_ROWS_MAX: usize = 1 << 20;
@@ -60,9 +60,8 @@ impl WriteBatch {
         bits: u64,
     ) -> Result<()> {
         if self.rows() >= BATCH_ROWS_MAX {
-            return Err(Error::LimitExceeded(format!(
-                "a batch holds at most {BATCH_ROWS_MAX} rows: write it first"
-            )));
+            let (rows, max) = (self.rows() as u64 + 1, BATCH_ROWS_MAX as u64);
+            return Err(LimitExceeded::new(Limit::BatchRows, rows, max).into());
         }
         match (self.handles.last(), self.run_rows.last_mut()) {
             (Some(last), Some(rows)) if *last == series => *rows += 1,
@@ -86,6 +85,17 @@ impl WriteBatch {
         samples: impl IntoIterator<Item = Sample>,
     ) -> Result<()> {
         samples.into_iter().try_for_each(|s| self.push(series, s.timestamp, s.value))
+    }
+
+    /// Puts other handles in the place of some, as `renew` tells.
+    pub(super) fn renew(
+        &mut self,
+        mut renew: impl FnMut(SeriesHandle) -> Result<SeriesHandle>,
+    ) -> Result<()> {
+        self.handles.iter_mut().try_for_each(|handle| {
+            *handle = renew(*handle)?;
+            Ok(())
+        })
     }
 
     /// Empties the batch and keeps its memory.

@@ -30,6 +30,7 @@ use crate::db::env::options::Durability;
 use crate::db::view::changes::Change;
 use crate::db::view::generation::Generation;
 use crate::error::{Error, Result};
+use crate::types::SeriesHandle;
 use crate::wal::{PAYLOAD_BYTES_MAX, RecordKind};
 
 impl Writer {
@@ -113,8 +114,9 @@ impl Writer {
         let mut accepted = Vec::with_capacity(group.len());
         let mut seq = commit.last_seq;
         for (i, pending) in group.iter_mut().enumerate() {
-            if !pending.handles.iter().all(|&h| self.registry.mark_used(h, number)) {
-                let _ = pending.outcome.0.set(Err(CommitError::Stale));
+            let is_stale = |h: &&SeriesHandle| !self.registry.mark_used(**h, number);
+            if let Some(&stale) = pending.handles.iter().find(is_stale) {
+                let _ = pending.outcome.0.set(Err(CommitError::Stale(stale)));
                 continue;
             }
             for (handle, &rows) in pending.handles.iter().zip(&pending.run_rows) {

@@ -25,7 +25,10 @@ use crate::db::view::changes::Change;
 use crate::db::view::generation::Generation;
 use crate::db::view::read_view::PendingDelete;
 use crate::error::{Error, Result};
-use crate::types::{Matcher, TOMBSTONE_BYTES_MAX, TOMBSTONE_MATCHERS_MAX, TimeRange, Tombstone};
+use crate::types::{
+    Limit, LimitExceeded, Matcher, TOMBSTONE_BYTES_MAX, TOMBSTONE_MATCHERS_MAX, TimeRange,
+    Tombstone,
+};
 use crate::wal::RecordKind;
 
 /// Most deletes that may wait for their erasure.
@@ -89,16 +92,13 @@ impl Writer {
             )));
         }
         if matchers.len() > TOMBSTONE_MATCHERS_MAX {
-            return Err(Error::LimitExceeded(format!(
-                "a delete with {} matchers; at most {TOMBSTONE_MATCHERS_MAX} are allowed",
-                matchers.len()
-            )));
+            let (given, max) = (matchers.len() as u64, TOMBSTONE_MATCHERS_MAX as u64);
+            return Err(LimitExceeded::new(Limit::DeleteMatchers, given, max).into());
         }
         let bytes = tombstone.encoded_bytes();
         if bytes > TOMBSTONE_BYTES_MAX {
-            return Err(Error::LimitExceeded(format!(
-                "a delete of {bytes} bytes; at most {TOMBSTONE_BYTES_MAX} are allowed"
-            )));
+            let (bytes, max) = (bytes as u64, TOMBSTONE_BYTES_MAX as u64);
+            return Err(LimitExceeded::new(Limit::DeleteBytes, bytes, max).into());
         }
         Ok(tombstone)
     }
@@ -143,14 +143,12 @@ impl Writer {
         let count = present.len() + requests.len();
         let bytes = present.iter().map(|tombstone| tombstone.encoded_bytes()).sum::<usize>()
             + requests.iter().map(DeleteRequest::encoded_bytes).sum::<usize>();
-        if count > TOMBSTONES_MAX || bytes > TOMBSTONES_BYTES_MAX {
-            return Err(Error::LimitExceeded(format!(
-                "{} deletes wait until compaction has carried them out; at most {TOMBSTONES_MAX} \
-                 may, of {TOMBSTONES_BYTES_MAX} bytes together: compact, then delete again",
-                present.len()
-            )));
-        }
-        Ok(())
+        let check = |limit, needed: usize, max: usize| {
+            let exceeded = LimitExceeded::new(limit, needed as u64, max as u64);
+            if needed > max { Err(Error::from(exceeded)) } else { Ok(()) }
+        };
+        check(Limit::PendingDeletes, count, TOMBSTONES_MAX)?;
+        check(Limit::PendingDeleteBytes, bytes, TOMBSTONES_BYTES_MAX)
     }
 
     /// Writes a DELETE frame for each.

@@ -6,7 +6,7 @@ use super::batch::Ack;
 use crate::db::view::read_view::ReadView;
 use crate::error::{Error, Result};
 use crate::series::SeriesHandle;
-use crate::types::Tombstone;
+use crate::types::{Limit, LimitExceeded, Tombstone};
 use crate::wal::{EncodedBatch, PAYLOAD_BYTES_MAX};
 
 /// A batch in the queue.
@@ -65,7 +65,7 @@ impl Outcome {
 /// Why a batch was not acknowledged; every batch of a group gets its own copy.
 #[derive(Debug, Clone)]
 pub(super) enum CommitError {
-    Stale,
+    Stale(SeriesHandle),
     TooLarge(usize),
     Group(Arc<Error>),
 }
@@ -73,10 +73,11 @@ pub(super) enum CommitError {
 impl CommitError {
     fn to_error(&self) -> Error {
         match self {
-            Self::Stale => Error::StaleHandle,
-            Self::TooLarge(bytes) => Error::LimitExceeded(format!(
-                "the batch needs {bytes} bytes of log, more than {PAYLOAD_BYTES_MAX}: write it in parts"
-            )),
+            Self::Stale(handle) => Error::StaleHandle(*handle),
+            Self::TooLarge(bytes) => {
+                let max = PAYLOAD_BYTES_MAX as u64;
+                LimitExceeded::new(Limit::BatchBytes, *bytes as u64, max).into()
+            }
             Self::Group(error) => error.duplicate(),
         }
     }

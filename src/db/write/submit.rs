@@ -15,8 +15,12 @@ use super::queue::WhenFull;
 use super::request::{BatchRequest, DeleteRequest, Outcome, Ticket};
 use crate::error::{Error, Result};
 use crate::series::SeriesHandle;
+use crate::types::{Limit, LimitExceeded};
 use crate::wal::{BatchColumns, EncodedBatch};
 
+/// Times that stale handles of a batch are renewed: a series that was just resolved can only be freed
+/// again while the registry is full of others.
+const RENEWALS_MAX: usize = 8;
 /// What a batch in the queue takes beside its rows and runs.
 const REQUEST_BYTES: usize = 256;
 
@@ -31,6 +35,31 @@ impl Writer {
         let result = ticket.and_then(|ticket| self.finish(&ticket));
         self.env.counters.write.record(self.env.clock().monotonic().saturating_sub(start));
         result
+    }
+
+    /// As [`write`](Self::write); handles that went stale are renewed by `renew`, and the batch is written
+    /// again.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write) and of `renew`.
+    pub(in crate::db) fn write_renewing(
+        &self,
+        batch: &mut WriteBatch,
+        renew: &mut dyn FnMut(SeriesHandle) -> Result<SeriesHandle>,
+    ) -> Result<Ack> {
+        for _ in 0..RENEWALS_MAX {
+            match self.write(batch) {
+                Err(Error::StaleHandle(_)) => {
+                    let is_current = |handle| self.registry.is_current(handle);
+                    batch.renew(|handle| match is_current(handle) {
+                        true => Ok(handle),
+                        false => renew(handle),
+                    })?;
+                }
+                result => return result,
+            }
+        }
+        self.write(batch)
     }
 
     /// Puts a batch into the queue.
@@ -71,9 +100,7 @@ impl Writer {
         let max = self.env.options.queue_bytes_max();
         self.queue.reserve(bytes, max, when_full, &|| self.lead()).map_err(|waiting| {
             self.env.counters.queue_refused.add(1);
-            Error::LimitExceeded(format!(
-                "{waiting} bytes of batches wait for their commit, of at most {max}: commit them first"
-            ))
+            LimitExceeded::new(Limit::QueueBytes, waiting + bytes, max)
         })?;
         let columns = BatchColumns {
             run_rows: &batch.run_rows,

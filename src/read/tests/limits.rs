@@ -23,7 +23,7 @@ fn one(source: Prepared, executor: &Executor) -> (Arc<Sources>, Arc<Prepared>) {
 
 fn limit_of(result: Result<impl std::fmt::Debug>) -> String {
     match result {
-        Err(Error::LimitExceeded(message)) => message,
+        Err(Error::LimitExceeded(exceeded)) => exceeded.to_string(),
         other => panic!("no limit was reached: {other:?}"),
     }
 }

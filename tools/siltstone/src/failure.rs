@@ -132,7 +132,9 @@ impl From<Error> for Failure {
             Error::NotAStore { .. } => (USAGE, "give the directory of a store with --data"),
             Error::UnsupportedVersion { .. } => (USAGE, ""),
             Error::Corrupt { .. } => (FOUND, "run siltstone verify to see all damage"),
-            Error::InvalidArgument(_) | Error::Labels(_) => (USAGE, "see --help"),
+            Error::InvalidArgument(_) | Error::Labels(_) | Error::Matcher(_) => {
+                (USAGE, "see --help")
+            }
             Error::DiskFull { .. } => (IO, "make room and run it again; nothing stored is lost"),
             Error::Io { .. } => (IO, "check the path, its permissions and the disk"),
             Error::LimitExceeded(_) => (IO, ""),

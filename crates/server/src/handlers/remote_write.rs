@@ -83,7 +83,7 @@ fn store(app: &App, scratch: &mut Scratch) -> Result<Outcome, Refusal> {
         let outcome = fill(app, scratch)?;
         match app.db.write(&scratch.batch) {
             Ok(_) => return Ok(outcome),
-            Err(Error::StaleHandle) if attempts.next().is_some() => {}
+            Err(Error::StaleHandle(_)) if attempts.next().is_some() => {}
             Err(error) => return Err(error.into()),
         }
     }

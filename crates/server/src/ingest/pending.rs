@@ -91,7 +91,7 @@ impl Pending {
             let mut refused = Reasons::default();
             let result = self.fill(db, &mut refused).and_then(|()| db.write(&self.batch));
             match result {
-                Err(Error::StaleHandle) if attempts.next().is_some() => {}
+                Err(Error::StaleHandle(_)) if attempts.next().is_some() => {}
                 Err(error) => return Err(error),
                 Ok(_) => break (self.batch.rows() as u64, refused),
             }
