@@ -9,7 +9,7 @@ mod answers;
 use std::path::Path;
 
 use siltstone::sys::SimFs;
-use siltstone::{Db, Error, Labels, Matcher, Options, QueryOptions, ReadOnlyDb, TimeRange, verify};
+use siltstone::{Db, Error, Labels, Matcher, Options, QueryOptions, ReadOnlyDb, TimeRange, Verify};
 
 use answers::{STORE, everything, labels, open_sim, select, sim_clock, sim_options, write};
 
@@ -33,8 +33,8 @@ fn second(fs: &SimFs) -> ReadOnlyDb {
 fn check_verifies(fs: &SimFs) {
     let mut findings = Vec::new();
     let options = sim_options(fs, &sim_clock());
-    verify(Path::new(STORE), &options, &mut |_, _| {}, &mut |f| findings.push(f.to_string()))
-        .unwrap();
+    let check = Verify::new(Path::new(STORE)).options(options);
+    check.on_finding(|f| findings.push(f.to_string())).run().unwrap();
     assert_eq!(findings, [""; 0]);
 }
 

@@ -85,9 +85,10 @@ fn version_1_is_read_as_it_was_written() {
 #[test]
 fn version_1_passes_verification() {
     let mut findings = Vec::new();
-    let mut found = |finding: &siltstone::Finding| findings.push(finding.to_string());
-    let report =
-        siltstone::verify(&golden().join("store"), &options(), &mut |_, _| {}, &mut found).unwrap();
+    let found = |finding: &siltstone::Finding| findings.push(finding.to_string());
+    let store = golden().join("store");
+    let check = siltstone::Verify::new(&store).options(options()).on_finding(found);
+    let report = check.run().unwrap();
     assert!(findings.is_empty(), "{findings:?}");
     assert_eq!((report.segments, report.batches), (2, LOGGED_BATCHES));
 }

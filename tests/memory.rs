@@ -180,7 +180,7 @@ fn threads_wait_for_the_flush_that_makes_room() {
         durability: Durability::Never,
         background: Background::Threads,
         // Not this test's subject.
-        room_wait: Duration::from_secs(600),
+        admission_wait: Duration::from_secs(600),
         ..Options::default()
     };
     let db = Db::open(dir.path(), options).unwrap();

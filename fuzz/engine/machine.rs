@@ -16,7 +16,7 @@ use std::time::Duration;
 use siltstone::sys::{CrashPlan, ReadMode, SimClock, SimFs, Vfs};
 use siltstone::{
     Ack, Background, ContentDigest, Db, Durability, Error, Finding, Labels, Matcher, Options,
-    QueryOptions, ReadOnlyDb, Result, Snapshot, TimeRange, WriteBatch, verify,
+    QueryOptions, ReadOnlyDb, Result, Snapshot, TimeRange, Verify, WriteBatch,
 };
 
 use crate::answers::{self, assert_same};
@@ -523,9 +523,10 @@ impl Machine {
         }
         self.adopt(&found, floor);
         let mut findings = Vec::new();
-        let mut note = |finding: &siltstone::Finding| findings.push(finding.to_string());
+        let note = |finding: &siltstone::Finding| findings.push(finding.to_string());
         let options = self.options(&self.fs);
-        verify(Path::new(DIR), &options, &mut |_, _| (), &mut note).expect("a store");
+        let check = Verify::new(Path::new(DIR)).options(options).on_finding(note);
+        check.run().expect("a store");
         assert!(findings.is_empty(), "{ending:?}: {findings:?}");
         for (dir, expected) in &self.copies {
             self.check_copy(dir, expected);

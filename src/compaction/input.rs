@@ -265,7 +265,7 @@ mod tests {
         let account = ledger.account;
         assert_eq!([account.read, account.expired, account.deleted].map(|d| d.rows), [10, 2, 4]);
         ledger.account.written.add(ledger.series, &out.timestamps[3..], &out.values.f64()[3..]);
-        ledger.account.settle().unwrap();
+        ledger.account.check().unwrap();
         let mut out = columns(2..12);
         ledger.take(0, 0, &mut out);
         assert_eq!(out.len(), 8, "the other input is not hidden");

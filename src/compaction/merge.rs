@@ -233,7 +233,7 @@ impl MergeJob {
             Stage::Rows(mut rows) => {
                 self.stage = match self.pass(&mut rows)? {
                     true => Stage::Rows(rows),
-                    false => self.settle(rows)?,
+                    false => self.conclude(rows)?,
                 }
             }
             Stage::Finish(mut outputs) => {
@@ -350,10 +350,10 @@ impl MergeJob {
     }
 
     /// Checks that every row of the inputs is accounted for; then the outputs may be completed.
-    fn settle(&self, rows: Box<Rows>) -> Result<Stage> {
+    fn conclude(&self, rows: Box<Rows>) -> Result<Stage> {
         let ledger = &mut *self.ledger.lock();
         ledger.account.written = rows.outputs.written();
-        ledger.account.settle()?;
+        ledger.account.check()?;
         let met = ledger.account.read.rows + ledger.damage.rows;
         if met != self.samples_total {
             return Err(Error::SelfCheck(format!(

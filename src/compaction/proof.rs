@@ -3,7 +3,7 @@
 //! A [`Digest`] is a count of rows and a wrapping sum of their hashes, so it does not depend on the
 //! order in which they pass by. Rows are counted where they are decoded, where they are left out and
 //! where they are handed to a writer (which decodes again what it has encoded): each sum is taken
-//! apart from the others, and only [`Account::settle`] brings them together.
+//! apart from the others, and only [`Account::check`] brings them together.
 
 use crate::error::{Error, Result};
 use crate::types::{Labels, Timestamp};
@@ -70,7 +70,7 @@ impl Account {
     ///
     /// # Errors
     /// [`Error::SelfCheck`]: the outputs must not be used.
-    pub(super) fn settle(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let out = [self.superseded, self.deleted, self.expired];
         let out = out.into_iter().fold(self.written, Digest::plus);
         if self.read == out {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_settled_when_each_row_is_somewhere() {
+    fn an_account_holds_when_each_row_is_somewhere() {
         let up = series("up");
         let row = |time| digest(up, &[(time, 1)]);
         let account = Account {
@@ -130,14 +130,14 @@ mod tests {
             deleted: row(3),
             expired: row(4),
         };
-        account.settle().unwrap();
+        account.check().unwrap();
         for broken in [
             Account { written: row(2), ..account },
             Account { superseded: Digest::default(), ..account },
             Account { deleted: row(5), ..account },
             Account { expired: digest(up, &[(4, 2)]), ..account },
         ] {
-            assert!(matches!(broken.settle(), Err(Error::SelfCheck(_))), "{broken:?}");
+            assert!(matches!(broken.check(), Err(Error::SelfCheck(_))), "{broken:?}");
         }
     }
 }

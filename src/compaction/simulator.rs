@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// Merges until nothing is picked; says if that takes more than `most` merges.
-    pub(super) fn settle(
+    pub(super) fn run_until_idle(
         &mut self,
         most: usize,
         picker: impl Fn(&View<'_>) -> Option<Pick>,
@@ -231,7 +231,7 @@ impl Load {
             }
             store.now = at + step;
             store.flush(&pieces);
-            store.settle(1000, pick).unwrap();
+            store.run_until_idle(1000, pick).unwrap();
         }
         store
     }
@@ -240,6 +240,6 @@ impl Load {
     pub(super) fn finish(store: &mut Store) {
         store.now += 2 * DAY;
         store.quiet = true;
-        store.settle(1000, pick).unwrap();
+        store.run_until_idle(1000, pick).unwrap();
     }
 }

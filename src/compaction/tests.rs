@@ -66,7 +66,7 @@ fn an_open_window_of_many_small_flushes_is_few_segments() {
     for at in (0..DAY * 3 / 4).step_by(5000) {
         store.flush(&[Piece { first: at, last: at + 4999, bytes: 10 << 10 }]);
         store.now = at + 5000;
-        store.settle(20, pick).unwrap();
+        store.run_until_idle(20, pick).unwrap();
     }
     assert_eq!(store.options.grid().window_of(0, store.now), store.options.grid().window_of(0, 0));
     // 100 MiB in segments of a MiB and more, and the small ones that wait for others.
@@ -82,7 +82,7 @@ fn a_million_days_in_one_segment_are_few_segments() {
     store.flush(&(-500_000..500_000).map(piece).collect::<Vec<_>>());
     store.now = 1_000_000 * DAY;
     store.quiet = true;
-    store.settle(10, pick).unwrap();
+    store.run_until_idle(10, pick).unwrap();
     assert_eq!(store.segments.len(), 16);
     assert_eq!(store.merges, 1);
 }
@@ -94,7 +94,7 @@ fn a_backfill_is_not_rewritten_flush_by_flush() {
     for n in 0..300 {
         let (first, last) = (n * DAY / 5, (n + 1) * DAY / 5 - 1);
         store.flush(&[Piece { first, last, bytes: 20 * MIB }]);
-        store.settle(10, pick).unwrap();
+        store.run_until_idle(10, pick).unwrap();
     }
     Load::finish(&mut store);
     assert_eq!(store.segments.len(), 60, "a segment a day");
@@ -107,17 +107,17 @@ fn a_large_segment_is_not_rewritten_for_crumbs() {
     let part = |bytes| Piece { first: 5, last: DAY - 5, bytes };
     store.flush(&[part(1000 * MIB)]);
     (store.now, store.quiet) = (9 * DAY, true);
-    store.settle(10, pick).unwrap();
+    store.run_until_idle(10, pick).unwrap();
     let large = store.segments[0].file_number;
     for crumb in 1..=9 {
         store.flush(&[part(20 * MIB)]);
-        store.settle(10, pick).unwrap();
+        store.run_until_idle(10, pick).unwrap();
         assert_eq!(store.segments[0].file_number, large, "crumb {crumb}");
         assert!(store.segments.len() <= 4, "crumbs are merged among themselves");
     }
     while store.segments.iter().any(|meta| meta.file_number == large) {
         store.flush(&[part(20 * MIB)]);
-        store.settle(10, pick).unwrap();
+        store.run_until_idle(10, pick).unwrap();
         assert!(store.at_rest() < 1400 * MIB, "a quarter is enough");
     }
 }
@@ -152,8 +152,8 @@ fn a_clock_at_either_end_of_time_is_survived() {
         }
         for now in [i64::MIN, 0, i64::MAX] {
             (store.now, store.quiet) = (now, true);
-            store.settle(20, pick).unwrap();
-            store.settle(20, |view| pick_range(view, TimeRange::ALL, u64::MAX)).unwrap();
+            store.run_until_idle(20, pick).unwrap();
+            store.run_until_idle(20, |view| pick_range(view, TimeRange::ALL, u64::MAX)).unwrap();
         }
         assert!(store.segments.iter().all(|meta| meta.level > 0));
     }
@@ -357,7 +357,7 @@ fn flush_all(store: &mut Store, raw: &[(i64, i64, u64)], merge_between: bool) {
         );
         store.now = start * 100;
         if merge_between && n % 4 == 3 {
-            store.settle(2000, pick).unwrap();
+            store.run_until_idle(2000, pick).unwrap();
         }
     }
 }
@@ -374,7 +374,7 @@ proptest! {
             store.due = store.segments.iter().map(|meta| meta.file_number).collect();
         }
         (store.now, store.quiet) = (100_000, true);
-        prop_assert!(store.settle(300, pick).is_ok());
+        prop_assert!(store.run_until_idle(300, pick).is_ok());
         prop_assert!(store.segments.iter().all(|meta| meta.level > 0));
         prop_assert!(store.due.is_empty());
     }
@@ -387,7 +387,7 @@ proptest! {
         flush_all(&mut store, &raw, between);
         store.due = store.segments.iter().map(|meta| meta.file_number).collect();
         let range = TimeRange::new(from, from + ticks);
-        prop_assert!(store.settle(500, |view| pick_range(view, range, u64::MAX)).is_ok());
+        prop_assert!(store.run_until_idle(500, |view| pick_range(view, range, u64::MAX)).is_ok());
         let inside: Vec<_> = store.segments.iter()
             .filter(|meta| range.overlaps(meta.min_timestamp, meta.max_timestamp))
             .cloned()
@@ -404,8 +404,8 @@ proptest! {
         let number = store.segments[excluded % store.segments.len()].file_number;
         store.excluded.insert(number);
         (store.now, store.quiet) = (100_000, true);
-        prop_assert!(store.settle(300, pick).is_ok());
-        prop_assert!(store.settle(500, |view| pick_range(view, TimeRange::ALL, u64::MAX)).is_ok());
+        prop_assert!(store.run_until_idle(300, pick).is_ok());
+        prop_assert!(store.run_until_idle(500, |view| pick_range(view, TimeRange::ALL, u64::MAX)).is_ok());
         prop_assert!(store.segments.iter().any(|meta| meta.file_number == number));
     }
 }

@@ -1,12 +1,22 @@
 //! Samples as columns: what cursors fill and queries return.
 
+use std::iter::{Copied, Zip};
 use std::ops::Range;
+use std::slice::Iter;
 
 use crate::types::{TimeRange, Timestamp};
 
 /// Samples of one series in time order: row `i` is the sample (`timestamps[i]`, `values[i]`).
 ///
 /// The columns have equal lengths; timestamps are strictly increasing.
+///
+/// ```
+/// # use siltstone::Columns;
+/// let columns = Columns::default();
+/// for (timestamp, value) in &columns {
+///     println!("{timestamp} {value}");
+/// }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Columns {
     /// Ticks since the Unix epoch.
@@ -71,8 +81,8 @@ impl Columns {
     }
 
     /// The samples one by one, as (timestamp, value): for tests and small results.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Timestamp, f64)> {
-        self.timestamps.iter().copied().zip(self.values.f64().iter().copied())
+    pub fn iter(&self) -> Samples<'_> {
+        self.into_iter()
     }
 
     /// Forgets the samples and keeps the memory.
@@ -112,6 +122,40 @@ impl Columns {
         self.values.f64_mut().truncate(base + until);
         self.timestamps.drain(base..base + before);
         self.values.f64_mut().drain(base..base + before);
+    }
+}
+
+/// The samples of some columns, one by one.
+#[derive(Debug, Clone)]
+pub struct Samples<'a>(Zip<Copied<Iter<'a, Timestamp>>, Copied<Iter<'a, f64>>>);
+
+impl Iterator for Samples<'_> {
+    type Item = (Timestamp, f64);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for Samples<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.0.next_back()
+    }
+}
+
+impl ExactSizeIterator for Samples<'_> {}
+
+impl<'a> IntoIterator for &'a Columns {
+    type Item = (Timestamp, f64);
+    type IntoIter = Samples<'a>;
+
+    fn into_iter(self) -> Samples<'a> {
+        Samples(self.timestamps.iter().copied().zip(self.values.f64().iter().copied()))
     }
 }
 

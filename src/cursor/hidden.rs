@@ -5,7 +5,7 @@ use crate::types::{TimeRange, Timestamp};
 
 /// Sorted, disjoint ranges of ticks, none adjacent to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HiddenRanges {
+pub(crate) struct HiddenRanges {
     /// (first, last), both included.
     ranges: Vec<(Timestamp, Timestamp)>,
 }
@@ -13,23 +13,23 @@ pub struct HiddenRanges {
 impl HiddenRanges {
     /// Whether nothing is hidden.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
     /// The ranges as (first, last), both included, in order of time.
-    #[must_use]
-    pub fn as_slice(&self) -> &[(Timestamp, Timestamp)] {
+    #[cfg(test)]
+    fn as_slice(&self) -> &[(Timestamp, Timestamp)] {
         &self.ranges
     }
 
     /// Hides nothing any more, and keeps the memory.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.ranges.clear();
     }
 
     /// Hides `range` too.
-    pub fn insert(&mut self, range: TimeRange) {
+    pub(crate) fn insert(&mut self, range: TimeRange) {
         if range.is_empty() {
             return;
         }
@@ -46,26 +46,26 @@ impl HiddenRanges {
 
     /// Whether `timestamp` is hidden.
     #[must_use]
-    pub fn hides(&self, timestamp: Timestamp) -> bool {
+    pub(crate) fn hides(&self, timestamp: Timestamp) -> bool {
         self.hides_all(timestamp, timestamp)
     }
 
     /// Whether every tick from `first` to `last` is hidden.
     #[must_use]
-    pub fn hides_all(&self, first: Timestamp, last: Timestamp) -> bool {
+    pub(crate) fn hides_all(&self, first: Timestamp, last: Timestamp) -> bool {
         let at = self.ranges.partition_point(|r| r.1 < last);
         self.ranges.get(at).is_some_and(|r| r.0 <= first)
     }
 
     /// Whether a tick from `first` to `last` is hidden.
     #[must_use]
-    pub fn touches(&self, first: Timestamp, last: Timestamp) -> bool {
+    pub(crate) fn touches(&self, first: Timestamp, last: Timestamp) -> bool {
         let at = self.ranges.partition_point(|r| r.1 < first);
         self.ranges.get(at).is_some_and(|r| r.0 <= last)
     }
 
     /// Removes the hidden samples from row `base` on, where the timestamps rise; returns how many.
-    pub fn remove_from(&self, columns: &mut Columns, base: usize) -> usize {
+    pub(crate) fn remove_from(&self, columns: &mut Columns, base: usize) -> usize {
         let times = &columns.timestamps;
         let (Some(&first), Some(&last)) = (times[base..].first(), times.last()) else { return 0 };
         if !self.touches(first, last) {

@@ -16,7 +16,7 @@ use crate::types::{TimeRange, Timestamp};
 /// [`Merge::append`] until it returns 0.
 ///
 /// Rows that a later write replaced are told to `R`; queries, which do not ask, pay nothing for it.
-pub struct Merge<R = ()> {
+pub(crate) struct Merge<R = ()> {
     range: TimeRange,
     replaced: R,
     /// One per rank; empty until the rank is first used.
@@ -31,7 +31,7 @@ pub struct Merge<R = ()> {
 }
 
 /// Is told of the rows that a merge leaves out because a later write has the same timestamp.
-pub trait Replaced {
+pub(crate) trait Replaced {
     /// Rows of the present series, as they were before they were replaced.
     fn rows(&mut self, timestamps: &[Timestamp], values: &[f64]);
 }
@@ -125,7 +125,7 @@ fn append_clipped(
 impl Merge {
     /// A merge of up to `ranks` layers that yields the samples within `range`.
     #[must_use]
-    pub fn new(range: TimeRange, ranks: usize) -> Self {
+    pub(crate) fn new(range: TimeRange, ranks: usize) -> Self {
         Self::telling(range, ranks, ())
     }
 }
@@ -133,7 +133,7 @@ impl Merge {
 impl<R: Replaced> Merge<R> {
     /// As [`Merge::new`], telling `replaced` of every row that is left out.
     #[must_use]
-    pub fn telling(range: TimeRange, ranks: usize, replaced: R) -> Self {
+    pub(crate) fn telling(range: TimeRange, ranks: usize, replaced: R) -> Self {
         let mut inputs = Vec::new();
         inputs.resize_with(ranks, || None);
         Self {
@@ -148,7 +148,7 @@ impl<R: Replaced> Merge<R> {
     }
 
     /// Forgets the present series.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.waiting.clear();
         self.live.clear();
         self.planned = false;
@@ -161,7 +161,7 @@ impl<R: Replaced> Merge<R> {
     ///
     /// # Panics
     /// As [`add_hidden`](Self::add_hidden).
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         rank: usize,
         key: u32,
@@ -178,7 +178,7 @@ impl<R: Replaced> Merge<R> {
     ///
     /// # Panics
     /// If `rank` is not below the number of ranks, or samples were already read.
-    pub fn add_hidden(
+    pub(crate) fn add_hidden(
         &mut self,
         rank: usize,
         key: u32,
@@ -211,7 +211,7 @@ impl<R: Replaced> Merge<R> {
     /// What reading the series takes if the batches whose summaries `passed` takes are passed over,
     /// wherever that is possible; before any was read.
     #[must_use]
-    pub fn cost(&self, passed: &dyn Fn(&Summary) -> bool) -> ReadCost {
+    pub(crate) fn cost(&self, passed: &dyn Fn(&Summary) -> bool) -> ReadCost {
         let mut cost = ReadCost::default();
         for &rank in &self.waiting {
             let input = self.input(rank);
@@ -223,7 +223,7 @@ impl<R: Replaced> Merge<R> {
 
     /// The most samples that the series can have, before any was read.
     #[must_use]
-    pub fn rows_max(&self) -> u64 {
+    pub(crate) fn rows_max(&self) -> u64 {
         let rows = self.waiting.iter().map(|&rank| self.input(rank).extent.rows);
         rows.fold(0, u64::saturating_add)
     }
@@ -231,7 +231,7 @@ impl<R: Replaced> Merge<R> {
     /// Whether the series has a sample in the range for certain, before any was read. If not, it may
     /// still have one.
     #[must_use]
-    pub fn surely_has_samples(&self) -> bool {
+    pub(crate) fn surely_has_samples(&self) -> bool {
         self.waiting.iter().any(|&rank| {
             let Input { extent, hidden, .. } = self.input(rank);
             let seen = |t| self.range.contains(t) && !hidden.hides(t);
@@ -244,7 +244,7 @@ impl<R: Replaced> Merge<R> {
     /// # Errors
     /// Those of [`SeriesCursor::append`]; rows of other layers may have been appended. The next call
     /// goes on.
-    pub fn append(&mut self, out: &mut Columns) -> Result<usize> {
+    pub(crate) fn append(&mut self, out: &mut Columns) -> Result<usize> {
         if !self.planned {
             self.plan();
         }

@@ -19,13 +19,14 @@ mod hidden;
 mod merge;
 mod source;
 
-pub use columns::{Column, Columns};
-pub use hidden::HiddenRanges;
-pub use merge::{Merge, Replaced};
-pub use source::{
-    DecimalTotal, Extent, Footprint, Layer, ListedSeries, ReadCost, SeriesCursor, SeriesList,
-    SeriesSource, Summary, ValueSummary,
+pub use columns::{Column, Columns, Samples};
+pub(crate) use hidden::HiddenRanges;
+pub(crate) use merge::{Merge, Replaced};
+pub use source::ReadCost;
+pub(crate) use source::{
+    DecimalTotal, Extent, Footprint, Layer, ListedSeries, SeriesCursor, SeriesList, SeriesSource,
+    Summary, ValueSummary,
 };
 
 /// Most rows in a batch.
-pub const BATCH_ROWS_MAX: usize = 8192;
+pub(crate) const BATCH_ROWS_MAX: usize = 8192;

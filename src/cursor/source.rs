@@ -8,7 +8,7 @@ use crate::types::{Labels, Matcher, TimeRange, Timestamp};
 
 /// One series of a source, named by a key that only the source understands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedSeries {
+pub(crate) struct ListedSeries {
     /// The labels.
     pub labels: Labels,
     /// A segment's ordinal or the registry's slot.
@@ -17,7 +17,7 @@ pub struct ListedSeries {
 
 /// What is known about the samples of a series before they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// The time of a sample of the series; no sample that the cursor will yield is earlier.
     pub first: Timestamp,
     /// The time of a sample of the series; no sample that the cursor will yield is later.
@@ -28,7 +28,7 @@ pub struct Extent {
 
 /// What is known of the next batch of a cursor without decoding it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// The time of the first sample.
     pub first: Timestamp,
     /// The time of the last sample, inclusive.
@@ -43,7 +43,7 @@ pub struct Summary {
 
 /// Values of which none is a NaN, stale markers left out.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ValueSummary {
+pub(crate) struct ValueSummary {
     /// The first.
     pub first: f64,
     /// The last.
@@ -58,7 +58,7 @@ pub struct ValueSummary {
 
 /// The exact sum of decimal numbers. None of them is -0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecimalTotal {
+pub(crate) struct DecimalTotal {
     /// The smallest decimal exponent, 0 to 18, at which all values are integers below 2^53.
     pub exponent: u8,
     /// Their sum at that exponent.
@@ -68,7 +68,7 @@ pub struct DecimalTotal {
 /// One layer of a source: samples that share a place in the order of recency. A segment is one layer,
 /// and so is each memtable; of samples at the same time the one in the newer layer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layer {
+pub(crate) struct Layer {
     /// The lowest seq of its samples: the order of recency among all layers of a query.
     pub min_seq: u64,
     /// The seq up to which deletes are carried out in it, 0 if none are.
@@ -77,7 +77,7 @@ pub struct Layer {
 
 /// What a series takes up in one layer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Footprint {
+pub(crate) struct Footprint {
     /// Samples.
     pub rows: u64,
     /// About how many bytes of a file hold their values.
@@ -106,7 +106,7 @@ impl ReadCost {
 
 /// A source of samples whose series are listed together. It has one or more *layers*, each with its
 /// own place in the order of writes: a segment has one, the memtables of one registry have one each.
-pub trait SeriesSource: Send + Sync {
+pub(crate) trait SeriesSource: Send + Sync {
     /// The layers, in the order of their numbers.
     fn layers(&self) -> Vec<Layer>;
 
@@ -145,7 +145,7 @@ pub trait SeriesSource: Send + Sync {
 }
 
 /// The matching series of a source in label order.
-pub trait SeriesList: Send {
+pub(crate) trait SeriesList: Send {
     /// Appends some more series to `block`; false at the end.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ pub trait SeriesList: Send {
 
 /// Reads one series after the other. One cursor serves one thread at a time and keeps what it can
 /// use again, such as the block that it read last.
-pub trait SeriesCursor: Send {
+pub(crate) trait SeriesCursor: Send {
     /// Goes to the start of the series `key`; `None` if it has no sample in the cursor's range as
     /// far as can be seen without decoding.
     ///

@@ -38,9 +38,10 @@ pub(super) fn start(compactor: &Arc<Compactor>) -> Result<Vec<JoinHandle<()>>> {
     if env.is_manual() {
         return Ok(Vec::new());
     }
-    let mut threads = vec![start("silt-timer", run_timer)?, start("silt-flush", run_flusher)?];
+    let mut threads =
+        vec![start("siltstone-sync", run_timer)?, start("siltstone-flush", run_flusher)?];
     if env.options.compaction_threads > 0 {
-        threads.push(start("silt-compact", run_compactor)?);
+        threads.push(start("siltstone-merge", run_compactor)?);
     }
     Ok(threads)
 }

@@ -17,7 +17,7 @@ impl Db {
     /// Turns everything in memory into segments; when this returns, no sample is in the log alone.
     ///
     /// # Errors
-    /// I/O errors; nothing is lost, and the flush will be tried again. [`Error::Closed`].
+    /// I/O errors; nothing is lost, and the flush will be tried again. [`Error::Closed`](crate::Error::Closed).
     pub fn flush(&self) -> Result<()> {
         self.env().health.check_open()?;
         self.writer().flush_all()
@@ -42,19 +42,19 @@ impl Db {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when `dir` exists, is a name that the store uses itself, or is on
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when `dir` exists, is a name that the store uses itself, or is on
     /// another file system; the error of a segment that could not be opened; I/O errors of the flush
-    /// and of the new directory, whose parent must exist. What was made is removed. [`Error::Closed`].
+    /// and of the new directory, whose parent must exist. What was made is removed. [`Error::Closed`](crate::Error::Closed).
     pub fn checkpoint(&self, dir: impl AsRef<Path>) -> Result<CheckpointReport> {
         self.env().health.check_open()?;
         checkpoint(self.writer(), dir.as_ref())
     }
 
-    /// Does the background work that is due, on this thread: for [`Background::Manual`], at least
+    /// Does the background work that is due, on this thread: for [`Background::Manual`](crate::Background::Manual), at least
     /// every quarter of a second. Of a merge it takes a few steps, some hundred thousand samples.
     ///
     /// # Errors
-    /// The first fault; the work is tried again at the next tick. [`Error::Closed`].
+    /// The first fault; the work is tried again at the next tick. [`Error::Closed`](crate::Error::Closed).
     pub fn tick(&self) -> Result<()> {
         self.env().health.check_open()?;
         background::tick(self.compactor())
@@ -82,7 +82,7 @@ impl Db {
     /// ```
     ///
     /// # Errors
-    /// [`Error::DiskFull`], [`Error::Io`]: the merge that failed changed nothing. [`Error::Closed`].
+    /// [`Error::DiskFull`](crate::Error::DiskFull), [`Error::Io`](crate::Error::Io): the merge that failed changed nothing. [`Error::Closed`](crate::Error::Closed).
     /// Damage is no error: see [`CompactReport`].
     pub fn compact(
         &self,
@@ -99,7 +99,7 @@ impl Db {
     }
 
     /// Stops merging and dropping in the background until [`Db::resume`]; a merge under way keeps what
-    /// it has done. The debt grows meanwhile: see [`Stats::level0_segments`].
+    /// it has done. The debt grows meanwhile: see [`Stats::level0_segments`](crate::Stats::level0_segments).
     pub fn pause(&self) {
         self.env().back_pressure.set_paused(true);
     }
@@ -134,9 +134,9 @@ impl Db {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] without matchers or for a range without a tick;
-    /// [`Error::LimitExceeded`] for more than 64 matchers or 64 KiB of them, or when 10,000 deletes
-    /// wait for compaction; as for [`Db::write`] otherwise. After [`Error::DurabilityUnknown`] the
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) without matchers or for a range without a tick;
+    /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) for more than 64 matchers or 64 KiB of them, or when 10,000 deletes
+    /// wait for compaction; as for [`Db::write`] otherwise. After [`Error::DurabilityUnknown`](crate::Error::DurabilityUnknown) the
     /// delete holds, and may or may not survive a power cut. If what it hides cannot be counted for
     /// other reasons than damage, the error is that of counting, and the delete holds; deleting again
     /// is harmless.
@@ -147,7 +147,7 @@ impl Db {
     /// What [`Db::delete`] would hide now; changes nothing.
     ///
     /// # Errors
-    /// As [`Db::delete`], as far as the arguments tell; I/O errors and [`Error::Corrupt`].
+    /// As [`Db::delete`], as far as the arguments tell; I/O errors and [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn preview_delete(&self, matchers: &[Matcher], range: TimeRange) -> Result<DeleteReceipt> {
         self.writer().preview_delete(matchers, range)
     }
@@ -180,12 +180,12 @@ impl Db {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for this store's own files, a store with other ticks, one whose log
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for this store's own files, a store with other ticks, one whose log
     /// holds samples (flush it first) or is damaged, one of which more than 256 segments overlap
-    /// (compact it first), a segment that its store does not list, and samples outside the age limits of this one; [`Error::NotAStore`];
-    /// [`Error::UnsupportedVersion`]; [`Error::Corrupt`] naming the damaged place of the other store;
-    /// [`Error::SnapshotGone`] if it is changed meanwhile; [`Error::DiskFull`] and I/O errors;
-    /// [`Error::Failed`] and [`Error::Closed`]. Nothing is attached then.
+    /// (compact it first), a segment that its store does not list, and samples outside the age limits of this one; [`Error::NotAStore`](crate::Error::NotAStore);
+    /// [`Error::UnsupportedVersion`](crate::Error::UnsupportedVersion); [`Error::Corrupt`](crate::Error::Corrupt) naming the damaged place of the other store;
+    /// [`Error::SnapshotGone`](crate::Error::SnapshotGone) if it is changed meanwhile; [`Error::DiskFull`](crate::Error::DiskFull) and I/O errors;
+    /// [`Error::Failed`](crate::Error::Failed) and [`Error::Closed`](crate::Error::Closed). Nothing is attached then.
     pub fn attach(&self, path: impl AsRef<Path>) -> Result<AttachReport> {
         attach(self.compactor(), path.as_ref())
     }

@@ -55,7 +55,7 @@ pub use env::options::{Background, Durability, Options};
 pub use open::checkpoint::CheckpointReport;
 pub use open::read_only::ReadOnlyDb;
 pub use open::report::OpenReport;
-pub use open::verify::{VerifyReport, verify};
+pub use open::verify::{Verify, VerifyReport};
 pub use snapshot::Snapshot;
 pub use stats::{BytesByKind, Stats};
 pub use view::changes::{Changes, Mark};
@@ -104,9 +104,9 @@ impl Db {
     /// process had acknowledged; [`Db::open_report`] says what was found.
     ///
     /// # Errors
-    /// [`Error::Locked`] when another `Db` has it open; [`Error::NotAStore`] for a directory with
-    /// other files; [`Error::UnsupportedVersion`]; [`Error::Corrupt`] when the manifest is damaged;
-    /// [`Error::InvalidArgument`] for options out of range; I/O errors.
+    /// [`Error::Locked`](crate::Error::Locked) when another `Db` has it open; [`Error::NotAStore`](crate::Error::NotAStore) for a directory with
+    /// other files; [`Error::UnsupportedVersion`](crate::Error::UnsupportedVersion); [`Error::Corrupt`](crate::Error::Corrupt) when the manifest is damaged;
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for options out of range; I/O errors.
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
         let (compactor, report) = open::open(dir.as_ref(), options)?;
         let compactor = Arc::new(compactor);
@@ -152,12 +152,12 @@ impl Db {
     }
 
     /// The handle of the series with these labels, which becomes active if it is not. Keep it for
-    /// the next batches; it is valid until a write answers [`Error::StaleHandle`].
+    /// the next batches; it is valid until a write answers [`Error::StaleHandle`](crate::Error::StaleHandle).
     ///
     /// # Errors
-    /// [`Error::Labels`]; [`Error::LimitExceeded`] when the series is new and there are as many
+    /// [`Error::Labels`](crate::Error::Labels); [`Error::LimitExceeded`](crate::Error::LimitExceeded) when the series is new and there are as many
     /// active series as the limits allow. While a flush is making room, the call waits for it
-    /// instead, for [`Options::room_wait`] at most.
+    /// instead, for [`Options::admission_wait`] at most.
     pub fn series(&self, labels: &Labels) -> Result<SeriesHandle> {
         self.series_encoded(labels)
     }
@@ -175,11 +175,11 @@ impl Db {
     /// durable as [`Options::durability`] says. Callers on many threads share writes and syncs.
     ///
     /// # Errors
-    /// Nothing of the batch is stored, except after [`Error::DurabilityUnknown`]: then it is visible
+    /// Nothing of the batch is stored, except after [`Error::DurabilityUnknown`](crate::Error::DurabilityUnknown): then it is visible
     /// and may or may not survive a power cut; writing it again is harmless.
-    /// [`Error::StaleHandle`]: see [`Db::write_renewing`]; [`Error::DiskFull`]: try again later;
-    /// [`Error::InvalidArgument`] for timestamps outside the age limits; [`Error::LimitExceeded`];
-    /// [`Error::Failed`] and [`Error::Closed`].
+    /// [`Error::StaleHandle`](crate::Error::StaleHandle): see [`Db::write_renewing`]; [`Error::DiskFull`](crate::Error::DiskFull): try again later;
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for timestamps outside the age limits; [`Error::LimitExceeded`](crate::Error::LimitExceeded);
+    /// [`Error::Failed`](crate::Error::Failed) and [`Error::Closed`](crate::Error::Closed).
     pub fn write(&self, batch: &WriteBatch) -> Result<Ack> {
         self.writer().write(batch)
     }
@@ -219,7 +219,7 @@ impl Db {
     /// or one larger batch alone; where `write` waits for room, this refuses.
     ///
     /// # Errors
-    /// As [`Db::write`], as far as the batch alone tells; [`Error::LimitExceeded`] when the queue is
+    /// As [`Db::write`], as far as the batch alone tells; [`Error::LimitExceeded`](crate::Error::LimitExceeded) when the queue is
     /// full.
     pub fn submit(&self, batch: &WriteBatch) -> Result<Ticket> {
         self.writer().submit(batch)
@@ -234,8 +234,8 @@ impl Db {
     /// Waits until the batch `seq` survives a power cut; syncs now if no timer will.
     ///
     /// # Errors
-    /// [`Error::DurabilityUnknown`] when a sync failed; [`Error::InvalidArgument`] for a seq that no
-    /// batch has; [`Error::Closed`] when it closed before it was durable.
+    /// [`Error::DurabilityUnknown`](crate::Error::DurabilityUnknown) when a sync failed; [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a seq that no
+    /// batch has; [`Error::Closed`](crate::Error::Closed) when it closed before it was durable.
     pub fn wait_durable(&self, seq: u64) -> Result<()> {
         self.writer().wait_durable(seq)
     }
@@ -249,7 +249,7 @@ impl Db {
     /// What is stored now, unchanging: later writes and flushes do not touch it.
     ///
     /// # Errors
-    /// [`Error::Closed`].
+    /// [`Error::Closed`](crate::Error::Closed).
     pub fn snapshot(&self) -> Result<Snapshot> {
         self.env().health.check_open()?;
         let compactor = self.compactor();
@@ -271,7 +271,7 @@ impl Db {
         self.writer().registry.cardinality(top)
     }
 
-    /// Flushes, ends the log and the threads. Later calls on any clone answer [`Error::Closed`];
+    /// Flushes, ends the log and the threads. Later calls on any clone answer [`Error::Closed`](crate::Error::Closed);
     /// closing twice is harmless. Snapshots that are kept go on reading.
     ///
     /// # Errors

@@ -41,22 +41,22 @@ pub struct Stats {
     pub snapshot_bytes: u64,
     /// Bytes of disk that are kept back for deletes and flushes on a full disk.
     pub reserve_bytes: u64,
-    /// How many should be.
+    /// How many bytes of disk should be kept back.
     pub reserve_bytes_max: u64,
     /// Whether the reserve was given back, or could not be taken: writes are refused until there is
     /// room for it again, which ends by itself.
     pub disk_full: bool,
     /// Segments that are open.
     pub open_files: u64,
-    /// The limit on them.
+    /// How many segments may be open at a time.
     pub open_files_max: u64,
-    /// The limit on all of them.
+    /// Bytes of heap that everything above may take together: the memory budget.
     pub memory_budget_bytes: u64,
     /// Memtables that wait to be flushed, or are being flushed.
     pub memtables_sealed: u64,
     /// Memtables whose log could not be synced: what of them survives a power cut is unknown until
     /// they are flushed.
-    pub memtables_in_doubt: u64,
+    pub memtables_durability_unknown: u64,
     /// The fault after which the store refuses writes, if there was one.
     pub fault: Option<String>,
     /// The seq of the last batch written.
@@ -271,7 +271,7 @@ pub(super) fn read(compactor: &Compactor, findings: u64) -> Stats {
         open_files_max: env.cache.open_files_max() as u64,
         memory_budget_bytes: env.options.memory_budget_bytes,
         memtables_sealed: view.sealed.len() as u64,
-        memtables_in_doubt: unknown.count() as u64,
+        memtables_durability_unknown: unknown.count() as u64,
         fault: env.health.fault().map(str::to_owned),
         last_seq,
         durable_seq: writer.durable_seq(),

@@ -28,7 +28,7 @@ impl Filter {
     /// A filter for a pass that reads `range` of `layers`, each given with the times of its earliest
     /// and latest sample; `None` if nothing can be hidden there.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         tombstones: &Tombstones,
         layers: &[(Layer, (Timestamp, Timestamp))],
         range: TimeRange,
@@ -80,12 +80,12 @@ impl Filter {
     }
 
     /// What is hidden of the present series in a layer; in place of what `hidden` held.
-    pub fn hidden(&self, layer: Layer, hidden: &mut HiddenRanges) {
+    pub(crate) fn hidden(&self, layer: Layer, hidden: &mut HiddenRanges) {
         self.hidden_before(u64::MAX, layer, hidden);
     }
 
     /// As [`hidden`](Self::hidden), by tombstones older than `seq` only.
-    pub fn hidden_before(&self, seq: u64, layer: Layer, hidden: &mut HiddenRanges) {
+    pub(crate) fn hidden_before(&self, seq: u64, layer: Layer, hidden: &mut HiddenRanges) {
         hidden.clear();
         for &at in &self.matching {
             let tombstone = &self.tombstones[at];

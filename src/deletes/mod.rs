@@ -3,8 +3,8 @@
 //! # The module
 //!
 //! Owns what a delete means once it has a seq: [`Tombstones`] of a moment, the [`Filter`] that says
-//! what they hide, the `.tomb` file ([`write()`], [`read()`]) and when a tombstone is settled
-//! ([`first_match`], [`settled`]). Called by `db` (commit, flush, replay, publish), `read` (hiding)
+//! what they hide, the `.tomb` file ([`write()`], [`read()`]) and when a tombstone is retired
+//! ([`first_match`], [`needless`]). Called by `db` (commit, flush, replay, publish), `read` (hiding)
 //! and `compaction` (erasing). Pure but for the file and for the indexes that `first_match` asks.
 //!
 //! # Invariants
@@ -15,13 +15,13 @@
 
 mod file;
 mod filter;
-mod settle;
+mod retire;
 
 use std::sync::Arc;
 
 pub use file::{decode, read, write};
 pub use filter::Filter;
-pub use settle::{first_match, is_due, settled, unsettled};
+pub use retire::{first_match, is_due, needed, needless};
 
 use crate::types::Tombstone;
 

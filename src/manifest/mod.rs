@@ -3,7 +3,7 @@
 //! # The module
 //!
 //! Owns `CURRENT` and the `MANIFEST-n` files. Called by `db`, which alone changes the version;
-//! [`load`] alone serves readers in other processes.
+//! [`load()`] alone serves readers in other processes.
 //!
 //! [`Manifest::append`] returns only when the edit is durable: until then nothing that the edit
 //! replaces may be removed, and the new [`Version`] is not published. After an append or a sync has

@@ -115,7 +115,7 @@ impl Sources {
     ///
     /// # Errors
     /// As [`Sources::scan`]; `samples_max` and `series_max` count what is digested.
-    pub fn digest(
+    pub(crate) fn digest(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,

@@ -9,7 +9,7 @@ use crate::types::{Matcher, TimeRange};
 
 /// What a selection takes up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Footprints {
+pub(crate) struct Footprints {
     /// Series with a sample.
     pub series: u64,
     /// For each source, in the order in which they were given, what the series take up there.
@@ -24,7 +24,7 @@ impl Sources {
     ///
     /// # Errors
     /// Those of reading the sources, and of the limits.
-    pub fn footprints(
+    pub(crate) fn footprints(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,

@@ -108,7 +108,7 @@ impl QueryMemory {
     /// that [`release`](Self::release) follows in any case, or the end of the query.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`] says how much the query needs at least, and which bound it meets.
+    /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) says how much the query needs at least, and which bound it meets.
     pub fn hold(&self, bytes: u64) -> Result<()> {
         let account = &*self.account;
         let held = account.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);

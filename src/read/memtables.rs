@@ -19,7 +19,7 @@ const LIST_BLOCK_SERIES: usize = 1024;
 
 /// What a snapshot sees of one memtable.
 #[derive(Debug, Clone)]
-pub struct MemtableView {
+pub(crate) struct MemtableView {
     memtable: Arc<Memtable>,
     /// The number of rows that are visible.
     rows: u32,
@@ -30,7 +30,7 @@ pub struct MemtableView {
 impl MemtableView {
     /// What is published now; `None` for an empty memtable.
     #[must_use]
-    pub fn now(memtable: Arc<Memtable>) -> Option<Self> {
+    pub(crate) fn now(memtable: Arc<Memtable>) -> Option<Self> {
         let rows = memtable.published();
         if rows == 0 {
             return None;
@@ -43,7 +43,7 @@ impl MemtableView {
 
 /// Views of memtables with their registry.
 #[derive(Debug)]
-pub struct Memtables {
+pub(crate) struct Memtables {
     registry: Arc<Registry>,
     views: Vec<MemtableView>,
 }
@@ -51,7 +51,7 @@ pub struct Memtables {
 impl Memtables {
     /// The memtables must stay pinned as long as this lives, so that their slots stay occupied.
     #[must_use]
-    pub fn new(registry: Arc<Registry>, views: Vec<MemtableView>) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, views: Vec<MemtableView>) -> Self {
         Self { registry, views }
     }
 }

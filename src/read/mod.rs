@@ -36,13 +36,14 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::{Aggregation, Bucket, BucketValues, SeriesBuckets, Steps};
+pub(crate) use aggregate::Steps;
+pub use aggregate::{Aggregation, Bucket, BucketValues, SeriesBuckets};
 pub use digest::ContentDigest;
-pub use footprint::Footprints;
+pub(crate) use footprint::Footprints;
 pub use memory::{MemoryPool, QueryMemory};
-pub use memtables::{MemtableView, Memtables};
+pub(crate) use memtables::{MemtableView, Memtables};
 pub use options::{Cancel, Damage, QueryOptions};
 pub use outline::{Outline, Wanted};
 pub use selection::{Selection, SeriesColumns};
 pub use series_set::SeriesSet;
-pub use sources::Sources;
+pub(crate) use sources::Sources;

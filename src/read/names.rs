@@ -27,7 +27,7 @@ impl Sources {
     ///
     /// # Errors
     /// Those of reading the sources, and of the limits.
-    pub fn series(
+    pub(crate) fn series(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,
@@ -54,7 +54,7 @@ impl Sources {
     ///
     /// # Errors
     /// Those of reading the sources, and of the limits.
-    pub fn count_series(
+    pub(crate) fn count_series(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,
@@ -98,7 +98,7 @@ impl Sources {
     ///
     /// # Errors
     /// Those of reading the sources, and of the limits.
-    pub fn label_names(
+    pub(crate) fn label_names(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,
@@ -117,7 +117,7 @@ impl Sources {
     ///
     /// # Errors
     /// Those of reading the sources, and of the limits.
-    pub fn label_values(
+    pub(crate) fn label_values(
         self: &Arc<Self>,
         name: &str,
         matchers: &[Matcher],

@@ -22,7 +22,7 @@ impl Sources {
     ///
     /// # Errors
     /// The first error of any series; what was visited before stands.
-    pub fn scan(
+    pub(crate) fn scan(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,

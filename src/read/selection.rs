@@ -39,7 +39,7 @@ impl Sources {
     ///
     /// # Errors
     /// Those of finding the series. Errors of reading a series are its item of the iteration.
-    pub fn select(
+    pub(crate) fn select(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,
@@ -56,7 +56,7 @@ impl Selection {
 
     /// Keeps these segments open until the query is over.
     #[must_use]
-    pub fn keeping(mut self, pins: Vec<SegmentPin>) -> Self {
+    pub(crate) fn keeping(mut self, pins: Vec<SegmentPin>) -> Self {
         self.pins = pins;
         self
     }

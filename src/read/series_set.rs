@@ -72,7 +72,7 @@ impl Sources {
     ///
     /// # Errors
     /// Those of finding the series.
-    pub fn list_all(
+    pub(crate) fn list_all(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,
@@ -88,7 +88,7 @@ impl Sources {
     ///
     /// # Errors
     /// Those of finding the series, and of `take`.
-    pub fn list_as<T: Send>(
+    pub(crate) fn list_as<T: Send>(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,
@@ -139,14 +139,14 @@ impl Sources {
 impl SeriesSet {
     /// Keeps these segments open as long as the set lives.
     #[must_use]
-    pub fn keeping(mut self, pins: Vec<SegmentPin>) -> Self {
+    pub(crate) fn keeping(mut self, pins: Vec<SegmentPin>) -> Self {
         self.pins = pins;
         self
     }
 
     /// Calls `on_damage` when reading ends at damage, so that a store can count it.
     #[must_use]
-    pub fn telling(mut self, on_damage: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+    pub(crate) fn telling(mut self, on_damage: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         self.on_damage = Some(Box::new(on_damage));
         self
     }

@@ -13,7 +13,7 @@ use crate::sys::{Clock, Executor};
 use crate::types::{Matcher, TimeRange, Timestamp};
 
 /// What a snapshot reads from: segments and memtables, immutable as far as it sees them.
-pub struct Sources {
+pub(crate) struct Sources {
     sources: Vec<Source>,
     /// The number of layers of all sources.
     ranks: usize,
@@ -33,7 +33,7 @@ impl Sources {
     /// Ranks the layers of `sources` by their lowest seq. Layers that overlap in time must not
     /// overlap in seq, and no seq may be the lowest of two of them.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         sources: Vec<Arc<dyn SeriesSource>>,
         executor: Executor,
         clock: Arc<dyn Clock>,
@@ -67,13 +67,13 @@ impl Sources {
 
     /// The same sources without what `tombstones` hide.
     #[must_use]
-    pub fn without(self, tombstones: Tombstones) -> Self {
+    pub(crate) fn without(self, tombstones: Tombstones) -> Self {
         Self { tombstones, ..self }
     }
 
     /// The earliest and the latest time of a sample; `None` without samples.
     #[must_use]
-    pub fn extent(&self) -> Option<(Timestamp, Timestamp)> {
+    pub(crate) fn extent(&self) -> Option<(Timestamp, Timestamp)> {
         let extents = self.sources.iter().filter_map(|source| source.source.extent());
         extents.reduce(|(first, last), (f, l)| (first.min(f), last.max(l)))
     }
@@ -156,7 +156,7 @@ impl Sources {
 
     /// Where series are decoded.
     #[must_use]
-    pub fn executor(&self) -> &Executor {
+    pub(crate) fn executor(&self) -> &Executor {
         &self.executor
     }
 }

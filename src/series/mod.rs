@@ -29,12 +29,12 @@ mod bits;
 mod cardinality;
 mod catalog;
 mod encoded;
+mod eviction;
 mod hash;
 mod lists;
 mod order;
 mod pairs;
 mod postings;
-mod room;
 mod select;
 mod slots;
 
@@ -53,7 +53,7 @@ use slots::Slots;
 pub use crate::types::SeriesHandle;
 pub use cardinality::Cardinality;
 pub use encoded::EncodedLabels;
-pub use room::Idle;
+pub use eviction::Idle;
 
 /// The active series of one store. See the module for its rules.
 pub struct Registry {
@@ -141,7 +141,7 @@ impl Registry {
         let canonical_hash = self.hash.of(canonical.encoded());
         let catalog = self.read();
         // Refused without stopping those that are known.
-        if self.fullness(&catalog) >= room::FULL
+        if self.fullness(&catalog) >= eviction::FULL
             && catalog.find(canonical_hash, &canonical).is_none()
         {
             return Err(too_many_series(&catalog));
@@ -150,7 +150,9 @@ impl Registry {
         let mut catalog = self.write();
         let slot = match catalog.find(canonical_hash, &canonical) {
             Some(slot) => slot,
-            None if self.fullness(&catalog) >= room::FULL => return Err(too_many_series(&catalog)),
+            None if self.fullness(&catalog) >= eviction::FULL => {
+                return Err(too_many_series(&catalog));
+            }
             None => {
                 let slot = catalog.create(&self.hash, &canonical)?;
                 self.slots.occupy(slot, self.generation.load(Ordering::Acquire));

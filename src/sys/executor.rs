@@ -27,7 +27,7 @@ impl Executor {
         }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
-            .thread_name(|number| format!("silt-query-{number}"))
+            .thread_name(|number| format!("siltstone-read{number}"))
             .build()
             .map_err(io::Error::other)?;
         Ok(Self::Threads(Arc::new(pool)))

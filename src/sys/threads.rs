@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn the_thread_has_its_name_and_hands_back_its_result() {
-        let thread = spawn("silt-flush", || std::thread::current().name().map(str::to_owned));
-        assert_eq!(thread.unwrap().join().unwrap().as_deref(), Some("silt-flush"));
+        let thread = spawn("siltstone-flush", || std::thread::current().name().map(str::to_owned));
+        assert_eq!(thread.unwrap().join().unwrap().as_deref(), Some("siltstone-flush"));
     }
 }

@@ -30,7 +30,7 @@ pub struct LimitExceeded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
-    /// Active series: as many as there are now, by [`Options::series_max`](crate::Options::series_max) or
+    /// Active series: as many as there are now, by [`Options::series_max`](field@crate::Options::series_max) or
     /// by the memory budget.
     #[non_exhaustive]
     ActiveSeries {

@@ -58,5 +58,11 @@ pub struct Sample {
     pub value: f64,
 }
 
+impl From<(Timestamp, f64)> for Sample {
+    fn from((timestamp, value): (Timestamp, f64)) -> Self {
+        Self { timestamp, value }
+    }
+}
+
 /// The bits of the value by which Prometheus marks a series as ended (a signalling NaN).
 pub const STALE_MARKER_BITS: u64 = 0x7ff0_0000_0000_0002;

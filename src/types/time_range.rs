@@ -1,9 +1,18 @@
 //! Half-open ranges of time.
 
+use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
+
 use super::Timestamp;
 
 /// A range of ticks `start <= t < end`; an `end` of `i64::MAX` includes the last tick, so that every
 /// sample can be selected.
+///
+/// ```
+/// # use siltstone::TimeRange;
+/// assert_eq!(TimeRange::from(5..10), TimeRange::new(5, 10));
+/// assert_eq!(TimeRange::from(5..=10), TimeRange::closed(5, 10));
+/// assert_eq!(TimeRange::from(..), TimeRange::ALL);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeRange {
     /// First tick of the range.
@@ -54,6 +63,37 @@ impl TimeRange {
     }
 }
 
+impl From<Range<Timestamp>> for TimeRange {
+    fn from(range: Range<Timestamp>) -> Self {
+        Self::new(range.start, range.end)
+    }
+}
+
+impl From<RangeInclusive<Timestamp>> for TimeRange {
+    /// As [`TimeRange::closed`].
+    fn from(range: RangeInclusive<Timestamp>) -> Self {
+        Self::closed(*range.start(), *range.end())
+    }
+}
+
+impl From<RangeFrom<Timestamp>> for TimeRange {
+    fn from(range: RangeFrom<Timestamp>) -> Self {
+        Self::new(range.start, i64::MAX)
+    }
+}
+
+impl From<RangeTo<Timestamp>> for TimeRange {
+    fn from(range: RangeTo<Timestamp>) -> Self {
+        Self::new(i64::MIN, range.end)
+    }
+}
+
+impl From<RangeFull> for TimeRange {
+    fn from(_: RangeFull) -> Self {
+        Self::ALL
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +106,8 @@ mod tests {
         assert!(TimeRange::closed(5, 5).contains(5));
         assert!(TimeRange::closed(5, i64::MAX - 1).contains(i64::MAX), "as documented");
         assert!(!TimeRange::closed(5, i64::MAX - 2).contains(i64::MAX - 1));
+        assert!(TimeRange::from(3..).contains(i64::MAX) && !TimeRange::from(..3).contains(3));
+        assert!(TimeRange::from(3..3).is_empty() && !TimeRange::from(3..=3).is_empty());
     }
 
     #[test]

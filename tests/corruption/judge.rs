@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use siltstone::sys::SimFs;
-use siltstone::{Damage, Db, Error, Labels, QueryOptions, ReadOnlyDb, Snapshot, TimeRange, verify};
+use siltstone::{Damage, Db, Error, Labels, QueryOptions, ReadOnlyDb, Snapshot, TimeRange, Verify};
 
 use crate::answers::{STORE, Series, salvage, sim_clock, sim_options};
 use crate::store::Store;
@@ -75,8 +75,8 @@ impl Case<'_> {
     fn verify(&self, verdict: &mut Verdict) -> Vec<String> {
         let options = sim_options(&self.fs, &sim_clock());
         let mut reports = Vec::new();
-        let mut report = |finding: &siltstone::Finding| reports.push(finding.to_string());
-        match verify(Path::new(STORE), &options, &mut |_, _| {}, &mut report) {
+        let report = |finding: &siltstone::Finding| reports.push(finding.to_string());
+        match Verify::new(Path::new(STORE)).options(options).on_finding(report).run() {
             Ok(_) => {}
             Err(error) => self.refused(&error, verdict),
         }

@@ -41,10 +41,8 @@ pub(crate) fn held(fs: &SimFs, dir: &str) -> Result<Option<Vec<OracleSeries>>, S
     let of = |e: Error| e.to_string();
     let mut findings = Vec::new();
     let options = || options(fs, &clock, Durability::Always);
-    siltstone::verify(Path::new(dir), &options(), &mut |_, _| (), &mut |f| {
-        findings.push(f.to_string());
-    })
-    .map_err(of)?;
+    let check = siltstone::Verify::new(Path::new(dir)).options(options());
+    check.on_finding(|f| findings.push(f.to_string())).run().map_err(of)?;
     let reader = ReadOnlyDb::open(dir, options()).map_err(of)?;
     findings.extend(reader.open_report().findings.iter().map(ToString::to_string));
     let read = read_all(&reader.snapshot()).map_err(of)?;

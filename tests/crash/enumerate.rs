@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone::sys::{CrashPlan, SimClock, SimFs, SyncPoint};
-use siltstone::{Db, Durability, Finding, Labels, ReadOnlyDb, WriteBatch, verify};
+use siltstone::{Db, Durability, Finding, Labels, ReadOnlyDb, Verify, WriteBatch};
 
 use crate::oracle::OracleSeries;
 use crate::record::{Fate, Record, read_all};
@@ -172,8 +172,9 @@ fn check_tombstone_files(fs: &SimFs) -> Result<(), String> {
     }
     let mut findings = Vec::new();
     let options = options(fs, &Arc::new(SimClock::new(0)), Durability::Always);
-    let mut note = |finding: &Finding| findings.push(finding.to_string());
-    verify(Path::new(DIR), &options, &mut |_, _| {}, &mut note).map_err(|e| e.to_string())?;
+    let note = |finding: &Finding| findings.push(finding.to_string());
+    let check = Verify::new(Path::new(DIR)).options(options).on_finding(note);
+    check.run().map_err(|e| e.to_string())?;
     findings.first().map_or(Ok(()), |finding| Err(format!("verify: {finding}")))
 }
 

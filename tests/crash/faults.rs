@@ -57,7 +57,7 @@ fn a_failed_sync_of_the_log_acknowledges_nothing_and_its_file_is_abandoned() {
 /// An idle writer's memtable was not evacuated: the tick failed at the poisoned log before it came to
 /// the flush, for ever.
 #[test]
-fn a_tick_evacuates_what_a_failed_sync_left_in_doubt() {
+fn a_tick_flushes_what_a_failed_sync_left_unknown() {
     let interval = Durability::Interval(Duration::from_millis(50));
     for durability in [Durability::Always, interval, Durability::Never] {
         let fs = SimFs::new();
@@ -77,13 +77,13 @@ fn a_tick_evacuates_what_a_failed_sync_left_in_doubt() {
 
 /// A later log's sync was taken for a proof of the batches in the poisoned one.
 #[test]
-fn nothing_in_doubt_is_called_durable_and_no_write_goes_on_before_it_is_safe() {
+fn nothing_unknown_is_called_durable_and_no_write_goes_on_before_it_is_safe() {
     let fs = SimFs::new();
     let db = open(&fs, Durability::Never).unwrap();
     let doubtful = db.write(&batch(&db, &["a"], 3)).unwrap();
     fs.fail_sync(SyncPoint::WalFrames, 0, ErrorKind::Other);
     assert!(db.wait_durable(doubtful.seq).is_err());
-    assert_eq!(db.stats().memtables_in_doubt, 1);
+    assert_eq!(db.stats().memtables_durability_unknown, 1);
     let more = batch(&db, &["refused"], 1);
     for attempt in 0..3 {
         fs.fail_sync(SyncPoint::SegmentData, 0, ErrorKind::StorageFull);
@@ -103,7 +103,7 @@ fn nothing_in_doubt_is_called_durable_and_no_write_goes_on_before_it_is_safe() {
 
 /// A disk that refused the log and then the segment was trusted again with the next write.
 #[test]
-fn a_memtable_in_doubt_that_cannot_be_flushed_ends_the_writing() {
+fn a_memtable_of_unknown_durability_that_cannot_be_flushed_ends_the_writing() {
     let fs = SimFs::new();
     let db = open(&fs, Durability::Always).unwrap();
     let more = batch(&db, &["a"], 3);
@@ -119,7 +119,7 @@ fn a_memtable_in_doubt_that_cannot_be_flushed_ends_the_writing() {
     assert_eq!(names(&db), ["a"], "reads go on");
     // So do flushes: what is in memory is brought to safety all the same.
     db.tick().unwrap();
-    assert_eq!((db.durable_seq(), db.stats().memtables_in_doubt), (1, 0));
+    assert_eq!((db.durable_seq(), db.stats().memtables_durability_unknown), (1, 0));
     assert!(matches!(db.write(&more), Err(Error::Failed(_))));
     db.close().unwrap();
     let db = open(&fs.crash(CrashPlan::ALL_LOST), Durability::Always).unwrap();

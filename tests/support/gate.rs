@@ -1,6 +1,6 @@
 //! A disk on which merges can be held, or made to fail, at the moment they begin an output.
 //!
-//! Told from flushes by the thread: merges in the background run on `silt-compact`.
+//! Told from flushes by the thread: merges in the background run on `siltstone-merge`.
 
 use std::io;
 use std::path::Path;
@@ -64,7 +64,7 @@ impl GatedFs {
 impl Vfs for GatedFs {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
         let is_output = path.to_string_lossy().ends_with(".seg.tmp");
-        if is_output && std::thread::current().name() == Some("silt-compact") {
+        if is_output && std::thread::current().name() == Some("siltstone-merge") {
             self.pass()?;
         }
         self.fs.create_new(path)

@@ -19,7 +19,7 @@ struct Next {
 
 impl<R: Replaced> Merge<R> {
     /// Sets whether [`append`](Self::append) ends its batches where a summary may be next.
-    pub fn stop_at_summaries(&mut self, stop: bool) {
+    pub(crate) fn stop_at_summaries(&mut self, stop: bool) {
         self.summaries = stop;
     }
 
@@ -29,7 +29,10 @@ impl<R: Replaced> Merge<R> {
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub fn pass_over(&mut self, wanted: impl FnOnce(&Summary) -> bool) -> Result<Option<Summary>> {
+    pub(crate) fn pass_over(
+        &mut self,
+        wanted: impl FnOnce(&Summary) -> bool,
+    ) -> Result<Option<Summary>> {
         if !self.planned {
             self.plan();
         }

@@ -20,7 +20,7 @@ use crate::db::versions::Transition;
 use crate::db::versions::pending_outputs::PendingOutputs;
 use crate::db::view::changes::Change;
 use crate::db::view::read_view::ReadView;
-use crate::deletes::{first_match, is_due, settled};
+use crate::deletes::{first_match, is_due, needless};
 use crate::error::{Error, Result};
 use crate::manifest::{Version, VersionEdit};
 use crate::segment::Segment;
@@ -140,7 +140,7 @@ impl Compactor {
             let erased = erased.iter().filter(rises).copied().collect();
             let mut edit = VersionEdit { erased, ..VersionEdit::default() };
             let raised = version.apply(&edit).map_err(|e| Error::SelfCheck(format!("{e}")))?;
-            edit.tombstones_removed = settled(&raised);
+            edit.tombstones_removed = needless(&raised);
             edit.tombstones_removed.retain(|&seq| !self.versions.is_held_by_attach(seq));
             let is_needed = edit != VersionEdit::default();
             // What is said to be carried out hides nothing.

@@ -1,4 +1,4 @@
-//! What an embedder is told while it happens.
+//! What an embedder is notified of while it happens.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,11 +6,33 @@ use std::time::Duration;
 use crate::compaction::{DamagedRange, Reason};
 use crate::types::{SegmentMeta, Timestamp};
 
-/// Is told of flushes, merges and drops, on the thread that does them: be quick, and do not call the
-/// store from it.
-pub trait Observer: Send + Sync + fmt::Debug {
+/// Is notified of flushes, merges and drops, on the thread that does them: be quick, and do not call the
+/// store from it. A closure is an observer.
+///
+/// ```
+/// # use siltstone::{Db, Event, Observer, Options};
+/// # use std::sync::Arc;
+/// # let dir = tempfile::tempdir()?;
+/// let observer: Arc<dyn Observer> = Arc::new(|event: &Event<'_>| println!("{event:?}"));
+/// let db = Db::open(dir.path(), Options { observer: Some(observer), ..Options::default() })?;
+/// # db.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Observer: Send + Sync {
     /// Something has happened; it is durable, and readers see it.
     fn event(&self, event: &Event<'_>);
+}
+
+impl<F: Fn(&Event<'_>) + Send + Sync> Observer for F {
+    fn event(&self, event: &Event<'_>) {
+        self(event);
+    }
+}
+
+impl fmt::Debug for dyn Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
 }
 
 /// What happens in the background. More kinds may come.

@@ -56,12 +56,12 @@ pub struct Options {
     /// Most active series; new ones beyond it are refused, known ones go on. Default: none but the
     /// memory budget.
     pub series_max: Option<u32>,
-    /// A series without a sample for this long makes room for others when there is need, whatever
-    /// these do; at least a second. Default: 5 minutes.
+    /// A series without a sample for this long counts as idle, and loses its place in memory to a new one
+    /// when the registry is nearly full; at least a second. Default: 5 minutes.
     pub series_idle: Duration,
     /// How long a new series waits for a flush that is making room for it before it is refused.
     /// Default: 60 s.
-    pub room_wait: Duration,
+    pub admission_wait: Duration,
     /// Bytes of batches that may wait for their commit; [`Db::write`](crate::Db::write) waits for
     /// room, [`Db::submit`](crate::Db::submit) refuses. Default: a sixteenth of the memory budget.
     pub queue_bytes_max: Option<u64>,
@@ -69,9 +69,9 @@ pub struct Options {
     pub wal_bytes_max: u64,
     /// The memtable is flushed at this age at the latest. Default: 2 hours.
     pub flush_interval: Duration,
-    /// What was deleted is erased from segments when the delete is this old, if nothing else has them
-    /// rewritten before; [`TimeRange`](crate::TimeRange)s that are compacted on demand are at once.
-    /// Default: 1 hour.
+    /// How old a delete is when segments are rewritten for its sake alone, so that what it hides is erased
+    /// from them. A merge for any other reason erases it earlier, and [`Db::compact`](crate::Db::compact)
+    /// at once. Default: 1 hour.
     pub erase_after: Duration,
     /// Segments are merged to one for each such window since the epoch, and chunks are cut there but
     /// for those of few rows. Default: 1 day.
@@ -87,15 +87,17 @@ pub struct Options {
     /// Threads that merge, 0 or 1. Without one, only [`Db::compact`](crate::Db::compact) merges, or
     /// [`Db::tick`](crate::Db::tick) under [`Background::Manual`]. Default: 1.
     pub compaction_threads: usize,
-    /// So many level-0 segments are merged, in a window that is still being written: 2 to 64, and
-    /// below the slowdown. Fewer mean fewer files to read and more bytes written. Default: 32.
+    /// How many level-0 segments (those that flushes write) there have to be before they are merged, while
+    /// their window is still being written: 2 to 64, and below the slowdown. A small number means fewer
+    /// files to read and more bytes written. Default: 32.
     pub level0_merge: usize,
-    /// From so many level-0 segments on writes are slowed down. Default: 64.
+    /// The number of level-0 segments from which on writes are slowed down. Default: 64.
     pub level0_slowdown: usize,
-    /// At so many level-0 segments writes wait for the merge that is under way; above the slowdown.
+    /// The number of level-0 segments from which on writes wait for the merge that is under way; above the
+    /// slowdown.
     /// Default: 256.
     pub level0_stall: usize,
-    /// Is told of flushes, merges and drops. Default: nobody.
+    /// Is notified of flushes, merges and drops. Default: nobody.
     pub observer: Option<Arc<dyn Observer>>,
     /// Limits on label sets.
     pub labels: LabelsLimits,
@@ -132,7 +134,7 @@ impl Default for Options {
             memory_budget_bytes: 512 << 20,
             series_max: None,
             series_idle: Duration::from_secs(5 * 60),
-            room_wait: Duration::from_secs(60),
+            admission_wait: Duration::from_secs(60),
             queue_bytes_max: None,
             wal_bytes_max: 256 << 20,
             flush_interval: Duration::from_secs(2 * 3600),

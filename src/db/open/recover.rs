@@ -139,7 +139,7 @@ impl Recovery {
         let mut outputs = PendingOutputs::new(&self.env);
         let flushed = input.write_segment(&self.env, &mut outputs)?;
         let version = Arc::clone(self.edits.version());
-        let needed = deletes::unsettled(&version, &part.tombstones);
+        let needed = deletes::needed(&version, &part.tombstones);
         let edit = input.edit(&self.env, &version, flushed.as_ref(), needed, &mut outputs)?;
         self.edits.append(edit, outputs).map(|_| ())
     }

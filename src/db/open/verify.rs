@@ -3,6 +3,7 @@
 //! Writes nothing and takes no lock. It goes on behind damage; what it cannot look at at all is an
 //! error.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ const CACHE_BYTES: usize = 8 << 20;
 /// Lost series that one finding names.
 const NAMED_MAX: usize = 5;
 
-/// What [`verify`] looked at.
+/// What [`Verify`] looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyReport {
@@ -43,14 +44,74 @@ pub struct VerifyReport {
     pub findings: u64,
 }
 
-/// Checks every byte of the store in `dir` against its checksums and every number against what it
-/// counts. `progress` is called with bytes done and bytes in all, `finding` with each damaged place.
-/// Of the options, the file system counts. Works on a store that another process has open.
+/// Checks every byte of a store against its checksums and every number against what it counts. Writes
+/// nothing, takes no lock, and works on a store that another process has open.
 ///
-/// # Errors
-/// What keeps it from looking: [`Error::NotAStore`], [`Error::UnsupportedVersion`], I/O errors. A
-/// damaged manifest is a finding, and then the segments are not known.
-pub fn verify(
+/// ```
+/// # use siltstone::{Db, Options, Verify};
+/// # let dir = tempfile::tempdir()?;
+/// # Db::open(dir.path(), Options::default())?.close()?;
+/// let report = Verify::new(dir.path())
+///     .on_progress(|done, all| println!("{done} of {all} bytes"))
+///     .on_finding(|finding| println!("{finding}"))
+///     .run()?;
+/// assert_eq!(report.findings, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Verify<'a> {
+    dir: &'a Path,
+    options: Options,
+    on_progress: Box<dyn FnMut(u64, u64) + 'a>,
+    on_finding: Box<dyn FnMut(&Finding) + 'a>,
+}
+
+impl<'a> Verify<'a> {
+    /// Of the store in `dir`.
+    #[must_use]
+    pub fn new(dir: &'a Path) -> Self {
+        Self {
+            dir,
+            options: Options::default(),
+            on_progress: Box::new(|_, _| ()),
+            on_finding: Box::new(|_| ()),
+        }
+    }
+
+    /// Of these options the file system, the read mode and the limits of memtables count.
+    #[must_use]
+    pub fn options(self, options: Options) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Calls `on_progress` often, with the bytes done and those there are.
+    #[must_use]
+    pub fn on_progress(self, on_progress: impl FnMut(u64, u64) + 'a) -> Self {
+        Self { on_progress: Box::new(on_progress), ..self }
+    }
+
+    /// Calls `on_finding` with each damaged place, as it is found.
+    #[must_use]
+    pub fn on_finding(self, on_finding: impl FnMut(&Finding) + 'a) -> Self {
+        Self { on_finding: Box::new(on_finding), ..self }
+    }
+
+    /// Looks at everything; goes on behind damage.
+    ///
+    /// # Errors
+    /// What keeps it from looking: [`Error::NotAStore`], [`Error::UnsupportedVersion`], I/O errors. A
+    /// damaged manifest is a finding, and then the segments are not known.
+    pub fn run(mut self) -> Result<VerifyReport> {
+        verify(self.dir, &self.options, &mut *self.on_progress, &mut *self.on_finding)
+    }
+}
+
+impl fmt::Debug for Verify<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verify").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+fn verify(
     dir: &Path,
     options: &Options,
     progress: &mut dyn FnMut(u64, u64),

@@ -234,7 +234,7 @@ impl VersionSet {
     ) -> Vec<Arc<Tombstone>> {
         let is_held = |tombstone: &Arc<Tombstone>| self.is_held_by_attach(tombstone.seq);
         let (held, others): (Vec<_>, Vec<_>) = tombstones.iter().cloned().partition(is_held);
-        let mut needed = deletes::unsettled(version, &others);
+        let mut needed = deletes::needed(version, &others);
         needed.extend(held);
         needed
     }

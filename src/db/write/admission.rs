@@ -6,7 +6,7 @@
 //!
 //! 1. Given a new series for which the registry has no memory left, it is judged whether an *early flush*,
 //!    of a memtable that is not full yet, would let enough idle series be evicted.
-//! 2. If so, the flusher is asked for it, and the new series waits, `room_wait` at most.
+//! 2. If so, the flusher is asked for it, and the new series waits, `admission_wait` at most.
 //! 3. If not, all series are in use, and the new one is refused at once: an early flush would make small
 //!    segments and free nothing. Nobody judges again before something has changed.
 //!
@@ -148,8 +148,11 @@ impl Writer {
             return false;
         }
         let under_way = |state: &mut State| state.done == before;
-        let waited =
-            self.admission.changed.wait_timeout_while(state, self.env.options.room_wait, under_way);
+        let waited = self.admission.changed.wait_timeout_while(
+            state,
+            self.env.options.admission_wait,
+            under_way,
+        );
         let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             state.given_up = Some(before);

@@ -43,7 +43,7 @@ impl WriteBatch {
     /// Adds one sample. `timestamp` is in ticks; every value is kept bit for bit.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`] when the batch is full (1,048,576 rows); write it and go on.
+    /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) when the batch is full (1,048,576 rows); write it and go on.
     pub fn push(&mut self, series: SeriesHandle, timestamp: Timestamp, value: f64) -> Result<()> {
         self.push_bits(series, timestamp, value.to_bits())
     }
@@ -75,16 +75,31 @@ impl WriteBatch {
         Ok(())
     }
 
-    /// Adds samples of one series.
+    /// Adds samples of one series, as `(timestamp, value)` or as [`Sample`]s.
+    ///
+    /// ```
+    /// # use siltstone::{Db, Labels, Options, WriteBatch};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Db::open(dir.path(), Options::default())?;
+    /// let up = db.series(&Labels::from_pairs([("__name__", "up")])?)?;
+    /// let mut batch = WriteBatch::new();
+    /// batch.extend(up, [(1_000, 1.0), (2_000, 0.0)])?;
+    /// # db.write(&batch)?;
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`push`](Self::push); the samples before the limit are in the batch.
     pub fn extend(
         &mut self,
         series: SeriesHandle,
-        samples: impl IntoIterator<Item = Sample>,
+        samples: impl IntoIterator<Item = impl Into<Sample>>,
     ) -> Result<()> {
-        samples.into_iter().try_for_each(|s| self.push(series, s.timestamp, s.value))
+        samples.into_iter().try_for_each(|sample| {
+            let Sample { timestamp, value } = sample.into();
+            self.push(series, timestamp, value)
+        })
     }
 
     /// Puts other handles in the place of some, as `renew` tells.

@@ -9,7 +9,7 @@ use crate::types::{STALE_MARKER_BITS, Sample, Timestamp};
 
 /// Buckets of `step` ticks from `start`.
 #[derive(Debug, Clone, Copy)]
-pub struct Steps {
+pub(crate) struct Steps {
     pub(super) start: Timestamp,
     /// At least 1.
     step: u64,
@@ -20,7 +20,7 @@ impl Steps {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if `step` is below 1.
-    pub fn new(start: Timestamp, step: i64) -> Result<Self> {
+    pub(crate) fn new(start: Timestamp, step: i64) -> Result<Self> {
         match u64::try_from(step) {
             Ok(step) if step > 0 => Ok(Self { start, step }),
             _ => Err(Error::InvalidArgument(format!("a step of {step} ticks is below 1"))),

@@ -26,7 +26,7 @@ use crate::segment::SegmentPin;
 use crate::types::{Labels, Matcher, Sample, TimeRange, Timestamp};
 use exact_sum::ExactSum;
 use fold::Fold;
-pub use fold::Steps;
+pub(crate) use fold::Steps;
 
 /// Series that one thread folds at a time.
 const RUN_SERIES: usize = 16;
@@ -80,7 +80,7 @@ impl Sources {
     ///
     /// # Errors
     /// Those of finding the series. Errors of reading a series are its item of the iteration.
-    pub fn aggregate(
+    pub(crate) fn aggregate(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: TimeRange,
@@ -129,7 +129,7 @@ type Folded = (FoundSeries, Vec<Bucket>);
 impl Aggregation {
     /// Keeps these segments open until the query is over.
     #[must_use]
-    pub fn keeping(mut self, pins: Vec<SegmentPin>) -> Self {
+    pub(crate) fn keeping(mut self, pins: Vec<SegmentPin>) -> Self {
         self.pins = pins;
         self
     }

@@ -44,7 +44,7 @@ pub(crate) struct StoreFlags {
     series_idle: Duration,
     /// How long a new series waits for a flush that makes room before it is refused
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
-    room_wait: Duration,
+    admission_wait: Duration,
     /// Bytes of batches that may wait for their commit [default: a sixteenth of the memory budget]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     queue_max: Option<u64>,
@@ -142,7 +142,7 @@ impl StoreFlags {
             memory_budget_bytes: self.memory_budget,
             series_max: self.series_max,
             series_idle: self.series_idle,
-            room_wait: self.room_wait,
+            admission_wait: self.admission_wait,
             queue_bytes_max: self.queue_max,
             wal_bytes_max: self.wal_max,
             flush_interval: self.flush_interval,

@@ -183,7 +183,11 @@ fn memory(page: &mut Page, stats: &Stats, app: &App) -> fmt::Result {
     page.gauge("siltstone_registry_used_bytes", help, used)?;
     for (name, help, value) in [
         ("memtables_sealed", "Memtables that wait for their flush.", stats.memtables_sealed),
-        ("memtables_in_doubt", "Memtables whose log was not synced.", stats.memtables_in_doubt),
+        (
+            "memtables_durability_unknown",
+            "Memtables whose log was not synced.",
+            stats.memtables_durability_unknown,
+        ),
     ] {
         page.gauge(&format!("siltstone_{name}"), help, value)?;
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::db::attach::{INPUTS_MAX, open_foreign};
-use crate::db::{Background, Db, Options, WriteBatch, verify};
+use crate::db::{Background, Db, Options, Verify, WriteBatch};
 use crate::read::QueryOptions;
 use crate::sys::{SimClock, SimFs, SyncPoint, Vfs};
 use crate::types::{Labels, Matcher, TimeRange};
@@ -61,8 +61,8 @@ fn segment_files(fs: &SimFs, dir: &str) -> Vec<PathBuf> {
 
 fn check_verifies(fs: &SimFs, dir: &str) {
     let mut findings = Vec::new();
-    let mut note = |finding: &crate::db::Finding| findings.push(finding.to_string());
-    verify(Path::new(dir), &options(fs), &mut |_, _| (), &mut |finding| note(finding)).unwrap();
+    let check = Verify::new(Path::new(dir)).options(options(fs));
+    check.on_finding(|finding| findings.push(finding.to_string())).run().unwrap();
     assert_eq!(findings, [""; 0]);
 }
 

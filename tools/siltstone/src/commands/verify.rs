@@ -2,6 +2,7 @@
 
 use clap::Args as ClapArgs;
 use serde_json::json;
+use siltstone::Verify;
 
 use crate::failure::{Outcome, Result};
 use crate::store_flags::{DataFlag, read_only};
@@ -29,16 +30,15 @@ pub(crate) fn run(args: &Args) -> Result {
     let bar = progress::of_bytes("verifying", Some(0));
     let mut findings = Vec::new();
     let mut bytes = 0;
-    let result = siltstone::verify(
-        &args.data.data,
-        &read_only(),
-        &mut |done, total| {
+    let result = Verify::new(&args.data.data)
+        .options(read_only())
+        .on_progress(|done, total| {
             bytes = done;
             bar.set_length(total);
             bar.set_position(done);
-        },
-        &mut |finding| findings.push(finding.to_string()),
-    );
+        })
+        .on_finding(|finding| findings.push(finding.to_string()))
+        .run();
     bar.finish_and_clear();
     if !args.json {
         findings.iter().for_each(|finding| messages::warning(finding));

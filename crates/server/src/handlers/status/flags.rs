@@ -52,7 +52,7 @@ fn of_store(options: &Options, flags: &mut BTreeMap<&'static str, String>) {
         ("memory-budget", options.memory_budget_bytes.to_string()),
         ("series-max", optional(options.series_max)),
         ("series-idle", duration(options.series_idle)),
-        ("room-wait", duration(options.room_wait)),
+        ("admission-wait", duration(options.admission_wait)),
         ("queue-max", optional(options.queue_bytes_max)),
         ("wal-max", options.wal_bytes_max.to_string()),
         ("flush-interval", duration(options.flush_interval)),

@@ -2,7 +2,7 @@
 //!
 //! A segment that a tombstone applies to is either rewritten without what that hides, or nothing in
 //! it matches; then its tombstone seq is raised in the manifest. A tombstone that applies to no
-//! segment any more is settled, and leaves the manifest. (No memtable can become such a segment:
+//! segment any more is needless, and is retired: it leaves the manifest. (No memtable can become such a segment:
 //! memtables are flushed in order, and a tombstone enters the manifest with its own generation.)
 
 use std::sync::Arc;
@@ -44,10 +44,10 @@ fn matches_in(segment: &Segment, tombstone: &Tombstone) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// Those of `tombstones` that apply to a segment of `version`: the others are settled before they
+/// Those of `tombstones` that apply to a segment of `version`: the others are retired before they
 /// enter it. All older generations must be in it already.
 #[must_use]
-pub fn unsettled(version: &Version, tombstones: &[Arc<Tombstone>]) -> Vec<Arc<Tombstone>> {
+pub fn needed(version: &Version, tombstones: &[Arc<Tombstone>]) -> Vec<Arc<Tombstone>> {
     let applies = |tombstone: &&Arc<Tombstone>| {
         version.segments().iter().any(|meta| tombstone.applies_to(meta))
     };
@@ -56,7 +56,7 @@ pub fn unsettled(version: &Version, tombstones: &[Arc<Tombstone>]) -> Vec<Arc<To
 
 /// The seqs of the tombstones that apply to no segment any more.
 #[must_use]
-pub fn settled(version: &Version) -> Vec<u64> {
+pub fn needless(version: &Version) -> Vec<u64> {
     let applies = |tombstone: &Arc<Tombstone>| {
         version.segments().iter().any(|meta| tombstone.applies_to(meta))
     };
