@@ -1,3 +1,9 @@
+//!
+//! # Bounds
+//!
+//! Pure. Encodes up to 8,192 f64 values (sub-blocks of 1,024) or i64 timestamps into
+//! self-describing bytes and back, exact for every bit pattern. Decoders are safe for any bytes,
+//! never allocate on a number that the input has not earned, and write into the caller's slices.
 #![doc = include_str!("FORMAT.md")]
 //!
 //! # The code

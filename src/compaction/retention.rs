@@ -3,6 +3,26 @@
 //! Pure. Called by `db`, which drops segments by manifest edit, persists the clock with its edits
 //! and hides from readers what is older than the retention. A clock that is wrong must not wipe a
 //! store: [`RetentionClock`] distrusts the wall clock when it jumps.
+//!
+//! # What is kept
+//!
+//! `Options::retention` (age) and `retention_bytes` (segments and log). Whole segments are dropped
+//! by manifest edit, files later; what remains of an older segment is trimmed when it is merged (by
+//! `compact` at once), and readers do not see it meanwhile. *Now* is min(wall clock, newest
+//! accepted sample + 1 hour). A wall clock that moved by more than a day against the clock of the
+//! last edit plus the time that has run pauses expiry by age for a day of running time; then it is
+//! believed. The day may be run in parts: edits record how much of it is over. The limit in bytes
+//! needs no clock and goes on.
+//!
+//! - *Nothing that was replaced shows again*, also if more is to be kept after the next opening: a
+//!   segment is dropped only after the older ones that it overlaps, and a merge trims nothing that
+//!   may have replaced a value of an older segment which it does not read. What is attached is
+//!   trimmed later, for the same reason.
+//! - Drops may use the reserve: they are what frees a full disk.
+//! - Without a thread that merges, the flusher drops what has expired.
+//! - The edit that drops or trims records the clock, and an opening hides at once what had expired
+//!   by it, also if the clock is not believed then. Readers of the directory and checkpoints are
+//!   not told of `retention` and show what is stored.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,3 +1,33 @@
+//!
+//! # From a delete to nothing
+//!
+//! *Owns* `Tombstone { seq, range, matchers as written, created }`, the question "does it hide this
+//! series of that layer, and when?", and the `.tomb` file (FORMAT.md beside it). Pure but for that
+//! file. Called by `db` (commit, flush, replay, publish), `read` (hiding) and `compaction`
+//! (erasing).
+//!
+//! - A delete is a frame of its own kind in the log, with a seq, acknowledged like a write. Under
+//!   the commit lock it *seals* the active memtable if that has rows, so that a generation is first
+//!   tombstones, then rows: every tombstone of a generation is older than its rows and newer than
+//!   all rows of earlier generations. Deletes of one group share a seal.
+//! - A tombstone *applies* to a segment or memtable wholly or not at all: to a segment if `max_seq
+//!   < seq` and its `tombstone_seq < seq`; to a memtable if that belongs to an earlier generation.
+//! - It enters the manifest, and a `.tomb` file, with the flush that retires its log file. It
+//!   leaves both when it applies to no listed segment that overlaps its range and no memtable can
+//!   become one.
+//! - A segment in which nothing matches need not be rewritten: an edit raises its `tombstone_seq`
+//!   in the manifest.
+//! - Readers get the tombstones with the version, as one pointer: a snapshot sees a delete wholly
+//!   or not at all.
+//! - At replay a delete seals what was replayed before it, as it did when it was written. What
+//!   cannot be flushed then (a full disk) stays in memory as several sealed generations, in order.
+//! - A delete also replaces an active memtable without rows by a new one: an older snapshot that
+//!   holds the old one must not see rows that are newer than a delete which it does not see.
+//! - A tombstone that applies to no segment when its generation is flushed never enters the
+//!   manifest. At most 10,000 wait for erasure, of 4 MiB together.
+//! - Hidden ranges are taken out of each layer before layers are compared (`cursor/merge`); chunks
+//!   that are hidden whole are not decoded. A query that no tombstone overlaps pays one look at an
+//!   empty list.
 #![doc = include_str!("FORMAT.md")]
 //!
 //! # The module

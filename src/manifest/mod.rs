@@ -1,3 +1,13 @@
+//!
+//! # How files of it follow each other
+//!
+//! Append-only file of checksummed version edits, found through `CURRENT`. A `Version` is an
+//! immutable list of segments, published by one pointer swap. A process never appends to a manifest
+//! that an earlier one wrote: opening reads it and starts a new file with a snapshot. A snapshot
+//! also names what earlier edits removed and whose files are still there (*obsolete*): opening
+//! removes files on the strength of a durable manifest only, hence after the new one is live, and a
+//! crash in between must not make orphans of them. A new file that fails before the rename of
+//! `CURRENT` was tried is removed.
 #![doc = include_str!("FORMAT.md")]
 //!
 //! # The module
@@ -238,7 +248,7 @@ impl Manifest {
     }
 
     /// Writes a new manifest file with the snapshot of `from`, makes it the live one, removes the
-    /// others. The order is rule D5: each step is durable before the next relies on it.
+    /// others. Each step is durable before the next relies on it.
     fn start(vfs: &Arc<dyn Vfs>, dir: &Path, from: Loaded) -> Result<Self> {
         let found = file_names(vfs.as_ref(), dir)?;
         let newest = found.iter().filter_map(manifest_number).max().unwrap_or(0);

@@ -1,3 +1,18 @@
+//!
+//! # How it is laid out
+//!
+//! One immutable self-contained file, written streaming in label order, published by: temporary
+//! file, sync, rename, directory sync, manifest edit, sync, publish to readers. Chunks are cut at
+//! absolute times so that series of one scrape interval share their timestamp columns; a flush
+//! keeps neighbouring chunks of fewer than 32 rows together, within 64 aligned windows. (If chunks
+//! of a flush never crossed a window, each of the samples that come late one by one would be a
+//! chunk of sixty bytes: flushes then write 7.6 times what is at rest, and so 3.8 times. The first
+//! merge cuts them by window.) Value blocks hold 64 chunks and are checked on every load from the
+//! file; index blocks are checked when they enter the bounded cache. Timestamp blocks, their table
+//! and the footer are stored twice.
+//!
+//! Segments are kept open in a bounded clock cache and opened again when others took their place; a
+//! segment that nobody holds is closed, so that its space is free once it is removed.
 #![doc = include_str!("FORMAT.md")]
 //!
 //! # In code

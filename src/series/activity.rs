@@ -12,6 +12,17 @@
 //! Written by the commit leader alone; read by whoever looks for series to evict. The atomics guard
 //! no other memory: a stale reading evicts a series too early or too late, which is harmless, because
 //! a handle carries the version of its slot.
+//!
+//! # Who is idle
+//!
+//! A clock of rounds: a round is over when half of the series written in it were written twice and
+//! they are an eighth of all. A series that a whole round went by without is idle; so is one
+//! without a sample for `series_idle`. The clock needs no wall time, so that it fits every scrape
+//! interval and every import; a few busy series do not move it; and while series are seen for the
+//! first time only, it stands still: ten million series at once are told from ten million in turn.
+//! Its limit: a series that comes less than every third time of the others counts as idle. It loses
+//! its place to a new one only when there is no other room, those idle longest first.
+//!
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 

@@ -23,6 +23,17 @@
 //! take it for writing. Versions, generations and WAL refs are atomics outside of it.
 //!
 //! It must not do I/O, draw random numbers or know what samples are.
+//!
+//! # Slots and handles
+//!
+//! Owns the interned label pairs and the map from the keyed hash of encoded labels to a *slot*
+//! (u32). XXH3-128 is computed with a random key and 32 bits of it are stored: every hit is
+//! confirmed against the interned strings, so the rest would only cost memory. A `SeriesHandle` is
+//! (slot, version): the version changes when a slot is freed, so a stale handle is recognised,
+//! never answered with another series. Slots are freed only when no live memtable (active, sealed
+//! or pinned by a snapshot) holds samples of them, and in a registry that is half full only those
+//! of idle series (see `db::write::admission`). The commit leader marks as used every handle of a
+//! batch before anything of it is written; that excludes an eviction in between.
 
 mod activity;
 mod bits;

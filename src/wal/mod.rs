@@ -1,3 +1,15 @@
+//!
+//! # Files and faults
+//!
+//! One stream of frames; one file per memtable generation. A frame is one batch: atomic.
+//! `WalWriter` is a plain struct behind the commit lock of `db`. Nothing is appended behind a frame
+//! that failed to be written whole (the file is *sealed*); after a failed sync the file is
+//! *poisoned* and never synced or appended to again. Each file's header says how much of the one
+//! before it counts, so a file need not be ended to be complete. Recovery never appends to an old
+//! file and never truncates one.
+//!
+//! zstd is mandatory: definitions of series are compressed with it. A build without C would need a
+//! second format for them.
 #![doc = include_str!("FORMAT.md")]
 //!
 //! # Code

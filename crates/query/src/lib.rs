@@ -38,6 +38,32 @@
 //!
 //! [`ResultCache`] keeps answers of range queries, so that the same query a little later costs what is
 //! new.
+//!
+//! # How answers are kept
+//!
+//! `crates/query` joins the two: `StoreSource` is a snapshot as a source, with milliseconds made of
+//! ticks, the account of memory and the store's threads. The server and the command evaluate
+//! through it. PromQL's conformance scripts run through it over stores in three layouts, and must
+//! answer the bits that the same samples give in memory.
+//!
+//! *Answers are kept* (`crates/query/src/result_cache`). A panel asks the same query again, moved
+//! by a step. Of the answer before those steps are taken whose reach marks used nothing that has
+//! changed (`Snapshot::changed_since`); one part before them and one behind is evaluated on the
+//! same snapshot, and the three are joined. The answer has the bits, series and order of the whole;
+//! its counts are those of what was read.
+//!
+//! - The key is the printed query, the step and where the steps lie, lookback, the default step of
+//!   subqueries, and the switches of the language. A query has up to four runs of steps: two people
+//!   may look at different weeks of one panel.
+//! - Kept are floats only, and no answer with annotations: those would have to be told by step.
+//!   Where a part is noted anything or fails, the whole is evaluated, so that notes and errors are
+//!   those of the whole. With `partial_response` nothing is taken or kept.
+//! - It is bounded in bytes, labels and keys included; the least recently used go, and an answer of
+//!   more than an eighth is not kept. No lock is held while anything is evaluated; two equal
+//!   queries at a time are both evaluated.
+//! - *Not done*: joining parts of several kept answers, and keeping instant queries, which cost one
+//!   step.
+//!
 
 mod result_cache;
 mod store_source;

@@ -22,6 +22,36 @@
 //! table (`router`) to the handler of its protocol (`handlers`, one file each), which reads and writes
 //! the formats of [`protocol`] and calls the engine on blocking threads. [`ingest`], [`protocol`],
 //! [`selected_series`] and [`time`] serve the command line as well.
+//!
+//! # Decisions
+//!
+//! - *A selector of everything* is judged by the store, not by its text: it selects every series
+//!   there is, and no matcher of it names a value with `=`. Deletes by the command and over HTTP
+//!   ask for a word more then.
+//! - *A compaction over HTTP* answers when it is done, or with `progress=true` line by line, and
+//!   ends when its client goes: nobody waits for its report then, and what is merged stays. The
+//!   admin API refuses every request with an `Origin`, which browsers send with each POST, so that
+//!   no web page reaches a server on loopback.
+//! - *The version in `buildinfo`* is that of the Prometheus whose language and API are spoken;
+//!   Siltstone's own follows as build metadata. Clients compare it with the version from which on
+//!   Prometheus has a feature.
+//! - *Metadata of metrics* is held in the server's memory, bounded in number and bytes
+//!   (`siltstone_memory_bytes{kind="metadata"}`). Senders repeat it each minute, so a store for it
+//!   would only save that minute.
+//! - *`status/tsdb` counts the registry*, which is what Prometheus counts too (its head): the
+//!   postings of a pair are its count of series, so that one walk over the pairs answers. Series
+//!   that are only on disk are not in it.
+//! - *Compression of answers* happens in the body that the socket polls (`coder.rs`), behind every
+//!   handler: they stream as before, and what waits in the encoder is flushed when a stream pauses.
+//! - *Remote read cuts a series into frames only above 8 MiB*, where Prometheus's server cuts at 1
+//!   MiB: its client takes each frame for a series of its own, and counts a series in two frames
+//!   twice or refuses it (`tests/peers/remote_read.rs` of the server).
+//! - *Prometheus's order of labels* is made without holding samples
+//!   (`crates/server/src/prometheus_order.rs`): labels are listed and sorted, one scan reads the
+//!   longest run of series that the engine has in the same order, and the others, whose texts begin
+//!   those of others, are read one by one when their turn comes.
+//! - *Text `NaN`* is read as 0x7ff8000000000000, the bits that JSON lines print as `NaN`; remote
+//!   write keeps every bit.
 
 mod accept;
 mod app;

@@ -14,6 +14,25 @@
 //! Invariants, from step 2 until the outputs are listed: deletes that are newer stay in the manifest, also
 //! while they apply to nothing (`tombstones`); no merge is begun across the seq where the outputs will lie:
 //! the picker sees a placeholder there that it must not take.
+//!
+//! # Why each of this is needed
+//!
+//! - *Newer tombstones stay.* One that applies to nothing listed would not enter the manifest with
+//!   its flush, or would be retired and leave it, and the attached samples would come back behind
+//!   it. So `tombstones` keeps each tombstone above the attach's seq until that is over. Taking the
+//!   seq at publishing instead would hold the commit lock while files are synced.
+//! - *No merge reaches across the seq*: the picker sees a placeholder with the hull of what is
+//!   coming, excluded like a damaged segment. A merge begun before has only older inputs.
+//! - *Older rows are in segments* before the first foreign row is read, so that the seq is durable
+//!   when the edit is. The log goes on behind a gap of one seq; readers of it only require that
+//!   seqs rise.
+//!
+//! Damage ends an attach: left out, it would be laundered. A store of which more than 256 segments
+//! overlap is to be compacted first: what is merged at a time stays within a merge's memory. A log
+//! that holds samples, other ticks and newer formats are refused before the seq is taken. An attach
+//! that fails removes its files; a crash leaves unlisted segments, which opening moves to
+//! `quarantine/`, since nothing in them tells whether the other store still exists. One attach runs
+//! at a time, its steps behind the lock of the runner, so that closing the store ends it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};

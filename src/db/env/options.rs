@@ -50,8 +50,9 @@ pub struct Options {
     /// Ticks of a timestamp per second, fixed when the store is created. Default: 1,000. 0 opens a
     /// store with whatever it was created with (and creates one with 1,000).
     pub ticks_per_second: u64,
-    /// Bytes of heap that the store may use, at least 16 MiB: registry 40 %, memtables 35 %, caches
-    /// 15 %, queries and flushes 10 %. Default: 512 MiB.
+    /// Bytes of heap that the store may use, at least 16 MiB: the registry takes 40 % of it, memtables 35 %,
+    /// the block cache 15 %; the rest is for flushes and merges, and for the queue of batches. Queries are
+    /// bounded by [`QueryOptions::bytes_max`](crate::QueryOptions::bytes_max). Default: 512 MiB.
     pub memory_budget_bytes: u64,
     /// Most active series; new ones beyond it are refused, known ones go on. Default: none but the
     /// memory budget.

@@ -8,6 +8,15 @@
 //!
 //! Called through [`Env`](super::Env) by the commit path, by flushes and by the timer. Its lock is the last
 //! in the order: nothing is locked under it.
+//!
+//! # What it is enough for
+//!
+//! A delete itself needs no flush: where that finds no room, one more memtable may wait sealed
+//! (`db::write::seal`). To free what deletes have hidden, flush and merge need room: for what a
+//! memtable becomes, and for a segment once more and a fifth. If there is none for what the picker
+//! takes, the smallest segment with deletes due is rewritten alone (`db::compact::disk_headroom`),
+//! then the next. So a reserve of less than a flush empties no disk, and a segment larger than the
+//! reserve waits for more room.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -8,6 +8,13 @@
 //! Invariants: what is linked is pinned, so that no merge removes it meanwhile; no lock is held while
 //! segments are linked; `CURRENT` comes last, so that a checkpoint which a crash cut short is no store;
 //! what is on disk when the call returns survives a power cut, as does its name.
+//!
+//! # Why links
+//!
+//! A *checkpoint* flushes, then links every live file into a new directory and writes a manifest
+//! there: no byte of data is copied. The directory is created exclusively, so that nothing which
+//! exists is touched; `CURRENT` comes last, so that one cut short is no store; on another file
+//! system it is an error, since a copy would be neither instant nor free.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;

@@ -7,6 +7,11 @@
 //!    generation, as do those behind it; the flusher tries again.
 //! 4. Log files without samples are covered by an edit of their own, so that their removal, which a
 //!    crash may cut short, never looks like a loss.
+//!
+//! # Why at once
+//!
+//! *Recovery flushes at once* rather than keeping the old log: a failed sync of the crashed process
+//! cannot then hide in the page cache.
 
 use std::sync::Arc;
 

@@ -15,6 +15,21 @@
 //! not, a thirty-second part.
 //!
 //! Lock: that of `Admission` is never held while another lock is taken.
+//!
+//! # How much is enough
+//!
+//! *Making room*. From three quarters full the flusher frees idle series; if memtables hold them,
+//! it seals the active one early. New series that find the registry full meanwhile wait,
+//! `admission_wait` at most. An early seal must be worth it: a quarter of the active series are
+//! idle, or a thirty-second part are and the seal holds at least 16 samples a series. Otherwise new
+//! series are refused at once, and nobody looks again for a quarter of a second, a round or a
+//! flush: sealing for series that are all in use would make small segments and no room. Nothing is
+//! sealed early for the sake of refused series.
+//!
+//! Refusing whenever early flushes would hold fewer than 16 samples a series is no substitute: with
+//! labels like TSBS's the registry's share holds 1.1 M series, of which a full memtable holds 3
+//! samples each. Counting idle series instead lets short-lived ones through (four samples each, in
+//! turn) and refuses the same series that 16 would refuse.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -18,6 +18,12 @@
 //!
 //! Invariants: a batch is applied only after its frame is written; seqs are given in the order of the
 //! log; a batch whose handles went stale is refused before anything of it is written.
+//!
+//! # Why the leader gives refs
+//!
+//! Not at submission: not at submission: a batch learns its log file only when it gets its offset,
+//! and a file that had to be sealed then costs nothing but a retry. The price is that the payload's
+//! CRC is computed under the commit lock.
 
 use std::sync::Arc;
 

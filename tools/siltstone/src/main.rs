@@ -2,6 +2,21 @@
 //!
 //! Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 the store is in use, 4 input, output
 //! or a full disk, 130 stopped by a signal. An error is one line on stderr that says what to do.
+//!
+//! # Decisions
+//!
+//! - *Tables of samples* have the labels last: neither the width nor the direction of a script
+//!   moves times and values. They are printed in pages of 1,000 rows whose columns only widen, so
+//!   that any number of samples streams.
+//! - *Steps of `samples --step`* are counted from `--start`, as the library does, and without it
+//!   from 1970, not from the first tick there is, which nobody would recognise. A series with more
+//!   buckets than may be held is folded in parts, found by a fold in longer steps (`the server's
+//!   `selected_series/steps.rs``).
+//! - *Times in the command* are UTC, in and out: a plot and the query that it came from mean the
+//!   same moments wherever they are read. All flags of one process share one `now`.
+//! - *Plots* are drawn by the command itself, in the terminal: 300 lines for dots, axes and a
+//!   legend that know about gaps, infinite values and scripts. SVG is written through `plotters`,
+//!   of which only the SVG part is built.
 
 mod caret;
 mod commands;
