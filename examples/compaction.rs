@@ -10,35 +10,30 @@ use std::error::Error;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use siltstone::{Db, Event, Labels, Observer, Options, TimeRange, WriteBatch};
+use siltstone::{Db, Event, Labels, Options, TimeRange, WriteBatch};
 
 /// Prints what the store does in the background. A service would feed its metrics.
-#[derive(Debug)]
-struct Printer;
-
-impl Observer for Printer {
-    fn event(&self, event: &Event<'_>) {
-        match event {
-            Event::Flushed { segment, .. } => {
-                println!("flushed {} samples, {} bytes", segment.samples, segment.file_bytes);
-            }
-            Event::MergeStarted { reason, inputs, bytes, .. } => {
-                println!("{}: {} segments of {bytes} bytes", reason.as_str(), inputs.len());
-            }
-            Event::Merged { outputs, left_out, .. } => {
-                let bytes: u64 = outputs.iter().map(|segment| segment.file_bytes).sum();
-                let replaced = left_out.superseded;
-                println!("  now {} segments, {bytes} bytes, {replaced} replaced", outputs.len());
-            }
-            // More kinds may come.
-            other => println!("{other:?}"),
+fn print(event: &Event<'_>) {
+    match event {
+        Event::Flushed { segment, .. } => {
+            println!("flushed {} samples, {} bytes", segment.samples, segment.file_bytes);
         }
+        Event::MergeStarted { reason, inputs, bytes, .. } => {
+            println!("{}: {} segments of {bytes} bytes", reason.as_str(), inputs.len());
+        }
+        Event::Merged { outputs, left_out, .. } => {
+            let bytes: u64 = outputs.iter().map(|segment| segment.file_bytes).sum();
+            let replaced = left_out.superseded;
+            println!("  now {} segments, {bytes} bytes, {replaced} replaced", outputs.len());
+        }
+        // More kinds may come.
+        other => println!("{other:?}"),
     }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::args().nth(1).unwrap_or_else(|| "example-compaction".into());
-    let options = Options { observer: Some(Arc::new(Printer)), ..Options::default() };
+    let options = Options { observer: Some(Arc::new(print)), ..Options::default() };
     let db = Db::open(&dir, options)?;
     db.pause(); // only so that the merges come when the example asks for them
 

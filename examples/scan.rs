@@ -10,7 +10,7 @@ use std::error::Error;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use siltstone::{Matcher, Options, QueryOptions, ReadOnlyDb, TimeRange};
+use siltstone::{Options, QueryOptions, ReadOnlyDb, Selector, TimeRange};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::args().nth(1).unwrap_or_else(|| "example-store".into());
@@ -18,12 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let db = ReadOnlyDb::open(&dir, Options::default())?;
     let snapshot = db.snapshot();
 
-    let matchers = [
-        Matcher::equal("__name__", "temperature_celsius"),
-        Matcher::regex("instance", "worker-[01]")?,
-    ];
+    let matchers: Selector = r#"temperature_celsius{instance=~"worker-[01]"}"#.parse()?;
     // Half-open, in ticks: the first ten seconds.
-    let range = TimeRange::new(1_700_000_000_000, 1_700_000_010_000);
+    let range = TimeRange::from(1_700_000_000_000..1_700_000_010_000);
     let limits = QueryOptions { timeout: Some(Duration::from_secs(30)), ..QueryOptions::default() };
 
     // Whole series, in label order.

@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::types::{DecodeError, LabelError, LimitExceeded, MatcherError, SeriesHandle};
+use crate::types::{
+    DecodeError, LabelError, LimitExceeded, MatcherError, ParseError, SeriesHandle,
+};
 
 /// What the engine's fallible functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -230,6 +232,16 @@ impl std::error::Error for Error {
             Self::Matcher(source) => Some(source),
             Self::LimitExceeded(source) => Some(source),
             _ => None,
+        }
+    }
+}
+
+impl From<ParseError> for Error {
+    fn from(e: ParseError) -> Self {
+        match e {
+            ParseError::Label(e) => Self::Labels(e),
+            ParseError::Matcher(e) => Self::Matcher(e),
+            syntax => Self::InvalidArgument(syntax.to_string()),
         }
     }
 }

@@ -100,6 +100,6 @@ pub use series::{Cardinality, EncodedLabels};
 pub use sys::{Clock, DiskFs, Executor, ReadMode, SystemClock, Vfs};
 pub use types::{
     AnchoredRegex, Label, LabelError, Labels, LabelsLimits, Limit, LimitExceeded, MatchOp, Matcher,
-    MatcherError, PatternBudget, Sample, SegmentMeta, SeriesHandle, SeriesId, TimeRange, TimeScale,
-    Timestamp, Tombstone, ValueCaptures,
+    MatcherError, ParseError, PatternBudget, Sample, SegmentMeta, Selector, SeriesHandle, SeriesId,
+    TimeRange, TimeScale, Timestamp, Tombstone, ValueCaptures,
 };

@@ -190,7 +190,7 @@ impl Snapshot {
     fn attended(&self, set: SeriesSet, pins: Vec<SegmentPin>) -> SeriesSet {
         let set = set.keeping(pins);
         match self.view.clone() {
-            Some(view) => set.telling(move |error| view.note_damage(error)),
+            Some(view) => set.notifying(move |error| view.note_damage(error)),
             None => set,
         }
     }
@@ -403,7 +403,7 @@ impl Snapshot {
         let mut options = options.clone();
         // Damage that is left out has to be noted like damage that is an error.
         if let (Some(damage), Some(view)) = (&mut options.skip_damaged, self.view.clone()) {
-            *damage = damage.telling(move |error| view.note_damage(error));
+            *damage = damage.notifying(move |error| view.note_damage(error));
         }
         Ok((range, options))
     }

@@ -85,7 +85,7 @@ pub struct Damage {
     listener: Option<Listener>,
 }
 
-/// Who is told of damage that a list has not seen.
+/// Who is notified of damage that is new to a list.
 #[derive(Clone)]
 struct Listener(Arc<dyn Fn(&Error) + Send + Sync>);
 
@@ -102,9 +102,9 @@ impl Damage {
         std::mem::take(&mut *self.lock())
     }
 
-    /// The same list; what is added through this one and new is told to `tell` as well.
-    pub(crate) fn telling(&self, tell: impl Fn(&Error) + Send + Sync + 'static) -> Self {
-        Self { errors: Arc::clone(&self.errors), listener: Some(Listener(Arc::new(tell))) }
+    /// The same list; `notify` is called with what is added through this one and new.
+    pub(crate) fn notifying(&self, notify: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        Self { errors: Arc::clone(&self.errors), listener: Some(Listener(Arc::new(notify))) }
     }
 
     /// Adds an error, once for each place: a damaged index block is met once per series.
@@ -112,9 +112,9 @@ impl Damage {
         if self.is_known(&error) {
             return;
         }
-        // Without the lock, since the listener takes others. Two threads may tell of one place.
-        if let Some(Listener(tell)) = &self.listener {
-            tell(&error);
+        // Without the lock, since the listener takes others. Two threads may notify it of one place.
+        if let Some(Listener(notify)) = &self.listener {
+            notify(&error);
         }
         let mut errors = self.lock();
         if !errors.iter().any(|known| is_same_place(known, &error)) {

@@ -146,7 +146,7 @@ impl SeriesSet {
 
     /// Calls `on_damage` when reading ends at damage, so that a store can count it.
     #[must_use]
-    pub(crate) fn telling(mut self, on_damage: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+    pub(crate) fn notifying(mut self, on_damage: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         self.on_damage = Some(Box::new(on_damage));
         self
     }
@@ -181,7 +181,7 @@ impl SeriesSet {
     ) -> Result<()> {
         let mut folder = self.take_folder();
         for &number in numbers {
-            self.told(self.read(number, &mut folder))?;
+            self.noted(self.read(number, &mut folder))?;
             if visit(number, &folder.columns).is_break() {
                 break;
             }
@@ -206,10 +206,10 @@ impl SeriesSet {
         let mut folder = self.take_folder();
         let Folder { reader, columns, .. } = &mut folder;
         'series: for &number in numbers {
-            self.told(reader.open_parts(self.labels_of(number), self.places.of(number)))?;
+            self.noted(reader.open_parts(self.labels_of(number), self.places.of(number)))?;
             loop {
                 columns.clear();
-                if self.told(reader.append(columns))? == 0 {
+                if self.noted(reader.append(columns))? == 0 {
                     break;
                 }
                 self.meter.add_samples(columns.len())?;
@@ -239,7 +239,7 @@ impl SeriesSet {
         let mut folder = self.take_folder();
         folder.reader.stop_at_summaries(true);
         for &number in numbers {
-            self.told(self.read_outline(number, outline, &mut folder))?;
+            self.noted(self.read_outline(number, outline, &mut folder))?;
             if visit(number, &folder.columns, &folder.counts).is_break() {
                 break;
             }
@@ -266,8 +266,8 @@ impl SeriesSet {
         Ok(cost)
     }
 
-    /// Passes a result on; tells of damage.
-    fn told<T>(&self, result: Result<T>) -> Result<T> {
+    /// Passes a result on, and notes damage.
+    fn noted<T>(&self, result: Result<T>) -> Result<T> {
         if let (Err(error @ Error::Corrupt { .. }), Some(on_damage)) = (&result, &self.on_damage) {
             on_damage(error);
         }

@@ -174,11 +174,11 @@ fn chunks_within_a_bucket_are_not_decoded() {
     {
         let history = regular(40, 70, value);
         let oracle = oracle(&history);
-        let mut quarry = stone::Quarry::new();
-        let segment = quarry.segment(&history, 1);
+        let mut maker = in_segments::SegmentMaker::new();
+        let segment = maker.segment(&history, 1);
         // Every value block is damaged: what is decoded fails.
-        quarry.damage_values(&segment);
-        let sources = sources(vec![quarry.reopen(&segment)], &Executor::Inline);
+        maker.damage_values(&segment);
+        let sources = sources(vec![maker.reopen(&segment)], &Executor::Inline);
         let options = QueryOptions::default();
         assert!(select(&sources, &[], TimeRange::ALL, &options).is_err());
         // Chunks have seven rows.
@@ -201,8 +201,8 @@ fn what_another_source_holds_between_the_ends_of_a_chunk_counts() {
             let late = vec![(label.clone(), time, 1000f64.to_bits())];
             let parts = if newer { [&history[..], &late] } else { [&late[..], &history] };
             let oracle = oracle(&parts.concat());
-            let mut quarry = stone::Quarry::new();
-            let segments = [quarry.segment(parts[0], 1), quarry.segment(parts[1], 100)];
+            let mut maker = in_segments::SegmentMaker::new();
+            let segments = [maker.segment(parts[0], 1), maker.segment(parts[1], 100)];
             let sources = sources(segments.map(|s| s as _).to_vec(), &Executor::Inline);
             check(&sources, &oracle, &[], TimeRange::new(-70, 700), 70);
             check(&sources, &oracle, &[], TimeRange::ALL, i64::MAX);
@@ -216,7 +216,8 @@ fn a_chunk_of_decimals_beside_other_floats_is_summed_again() {
     let history =
         regular(1, 70, |t| if t < 50 { t as f64 / 10.0 } else { t as f64 * 2f64.powi(-60) });
     let oracle = oracle(&history);
-    let sources = sources(vec![stone::Quarry::new().segment(&history, 1)], &Executor::Inline);
+    let sources =
+        sources(vec![in_segments::SegmentMaker::new().segment(&history, 1)], &Executor::Inline);
     for step in [i64::MAX, 300, 70, 7] {
         check(&sources, &oracle, &[], TimeRange::new(0, 1000), step);
     }

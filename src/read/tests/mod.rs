@@ -5,12 +5,12 @@
 mod oracle;
 
 mod aggregate;
+mod in_segments;
 mod limits;
 mod model;
 mod outline;
 mod prepared;
 mod series_set;
-mod stone;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -55,7 +55,7 @@ pub(super) fn matchers() -> impl Strategy<Value = Vec<Matcher>> {
 pub(super) enum Kind {
     Prepared { batch_rows: usize },
     Memtable,
-    Stone,
+    Segment,
 }
 
 /// Ends of the parts within a history, as parts of 1,000, and what keeps each.
@@ -63,7 +63,7 @@ pub(super) fn split() -> impl Strategy<Value = Vec<(usize, Kind)>> {
     let kind = prop_oneof![
         (1usize..9).prop_map(|batch_rows| Kind::Prepared { batch_rows }),
         Just(Kind::Memtable),
-        Just(Kind::Stone),
+        Just(Kind::Segment),
     ];
     prop::collection::vec((0usize..=1000, kind), 0..5)
 }
@@ -75,7 +75,7 @@ pub(super) fn spread(history: &[Write], split: &[(usize, Kind)]) -> Vec<Arc<dyn 
     ends.push((history.len(), Kind::Memtable));
     let mut spread: Vec<Arc<dyn SeriesSource>> = Vec::new();
     let mut from = 0;
-    let mut stone = stone::Quarry::new();
+    let mut maker = in_segments::SegmentMaker::new();
     for ((end, kind), seq) in ends.into_iter().zip((1u64..).step_by(100)) {
         let part = &history[from..end];
         from = end;
@@ -91,7 +91,7 @@ pub(super) fn spread(history: &[Write], split: &[(usize, Kind)]) -> Vec<Arc<dyn 
                 let (sealed, active) = part.split_at(part.len() / 2);
                 spread.push(Arc::new(memtables(&[sealed, active], seq)));
             }
-            Kind::Stone => spread.push(stone.segment(part, seq)),
+            Kind::Segment => spread.push(maker.segment(part, seq)),
         }
     }
     // Order of recency comes from the seqs alone.

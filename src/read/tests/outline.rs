@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::in_segments::SegmentMaker;
 use super::model::{range, split, spread};
-use super::stone::Quarry;
 use super::*;
 use crate::read::{Outline, Wanted};
 use crate::types::STALE_MARKER_BITS;
@@ -181,8 +181,8 @@ fn long_windows_decode_little() {
     let values = |t: i64| (t * 7 % 10) as f64;
     let history: Vec<Write> =
         (0..700).map(|t| (numbered(0), t * 10, values(t).to_bits())).collect();
-    let stone = Quarry::new().segment(&history, 1);
-    let sources = sources(vec![stone], &Executor::Inline);
+    let maker = SegmentMaker::new().segment(&history, 1);
+    let sources = sources(vec![maker], &Executor::Inline);
     for first in [0, 30, 210] {
         let windows = Windows { first, step: 210, count: 40, length: 210 };
         // Of five readings of a hundred chunks of seven.
@@ -209,7 +209,7 @@ fn sums_whose_terms_cancel_are_read() {
     let half = (1i64 << 52) as f64;
     let value = |t: i64| if t % 2 == 0 { half } else { -half };
     let history: Vec<Write> = (0..70).map(|t| (numbered(0), t, value(t).to_bits())).collect();
-    let sources = sources(vec![Quarry::new().segment(&history, 1)], &Executor::Inline);
+    let sources = sources(vec![SegmentMaker::new().segment(&history, 1)], &Executor::Inline);
     let set = sources.list_all(&[], TimeRange::ALL, &QueryOptions::default()).unwrap();
     set.outline(&[0], &Outline::new(Wanted::Sum, 69, (1, 1), 70), &mut |_, columns, counts| {
         assert_eq!((columns.len(), counts.len()), (70, 0), "their magnitudes would be lost");

@@ -13,13 +13,13 @@ use crate::sys::{ReadMode, SimFs, Vfs};
 const CHUNK_ROWS: usize = 7;
 
 /// Cuts segments. Every second one is read by the other read mode.
-pub(super) struct Quarry {
+pub(super) struct SegmentMaker {
     disk: SimFs,
     cache: Arc<BlockCache>,
     segments: u64,
 }
 
-impl Quarry {
+impl SegmentMaker {
     pub(super) fn new() -> Self {
         Self { disk: SimFs::new(), cache: Arc::new(BlockCache::new(1 << 20)), segments: 0 }
     }
@@ -80,7 +80,7 @@ fn many_chunks(series: usize) -> Vec<Write> {
 fn chunks_of_the_next_series_are_found_at_once_and_never_mixed_up() {
     let history = many_chunks(700);
     let oracle = oracle(&history);
-    let sources = sources(vec![Quarry::new().segment(&history, 1)], &pool(2));
+    let sources = sources(vec![SegmentMaker::new().segment(&history, 1)], &pool(2));
     let every_tenth = [Matcher::regex("n", ".*3").unwrap()];
     for matchers in [&[][..], &every_tenth] {
         for range in [TimeRange::ALL, TimeRange::new(205, 316), TimeRange::new(41, 49)] {
@@ -92,14 +92,14 @@ fn chunks_of_the_next_series_are_found_at_once_and_never_mixed_up() {
 #[test]
 fn a_damaged_block_costs_its_own_samples_and_is_reported_with_its_place() {
     let history = many_chunks(300);
-    let mut quarry = Quarry::new();
-    let meta = *quarry.segment(&history, 1).meta();
-    let path = quarry.disk.files()[0].clone();
+    let mut maker = SegmentMaker::new();
+    let meta = *maker.segment(&history, 1).meta();
+    let path = maker.disk.files()[0].clone();
     let clean = oracle(&history).select(&[], TimeRange::ALL);
     for offset in (64..meta.file_bytes - u64::from(meta.footer_bytes)).step_by(997) {
-        quarry.disk.flip(&path, offset, 0x10).unwrap();
-        quarry.cache = Arc::new(BlockCache::new(1 << 20));
-        let sources = sources(vec![quarry.open(&meta)], &Executor::Inline);
+        maker.disk.flip(&path, offset, 0x10).unwrap();
+        maker.cache = Arc::new(BlockCache::new(1 << 20));
+        let sources = sources(vec![maker.open(&meta)], &Executor::Inline);
         let damage = Damage::default();
         let options =
             QueryOptions { skip_damaged: Some(damage.clone()), ..QueryOptions::default() };
@@ -124,7 +124,7 @@ fn a_damaged_block_costs_its_own_samples_and_is_reported_with_its_place() {
             }
             Err(e) => panic!("byte {offset}: {e}"),
         }
-        quarry.disk.flip(&path, offset, 0x10).unwrap();
+        maker.disk.flip(&path, offset, 0x10).unwrap();
     }
 }
 
@@ -147,14 +147,14 @@ fn read_series(cursor: &mut dyn SeriesCursor, key: u32) -> (Vec<i64>, usize) {
 
 #[test]
 fn what_a_cursor_read_before_changes_nothing() {
-    let mut quarry = Quarry::new();
-    let meta = *quarry.segment(&many_chunks(400), 1).meta();
-    let path = quarry.disk.files()[0].clone();
+    let mut maker = SegmentMaker::new();
+    let meta = *maker.segment(&many_chunks(400), 1).meta();
+    let path = maker.disk.files()[0].clone();
     let mut damaged_ahead = 0;
     for offset in (64..meta.file_bytes - u64::from(meta.footer_bytes)).step_by(1499) {
-        quarry.disk.flip(&path, offset, 0x10).unwrap();
-        quarry.cache = Arc::new(BlockCache::new(1 << 20));
-        let segment = quarry.open(&meta);
+        maker.disk.flip(&path, offset, 0x10).unwrap();
+        maker.cache = Arc::new(BlockCache::new(1 << 20));
+        let segment = maker.open(&meta);
         let cursor = || Arc::clone(&segment).cursor(0, TimeRange::new(0, 350));
         let mut in_order = cursor();
         for key in 0..meta.series {
@@ -165,7 +165,7 @@ fn what_a_cursor_read_before_changes_nothing() {
             }
             damaged_ahead += usize::from(alone.1 > 0 && alone.0.is_empty());
         }
-        quarry.disk.flip(&path, offset, 0x10).unwrap();
+        maker.disk.flip(&path, offset, 0x10).unwrap();
     }
     assert!(damaged_ahead > 0, "some series cannot be found");
 }
