@@ -12,7 +12,7 @@ use std::time::Duration;
 use siltstone::sys::{SimClock, SimFs, Vfs};
 use siltstone::{
     BATCH_ROWS_MAX, Cancel, Db, Durability, EncodedLabels, Error, LabelError, Labels, LabelsLimits,
-    Matcher, Options, QueryOptions, ReadOnlyDb, TimeRange, WriteBatch,
+    Limit, Matcher, Options, QueryOptions, ReadOnlyDb, TimeRange, WriteBatch,
 };
 
 use answers::{STORE, everything, labels, open_sim, sim_clock, sim_options, write};
@@ -93,6 +93,32 @@ fn the_ends_of_time_are_stored_and_found() {
         assert_eq!(count(TimeRange::new(i64::MAX - 1, i64::MAX)), 2, "MAX includes the last tick");
         assert_eq!(count(TimeRange::new(i64::MIN, i64::MAX - 1)), 3);
     }
+}
+
+/// A query that does not say how many bytes it may hold gets a quarter of the budget.
+#[test]
+fn a_query_is_bounded_by_the_budget_unless_it_says_otherwise() {
+    let fs = SimFs::new();
+    let options = Options { memory_budget_bytes: 16 << 20, ..sim_options(&fs, &sim_clock()) };
+    let db = Db::open(STORE, options).unwrap();
+    let labels = labels(&[("a", "1")]);
+    let rows = 300_000; // 4.8 MB of columns
+    for part in 0..3 {
+        let handle = db.series(&labels).unwrap();
+        let mut batch = WriteBatch::new();
+        let times = part * rows / 3..(part + 1) * rows / 3;
+        batch.extend(handle, times.map(|t| (t, 0.5))).unwrap();
+        db.write(&batch).unwrap();
+    }
+    let snapshot = db.snapshot().unwrap();
+    let count = |options: &QueryOptions| -> Result<usize, Error> {
+        let found = snapshot.select(&[Matcher::equal("a", "1")], TimeRange::ALL, options)?;
+        found.map(|series| Ok(series?.columns.len())).sum()
+    };
+    let Err(Error::LimitExceeded(exceeded)) = count(&QueryOptions::default()) else { panic!() };
+    assert_eq!((exceeded.limit, exceeded.max), (Limit::QueryBytes, 4 << 20));
+    let more = QueryOptions { bytes_max: Some(64 << 20), ..QueryOptions::default() };
+    assert_eq!(count(&more).unwrap(), rows as usize);
 }
 
 #[test]
@@ -255,7 +281,7 @@ fn queries_stop_at_their_limits() {
         for (limit, options) in [
             ("samples_max", QueryOptions { samples_max: 9_999, ..Default::default() }),
             ("series_max", QueryOptions { series_max: 9, ..Default::default() }),
-            ("bytes_max", QueryOptions { bytes_max: 1000, ..Default::default() }),
+            ("bytes_max", QueryOptions { bytes_max: Some(1000), ..Default::default() }),
         ] {
             let error = run(&snapshot, &options).unwrap_err();
             assert!(matches!(error, Error::LimitExceeded(_)), "{error}");

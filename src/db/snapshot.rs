@@ -28,6 +28,8 @@ pub struct Snapshot {
     broken: Vec<Arc<BrokenSegment>>,
     clock: Arc<dyn Clock>,
     scale: TimeScale,
+    /// Bytes of a query that does not say how many it may hold.
+    query_bytes_max: u64,
     /// Which moment it is; it knows the horizon: earlier samples have expired, and are not seen.
     mark: Mark,
     /// Where scans are timed and damage is noted; none for a read-only opener.
@@ -60,6 +62,7 @@ impl Snapshot {
             mark: Mark { opening: None, position: 0, horizon: Timestamp::MIN },
             clock: Arc::clone(&pinned.clock),
             scale: TimeScale::new(pinned.ticks_per_second),
+            query_bytes_max: pinned.query_bytes_max,
             sources: Arc::new(pinned.into_sources()),
             view: None,
             foreign: Vec::new(),
@@ -401,6 +404,7 @@ impl Snapshot {
             }
         }
         let mut options = options.clone();
+        options.bytes_max.get_or_insert(self.query_bytes_max);
         // Damage that is left out has to be noted like damage that is an error.
         if let (Some(damage), Some(view)) = (&mut options.skip_damaged, self.view.clone()) {
             *damage = damage.notifying(move |error| view.note_damage(error));

@@ -31,7 +31,10 @@ impl Meter {
             deadline: own.into_iter().chain(options.deadline).min(),
             samples: AtomicU64::new(0),
             series: AtomicU64::new(0),
-            memory: options.memory.clone().unwrap_or_else(|| QueryMemory::new(options.bytes_max)),
+            memory: options
+                .memory
+                .clone()
+                .unwrap_or_else(|| QueryMemory::new(options.bytes_max.unwrap_or(u64::MAX))),
         })
     }
 

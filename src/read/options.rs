@@ -24,8 +24,9 @@ pub struct QueryOptions {
     pub series_max: u64,
     /// Most bytes of heap held at once: lists of series, and samples that were decoded but not yet
     /// handed out. A query that collects whole series needs 16 bytes per sample of a few of the
-    /// longest; a scan needs about 10 MiB per thread. Default: 1 GiB.
-    pub bytes_max: u64,
+    /// longest; a scan needs about 10 MiB per thread. Default: a quarter of
+    /// [`Options::memory_budget_bytes`](crate::Options::memory_budget_bytes).
+    pub bytes_max: Option<u64>,
     /// Where the bytes are counted, in place of `bytes_max`: an account that may be part of a
     /// [`MemoryPool`](super::MemoryPool), and shared with other work of the same query. Default: none.
     pub memory: Option<QueryMemory>,
@@ -48,7 +49,7 @@ impl Default for QueryOptions {
         Self {
             samples_max: 50_000_000,
             series_max: u64::MAX,
-            bytes_max: 1 << 30,
+            bytes_max: None,
             memory: None,
             timeout: None,
             deadline: None,

@@ -111,7 +111,7 @@ impl Queryable for StoreSource {
         let options = QueryOptions {
             // The evaluator counts samples, and bounds its memory, by limits of its own.
             samples_max: u64::MAX,
-            bytes_max: u64::MAX,
+            bytes_max: Some(u64::MAX),
             memory: control.memory.clone(),
             timeout: control.time,
             cancel: Some(control.cancel.clone()),

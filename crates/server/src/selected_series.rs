@@ -184,7 +184,7 @@ pub fn unlimited() -> QueryOptions {
     let lift = |mut options: QueryOptions| {
         options.samples_max = u64::MAX;
         options.series_max = u64::MAX;
-        options.bytes_max = u64::MAX;
+        options.bytes_max = Some(u64::MAX);
         options.timeout = None;
         options
     };

@@ -51,8 +51,9 @@ pub struct Options {
     /// store with whatever it was created with (and creates one with 1,000).
     pub ticks_per_second: u64,
     /// Bytes of heap that the store may use, at least 16 MiB: the registry takes 40 % of it, memtables 35 %,
-    /// the block cache 15 %; the rest is for flushes and merges, and for the queue of batches. Queries are
-    /// bounded by [`QueryOptions::bytes_max`](crate::QueryOptions::bytes_max). Default: 512 MiB.
+    /// the block cache 15 %; the rest is for flushes and merges, and for the queue of batches. A query
+    /// may take a quarter of it for as long as it runs, unless
+    /// [`QueryOptions::bytes_max`](crate::QueryOptions::bytes_max) says otherwise. Default: 512 MiB.
     pub memory_budget_bytes: u64,
     /// Most active series; new ones beyond it are refused, known ones go on. Default: none but the
     /// memory budget.
@@ -171,6 +172,12 @@ impl Options {
     /// Bytes for cached blocks.
     fn cache_bytes_max(&self) -> u64 {
         self.memory_budget_bytes / 100 * 15
+    }
+
+    /// Bytes of a query that does not say how many it may hold: a quarter, as the server has for all of
+    /// its queries together.
+    pub(in crate::db) fn query_bytes_max(&self) -> u64 {
+        self.memory_budget_bytes / 4
     }
 
     /// Bytes for the registry.

@@ -153,6 +153,7 @@ impl ReadOnlyDb {
             executor: self.executor.clone(),
             clock: Arc::clone(&self.options.clock),
             ticks_per_second: self.ticks_per_second(),
+            query_bytes_max: self.options.query_bytes_max(),
         })
     }
 

@@ -22,6 +22,8 @@ pub(in crate::db) struct Pinned<'a> {
     pub(in crate::db) executor: Executor,
     pub(in crate::db) clock: Arc<dyn Clock>,
     pub(in crate::db) ticks_per_second: u64,
+    /// Bytes of a query that does not say how many it may hold.
+    pub(in crate::db) query_bytes_max: u64,
 }
 
 impl Pinned<'_> {
@@ -49,6 +51,7 @@ pub(in crate::db) fn pinned<'a>(view: &'a ReadView, memtables: Views, env: &Env)
         executor: env.executor.clone(),
         clock: Arc::clone(&env.options.clock),
         ticks_per_second: env.ticks_per_second,
+        query_bytes_max: env.options.query_bytes_max(),
     }
 }
 

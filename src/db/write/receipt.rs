@@ -54,7 +54,7 @@ pub(super) fn receipt(
     let damage = Damage::default();
     view.broken.iter().for_each(|broken| damage.push(broken.error.duplicate()));
     let options = QueryOptions {
-        bytes_max: u64::MAX,
+        bytes_max: Some(u64::MAX),
         skip_damaged: Some(damage.clone()),
         ..QueryOptions::default()
     };

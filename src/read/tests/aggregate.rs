@@ -236,7 +236,7 @@ fn what_is_folded_ahead_keeps_the_order_and_the_limits() {
         let all = limited(&QueryOptions::default()).unwrap();
         // The list of series takes what it takes; beyond it one series at a time is enough.
         let tight = (10..24).map(|bits| 1u64 << bits).find_map(|bytes_max| {
-            limited(&QueryOptions { bytes_max, ..QueryOptions::default() })
+            limited(&QueryOptions { bytes_max: Some(bytes_max), ..QueryOptions::default() })
                 .ok()
                 .map(|r| (bytes_max, r))
         });

@@ -78,7 +78,8 @@ fn series_are_limited() {
 fn memory_is_limited_by_the_largest_series_and_not_by_what_is_decoded_ahead() {
     for executor in [Executor::Inline, pool(2)] {
         let (sources, _) = one(prepared(9, 1000, 100), &executor);
-        let with = |bytes_max| QueryOptions { bytes_max, ..QueryOptions::default() };
+        let with =
+            |bytes_max| QueryOptions { bytes_max: Some(bytes_max), ..QueryOptions::default() };
         // The list is said to hold 100 bytes.
         let all = select(&sources, &[], TimeRange::ALL, &with(16_100)).unwrap();
         assert_eq!(all.len(), 9);
@@ -98,7 +99,7 @@ fn what_is_decoded_ahead_makes_room_for_what_is_next() {
     let writes: Vec<Write> =
         (0..9).flat_map(|n| (0..rows(n)).map(move |t| (numbered(n), t, 1))).collect();
     let (sources, _) = one(Prepared::new(&writes, 1, 10), &pool(4));
-    let options = QueryOptions { bytes_max: 50_000 * 16 + 100, ..QueryOptions::default() };
+    let options = QueryOptions { bytes_max: Some(50_000 * 16 + 100), ..QueryOptions::default() };
     for _ in 0..20 {
         let all = select(&sources, &[], TimeRange::ALL, &options).unwrap();
         let found: Vec<(Labels, usize)> = all.into_iter().map(|(l, s)| (l, s.len())).collect();
@@ -111,7 +112,7 @@ fn what_is_decoded_ahead_makes_room_for_what_is_next() {
 #[test]
 fn a_scan_of_a_long_series_needs_little_memory() {
     let (sources, _) = one(prepared(3, 300_000, 8192), &Executor::Inline);
-    let options = QueryOptions { bytes_max: 65_536 * 16 + 100, ..QueryOptions::default() };
+    let options = QueryOptions { bytes_max: Some(65_536 * 16 + 100), ..QueryOptions::default() };
     let visited = scan(&sources, &[], TimeRange::ALL, &options).unwrap();
     assert!(visited.iter().all(|(_, samples)| samples.len() == 300_000) && visited.len() == 3);
     limit_of(select(&sources, &[], TimeRange::ALL, &options));

@@ -146,7 +146,8 @@ mod tests {
         for range in [TimeRange::new(-9, i64::MAX), TimeRange::new(3, 344_000)] {
             let selection = SelectedSeries::parse(["{z!=\"\"}", "{z=\"1\"}"], range).unwrap();
             let run = |bytes_max, limit: usize| {
-                let options = QueryOptions { bytes_max, ..QueryOptions::default() };
+                let options =
+                    QueryOptions { bytes_max: Some(bytes_max), ..QueryOptions::default() };
                 let (mut buckets, mut pieces) = (Vec::new(), 0);
                 let visit = |series: &SeriesBuckets| {
                     pieces += 1;

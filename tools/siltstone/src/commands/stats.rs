@@ -30,7 +30,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result {
     let mut db = ReadOnlyDb::open(&args.data.data, read_only())?;
     let stats = db.stats();
-    let unlimited = QueryOptions { bytes_max: u64::MAX, ..QueryOptions::default() };
+    let unlimited = QueryOptions { bytes_max: Some(u64::MAX), ..QueryOptions::default() };
     let series = db.read(|snapshot| snapshot.count_series(&[], TimeRange::ALL, &unlimited))?;
     if args.json {
         output::print_json(&as_json(&stats, series, db.ticks_per_second()))?;

@@ -101,7 +101,7 @@ pub(super) fn show(
 
 /// However many series and buckets: those that cannot be held at once come in parts.
 fn limits() -> QueryOptions {
-    QueryOptions { samples_max: u64::MAX, bytes_max: HELD_BYTES, ..QueryOptions::default() }
+    QueryOptions { samples_max: u64::MAX, bytes_max: Some(HELD_BYTES), ..QueryOptions::default() }
 }
 
 /// Turns buckets into text.
