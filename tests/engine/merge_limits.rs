@@ -1,8 +1,6 @@
 //! Merging where not all goes well: what cannot be read, what does not fit, what comes meanwhile. The rest
 //! goes on.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -13,12 +11,7 @@ use siltstone::sys::{SimClock, SimFs, Vfs};
 use siltstone::{
     Background, CompactReport, Db, Event, Labels, Matcher, Observer, Options, TimeRange,
 };
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
-
-use answers::{STORE, labels, sim_clock, sim_options, write};
+use siltstone_testing::answers::{STORE, labels, sim_clock, sim_options, write};
 
 const HOUR: i64 = 3_600_000;
 const START: i64 = 1_700_000_000_000;

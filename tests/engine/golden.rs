@@ -1,14 +1,9 @@
 //! Stores written by format version 1, as they lie in `testdata/`, are opened forever.
 //!
-//! `cargo test -p siltstone --test golden -- --ignored` writes them anew: see `testdata/README.md`
-//! for when that is allowed.
+//! `cargo test -p siltstone --test engine golden -- --ignored` writes them anew: see
+//! `testdata/README.md` for when that is allowed.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::disallowed_methods, reason = "copies stores behind the engine's back")]
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,8 +14,7 @@ use std::time::Duration;
 
 use siltstone::sys::SimClock;
 use siltstone::{Background, Db, Labels, Options, ReadOnlyDb, WriteBatch};
-
-use answers::{everything, labels, sim_clock};
+use siltstone_testing::answers::{self, everything, labels, sim_clock};
 
 /// Batches that the golden store holds in its log alone.
 const LOGGED_BATCHES: u64 = 2;

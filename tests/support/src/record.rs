@@ -10,7 +10,7 @@ use crate::oracle::{Oracle, OracleSeries, satisfies};
 
 /// What the store promised of a batch, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// Nothing: it failed, or the answer never came.
     Unknown,
     /// It survives the death of the process.
@@ -21,21 +21,28 @@ pub(crate) enum Fate {
 
 /// One batch, in the order of issue.
 #[derive(Debug)]
-pub(crate) struct Batch {
-    pub(crate) rows: Vec<(Labels, i64, u64)>,
-    pub(crate) seq: Option<u64>,
-    pub(crate) fate: Fate,
+pub struct Batch {
+    /// (series, timestamp, bits of the value).
+    pub rows: Vec<(Labels, i64, u64)>,
+    /// Of its acknowledgement.
+    pub seq: Option<u64>,
+    /// What was promised of it.
+    pub fate: Fate,
 }
 
 /// One delete.
 #[derive(Debug)]
-pub(crate) struct Delete {
-    pub(crate) matchers: Vec<Matcher>,
-    pub(crate) range: TimeRange,
+pub struct Delete {
+    /// What a series that loses samples satisfies.
+    pub matchers: Vec<Matcher>,
+    /// Of the samples that are lost.
+    pub range: TimeRange,
     /// How many batches were issued before it.
-    pub(crate) place: usize,
-    pub(crate) seq: Option<u64>,
-    pub(crate) fate: Fate,
+    pub place: usize,
+    /// Of its acknowledgement.
+    pub seq: Option<u64>,
+    /// What was promised of it.
+    pub fate: Fate,
 }
 
 impl Delete {
@@ -46,17 +53,18 @@ impl Delete {
 
 /// Every batch and delete that was issued.
 #[derive(Debug, Default)]
-pub(crate) struct Record {
-    pub(crate) batches: Vec<Batch>,
+pub struct Record {
     /// In the order of issue.
-    pub(crate) deletes: Vec<Delete>,
+    pub batches: Vec<Batch>,
+    /// In the order of issue.
+    pub deletes: Vec<Delete>,
     /// The batch of each value's bits.
     owner: HashMap<u64, usize>,
 }
 
 impl Record {
     /// Notes a batch before it is handed to the store; answers with its place.
-    pub(crate) fn issue(&mut self, rows: Vec<(Labels, i64, u64)>) -> usize {
+    pub fn issue(&mut self, rows: Vec<(Labels, i64, u64)>) -> usize {
         let place = self.batches.len();
         for (_, _, bits) in &rows {
             assert!(self.owner.insert(*bits, place).is_none(), "values are unique");
@@ -66,7 +74,7 @@ impl Record {
     }
 
     /// Notes that everything up to `seq` survives a power cut.
-    pub(crate) fn durable_to(&mut self, seq: u64) {
+    pub fn durable_to(&mut self, seq: u64) {
         for batch in &mut self.batches {
             if batch.seq.is_some_and(|s| s <= seq) {
                 batch.fate = Fate::Durable;
@@ -80,21 +88,20 @@ impl Record {
     }
 
     /// Forgets the rows before `horizon`: they may be there or not.
-    #[allow(dead_code, reason = "for models with a store that forgets")]
-    pub(crate) fn expire(&mut self, horizon: i64) {
+    pub fn expire(&mut self, horizon: i64) {
         for batch in &mut self.batches {
             batch.rows.retain(|(_, timestamp, _)| *timestamp >= horizon);
         }
     }
 
     /// How many batches were promised at least this much.
-    pub(crate) fn promised(&self, floor: Fate) -> usize {
+    pub fn promised(&self, floor: Fate) -> usize {
         self.batches.iter().filter(|batch| batch.fate >= floor).count()
             + self.deletes.iter().filter(|delete| delete.fate >= floor).count()
     }
 
     /// Notes a delete before it is handed to the store; answers with its place.
-    pub(crate) fn issue_delete(&mut self, matchers: Vec<Matcher>, range: TimeRange) -> usize {
+    pub fn issue_delete(&mut self, matchers: Vec<Matcher>, range: TimeRange) -> usize {
         let (place, fate) = (self.batches.len(), Fate::Unknown);
         self.deletes.push(Delete { matchers, range, place, seq: None, fate });
         self.deletes.len() - 1
@@ -117,7 +124,7 @@ impl Record {
 
     /// Whether `found` is the last-write-wins answer of whole batches and deletes, among them all that
     /// were promised at least `floor`.
-    pub(crate) fn explain(&self, found: &[OracleSeries], floor: Fate) -> Result<(), String> {
+    pub fn explain(&self, found: &[OracleSeries], floor: Fate) -> Result<(), String> {
         let mut present: Vec<bool> = self.batches.iter().map(|b| b.fate >= floor).collect();
         for (labels, samples) in found {
             for (timestamp, bits) in samples {
@@ -176,7 +183,7 @@ impl Record {
 }
 
 /// Everything that a snapshot shows.
-pub(crate) fn read_all(snapshot: &Snapshot) -> Result<Vec<OracleSeries>> {
+pub fn read_all(snapshot: &Snapshot) -> Result<Vec<OracleSeries>> {
     let matchers = [Matcher::not_equal("__name__", "")];
     let selected = snapshot.select(&matchers, TimeRange::ALL, &QueryOptions::default())?;
     let series = selected.map(|series| {

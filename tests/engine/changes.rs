@@ -3,8 +3,6 @@
 //! Random histories of everything that changes what readers see, and of everything that must not. After
 //! each step the new snapshot is compared with those kept, in both directions.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,12 +16,7 @@ use siltstone::{
     Background, Changes, Db, Labels, Matcher, Options, QueryOptions, Snapshot, TimeRange,
     WriteBatch,
 };
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
-
-use answers::{STORE, everything, labels, sim_clock, sim_options};
+use siltstone_testing::answers::{STORE, everything, labels, sim_clock, sim_options};
 
 const MINUTE: i64 = 60_000;
 /// Snapshots that are kept for comparison.

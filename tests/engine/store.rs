@@ -1,7 +1,5 @@
 //! The store through its public API: what is written is read, before and after every event.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use siltstone::{
     Background, Db, Durability, Error, Labels, Matcher, Options, QueryOptions, ReadOnlyDb,
     Snapshot, TimeRange, WriteBatch,

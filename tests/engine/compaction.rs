@@ -1,7 +1,5 @@
 //! Compaction through the public API: what readers, snapshots and operators see of it.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -14,12 +12,9 @@ use siltstone::{
     CompactReport, Db, Error, Event, Labels, Matcher, Observer, Options, QueryOptions, ReadOnlyDb,
     TimeRange, WriteBatch,
 };
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
-
-use answers::{STORE, everything, labels, select, sim_clock, sim_options, write};
+use siltstone_testing::answers::{
+    self, STORE, everything, labels, select, sim_clock, sim_options, write,
+};
 
 const HOUR: i64 = 3_600_000;
 const START: i64 = 1_700_000_000_000;

@@ -1,11 +1,5 @@
 //! Bad input and limits: a clear error that names the place, and nothing else is lost.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +8,9 @@ use siltstone::{
     BATCH_ROWS_MAX, Cancel, Db, Durability, EncodedLabels, Error, LabelError, Labels, LabelsLimits,
     Matcher, Options, QueryOptions, ReadOnlyDb, TimeRange, WriteBatch,
 };
-
-use answers::{STORE, everything, labels, open_sim, sim_clock, sim_options, write};
+use siltstone_testing::answers::{
+    self, STORE, everything, labels, open_sim, sim_clock, sim_options, write,
+};
 
 /// Labels as a sender encodes them: nothing is checked.
 struct Sent {

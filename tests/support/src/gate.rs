@@ -10,15 +10,18 @@ use siltstone::sys::{DirEntry, LockGuard, ReadFile, SimFs, Space, SyncPoint, Vfs
 
 /// What happens to a merge that begins an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Merges {
+pub enum Merges {
+    /// It begins.
     Pass,
+    /// It waits for another decision.
     Wait,
+    /// It meets an I/O error.
     Fail,
 }
 
 /// A simulated disk with a gate for merges; open at first.
 #[derive(Debug)]
-pub(crate) struct GatedFs {
+pub struct GatedFs {
     fs: SimFs,
     state: Mutex<State>,
     changed: Condvar,
@@ -31,19 +34,20 @@ struct State {
 }
 
 impl GatedFs {
-    pub(crate) fn new() -> Arc<Self> {
+    /// An empty disk.
+    pub fn new() -> Arc<Self> {
         let state = Mutex::new(State { merges: Merges::Pass, waiting: false });
         Arc::new(Self { fs: SimFs::new(), state, changed: Condvar::new() })
     }
 
     /// Decides for merges from here on, and for the one that waits.
-    pub(crate) fn set(&self, merges: Merges) {
+    pub fn set(&self, merges: Merges) {
         self.state.lock().unwrap().merges = merges;
         self.changed.notify_all();
     }
 
     /// Returns as soon as a merge waits at the gate.
-    pub(crate) fn wait_for_merge(&self) {
+    pub fn wait_for_merge(&self) {
         let state = self.state.lock().unwrap();
         drop(self.changed.wait_while(state, |state| !state.waiting).unwrap());
     }

@@ -1,19 +1,12 @@
 //! Retention through the public API: what is dropped, when, and what never shows again.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use siltstone::sys::{Clock, SimClock, SimFs, Vfs};
 use siltstone::{Background, Db, Labels, Options, TimeRange};
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
-
-use answers::{STORE, everything, labels, sim_clock, sim_options, write};
+use siltstone_testing::answers::{STORE, everything, labels, sim_clock, sim_options, write};
 
 const HOUR: i64 = 3_600_000;
 const DAY: Duration = Duration::from_secs(86_400);

@@ -1,6 +1,4 @@
-//! What the tests of the whole engine share: options for a simulated disk, and answers as plain data.
-//!
-//! Used by several test programs, none of which uses everything.
+//! Options for a simulated disk, and answers as plain data.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,13 +9,13 @@ use siltstone::{
 };
 
 /// Where every simulated store lives.
-pub(crate) const STORE: &str = "/store";
+pub const STORE: &str = "/store";
 
 /// One series with its samples: (timestamp, bits of the value).
-pub(crate) type Series = (Labels, Vec<(i64, u64)>);
+pub type Series = (Labels, Vec<(i64, u64)>);
 
 /// Options that touch nothing but the simulated disk and clock.
-pub(crate) fn sim_options(fs: &SimFs, clock: &Arc<SimClock>) -> Options {
+pub fn sim_options(fs: &SimFs, clock: &Arc<SimClock>) -> Options {
     Options {
         background: Background::Manual,
         query_threads: 0,
@@ -28,22 +26,22 @@ pub(crate) fn sim_options(fs: &SimFs, clock: &Arc<SimClock>) -> Options {
 }
 
 /// A clock that shows a day in November 2023.
-pub(crate) fn sim_clock() -> Arc<SimClock> {
+pub fn sim_clock() -> Arc<SimClock> {
     Arc::new(SimClock::new(1_700_000_000_000))
 }
 
 /// Opens the simulated store.
-pub(crate) fn open_sim(fs: &SimFs) -> siltstone::Result<Db> {
+pub fn open_sim(fs: &SimFs) -> siltstone::Result<Db> {
     Db::open(Path::new(STORE), sim_options(fs, &sim_clock()))
 }
 
 /// A label set.
-pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
+pub fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels::from_pairs(pairs.iter().copied()).unwrap()
 }
 
 /// Writes samples of one series as one batch.
-pub(crate) fn write(db: &Db, labels: &Labels, samples: &[(i64, u64)]) {
+pub fn write(db: &Db, labels: &Labels, samples: &[(i64, u64)]) {
     let handle = db.series(labels).unwrap();
     let mut batch = WriteBatch::new();
     samples.iter().for_each(|&(t, bits)| batch.push_bits(handle, t, bits).unwrap());
@@ -51,19 +49,19 @@ pub(crate) fn write(db: &Db, labels: &Labels, samples: &[(i64, u64)]) {
 }
 
 /// Everything that a snapshot holds.
-pub(crate) fn everything(snapshot: &Snapshot) -> Vec<Series> {
+pub fn everything(snapshot: &Snapshot) -> Vec<Series> {
     select(snapshot, &[], TimeRange::ALL)
 }
 
 /// What a query answers; it may not fail.
-pub(crate) fn select(snapshot: &Snapshot, matchers: &[Matcher], range: TimeRange) -> Vec<Series> {
+pub fn select(snapshot: &Snapshot, matchers: &[Matcher], range: TimeRange) -> Vec<Series> {
     let (found, errors) = salvage(snapshot, matchers, range);
     assert!(errors.is_empty(), "{errors:?}");
     found
 }
 
 /// What a query answers, and the errors that stand in the place of series.
-pub(crate) fn salvage(
+pub fn salvage(
     snapshot: &Snapshot,
     matchers: &[Matcher],
     range: TimeRange,

@@ -1,20 +1,13 @@
 //! Aggregation through the public API: the same buckets as folding what `select` returns, however
 //! writes, deletes, flushes and merges follow each other.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
-
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use siltstone::sys::SimFs;
 use siltstone::{BucketValues, Db, Labels, Matcher, Options, QueryOptions, Snapshot, TimeRange};
-
-use answers::{STORE, labels, open_sim, select, sim_clock, sim_options, write};
+use siltstone_testing::answers::{STORE, labels, open_sim, select, sim_clock, sim_options, write};
 
 const HOUR: i64 = 3_600_000;
 const STALE: u64 = 0x7ff0_0000_0000_0002;

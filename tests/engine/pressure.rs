@@ -4,23 +4,14 @@
 //! happen is waited for however long it takes: a test that hangs has failed. What must not happen is
 //! given a moment to do so, which no store that is right can be blamed for.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use siltstone::sys::{SimClock, spawn};
 use siltstone::{Ack, Background, Db, Error, Labels, Options, Result};
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
-#[path = "support/gate.rs"]
-mod gate;
-
-use answers::{STORE, everything, labels, sim_clock, write};
-use gate::{GatedFs, Merges};
+use siltstone_testing::answers::{STORE, everything, labels, sim_clock, write};
+use siltstone_testing::gate::{GatedFs, Merges};
 
 const SLOWDOWN: u64 = 3;
 const STALL: u64 = 5;

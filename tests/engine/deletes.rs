@@ -1,17 +1,12 @@
 //! Deletes through the public API: what is deleted is gone at once and stays gone, and nothing else.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
-
 use std::path::Path;
 
 use siltstone::sys::SimFs;
 use siltstone::{Db, Error, Labels, Matcher, Options, QueryOptions, ReadOnlyDb, TimeRange, verify};
-
-use answers::{STORE, everything, labels, open_sim, select, sim_clock, sim_options, write};
+use siltstone_testing::answers::{
+    STORE, everything, labels, open_sim, select, sim_clock, sim_options, write,
+};
 
 fn disk() -> SimFs {
     SimFs::new()

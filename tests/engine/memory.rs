@@ -1,11 +1,5 @@
 //! The memory budget under series that come and go, and at its limit.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +7,7 @@ use siltstone::sys::{SimClock, SimFs};
 use siltstone::{
     Background, Db, Durability, Error, Labels, Matcher, Options, Stats, TimeRange, WriteBatch,
 };
-
-use answers::{STORE, everything, labels, sim_clock, sim_options, write};
+use siltstone_testing::answers::{self, STORE, everything, labels, sim_clock, sim_options, write};
 
 const BUDGET: u64 = 16 << 20;
 

@@ -2,18 +2,14 @@
 //!
 //! The data lie beside the project and are not part of it; without them these tests say so and pass.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stdout, reason = "what was skipped or measured is worth reading")]
-
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "support/answers.rs"]
-mod answers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use siltstone::codec::{Form, TimestampEncoder, ValueEncoder, decode_f64, decode_timestamps};
 use siltstone::{Background, Db, Durability, Labels, Options, WriteBatch};
+use siltstone_testing::answers;
 
 /// Bytes per sample that a level-0 segment of node-1s may take, everything included.
 const NODE_1S_BYTES_MAX: f64 = 0.55;

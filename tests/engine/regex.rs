@@ -1,8 +1,6 @@
 //! Regular expressions against what Prometheus says of them: `testdata/regex/expected.jsonl`, which
 //! `testdata/regex/generate.py` writes.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::BTreeMap;
 
 use proptest::collection::vec;
@@ -11,7 +9,7 @@ use proptest::sample::select;
 use serde_json::Value;
 use siltstone::{AnchoredRegex, Matcher, MatcherError};
 
-const EXPECTED: &str = include_str!("../testdata/regex/expected.jsonl");
+const EXPECTED: &str = include_str!("../../testdata/regex/expected.jsonl");
 
 /// Faults of which we show another part of the pattern than Prometheus, which shows all of it.
 const OTHER_SPAN: [&str; 3] =
