@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use crate::run::FileReport;
 
 /// A case, by the name of its file and its line.
-pub(crate) type CaseId = (String, usize);
+pub type CaseId = (String, usize);
 
 /// Reads the list of known misses: `file:line reason` each, blank lines and those with `#` are not
 /// read.
-pub(crate) fn read_known(text: &str) -> Result<BTreeMap<CaseId, String>, String> {
+pub fn read_known(text: &str) -> Result<BTreeMap<CaseId, String>, String> {
     let mut known = BTreeMap::new();
     for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
         let read = line.split_once(char::is_whitespace).and_then(|(case, reason)| {
@@ -27,16 +27,16 @@ pub(crate) fn read_known(text: &str) -> Result<BTreeMap<CaseId, String>, String>
 
 /// What a run has shown.
 #[derive(Debug, Default)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Lines for people: misses with their reasons, then figures, the total last.
-    pub(crate) text: String,
+    pub text: String,
     /// Why the run is a failure; empty if it is none.
-    pub(crate) faults: Vec<String>,
+    pub faults: Vec<String>,
 }
 
 /// Judges reports. Figures count what really passed; a listed miss is no fault, but a miss that is
 /// not listed is, and so is a listed case that passes.
-pub(crate) fn judge(reports: &[FileReport], known: &BTreeMap<CaseId, String>) -> Verdict {
+pub fn judge(reports: &[FileReport], known: &BTreeMap<CaseId, String>) -> Verdict {
     let mut verdict = Verdict::default();
     let (mut passed, mut total, mut known_misses) = (0, 0, 0);
     let mut figures = String::new();

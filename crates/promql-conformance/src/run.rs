@@ -20,29 +20,35 @@ const AROUND_MS: i64 = 60_000;
 
 /// What came of the cases of one script.
 #[derive(Debug, Default)]
-pub(crate) struct FileReport {
-    pub(crate) name: String,
+pub struct FileReport {
+    /// The script's file.
+    pub name: String,
     /// The lines of all cases that ran.
-    pub(crate) lines: Vec<usize>,
-    pub(crate) misses: Vec<Miss>,
+    pub lines: Vec<usize>,
+    /// The cases that did not pass.
+    pub misses: Vec<Miss>,
 }
 
 /// A case whose expectations were not met.
 #[derive(Debug)]
-pub(crate) struct Miss {
-    pub(crate) line: usize,
-    pub(crate) query: String,
-    pub(crate) reason: String,
+pub struct Miss {
+    /// Where the case stands.
+    pub line: usize,
+    /// What was asked.
+    pub query: String,
+    /// What was expected and did not come.
+    pub reason: String,
 }
 
 impl FileReport {
-    pub(crate) fn passed(&self) -> usize {
+    /// How many cases passed.
+    pub fn passed(&self) -> usize {
         self.lines.len() - self.misses.len()
     }
 }
 
 /// Runs the cases of a script, or only that of one line. An error is one of the script itself.
-pub(crate) fn run_script<L: Language>(
+pub fn run_script<L: Language>(
     language: &L,
     name: &str,
     text: &str,

@@ -16,21 +16,25 @@ use tokio::task::JoinHandle;
 use crate::client::{Answer, get, request};
 
 /// Running until it is dropped, or stopped in order.
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    pub(crate) db: Db,
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its store.
+    pub db: Db,
     runtime: Option<Runtime>,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<siltstone::Result<()>>>,
     _dir: Option<TempDir>,
 }
 
-pub(crate) fn server() -> Server {
+/// A server as users have it.
+pub fn server() -> Server {
     Server::start(Options::default(), ServerConfig::default())
 }
 
 impl Server {
-    pub(crate) fn start(options: Options, config: ServerConfig) -> Self {
+    /// A server over an empty store, which goes when it does.
+    pub fn start(options: Options, config: ServerConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");
         let mut server = Self::over(&path, options, config);
@@ -39,7 +43,7 @@ impl Server {
     }
 
     /// A server over the store at `path`, which outlives it.
-    pub(crate) fn over(path: &Path, options: Options, config: ServerConfig) -> Self {
+    pub fn over(path: &Path, options: Options, config: ServerConfig) -> Self {
         let db = Db::open(path, options).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -61,36 +65,39 @@ impl Server {
     }
 
     /// Begins the shutdown.
-    pub(crate) fn signal(&mut self) {
+    pub fn signal(&mut self) {
         let _ = self.stop.take().unwrap().send(());
     }
 
     /// Waits for the end after [`Server::signal`].
-    pub(crate) fn join(&mut self) -> siltstone::Result<()> {
+    pub fn join(&mut self) -> siltstone::Result<()> {
         let served = self.served.take().unwrap();
         self.runtime.as_ref().unwrap().block_on(served).unwrap()
     }
 
-    pub(crate) fn pause(&self, time: Duration) {
+    /// Waits while the server runs.
+    pub fn pause(&self, time: Duration) {
         self.runtime.as_ref().unwrap().block_on(async { tokio::time::sleep(time).await });
     }
 
-    pub(crate) fn get(&self, path: &str) -> Answer {
+    /// Asks for a path.
+    pub fn get(&self, path: &str) -> Answer {
         get(self.address, path)
     }
 
-    pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    /// Posts a body.
+    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         request(self.address, "POST", path, headers, body)
     }
 
     /// Remote write of a protobuf body.
-    pub(crate) fn write(&self, protobuf: &[u8]) -> Answer {
+    pub fn write(&self, protobuf: &[u8]) -> Answer {
         let body = snappy::compress(protobuf).unwrap();
         self.post("/api/v1/write", REMOTE_WRITE, &body)
     }
 
     /// All lines of an export, sorted: only the series of one selector come in an order.
-    pub(crate) fn export(&self, selector: &str) -> Vec<String> {
+    pub fn export(&self, selector: &str) -> Vec<String> {
         let answer = self.get(&format!("/api/v1/export?match[]={}", percent(selector)));
         assert_eq!(answer.status, 200, "{}", answer.text());
         let mut lines: Vec<String> = answer.text().lines().map(str::to_owned).collect();
@@ -98,11 +105,13 @@ impl Server {
         lines
     }
 
-    pub(crate) fn everything(&self) -> Vec<String> {
+    /// All lines of an export of every series, sorted.
+    pub fn everything(&self) -> Vec<String> {
         self.export("{__name__=~\".+\"}")
     }
 
-    pub(crate) fn assert_healthy(&self) {
+    /// It answers, and takes a write.
+    pub fn assert_healthy(&self) {
         assert_eq!(self.get("/-/healthy").status, 200);
         assert_eq!(self.write(&one("healthy", 1, 1.0)).status, 204);
     }
@@ -117,19 +126,19 @@ impl Drop for Server {
 }
 
 /// The headers that Prometheus sends.
-pub(crate) const REMOTE_WRITE: &[(&str, &str)] = &[
+pub const REMOTE_WRITE: &[(&str, &str)] = &[
     ("Content-Encoding", "snappy"),
     ("Content-Type", "application/x-protobuf"),
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
 ];
 
 /// A request with one sample of one series.
-pub(crate) fn one(name: &str, timestamp: i64, value: f64) -> Vec<u8> {
+pub fn one(name: &str, timestamp: i64, value: f64) -> Vec<u8> {
     series(&[("__name__", name)], &[(timestamp, value)])
 }
 
 /// A series of a request; requests are their series one after the other.
-pub(crate) fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> Vec<u8> {
+pub fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> Vec<u8> {
     let samples: Vec<Sample> =
         samples.iter().map(|&(timestamp, value)| Sample { timestamp, value }).collect();
     let mut out = Vec::new();
@@ -138,7 +147,7 @@ pub(crate) fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> Vec<u8>
 }
 
 /// A length-delimited field of a protobuf message.
-pub(crate) fn field(number: u8, content: &[u8]) -> Vec<u8> {
+pub fn field(number: u8, content: &[u8]) -> Vec<u8> {
     assert!(content.len() < 128, "one byte of length");
     let mut out = vec![number << 3 | 2, content.len() as u8];
     out.extend_from_slice(content);
@@ -146,12 +155,12 @@ pub(crate) fn field(number: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// The line that an export writes for one sample.
-pub(crate) fn line(metric: &str, value: &str, timestamp: i64) -> String {
+pub fn line(metric: &str, value: &str, timestamp: i64) -> String {
     format!("{{\"metric\":{{{metric}}},\"values\":[\"{value}\"],\"timestamps\":[{timestamp}]}}")
 }
 
 /// Percent encoding of everything that is not a letter or digit.
-pub(crate) fn percent(text: &str) -> String {
+pub fn percent(text: &str) -> String {
     text.bytes()
         .map(|b| match b {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => char::from(b).to_string(),
@@ -161,7 +170,7 @@ pub(crate) fn percent(text: &str) -> String {
 }
 
 /// Flushes the store and finds its only segment.
-pub(crate) fn segment(server: &Server) -> PathBuf {
+pub fn segment(server: &Server) -> PathBuf {
     server.db.flush().unwrap();
     #[expect(clippy::disallowed_methods, reason = "looks for the file to damage")]
     let entries = std::fs::read_dir(server.db.dir()).unwrap();
@@ -171,7 +180,7 @@ pub(crate) fn segment(server: &Server) -> PathBuf {
 
 /// Flips a bit of a file, at a part of its length.
 #[expect(clippy::disallowed_methods, reason = "damages a file from outside of the store")]
-pub(crate) fn damage(path: &Path, percent: usize) {
+pub fn damage(path: &Path, percent: usize) {
     use std::os::unix::fs::FileExt;
     let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
     let at = file.metadata().unwrap().len() * percent as u64 / 100;

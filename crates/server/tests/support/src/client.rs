@@ -6,28 +6,34 @@ use std::time::Duration;
 
 /// An answer, with its body put together.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
+pub struct Answer {
+    /// Of the first line.
+    pub status: u16,
     /// Names in lower case.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    /// Without the framing of chunks.
+    pub body: Vec<u8>,
 }
 
 impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header, named in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn text(&self) -> &str {
+    /// The body, which is text.
+    pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub(crate) fn json(&self) -> serde_json::Value {
+    /// The body, which is JSON.
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 }
 
-pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+/// A connection whose reads and writes end after 20 s.
+pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -35,7 +41,7 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// The head of a request that closes the connection, with the length of its body.
-pub(crate) fn head(method: &str, path: &str, headers: &[(&str, &str)], len: usize) -> Vec<u8> {
+pub fn head(method: &str, path: &str, headers: &[(&str, &str)], len: usize) -> Vec<u8> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
@@ -48,7 +54,7 @@ pub(crate) fn head(method: &str, path: &str, headers: &[(&str, &str)], len: usiz
 
 /// Sends a request on a connection of its own. A server that answers before it has read the body
 /// may stop reading: the answer counts.
-pub(crate) fn request(
+pub fn request(
     address: SocketAddr,
     method: &str,
     path: &str,
@@ -66,12 +72,13 @@ pub(crate) fn request(
     answer.unwrap_or_else(|error| panic!("{method} {path}: {error}; sent: {sent:?}"))
 }
 
-pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
+/// Asks for a path.
+pub fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, "GET", path, &[], b"")
 }
 
 /// Sends bytes as they are and reads what comes back until the end.
-pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+pub fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = connect(address);
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
@@ -80,7 +87,7 @@ pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Reads one answer; the connection stays usable behind it.
-pub(crate) fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
+pub fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
     let head = read_head(stream)?;
     read_body(stream, head)
 }

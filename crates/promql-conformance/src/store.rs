@@ -9,10 +9,13 @@ use crate::series::Slot;
 
 /// A sample with its times in milliseconds; a start of 0 is unknown.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct StoredSample {
-    pub(crate) time: i64,
-    pub(crate) start: i64,
-    pub(crate) value: Sample,
+pub struct StoredSample {
+    /// When it was taken.
+    pub time: i64,
+    /// When its counter began.
+    pub start: i64,
+    /// What it says.
+    pub value: Sample,
 }
 
 /// What was stored last of each series since `clear`.

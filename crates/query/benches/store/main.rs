@@ -3,7 +3,6 @@
 //!
 //! Throughput is in samples selected, whether they have to be read or not.
 
-#[path = "support/tsbs.rs"]
 mod tsbs;
 
 use std::hint::black_box;

@@ -8,42 +8,53 @@ use std::fmt;
 
 /// Labels of a series. The order of maps is Prometheus's: pairs are compared one by one, bytewise,
 /// and the shorter of two that begin alike comes first.
-pub(crate) type Labels = BTreeMap<String, String>;
+pub type Labels = BTreeMap<String, String>;
 
 /// A float that says that a series has ended.
-pub(crate) const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
+pub const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
 
 /// Whether `value` is the stale marker, which no other NaN is.
-pub(crate) fn is_stale(value: f64) -> bool {
+pub fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_BITS
 }
 
 /// What is known of a counter reset before a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hint {
+pub enum Hint {
+    /// Nothing.
     Unknown,
+    /// There was one.
     Reset,
+    /// There was none.
     NotReset,
+    /// It is no counter.
     Gauge,
 }
 
 /// The schema of histograms with custom bounds.
-pub(crate) const CUSTOM_SCHEMA: i32 = -53;
+pub const CUSTOM_SCHEMA: i32 = -53;
 
 /// A native histogram of floats.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Histogram {
-    pub(crate) schema: i32,
-    pub(crate) count: f64,
-    pub(crate) sum: f64,
-    pub(crate) zero_count: f64,
-    pub(crate) zero_threshold: f64,
+pub struct Histogram {
+    /// The resolution of its buckets, or [`CUSTOM_SCHEMA`].
+    pub schema: i32,
+    /// Of all observations.
+    pub count: f64,
+    /// Of all observations.
+    pub sum: f64,
+    /// Observations up to the threshold from zero.
+    pub zero_count: f64,
+    /// The width of the bucket around zero.
+    pub zero_threshold: f64,
     /// (index, count) in order of indices; empty buckets may stand there.
-    pub(crate) positive: Vec<(i32, f64)>,
-    pub(crate) negative: Vec<(i32, f64)>,
+    pub positive: Vec<(i32, f64)>,
+    /// The same of negative observations.
+    pub negative: Vec<(i32, f64)>,
     /// Upper bounds under [`CUSTOM_SCHEMA`], without the infinite one.
-    pub(crate) custom_values: Vec<f64>,
-    pub(crate) hint: Hint,
+    pub custom_values: Vec<f64>,
+    /// Whether its counter was reset.
+    pub hint: Hint,
 }
 
 impl Default for Histogram {
@@ -64,22 +75,35 @@ impl Default for Histogram {
 
 /// A sample's value.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Sample {
+pub enum Sample {
+    /// A number.
     Float(f64),
+    /// A native histogram.
     Histogram(Box<Histogram>),
 }
 
 /// The times of an evaluation, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Times {
+pub enum Times {
+    /// At one time.
     Instant(i64),
-    Range { start: i64, end: i64, step: i64 },
+    /// At every step of a range.
+    Range {
+        /// The first time.
+        start: i64,
+        /// The last time, if a step hits it.
+        end: i64,
+        /// From one time to the next.
+        step: i64,
+    },
 }
 
 /// The value of a query.
 #[derive(Debug, Clone)]
-pub(crate) enum Value {
+pub enum Value {
+    /// A number without labels.
     Scalar(f64),
+    /// The bytes of a string.
     Text(Vec<u8>),
     /// In the order of the answer.
     Vector(Vec<(Labels, Sample)>),
@@ -89,17 +113,19 @@ pub(crate) enum Value {
 
 /// What a query answered.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) value: Value,
+pub struct Answer {
+    /// The value.
+    pub value: Value,
     /// As the API shows them: `PromQL warning: ... (1:5)`.
-    pub(crate) warnings: Vec<String>,
-    pub(crate) infos: Vec<String>,
+    pub warnings: Vec<String>,
+    /// As the API shows them: `PromQL info: ... (1:5)`.
+    pub infos: Vec<String>,
 }
 
 impl Answer {
     /// A text that is equal for two answers if, and only if, they are the same to the bit: order,
     /// labels, times, values, annotations.
-    pub(crate) fn bits(&self) -> String {
+    pub fn bits(&self) -> String {
         let value = match &self.value {
             Value::Scalar(value) => float_bits(*value),
             Value::Text(text) => format!("{text:?}"),
@@ -171,7 +197,7 @@ impl fmt::Display for Histogram {
 }
 
 /// `{a="b", c="d"}`.
-pub(crate) fn show_labels(labels: &Labels) -> String {
+pub fn show_labels(labels: &Labels) -> String {
     let pairs: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={v:?}")).collect();
     format!("{{{}}}", pairs.join(", "))
 }

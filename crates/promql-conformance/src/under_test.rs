@@ -37,7 +37,7 @@ const DEPENDENT_ON_TIME: [&str; 15] = [
 ];
 
 /// The crate under test.
-pub(crate) struct Siltstone;
+pub struct Siltstone;
 
 impl Language for Siltstone {
     type Query = Query;
@@ -83,7 +83,7 @@ impl Language for Siltstone {
 }
 
 /// The engine of Prometheus's tests in this setting.
-pub(crate) fn engine(setting: Setting) -> Engine {
+pub fn engine(setting: Setting) -> Engine {
     Engine {
         lookback: LOOKBACK_MS,
         subquery_step: SUBQUERY_STEP_MS,
