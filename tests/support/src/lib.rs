@@ -10,6 +10,7 @@
 //! | `gate` | a simulated disk on which merges can be held, or made to fail |
 //! | `oracle` | a map, which every answer is compared with |
 //! | `record` | promises, and whether what a store holds can be explained by them |
+//! | `tsbs` | labels in the shape of TSBS's cpu-only use case |
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -17,5 +18,6 @@ pub mod answers;
 pub mod gate;
 pub mod oracle;
 pub mod record;
+pub mod tsbs;
 
 use siltstone::{Labels, Matcher, TimeRange}; // the oracle takes them from here
