@@ -16,6 +16,7 @@ use siltstone::segment::{
 };
 use siltstone::sys::{DiskFs, ReadMode, Vfs};
 use siltstone::{Labels, SegmentMeta};
+use siltstone_testing::tsbs::{METRICS, tags};
 use support::{Random, Series, processor_seconds, recording};
 
 const DAY: i64 = 86_400_000;
@@ -26,40 +27,15 @@ const SECONDS_MIN: f64 = 0.1;
 
 /// The TSBS cpu workload: integer gauges that walk by a standard normal step between 0 and 100.
 fn tsbs(hosts: usize, rows: usize) -> Vec<Series> {
-    let gauges = [
-        "user",
-        "system",
-        "idle",
-        "nice",
-        "iowait",
-        "irq",
-        "softirq",
-        "steal",
-        "guest",
-        "guest_nice",
-    ];
     let mut random = Random(42);
     let mut all = Vec::new();
     for host in 0..hosts {
-        let pick = |random: &mut Random, n: u64| random.bits() % n;
-        let region = ["us-east-1", "eu-west-1", "ap-southeast-2"][pick(&mut random, 3) as usize];
-        let mut pairs: Vec<(String, String)> = [
-            ("hostname", format!("host_{host}")),
-            ("region", region.to_string()),
-            ("datacenter", format!("{region}{}", ["a", "b", "c"][pick(&mut random, 3) as usize])),
-            ("rack", pick(&mut random, 100).to_string()),
-            ("os", ["Ubuntu16.10", "Ubuntu15.10"][pick(&mut random, 2) as usize].to_string()),
-            ("arch", ["x64", "x86"][pick(&mut random, 2) as usize].to_string()),
-            ("team", ["SF", "NYC", "LON", "CHI"][pick(&mut random, 4) as usize].to_string()),
-            ("service", pick(&mut random, 20).to_string()),
-            ("service_version", pick(&mut random, 2).to_string()),
-            ("service_environment", ["test", "staging"][pick(&mut random, 2) as usize].to_string()),
-        ]
-        .map(|(name, value)| (name.to_string(), value))
-        .to_vec();
-        for gauge in gauges {
-            pairs.retain(|(name, _)| name != "__name__");
-            pairs.push(("__name__".to_string(), format!("cpu_usage_{gauge}")));
+        let tags = tags(host as u64, |n| random.bits() % n);
+        let tags: Vec<(String, String)> =
+            tags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        for metric in METRICS {
+            let mut pairs = tags.clone();
+            pairs.push(("__name__".to_string(), metric.to_string()));
             let mut level = 100.0 * random.unit();
             let mut walk = || {
                 level = (level + random.normal()).clamp(0.0, 100.0);
@@ -67,7 +43,7 @@ fn tsbs(hosts: usize, rows: usize) -> Vec<Series> {
             };
             let values = (0..rows).map(|_| walk()).collect();
             let timestamps = (0..rows as i64).map(|i| 20_400 * DAY + 10_000 * i).collect();
-            all.push(Series { pairs: pairs.clone(), timestamps, values });
+            all.push(Series { pairs, timestamps, values });
         }
     }
     all

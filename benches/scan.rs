@@ -4,7 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
 
-#[path = "support/mod.rs"]
 mod support;
 
 use std::hint::black_box;

@@ -8,6 +8,7 @@ use siltstone::Labels;
 use siltstone::index::{BuiltIndex, IndexBuilder, Spill};
 use siltstone::sys::{Bytes, ReadFile, ReadMode, Vfs, WriteFile};
 use siltstone::types::DecodeError;
+use siltstone_testing::tsbs::tags;
 
 /// An encoded index.
 pub struct IndexParts {
@@ -87,22 +88,10 @@ pub fn tsbs_like(hosts: u32, metrics: u32) -> Vec<Labels> {
     };
     let mut all = Vec::new();
     for host in 0..hosts {
-        let region = ["us-east-1", "eu-west-1", "ap-southeast-2", "sa-east-1"][pick(4) as usize];
-        let pairs = [
-            ("hostname", format!("host_{host}")),
-            ("region", region.to_owned()),
-            ("datacenter", format!("{region}{}", ["a", "b", "c"][pick(3) as usize])),
-            ("rack", pick(100).to_string()),
-            ("os", ["Ubuntu16.10", "Ubuntu16.04LTS", "Ubuntu15.10"][pick(3) as usize].to_owned()),
-            ("arch", ["x64", "x86"][pick(2) as usize].to_owned()),
-            ("team", ["SF", "NYC", "LON", "CHI"][pick(4) as usize].to_owned()),
-            ("service", pick(20).to_string()),
-            ("service_version", pick(2).to_string()),
-            ("service_environment", ["production", "staging", "test"][pick(3) as usize].to_owned()),
-        ];
+        let tags = tags(u64::from(host), &mut pick);
         for metric in 0..metrics {
             let name = [("__name__", format!("cpu_usage_{metric}"))];
-            let labels = Labels::from_pairs(name.into_iter().chain(pairs.clone()));
+            let labels = Labels::from_pairs(name.into_iter().chain(tags.clone()));
             all.push(labels.expect("labels within the limits"));
         }
     }

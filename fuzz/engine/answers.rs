@@ -1,8 +1,7 @@
 //! Every kind of answer to one question, against the oracle's.
 
 use siltstone::{Labels, Matcher, QueryOptions, Result, Snapshot, TimeRange};
-
-use crate::oracle::{Oracle, OracleSeries};
+use siltstone_testing::oracle::{Oracle, OracleSeries};
 
 /// A bucket: start, samples, bits of sum, least and greatest value, first and last sample.
 type Bucket = (i64, u64, [u64; 3], [(i64, u64); 2]);

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use siltstone::sys::{Clock, SimClock};
 use siltstone::{Stats, TimeRange};
-
-use crate::oracle::OracleSeries;
+use siltstone_testing::oracle::OracleSeries;
 
 /// A minute more than samples may be ahead of the clock: the newest sample never expires.
 pub(crate) const RETENTION: Duration = Duration::from_secs(HOUR_MS as u64 / 1000 + 60);

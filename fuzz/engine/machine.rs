@@ -18,12 +18,12 @@ use siltstone::{
     Ack, Background, ContentDigest, Db, Durability, Error, Finding, Labels, Matcher, Options,
     QueryOptions, ReadOnlyDb, Result, Snapshot, TimeRange, Verify, WriteBatch,
 };
+use siltstone_testing::oracle::{Oracle, OracleSeries};
+use siltstone_testing::record::{Fate, Record, read_all};
 
 use crate::answers::{self, assert_same};
 use crate::expiry::{Expiry, RETENTION};
 use crate::input::Input;
-use crate::oracle::{Oracle, OracleSeries};
-use crate::record::{Fate, Record, read_all};
 use crate::steps::{Call, Ending, SERIES, Step, WINDOW_MS, crash_plan};
 
 const DIR: &str = "/data/metrics/store";

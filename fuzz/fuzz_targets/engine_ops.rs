@@ -5,7 +5,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use siltstone::{Labels, Matcher, TimeRange}; // the oracle takes them from here
 
 #[path = "../engine/answers.rs"]
 mod answers;
@@ -15,11 +14,6 @@ mod expiry;
 mod input;
 #[path = "../engine/machine.rs"]
 mod machine;
-#[path = "../../tests/support/oracle.rs"]
-mod oracle;
-#[allow(dead_code, reason = "shared with the crash tests, which use more of it")]
-#[path = "../../tests/crash/record.rs"]
-mod record;
 #[path = "../engine/steps.rs"]
 mod steps;
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use siltstone::sys::SimFs;
 use siltstone::{Damage, Db, Error, Labels, QueryOptions, ReadOnlyDb, Snapshot, TimeRange, Verify};
+use siltstone_testing::answers::{STORE, Series, salvage, sim_clock, sim_options};
 
-use crate::answers::{STORE, Series, salvage, sim_clock, sim_options};
 use crate::store::Store;
 
 /// A damaged copy of a store.

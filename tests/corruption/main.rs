@@ -7,9 +7,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "../support/answers.rs"]
-mod answers;
 mod judge;
 mod store;
 

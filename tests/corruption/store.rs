@@ -7,8 +7,7 @@ use std::time::Duration;
 use siltstone::sys::SimFs;
 use siltstone::sys::checksum::crc32c;
 use siltstone::{Db, Labels, ReadOnlyDb, WriteBatch};
-
-use crate::answers::{STORE, labels, sim_clock, sim_options};
+use siltstone_testing::answers::{STORE, labels, sim_clock, sim_options};
 
 pub(crate) struct Store {
     pub(crate) fs: SimFs,

@@ -6,11 +6,11 @@ use std::io::ErrorKind;
 
 use siltstone::sys::{CrashPlan, Op, OpKind, SimFs, SyncPoint};
 use siltstone::{Db, Durability, Matcher, TimeRange};
+use siltstone_testing::oracle::OracleSeries;
 
 use crate::checkpoint::{filled, held, seen};
 use crate::enumerate::digest;
 use crate::findings::{batch, files, open, simple_options};
-use crate::oracle::OracleSeries;
 use crate::workload::DIR;
 
 const OTHER: &str = "/data/metrics/other";

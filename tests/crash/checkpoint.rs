@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use siltstone::sys::{CrashPlan, OpKind, SimClock, SimFs, SyncPoint, Vfs};
 use siltstone::{Db, Durability, Error, Matcher, ReadOnlyDb, TimeRange};
+use siltstone_testing::oracle::OracleSeries;
+use siltstone_testing::record::read_all;
 
 use crate::enumerate::digest;
 use crate::findings::{batch, open, simple_options};
-use crate::oracle::OracleSeries;
-use crate::record::read_all;
 use crate::workload::{DIR, options};
 
 const COPY: &str = "/data/metrics/copy";

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use siltstone::sys::{CrashPlan, SimClock, SimFs, SyncPoint};
 use siltstone::{Db, Durability, Finding, Labels, ReadOnlyDb, Verify, WriteBatch};
+use siltstone_testing::oracle::OracleSeries;
+use siltstone_testing::record::{Fate, Record, read_all};
 
-use crate::oracle::OracleSeries;
-use crate::record::{Fate, Record, read_all};
 use crate::workload::{DIR, Script, options};
 
 /// What an enumeration covers.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use siltstone::sys::{CrashPlan, OpKind, SimFs, SyncPoint};
 use siltstone::{Db, Durability, Error, Matcher, Options, ReadOnlyDb, TimeRange};
+use siltstone_testing::record::{Fate, read_all};
 
 use crate::enumerate::check;
 use crate::findings::{batch, counts, files, labels, open, simple_options};
-use crate::record::{Fate, read_all};
 use crate::workload::{DIR, Script};
 
 fn names(db: &Db) -> Vec<String> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use siltstone::sys::{CrashPlan, SimClock, SimFs, SyncPoint, Vfs};
 use siltstone::{Db, Durability, Labels, Options, Result, WriteBatch};
+use siltstone_testing::record::read_all;
 
-use crate::record::read_all;
 use crate::workload::{DIR, options};
 
 pub(crate) fn open(fs: &SimFs, durability: Durability) -> Result<Db> {

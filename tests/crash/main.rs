@@ -3,7 +3,6 @@
 //! | file | owns |
 //! |---|---|
 //! | `workload` | a seeded script of what a program does to a store, and what it was promised |
-//! | `record` | the promises, and whether what a store holds can be explained by them |
 //! | `enumerate` | a crash at every operation, also of the recovery, by every policy |
 //! | `sync_points` | each sync ignored: the enumeration turns red, or the reason why not |
 //! | `faults` | errors of single operations |
@@ -13,6 +12,8 @@
 //! | `checkpoint` | checkpoints cut short, refused, and held against what they were made of |
 //! | `findings` | what the others found, each as a small test |
 //! | `reader` | a read-only opener beside the writer |
+//!
+//! Promises, and whether what a store holds can be explained by them, are `siltstone_testing::record`.
 //!
 //! `SILTSTONE_CRASH_SEEDS` widens the enumeration from its one seed a policy.
 
@@ -28,12 +29,5 @@ mod full_disk;
 mod leftovers;
 mod missing;
 mod reader;
-mod record;
 mod sync_points;
 mod workload;
-
-use siltstone::{Labels, Matcher, TimeRange}; // the oracle takes them from here
-
-#[expect(dead_code, reason = "shared with other tests, which use more of it")]
-#[path = "../support/oracle.rs"]
-mod oracle;

@@ -13,10 +13,10 @@ use siltstone::{
     Db, Durability, Error, Labels, Matcher, Options, QueryOptions, ReadOnlyDb, TimeRange,
     WriteBatch,
 };
+use siltstone_testing::oracle::OracleSeries;
+use siltstone_testing::record::read_all;
 
 use crate::findings::{batch, files, labels, open, simple_options};
-use crate::oracle::OracleSeries;
-use crate::record::read_all;
 use crate::workload::{DIR, Run, Script, options};
 
 /// Readers that are kept while the writer goes on.

@@ -15,8 +15,14 @@ const HARMLESS: &[(SyncPoint, &str)] = &[(
 
 /// Syncs that the scripts do not come to, and the test in which the store breaks without them.
 const ELSEWHERE: &[(SyncPoint, &str)] = &[
-    (SyncPoint::DamageReport, "tests/compaction.rs: damage_is_remembered_through_a_power_cut"),
-    (SyncPoint::DamageDirectory, "tests/compaction.rs: damage_is_remembered_through_a_power_cut"),
+    (
+        SyncPoint::DamageReport,
+        "tests/engine/compaction.rs: damage_is_remembered_through_a_power_cut",
+    ),
+    (
+        SyncPoint::DamageDirectory,
+        "tests/engine/compaction.rs: damage_is_remembered_through_a_power_cut",
+    ),
 ];
 
 /// What a point is tried with until something breaks.

@@ -12,8 +12,7 @@ use siltstone::{
     Ack, Background, CompactProgress, Db, Durability, Labels, Matcher, Options, Result, TimeRange,
     WriteBatch,
 };
-
-use crate::record::{Fate, Record, read_all};
+use siltstone_testing::record::{Fate, Record, read_all};
 
 /// The directory of the store; its parents do not exist either.
 pub(crate) const DIR: &str = "/data/metrics/store";

@@ -11,10 +11,10 @@ use siltstone::{
     Db, Durability, Error, Labels, Options, QueryOptions, ReadOnlyDb, SeriesHandle, Snapshot,
     Ticket, TimeRange, WriteBatch,
 };
+use siltstone_testing::answers::{STORE, select, sim_clock, sim_options};
+use siltstone_testing::oracle::Oracle;
 
-use crate::answers::{STORE, select, sim_clock, sim_options};
 use crate::ops::{Config, Op, Query, Row, SERIES};
-use crate::oracle::Oracle;
 
 /// Snapshots kept at once.
 const SNAPSHOTS_MAX: usize = 3;

@@ -6,19 +6,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-#[allow(dead_code, reason = "shared with other test programs")]
-#[path = "../support/answers.rs"]
-mod answers;
 mod machine;
 mod metamorphic;
 mod named;
 mod ops;
-#[path = "../support/oracle.rs"]
-mod oracle;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use siltstone::{Labels, Matcher, TimeRange};
 
 use machine::Machine;
 

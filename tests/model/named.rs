@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use siltstone::{Db, Options};
-
-use crate::answers::{STORE, labels, open_sim, sim_clock, sim_options, write};
 use siltstone::sys::SimFs;
+use siltstone::{Db, Options};
+use siltstone_testing::answers::{
+    STORE, everything, labels, open_sim, sim_clock, sim_options, write,
+};
 
 /// The log of an idle store is removed at the next opening; its successor named it, and the opening
 /// after that reported it missing.
@@ -45,6 +46,6 @@ fn a_dropped_store_gives_up_its_lock_though_a_snapshot_lives() {
     let snapshot = db.snapshot().unwrap();
     drop(db);
     let again = Db::open(STORE, Options { create: false, ..sim_options(&fs, &sim_clock()) });
-    assert_eq!(crate::answers::everything(&again.unwrap().snapshot().unwrap()).len(), 1);
-    assert_eq!(crate::answers::everything(&snapshot).len(), 1);
+    assert_eq!(everything(&again.unwrap().snapshot().unwrap()).len(), 1);
+    assert_eq!(everything(&snapshot).len(), 1);
 }

@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use siltstone_peerbench::http::HttpClient;
-use siltstone_peerbench::process::{Process, free_address};
-use siltstone_peerbench::report::{grouped, milliseconds};
-use siltstone_peerbench::seeded::Seeded;
-use siltstone_peerbench::store::{END_TIMEOUT, Store};
-use siltstone_peerbench::{Interrupt, RigError};
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::process::{Process, free_address};
+use siltstone_rig::report::{grouped, milliseconds};
+use siltstone_rig::seeded::Seeded;
+use siltstone_rig::store::{END_TIMEOUT, Store};
+use siltstone_rig::{Interrupt, RigError};
 
 use crate::export;
 use crate::ledger::{Check, Damage, METRIC, Part, tally};
@@ -157,7 +157,7 @@ impl<'p> Looping<'p> {
 
     fn start(&mut self) -> Result<Process, RigError> {
         let mut server = self.spawn()?;
-        let timeout = siltstone_peerbench::store::READY_TIMEOUT;
+        let timeout = siltstone_rig::store::READY_TIMEOUT;
         let path = self.plan.store.ready_path();
         self.restarts.push(server.wait_ready(self.address, path, timeout, self.interrupt)?);
         Ok(server)

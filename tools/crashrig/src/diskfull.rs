@@ -12,11 +12,11 @@ mod erase;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use siltstone_peerbench::http::HttpClient;
-use siltstone_peerbench::process::{Process, free_address};
-use siltstone_peerbench::report::{grouped, milliseconds};
-use siltstone_peerbench::store::Store;
-use siltstone_peerbench::{Interrupt, RigError};
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::process::{Process, free_address};
+use siltstone_rig::report::{grouped, milliseconds};
+use siltstone_rig::store::Store;
+use siltstone_rig::{Interrupt, RigError};
 
 use self::erase::Erased;
 use crate::export;
@@ -106,7 +106,7 @@ fn cycle(
     server.kill()?;
     let (mut server, _) = store.start_ready(data, address, log, interrupt)?;
     damage.add(check(address, &mut parts)?);
-    let status = server.terminate(siltstone_peerbench::store::END_TIMEOUT)?;
+    let status = server.terminate(siltstone_rig::store::END_TIMEOUT)?;
     print(&parts, &erased, &resumed, &damage);
     erased.require(verdict);
     verdict.require(

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use siltstone_peerbench::RigError;
-use siltstone_peerbench::http::{HttpClient, query_value};
-use siltstone_peerbench::json_line;
+use siltstone_rig::RigError;
+use siltstone_rig::http::{HttpClient, query_value};
+use siltstone_rig::json_line;
 
 use crate::compare::{Sample, SeriesLabels, SeriesSet};
 

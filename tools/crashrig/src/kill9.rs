@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use siltstone_peerbench::store::Store;
-use siltstone_peerbench::{Interrupt, RigError};
+use siltstone_rig::store::Store;
+use siltstone_rig::{Interrupt, RigError};
 
 use crate::crash_loop::{self, Plan};
 use crate::verdict::Verdict;

@@ -9,8 +9,8 @@ mod erased;
 
 use std::collections::HashMap;
 
-use siltstone_peerbench::remote_write::RequestTemplate;
-use siltstone_peerbench::seeded::mix;
+use siltstone_rig::remote_write::RequestTemplate;
+use siltstone_rig::seeded::mix;
 
 use self::erased::Erased;
 use crate::compare::{Sample, SeriesLabels};

@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use siltstone_peerbench::RigError;
-use siltstone_peerbench::http::HttpClient;
-use siltstone_peerbench::remote_write::HEADERS;
-use siltstone_peerbench::store::WRITE_PATH;
+use siltstone_rig::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::remote_write::HEADERS;
+use siltstone_rig::store::WRITE_PATH;
 use snap::raw::Encoder;
 
 use crate::ledger::Part;

@@ -27,8 +27,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use siltstone_peerbench::store::Store;
-use siltstone_peerbench::{Interrupt, RigError};
+use siltstone_rig::store::Store;
+use siltstone_rig::{Interrupt, RigError};
 use tempfile::TempDir;
 
 use crate::mount::Unable;

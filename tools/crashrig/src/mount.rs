@@ -10,9 +10,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use siltstone_peerbench::RigError;
-use siltstone_peerbench::install::is_root;
-use siltstone_peerbench::process::find_program;
+use siltstone_rig::RigError;
+use siltstone_rig::install::is_root;
+use siltstone_rig::process::find_program;
 
 /// Waits for a line and calls `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: the file system
 /// forgets what it has not written, as by a power cut. Python makes the call, because this workspace

@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use siltstone_peerbench::process::Process;
-use siltstone_peerbench::store::Store;
-use siltstone_peerbench::{Interrupt, RigError};
+use siltstone_rig::process::Process;
+use siltstone_rig::store::Store;
+use siltstone_rig::{Interrupt, RigError};
 
 use crate::crash_loop::{self, Plan};
 use crate::load::Signals;

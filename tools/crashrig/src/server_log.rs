@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use siltstone_peerbench::RigError;
+use siltstone_rig::RigError;
 
 use crate::verdict::Verdict;
 

@@ -17,13 +17,14 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::error::RigError;
+use siltstone_rig::error::RigError;
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::store::Store;
+
 use crate::gauge::{self, Peak};
-use crate::interrupt::Interrupt;
 use crate::queries::span::Span;
 use crate::queries::{self, fill};
 use crate::running::Running;
-use crate::store::Store;
 
 use attack::{Attack, Attacked, Outcomes};
 use healthy::{Healthy, Kept, Served};

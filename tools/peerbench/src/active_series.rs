@@ -7,15 +7,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::process::{DiskUse, disk_use, free_address};
+use siltstone_rig::remote_write::HEADERS;
+use siltstone_rig::store::{END_TIMEOUT, Store, WRITE_PATH};
+use siltstone_rig::tsbs::{Walk, template};
 use snap::raw::Encoder;
-
-use crate::error::RigError;
-use crate::http::HttpClient;
-use crate::interrupt::Interrupt;
-use crate::process::{DiskUse, disk_use, free_address};
-use crate::remote_write::HEADERS;
-use crate::store::{END_TIMEOUT, Store, WRITE_PATH};
-use crate::tsbs::{Walk, template};
 
 /// Series in a request.
 const REQUEST_SERIES: u64 = 5_000;

@@ -13,12 +13,13 @@ mod sender;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::error::RigError;
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::process::{DiskUse, disk_use, free_address};
+use siltstone_rig::store::{END_TIMEOUT, Store};
+
 use crate::gauge::{self, Peak};
-use crate::http::HttpClient;
-use crate::interrupt::Interrupt;
-use crate::process::{DiskUse, disk_use, free_address};
-use crate::store::{END_TIMEOUT, Store};
 
 pub use check::Checked;
 pub use sender::Sent;

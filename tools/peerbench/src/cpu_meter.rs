@@ -11,8 +11,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::RigError;
-use crate::process::Process;
+use siltstone_rig::error::RigError;
+use siltstone_rig::process::Process;
 
 /// Counts the CPU time of a process from reading to reading.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_process_that_works_uses_time() {
         let dir = tempfile::tempdir().unwrap();
-        let shell = crate::process::find_program("sh").unwrap();
+        let shell = siltstone_rig::process::find_program("sh").unwrap();
         let script = ["-c".into(), "while :; do :; done".into()];
         let process = Process::start("it", &shell, &script, &dir.path().join("log")).unwrap();
         let mut meter = CpuMeter::new(&process);

@@ -11,15 +11,14 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::process::{DiskUse, Process, Usage, disk_use, free_address};
+use siltstone_rig::remote_write::post;
+use siltstone_rig::store::{END_TIMEOUT, Store};
+use siltstone_rig::tsbs::{Walk, template};
 use snap::raw::Encoder;
-
-use crate::error::RigError;
-use crate::http::HttpClient;
-use crate::interrupt::Interrupt;
-use crate::process::{DiskUse, Process, Usage, disk_use, free_address};
-use crate::remote_write::post;
-use crate::store::{END_TIMEOUT, Store};
-use crate::tsbs::{Walk, template};
 
 /// Time between two samples of a series, in milliseconds.
 const STEP_MS: i64 = 10_000;

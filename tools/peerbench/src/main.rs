@@ -14,11 +14,10 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
-use siltstone_peerbench::report::{grouped, median, megabytes};
-use siltstone_peerbench::store::Store;
-use siltstone_peerbench::{
-    Interrupt, RigError, active_series, churn, known_series, recording, size,
-};
+use siltstone_peerbench::{active_series, churn, known_series, size};
+use siltstone_rig::report::{grouped, median, megabytes};
+use siltstone_rig::store::Store;
+use siltstone_rig::{Interrupt, RigError, recording};
 
 use query_workloads::{AbuseArgs, QueriesArgs, QueryMemoryArgs};
 use store_args::{SiltstoneArgs, StoreArgs};

@@ -22,11 +22,12 @@ pub mod span;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::error::RigError;
-use crate::http::HttpClient;
-use crate::interrupt::Interrupt;
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::store::Store;
+
 use crate::running::Running;
-use crate::store::Store;
 
 use ask::Asked;
 use plan::Row;

@@ -8,18 +8,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::{HttpClient, Response, query_value};
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::remote_write::{compress, post, put_time_series};
+use siltstone_rig::seeded::mix;
+use siltstone_rig::store::Store;
+use siltstone_rig::tsbs::labels;
 use snap::raw::Encoder;
 
-use crate::error::RigError;
 use crate::gauge;
-use crate::http::{HttpClient, Response, query_value};
-use crate::interrupt::Interrupt;
 use crate::queries::answer::{Answer, parse};
-use crate::remote_write::{compress, post, put_time_series};
 use crate::running::Running;
-use crate::seeded::mix;
-use crate::store::Store;
-use crate::tsbs::labels;
 
 /// Series in a request.
 const REQUEST_SERIES: u64 = 5_000;

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use siltstone_peerbench::report::{grouped, megabytes, milliseconds};
-use siltstone_peerbench::store::Store;
-use siltstone_peerbench::{Interrupt, RigError, abuse, queries, query_memory};
+use siltstone_peerbench::{abuse, queries, query_memory};
+use siltstone_rig::report::{grouped, megabytes, milliseconds};
+use siltstone_rig::store::Store;
+use siltstone_rig::{Interrupt, RigError};
 
 use crate::store_args::{PeerArgs, SiltstoneArgs, introduction};
 use crate::{Verdict, now_ms};

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::error::RigError;
-use crate::http::HttpClient;
-use crate::interrupt::Interrupt;
-use crate::process::{Process, free_address};
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::process::{Process, free_address};
+use siltstone_rig::store::{END_TIMEOUT, Store};
+
 use crate::settle;
-use crate::store::{END_TIMEOUT, Store};
 
 /// How long a request may take; a merge is one.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);

@@ -7,12 +7,13 @@
 
 use std::time::{Duration, Instant};
 
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::process::Process;
+use siltstone_rig::store::Store;
+
 use crate::cpu_meter::CpuMeter;
-use crate::error::RigError;
-use crate::http::HttpClient;
-use crate::interrupt::Interrupt;
-use crate::process::Process;
-use crate::store::Store;
 
 /// How often the CPU time is looked at, ...
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -6,16 +6,16 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::json_line::JsonLine;
+use siltstone_rig::process::{disk_use, free_address};
+use siltstone_rig::remote_write::{compress, post, put_time_series};
+use siltstone_rig::store::{END_TIMEOUT, Store};
 use snap::raw::Encoder;
 
-use crate::error::RigError;
-use crate::http::HttpClient;
-use crate::interrupt::Interrupt;
-use crate::json_line::JsonLine;
-use crate::process::{disk_use, free_address};
-use crate::remote_write::{compress, post, put_time_series};
 use crate::settle::merge;
-use crate::store::{END_TIMEOUT, Store};
 
 /// Samples in a request.
 const REQUEST_SAMPLES: usize = 50_000;

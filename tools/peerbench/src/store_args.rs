@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use siltstone_peerbench::RigError;
-use siltstone_peerbench::store::Store;
+use siltstone_rig::RigError;
+use siltstone_rig::store::Store;
 
 /// Siltstone alone.
 #[derive(Debug, Args)]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use siltstone_peerbench::{RigError, recording};
 use siltstone_promql::{LabelSet, MemorySource, Point};
+use siltstone_rig::{RigError, recording};
 
 use crate::random::Random;
 use crate::stored::{Stored, StoredSeries};

@@ -1,8 +1,8 @@
 //! Asks both sides and decides what a difference is: known, rounding, or a finding.
 
-use siltstone_peerbench::RigError;
 use siltstone_promql::ast::{AggregateOp, ExprKind};
 use siltstone_promql::{Features, MemorySource};
+use siltstone_rig::RigError;
 
 use crate::answer::Outcome;
 use crate::compare::{Aspect, Difference, compare};

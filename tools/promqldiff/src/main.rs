@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use siltstone_peerbench::{Interrupt, RigError};
+use siltstone_rig::{Interrupt, RigError};
 
 use crate::answer::Times;
 

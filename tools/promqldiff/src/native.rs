@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use siltstone_peerbench::wire::{put_bytes, put_fixed64, put_integer};
 use siltstone_promql::histogram::{Buckets, CounterResetHint, Histogram, HistogramParts};
+use siltstone_rig::wire::{put_bytes, put_fixed64, put_integer};
 
 /// The schema of custom buckets.
 pub(crate) const CUSTOM: i32 = -53;

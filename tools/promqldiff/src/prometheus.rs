@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use siltstone_peerbench::http::{HttpClient, query_value};
-use siltstone_peerbench::process::{Process, free_address};
-use siltstone_peerbench::{Interrupt, RigError};
+use siltstone_rig::http::{HttpClient, query_value};
+use siltstone_rig::process::{Process, free_address};
+use siltstone_rig::{Interrupt, RigError};
 
 use crate::answer::{Outcome, Times};
 use crate::dataset::Dataset;

@@ -1,6 +1,6 @@
 //! Choices by weight from a seeded generator.
 
-use siltstone_peerbench::seeded::Seeded;
+use siltstone_rig::seeded::Seeded;
 
 /// A source of choices; the same seed gives the same choices.
 #[derive(Debug, Clone)]

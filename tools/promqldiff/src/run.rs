@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use siltstone_peerbench::seeded::mix;
-use siltstone_peerbench::{Interrupt, RigError};
 use siltstone_promql::functions::Function;
+use siltstone_rig::seeded::mix;
+use siltstone_rig::{Interrupt, RigError};
 
 use crate::Cli;
 use crate::answer::Times;

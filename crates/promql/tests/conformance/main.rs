@@ -12,30 +12,14 @@
 
 #![allow(clippy::print_stdout, reason = "the report is what the program is for")]
 
-mod compare;
-mod expect;
-mod histogram;
-mod language;
-mod model;
-mod nhcb;
-mod run;
-mod scan;
-mod script;
-mod scripts;
-mod series;
-mod store;
-mod times;
-mod under_test;
-mod verdict;
-
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::run::{FileReport, run_script};
-use crate::scripts::{directory, scripts};
-use crate::under_test::Siltstone;
-use crate::verdict::{judge, read_known};
+use siltstone_promql_conformance::run::{FileReport, run_script};
+use siltstone_promql_conformance::scripts::{directory, scripts};
+use siltstone_promql_conformance::under_test::Siltstone;
+use siltstone_promql_conformance::verdict::{judge, read_known};
 
 const KNOWN_MISSES: &str = include_str!("../known-misses.txt");
 

@@ -1,50 +1,21 @@
 //! Prometheus's own test scripts, run over a store: `cargo test -p siltstone-query --test conformance
 //! -- --nocapture`.
 //!
-//! The runner is that of `siltstone-promql`, whose sources are used here. What a script loads is kept
-//! in memory and written to stores in several layouts ([`stored`]); every evaluation must answer the same
-//! bits over all of them. A store holds floats: what native histograms and start timestamps are loaded
+//! The runner is `siltstone-promql-conformance`. What a script loads is kept in memory and written to
+//! stores in several layouts ([`stored`]); every evaluation must answer the same bits over all of them. A store holds floats: what native histograms and start timestamps are loaded
 //! for is evaluated in memory alone, and counted.
 
 #![allow(clippy::print_stdout, reason = "the report is what the program is for")]
-#![allow(dead_code, reason = "the runner has more than is used here")]
 
-#[path = "../../../promql/tests/conformance/compare.rs"]
-mod compare;
-#[path = "../../../promql/tests/conformance/expect.rs"]
-mod expect;
-#[path = "../../../promql/tests/conformance/histogram.rs"]
-mod histogram;
-#[path = "../../../promql/tests/conformance/language.rs"]
-mod language;
-#[path = "../../../promql/tests/conformance/model.rs"]
-mod model;
-#[path = "../../../promql/tests/conformance/nhcb.rs"]
-mod nhcb;
-#[path = "../../../promql/tests/conformance/run.rs"]
-mod run;
-#[path = "../../../promql/tests/conformance/scan.rs"]
-mod scan;
-#[path = "../../../promql/tests/conformance/script.rs"]
-mod script;
-#[path = "../../../promql/tests/conformance/scripts.rs"]
-mod scripts;
-#[path = "../../../promql/tests/conformance/series.rs"]
-mod series;
-#[path = "../../../promql/tests/conformance/store.rs"]
-mod store;
 mod stored;
-#[path = "../../../promql/tests/conformance/times.rs"]
-mod times;
-#[path = "../../../promql/tests/conformance/under_test.rs"]
-mod under_test;
 
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::run::run_script;
-use crate::scripts::{directory, scripts};
+use siltstone_promql_conformance::run::run_script;
+use siltstone_promql_conformance::scripts::{directory, scripts};
+
 use crate::stored::Stored;
 
 fn main() -> ExitCode {

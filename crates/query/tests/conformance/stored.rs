@@ -10,12 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use siltstone::{Db, Options, Snapshot, WriteBatch};
 use siltstone_promql::{Engine, MemorySource, Query, QueryValue};
+use siltstone_promql_conformance::language::{Language, Setting};
+use siltstone_promql_conformance::model::{Answer, Labels, Sample, Times};
+use siltstone_promql_conformance::store::StoredSample;
+use siltstone_promql_conformance::under_test::{self, Siltstone};
 use siltstone_query::StoreSource;
-
-use crate::language::{Language, Setting};
-use crate::model::{Answer, Labels, Sample, Times};
-use crate::store::StoredSample;
-use crate::under_test::{self, Siltstone};
 
 /// The language over stores.
 #[derive(Default)]

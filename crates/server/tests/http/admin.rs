@@ -2,8 +2,7 @@
 
 use siltstone::Options;
 use siltstone_server::ServerConfig;
-
-use crate::harness::{Server, one, server};
+use siltstone_server_testing::harness::{Server, line, one, server};
 
 fn admin() -> Server {
     Server::start(Options::default(), ServerConfig { admin: true, ..ServerConfig::default() })
@@ -130,7 +129,7 @@ fn delete_series_as_prometheus_has_it() {
     let done = server.post(path, &form, b"match[]=a&match%5B%5D=b&start=1&end=1");
     assert_eq!((done.status, done.body.len()), (204, 0));
     assert_eq!(server.everything().len(), 2);
-    assert_eq!(server.export("a"), [crate::harness::line("\"__name__\":\"a\"", "1", 2000)]);
+    assert_eq!(server.export("a"), [line("\"__name__\":\"a\"", "1", 2000)]);
     let all = server.post(&format!("{path}?match[]={{__name__!=%22%22}}&all=true"), &[], b"");
     assert_eq!(all.status, 204);
     assert!(server.everything().is_empty());

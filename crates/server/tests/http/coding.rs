@@ -5,9 +5,8 @@ use std::io::Read;
 
 use siltstone::{Options, TimeRange};
 use siltstone_server::ServerConfig;
-
-use crate::client::{Answer, request};
-use crate::harness::{Server, server};
+use siltstone_server_testing::client::{Answer, connect, head, request};
+use siltstone_server_testing::harness::{Server, server};
 
 fn ask(server: &Server, path: &str, accept: &str) -> Answer {
     request(server.address, "GET", path, &[("Accept-Encoding", accept)], b"")
@@ -115,13 +114,8 @@ fn a_compressed_answer_that_is_cut_off_has_no_end() {
     damage_the_middle(&path);
     let server = Server::over(&path, Options::default(), ServerConfig::default());
     for coding in ["identity", "gzip", "zstd"] {
-        let mut stream = crate::client::connect(server.address);
-        let head = crate::client::head(
-            "GET",
-            "/api/v1/export?match[]=m",
-            &[("Accept-Encoding", coding)],
-            0,
-        );
+        let mut stream = connect(server.address);
+        let head = head("GET", "/api/v1/export?match[]=m", &[("Accept-Encoding", coding)], 0);
         std::io::Write::write_all(&mut stream, &head).unwrap();
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes);

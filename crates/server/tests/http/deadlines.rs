@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use siltstone::Options;
 use siltstone_server::ServerConfig;
+use siltstone_server_testing::client::{connect, head, read_answer};
+use siltstone_server_testing::harness::{REMOTE_WRITE, Server};
 use tokio::time::Instant;
-
-use crate::client::{connect, head, read_answer};
-use crate::harness::{REMOTE_WRITE, Server};
 
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(30);

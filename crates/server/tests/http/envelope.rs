@@ -4,9 +4,8 @@
 use serde_json::{Value, json};
 use siltstone::Options;
 use siltstone_server::{CorsOrigin, ServerConfig};
-
-use crate::client::{Answer, request};
-use crate::harness::{Server, percent, server};
+use siltstone_server_testing::client::{Answer, request};
+use siltstone_server_testing::harness::{Server, percent, server};
 
 fn from_page(server: &Server, method: &str, path: &str, origin: &str) -> Answer {
     request(server.address, method, path, &[("Origin", origin)], b"")

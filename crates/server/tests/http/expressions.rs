@@ -1,9 +1,8 @@
 //! Expressions that are formatted, parsed and asked for exemplars, without being evaluated.
 
 use serde_json::{Value, json};
-
-use crate::client::Answer;
-use crate::harness::{Server, percent, server};
+use siltstone_server_testing::client::Answer;
+use siltstone_server_testing::harness::{Server, percent, server};
 
 const FORM: [(&str, &str); 1] = [("Content-Type", "application/x-www-form-urlencoded")];
 

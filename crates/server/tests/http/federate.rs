@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::client::{Answer, request};
-use crate::harness::{Server, percent, series, server};
+use siltstone_server_testing::client::{Answer, request};
+use siltstone_server_testing::harness::{Server, percent, series, server};
 
 /// The bits of a stale marker.
 const STALE: u64 = 0x7ff0_0000_0000_0002;
@@ -74,7 +74,7 @@ fn the_client_chooses_format_and_escaping() {
     assert!(new.header("content-type").unwrap().starts_with("application/openmetrics-text;"));
     // It is what an import takes.
     let utf8 = federate(&server, &all, "text/plain;version=1.0.0;escaping=allow-utf8");
-    let other = crate::harness::server();
+    let other = siltstone_server_testing::harness::server();
     assert_eq!(other.post("/api/v1/import/prometheus", &[], &utf8.body).status, 204);
     assert_eq!(other.everything(), server.everything());
 }

@@ -1,10 +1,10 @@
 //! What Grafana's Prometheus data source asks for, as it was recorded.
 
 use serde_json::{Value, json};
+use siltstone_server_testing::client::{Answer, request};
+use siltstone_server_testing::harness::{Server, series, server};
 
-use crate::client::{Answer, request};
 use crate::coding::decoded;
-use crate::harness::{Server, series, server};
 
 /// Grafana's own client asks for gzip and sends a body with POST as a form.
 fn ask(server: &Server, method: &str, path: &str, form: &str) -> Answer {

@@ -12,9 +12,8 @@ use siltstone::{Background, Labels, Options, WriteBatch};
 use siltstone_server::ServerConfig;
 use siltstone_server::protocol::remote_read::{Query, ReadRequest, ResponseType};
 use siltstone_server::protocol::snappy;
-
-use crate::client::{connect, head};
-use crate::harness::{Server, one, percent};
+use siltstone_server_testing::client::{connect, head};
+use siltstone_server_testing::harness::{Server, one, percent};
 
 /// A clock on which each look takes a millisecond.
 #[derive(Debug, Default)]

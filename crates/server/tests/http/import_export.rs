@@ -6,9 +6,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use siltstone::Options;
 use siltstone_server::ServerConfig;
-
-use crate::client::{connect, head, read_answer};
-use crate::harness::{Server, line, percent, series, server};
+use siltstone_server_testing::client::{connect, head, read_answer};
+use siltstone_server_testing::harness::{Server, line, percent, series, server};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use siltstone::{Error, Options, WriteBatch};
 use siltstone_server::ServerConfig;
-
-use crate::client::{connect, head, read_answer};
-use crate::harness::{Server, one, server};
+use siltstone_server_testing::client::{connect, head, read_answer};
+use siltstone_server_testing::harness::{Server, one, server};
 
 #[test]
 fn metrics_count_what_happened() {

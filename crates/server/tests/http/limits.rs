@@ -4,9 +4,8 @@ use std::io::Write;
 
 use siltstone::Options;
 use siltstone_server::ServerConfig;
-
-use crate::client::{connect, get, raw, read_answer, request};
-use crate::harness::{Server, series, server};
+use siltstone_server_testing::client::{connect, get, raw, read_answer, request};
+use siltstone_server_testing::harness::{Server, series, server};
 
 fn status_of(answer: &[u8]) -> u16 {
     let text = String::from_utf8_lossy(answer);

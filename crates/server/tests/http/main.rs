@@ -3,14 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod admin;
-mod client;
 mod coding;
 mod deadlines;
 mod envelope;
 mod expressions;
 mod federate;
 mod grafana;
-mod harness;
 mod held;
 mod import_export;
 mod lifecycle;

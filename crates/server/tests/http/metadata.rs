@@ -1,8 +1,7 @@
 //! Type, help and unit of metrics, as remote write brings them.
 
 use serde_json::{Value, json};
-
-use crate::harness::{Server, field, one, server};
+use siltstone_server_testing::harness::{Server, field, one, server};
 
 /// A request about one metric.
 fn about(kind: u8, name: &str, help: &str, unit: &str) -> Vec<u8> {

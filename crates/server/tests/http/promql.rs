@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use siltstone::Options;
 use siltstone_server::ServerConfig;
-
-use crate::client::Answer;
-use crate::harness::{Server, percent, series, server};
+use siltstone_server_testing::client::Answer;
+use siltstone_server_testing::harness::{Server, percent, series, server};
 
 /// A minute of `requests_total` for two instances of two jobs, every 15 s; and `دما` once.
 fn filled() -> Server {
@@ -213,9 +212,13 @@ fn queries_that_run_are_listed_and_can_be_stopped() {
 #[test]
 fn a_query_ends_when_its_client_leaves() {
     let server = server();
-    let mut stream = crate::client::connect(server.address);
+    let mut stream = siltstone_server_testing::client::connect(server.address);
     let path = format!("/api/v1/query?time=1e9&query={}", percent(&endless()));
-    std::io::Write::write_all(&mut stream, &crate::client::head("GET", &path, &[], 0)).unwrap();
+    std::io::Write::write_all(
+        &mut stream,
+        &siltstone_server_testing::client::head("GET", &path, &[], 0),
+    )
+    .unwrap();
     let running = || data(&server.get("/api/v1/status/active_queries")).as_array().unwrap().len();
     let wait = |count| {
         let paused = (0..4000).find(|_| {

@@ -2,8 +2,7 @@
 
 use siltstone::Options;
 use siltstone_server::ServerConfig;
-
-use crate::harness::{Server, percent};
+use siltstone_server_testing::harness::{Server, percent};
 
 /// A server whose store has a series for each route, with the number of the route as its value.
 fn routes(routes: &[&str]) -> Server {

@@ -7,9 +7,8 @@ use siltstone_server::ServerConfig;
 use siltstone_server::protocol::remote_read::{Frames, Query, ReadRequest, ResponseType};
 use siltstone_server::protocol::remote_write::WriteRequest;
 use siltstone_server::protocol::snappy;
-
-use crate::client::{Answer, connect, head, read_answer, request};
-use crate::harness::{Server, damage, field, one, segment, series, server};
+use siltstone_server_testing::client::{Answer, connect, head, read_answer, request};
+use siltstone_server_testing::harness::{Server, damage, field, one, segment, series, server};
 
 const STREAMED: &[ResponseType] = &[ResponseType::StreamedXorChunks, ResponseType::Samples];
 const SAMPLES: &[ResponseType] = &[ResponseType::Samples];

@@ -6,9 +6,8 @@ use std::time::Duration;
 use siltstone::Options;
 use siltstone_server::ServerConfig;
 use siltstone_server::protocol::snappy;
-
-use crate::client::{Answer, request};
-use crate::harness::{REMOTE_WRITE, Server, field, line, one, series, server};
+use siltstone_server_testing::client::{Answer, request};
+use siltstone_server_testing::harness::{REMOTE_WRITE, Server, field, line, one, series, server};
 
 fn written(answer: &Answer) -> u64 {
     answer.header("x-prometheus-remote-write-samples-written").unwrap().parse().unwrap()

@@ -8,8 +8,7 @@ use serde_json::Value;
 use siltstone::sys::SimClock;
 use siltstone::{Background, Options};
 use siltstone_server::ServerConfig;
-
-use crate::harness::{Server, percent, series, server};
+use siltstone_server_testing::harness::{Server, percent, series, server};
 
 /// A sample each 15 s for an hour of two counters that rise by 1 and 2 a second.
 fn filled(server: &Server) {

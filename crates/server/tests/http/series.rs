@@ -1,9 +1,8 @@
 //! Series, label names and label values in Prometheus' envelope.
 
 use serde_json::json;
-
-use crate::client::request;
-use crate::harness::{Server, percent, server};
+use siltstone_server_testing::client::request;
+use siltstone_server_testing::harness::{Server, percent, server};
 
 fn filled() -> Server {
     let server = server();

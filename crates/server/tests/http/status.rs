@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use siltstone::Options;
 use siltstone_server::{CorsOrigin, ServerConfig};
-
-use crate::harness::{Server, percent, series, server};
+use siltstone_server_testing::harness::{Server, percent, series, server};
 
 fn data(server: &Server, path: &str) -> Value {
     let answer = server.get(&format!("/api/v1/{path}"));

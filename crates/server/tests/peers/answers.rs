@@ -1,7 +1,8 @@
 //! Answers beside a real Prometheus: what is not there is not there alike, and heads are alike.
 
-use crate::client::{Answer, get, request};
-use crate::harness::server;
+use siltstone_server_testing::client::{Answer, get, request};
+use siltstone_server_testing::harness::server;
+
 use crate::prometheus::Prometheus;
 
 #[test]

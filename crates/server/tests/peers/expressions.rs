@@ -1,9 +1,9 @@
 //! Expressions beside a real Prometheus: each is parsed and formatted, or refused, alike.
 
 use serde_json::Value;
+use siltstone_server_testing::client::{Answer, get};
+use siltstone_server_testing::harness::{percent, server};
 
-use crate::client::{Answer, get};
-use crate::harness::{percent, server};
 use crate::prometheus::Prometheus;
 
 const QUERIES: &[&str] = &[

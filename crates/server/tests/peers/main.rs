@@ -7,13 +7,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-#[allow(dead_code, reason = "shared with the HTTP tests")]
-#[path = "../http/client.rs"]
-mod client;
-#[allow(dead_code, reason = "shared with the HTTP tests")]
-#[path = "../http/harness.rs"]
-mod harness;
-
 mod answers;
 mod differential;
 mod expressions;

@@ -4,10 +4,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use siltstone_server_testing::client::{get, request};
+use siltstone_server_testing::harness::percent;
 use tempfile::TempDir;
 
-use crate::client::{get, request};
-use crate::harness::percent;
 use crate::program::{Running, find, free_address, wait};
 
 pub(crate) struct Prometheus {

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Server, series, server};
+use siltstone_server_testing::harness::{Server, series, server};
+
 use crate::program::{find, run};
 
 /// 2026-01-01T00:00:00Z.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use siltstone_server_testing::harness::{series, server};
 
-use crate::harness::{series, server};
 use crate::program::{prepared, run, skipped};
 
 /// The newest in November 2026.

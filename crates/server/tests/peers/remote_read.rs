@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use siltstone_server_testing::harness::{Server, damage, percent, segment, series, server};
 
-use crate::harness::{Server, damage, percent, segment, series, server};
 use crate::prometheus::Prometheus;
 
 /// 2026-01-01T00:00:00Z.
@@ -214,7 +214,7 @@ fn a_long_series_is_one_series() {
 /// a warning, or with an error.
 fn told(prometheus: &Prometheus, query: &str, at_s: i64) -> String {
     let path = format!("/api/v1/query?query={}&time={at_s}", percent(query));
-    let json = crate::client::get(prometheus.address, &path).json();
+    let json = siltstone_server_testing::client::get(prometheus.address, &path).json();
     let warned = json["warnings"].as_array().into_iter().flatten();
     let all: Vec<&str> = warned.chain([&json["error"]]).filter_map(Value::as_str).collect();
     assert!(!all.is_empty(), "a part passes for the whole: {json}");

@@ -1,9 +1,9 @@
 //! A Prometheus that scrapes `/federate`, and one that scrapes itself and sends its metadata here.
 
 use serde_json::json;
+use siltstone_server_testing::client::get;
+use siltstone_server_testing::harness::{Server, percent, server};
 
-use crate::client::get;
-use crate::harness::{Server, percent, server};
 use crate::program::wait;
 use crate::prometheus::Prometheus;
 

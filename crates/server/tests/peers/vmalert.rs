@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use siltstone::{Clock, SystemClock};
+use siltstone_server_testing::client::get;
+use siltstone_server_testing::harness::{Server, percent, series, server};
 
-use crate::client::get;
-use crate::harness::{Server, percent, series, server};
 use crate::program::{Running, find, free_address, wait};
 
 /// One recording rule, one alert that fires at once, one that waits for an hour, one that never does.

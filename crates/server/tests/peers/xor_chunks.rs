@@ -5,8 +5,8 @@ use siltstone::{Clock, Matcher, Sample, SystemClock};
 use siltstone_server::protocol::remote_read::{Frames, Query, ReadRequest, ResponseType};
 use siltstone_server::protocol::snappy;
 use siltstone_server::protocol::xor_chunk::XorWriter;
+use siltstone_server_testing::harness::{REMOTE_WRITE, series};
 
-use crate::harness::{REMOTE_WRITE, series};
 use crate::prometheus::Prometheus;
 
 const HEADERS: &[(&str, &str)] =

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use siltstone_peerbench::RigError;
-use siltstone_peerbench::http::{HttpClient, Response, query_value};
-use siltstone_peerbench::process::disk_use;
-use siltstone_peerbench::report::{grouped, megabytes, milliseconds};
+use siltstone_rig::RigError;
+use siltstone_rig::http::{HttpClient, Response, query_value};
+use siltstone_rig::process::disk_use;
+use siltstone_rig::report::{grouped, megabytes, milliseconds};
 
 use crate::ledger::{METRIC, Part};
 use crate::verdict::Verdict;

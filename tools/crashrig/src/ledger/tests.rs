@@ -137,7 +137,7 @@ fn a_sample_twice_is_found() {
 
 #[test]
 fn the_request_holds_what_the_check_expects() {
-    use siltstone_peerbench::wire::Fields;
+    use siltstone_rig::wire::Fields;
     let mut one = part();
     one.sent();
     let mut template = one.template();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::json;
-use siltstone_peerbench::store::WRITE_PATH;
+use siltstone_rig::store::WRITE_PATH;
 
 /// What is configured.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Prometheus's own counters of its remote write, from its `/metrics`.
 
-use siltstone_peerbench::RigError;
-use siltstone_peerbench::http::HttpClient;
+use siltstone_rig::RigError;
+use siltstone_rig::http::HttpClient;
 
 const PREFIX: &str = "prometheus_remote_storage_";
 

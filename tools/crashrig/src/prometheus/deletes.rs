@@ -7,9 +7,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use siltstone_peerbench::RigError;
-use siltstone_peerbench::http::{HttpClient, query_value};
-use siltstone_peerbench::seeded::Seeded;
+use siltstone_rig::RigError;
+use siltstone_rig::http::{HttpClient, query_value};
+use siltstone_rig::seeded::Seeded;
 
 use crate::compare::SeriesSet;
 

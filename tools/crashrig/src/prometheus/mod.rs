@@ -16,13 +16,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use siltstone_peerbench::http::HttpClient;
-use siltstone_peerbench::install::find_or_install;
-use siltstone_peerbench::process::{Process, disk_use, free_address};
-use siltstone_peerbench::report::{grouped, megabytes, milliseconds};
-use siltstone_peerbench::seeded::Seeded;
-use siltstone_peerbench::store::{END_TIMEOUT, READY_TIMEOUT, Store};
-use siltstone_peerbench::{Interrupt, RigError};
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::install::find_or_install;
+use siltstone_rig::process::{Process, disk_use, free_address};
+use siltstone_rig::report::{grouped, megabytes, milliseconds};
+use siltstone_rig::seeded::Seeded;
+use siltstone_rig::store::{END_TIMEOUT, READY_TIMEOUT, Store};
+use siltstone_rig::{Interrupt, RigError};
 
 use self::config::{Config, targets_text};
 use self::counters::Counters;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use siltstone_peerbench::RigError;
+use siltstone_rig::RigError;
 
 use super::deletes::CANARY;
 use crate::compare::{Sample, SeriesLabels};

@@ -3,9 +3,9 @@
 //! Asks for the plain response type (one protobuf message in a snappy block) in windows, so that no
 //! response is large. Histograms are not read: nothing here scrapes native ones.
 
-use siltstone_peerbench::RigError;
-use siltstone_peerbench::http::HttpClient;
-use siltstone_peerbench::wire::{Fields, WireError, put_bytes, put_integer};
+use siltstone_rig::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::wire::{Fields, WireError, put_bytes, put_integer};
 use snap::raw::{Decoder, Encoder, decompress_len};
 
 use crate::compare::{Sample, SeriesLabels, SeriesSet};
@@ -137,7 +137,7 @@ fn read_sample(message: &[u8]) -> Result<Sample, WireError> {
 mod tests {
     use super::*;
     use crate::compare::STALE_MARKER;
-    use siltstone_peerbench::wire::put_fixed64;
+    use siltstone_rig::wire::put_fixed64;
 
     fn sample(timestamp: i64, bits: u64) -> Vec<u8> {
         let mut sample = Vec::new();

@@ -1,6 +1,6 @@
 //! What the main job prints about its findings.
 
-use siltstone_peerbench::report::{grouped, milliseconds};
+use siltstone_rig::report::{grouped, milliseconds};
 
 use super::counters::Counters;
 use super::{Rig, WorkDone};

@@ -5,8 +5,9 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::http::{HttpClient, Response, query_value};
-use crate::interrupt::Interrupt;
+use siltstone_rig::http::{HttpClient, Response, query_value};
+use siltstone_rig::interrupt::Interrupt;
+
 use crate::queries::span::Span;
 use crate::running::Running;
 

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::{HttpClient, Response, query_value};
+use siltstone_rig::remote_write::{HEADERS, compress, put_time_series};
+use siltstone_rig::report::median;
+use siltstone_rig::seeded::Seeded;
+use siltstone_rig::store::WRITE_PATH;
 use snap::raw::Encoder;
 
-use crate::error::RigError;
-use crate::http::{HttpClient, Response, query_value};
 use crate::queries::answer::{Answer, parse};
 use crate::queries::span::Span;
-use crate::remote_write::{HEADERS, compress, put_time_series};
-use crate::report::median;
 use crate::running::Running;
-use crate::seeded::Seeded;
-use crate::store::WRITE_PATH;
 
 /// How long a healthy client waits for its answer.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,10 +1,11 @@
 //! Whether the store holds what it said it had stored.
 
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::{HttpClient, query_value};
+use siltstone_rig::tsbs::METRICS;
+
 use super::sender::{Plan, Sent};
-use crate::error::RigError;
 use crate::gauge::value;
-use crate::http::{HttpClient, query_value};
-use crate::tsbs::METRICS;
 
 /// Hosts of different requests that are read back sample by sample.
 const HOSTS_MAX: usize = 24;

@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::{HttpClient, Response};
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::remote_write::{HEADERS, RequestTemplate};
+use siltstone_rig::seeded::mix;
+use siltstone_rig::store::WRITE_PATH;
+use siltstone_rig::tsbs::template;
 use snap::raw::Encoder;
 
 use super::{Load, STEP_MS};
-use crate::error::RigError;
-use crate::http::{HttpClient, Response};
-use crate::interrupt::Interrupt;
-use crate::remote_write::{HEADERS, RequestTemplate};
-use crate::seeded::mix;
-use crate::store::WRITE_PATH;
-use crate::tsbs::template;
 
 /// A load with its times.
 #[derive(Debug, Clone, Copy)]

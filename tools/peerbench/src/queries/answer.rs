@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-
-use crate::http::Response;
+use siltstone_rig::http::Response;
 
 /// The labels of a series by name.
 pub type Labels = BTreeMap<String, String>;

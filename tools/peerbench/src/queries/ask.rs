@@ -5,10 +5,11 @@
 
 use std::time::{Duration, Instant};
 
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::{HttpClient, Response};
+use siltstone_rig::interrupt::Interrupt;
+
 use crate::cpu_meter::CpuMeter;
-use crate::error::RigError;
-use crate::http::{HttpClient, Response};
-use crate::interrupt::Interrupt;
 use crate::queries::answer::{Answer, parse};
 use crate::queries::plan::{Request, Row};
 use crate::running::Running;

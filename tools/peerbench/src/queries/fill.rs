@@ -3,16 +3,16 @@
 //! A request has some minutes of some hosts' series, as an agent that gathers sends them: a request for
 //! each step would mostly measure how labels are parsed.
 
+use siltstone_rig::error::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::remote_write::{compress, post, put_time_series};
+use siltstone_rig::seeded::{Seeded, mix};
+use siltstone_rig::tsbs::{NormalWalk, labels};
 use snap::raw::Encoder;
 
-use crate::error::RigError;
-use crate::http::HttpClient;
-use crate::interrupt::Interrupt;
 use crate::queries::Load;
 use crate::queries::span::{STEP_S, Span};
-use crate::remote_write::{compress, post, put_time_series};
-use crate::seeded::{Seeded, mix};
-use crate::tsbs::{NormalWalk, labels};
 
 /// Samples of a series in a request: five minutes.
 const SERIES_SAMPLES: u64 = 30;

@@ -1,10 +1,11 @@
 //! The rows of the table and their requests, all made from a seed before anything is asked.
 
-use crate::http::query_value;
+use siltstone_rig::http::query_value;
+use siltstone_rig::seeded::{Seeded, mix};
+use siltstone_rig::tsbs::METRICS;
+
 use crate::queries::Load;
 use crate::queries::span::Span;
-use crate::seeded::{Seeded, mix};
-use crate::tsbs::METRICS;
 
 /// Hosts of a row that asks about some.
 pub const HOSTS_OF_SOME: u64 = 8;
@@ -161,7 +162,7 @@ pub fn rows(load: &Load, span: &Span) -> Vec<Row> {
             name: shape
                 .name
                 .replace("$span", &format!("{} h", span.hours))
-                .replace("$series", &crate::report::grouped(span.series())),
+                .replace("$series", &siltstone_rig::report::grouped(span.series())),
             goal: shape.goal,
             askings: askings.collect(),
         }

@@ -7,13 +7,13 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
+use siltstone_rig::report::{grouped, median, megabytes};
 
 use crate::queries::Load;
 use crate::queries::ask::Asked;
 use crate::queries::compare::Differences;
 use crate::queries::plan::Row;
 use crate::queries::span::Span;
-use crate::report::{grouped, median, megabytes};
 
 const SILTSTONE: &str = "siltstone";
 const VICTORIA_METRICS: &str = "victoria-metrics";

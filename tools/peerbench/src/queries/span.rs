@@ -1,7 +1,8 @@
 //! What is stored when the queries run: which hosts, over which time.
 
+use siltstone_rig::tsbs::METRICS;
+
 use crate::queries::Load;
-use crate::tsbs::METRICS;
 
 /// Seconds between two samples of a series.
 pub const STEP_S: u64 = 10;

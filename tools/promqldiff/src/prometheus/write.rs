@@ -1,9 +1,9 @@
 //! Remote write of whole series.
 
-use siltstone_peerbench::RigError;
-use siltstone_peerbench::http::HttpClient;
-use siltstone_peerbench::remote_write::HEADERS;
-use siltstone_peerbench::wire::{put_bytes, put_fixed64, put_integer};
+use siltstone_rig::RigError;
+use siltstone_rig::http::HttpClient;
+use siltstone_rig::remote_write::HEADERS;
+use siltstone_rig::wire::{put_bytes, put_fixed64, put_integer};
 
 use siltstone_promql::LabelSet;
 

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-
-use crate::client::Answer;
+use siltstone_server_testing::client::Answer;
 
 /// By which part of the larger one two numbers may differ that were added up in another order, or come from
 /// another mathematical library.

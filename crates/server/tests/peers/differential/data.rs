@@ -1,6 +1,7 @@
 //! The series that both sides hold: an hour, of which a part comes late.
 
-use crate::harness::series;
+use siltstone_server_testing::harness::series;
+
 use crate::seeded::Seeded;
 
 /// 2026-01-01T00:00:00Z.

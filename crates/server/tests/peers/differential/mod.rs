@@ -11,10 +11,11 @@ mod compare;
 mod data;
 mod queries;
 
-use crate::client::get;
-use crate::harness::{REMOTE_WRITE, Server, percent, server};
-use crate::prometheus::Prometheus;
 use siltstone_server::protocol::snappy;
+use siltstone_server_testing::client::get;
+use siltstone_server_testing::harness::{REMOTE_WRITE, Server, percent, server};
+
+use crate::prometheus::Prometheus;
 
 use data::{LENGTH_S, START_S};
 
