@@ -16,15 +16,7 @@
 //!
 //! Lock: that of `Admission` is never held while another lock is taken.
 //!
-//! # How much is enough
-//!
-//! *Making room*. From three quarters full the flusher frees idle series; if memtables hold them,
-//! it seals the active one early. New series that find the registry full meanwhile wait,
-//! `admission_wait` at most. An early seal must be worth it: a quarter of the active series are
-//! idle, or a thirty-second part are and the seal holds at least 16 samples a series. Otherwise new
-//! series are refused at once, and nobody looks again for a quarter of a second, a round or a
-//! flush: sealing for series that are all in use would make small segments and no room. Nothing is
-//! sealed early for the sake of refused series.
+//! # Why idle series are counted
 //!
 //! Refusing whenever early flushes would hold fewer than 16 samples a series is no substitute: with
 //! labels like TSBS's the registry's share holds 1.1 M series, of which a full memtable holds 3
@@ -45,12 +37,12 @@ const SAMPLES_PER_SERIES_MIN: u64 = 16;
 const IDLE_PART: usize = 4;
 /// The part that has to be idle for any early seal.
 const IDLE_PART_MIN: usize = 32;
-/// Times that a new series waits for room.
+/// Times that a new series waits for an early flush.
 const ATTEMPTS_MAX: usize = 4;
-/// How long nobody looks again for room where there was none.
+/// How long nobody judges again where an early flush was of no use.
 const USELESS_FOR: Duration = Duration::from_millis(250);
 
-/// Whether room is being made, and whether there is any to be made.
+/// Whether an early flush is asked for, and whether one would be of use.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
     state: Mutex<State>,
@@ -59,15 +51,15 @@ pub(super) struct Admission {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Asked for or under way.
+    /// An early flush is asked for or under way.
     wanted: bool,
-    /// Times that it was done.
+    /// Early flushes that are done.
     done: u64,
-    /// Waiting for this one was in vain once: nobody waits for it again.
+    /// The early flush that was waited for in vain once: nobody waits for it again.
     given_up: Option<u64>,
-    /// What was known when nothing was to be gained.
+    /// What was known when an early flush was found to be of no use.
     useless_since: Option<Known>,
-    /// The threads that make room have ended.
+    /// The thread that flushes has ended.
     closed: bool,
 }
 
@@ -133,7 +125,7 @@ impl Writer {
         Err(refused)
     }
 
-    /// Has room made in the background, if there is any to be made.
+    /// Asks for an early flush in the background, if one is of use.
     fn request_eviction(&self) {
         let mut state = self.admission.lock();
         if !state.wanted && !self.is_known_useless(&state) {
@@ -150,8 +142,7 @@ impl Writer {
         }
     }
 
-    /// Waits until room was made; false at once if there is none to be made, and when it takes too
-    /// long.
+    /// Waits until an early flush is done; false at once if none is of use, and when it takes too long.
     fn wait_for_eviction(&self) -> bool {
         self.request_eviction();
         if self.env.is_manual() {
@@ -180,7 +171,7 @@ impl Writer {
         Known { at, round: self.registry.round(), flushes: self.env.counters.flushes.get() }
     }
 
-    /// Whether nothing has changed since there was no room to be made.
+    /// Whether nothing has changed since an early flush was found to be of no use.
     fn is_known_useless(&self, state: &State) -> bool {
         let now = self.known();
         state.useless_since.is_some_and(|then| {
@@ -201,7 +192,7 @@ impl Writer {
         idle > 0 && idle >= active / part
     }
 
-    /// Makes room, if somebody has asked for it; whether it did.
+    /// Flushes early, if somebody has asked for it; whether series could be evicted.
     pub(in crate::db) fn evict_if_requested(&self) -> bool {
         if !self.admission.lock().wanted {
             return false;
@@ -209,11 +200,11 @@ impl Writer {
         let known = self.known();
         let before = self.env.counters.series_evicted.get();
         if let Err(error) = self.evict_early() {
-            tracing::warn!(%error, "no room could be made for new series");
+            tracing::warn!(%error, "an early flush for new series failed");
         }
         let freed = self.env.counters.series_evicted.get() - before;
         let elapsed_ms = self.env.clock().monotonic().saturating_sub(known.at).as_millis() as u64;
-        tracing::info!(freed, elapsed_ms, "made room for new series");
+        tracing::info!(freed, elapsed_ms, "flushed early for new series");
         let made = freed > 0;
         let mut state = self.admission.lock();
         state.wanted = false;
