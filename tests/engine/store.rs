@@ -149,6 +149,33 @@ fn a_write_renews_the_handles_that_are_stale_and_no_other() {
     assert!(db.write_renewing(&mut batch, |_| panic!("none is stale")).is_ok());
 }
 
+/// The next owner of the directory merges segments away that the snapshot has not opened yet, more than
+/// may be open at a time.
+#[test]
+fn a_snapshot_outlives_its_handle_and_what_the_next_owner_does() {
+    let few_files = || Options { open_files_max: 16, ..options() };
+    for closes in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path(), few_files()).unwrap();
+        for n in 0..24 {
+            write(&db, &labels("a", n), &[(10, 1.5)]);
+            db.flush().unwrap();
+        }
+        db.close().unwrap();
+        let db = Db::open(dir.path(), few_files()).unwrap();
+        let snapshot = db.snapshot().unwrap();
+        if closes {
+            db.close().unwrap();
+        }
+        drop(db);
+        let next = Db::open(dir.path(), few_files()).unwrap();
+        let mut go_on = |_: &_| std::ops::ControlFlow::Continue(());
+        assert_eq!(next.compact(TimeRange::ALL, &mut go_on).unwrap().segments_in, 24);
+        next.close().unwrap();
+        assert_eq!(all(&snapshot).len(), 24, "closed: {closes}");
+    }
+}
+
 #[test]
 fn many_threads_share_commits_and_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();

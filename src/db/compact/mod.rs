@@ -92,9 +92,12 @@ impl Compactor {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    /// Lets another process open the store, when nobody here is at its files.
+    /// Lets another process open the store, when nobody here is at its files; once.
     pub(super) fn let_go(&self) {
         let mut runner = self.lock_runner();
+        if self.env.health.check_owned().is_err() {
+            return;
+        }
         self.abandon_merge(&mut runner);
         self.end_attach(&mut runner);
         self.versions.remove_obsolete();

@@ -50,7 +50,7 @@ use super::view::generation::Generation;
 use crate::deletes;
 use crate::error::Result;
 use crate::manifest::{Version, VersionEdit};
-use crate::segment::{Segment, SegmentPin};
+use crate::segment::Segment;
 use crate::types::{FileName, Tombstone};
 
 /// The versions of an open store.
@@ -64,8 +64,6 @@ pub(super) struct VersionSet {
     pub(super) retention: Retention,
     /// The seq of the attach under way, 0 without one.
     attach_seq: AtomicU64,
-    /// Files that snapshots read on after the store was closed.
-    kept_open: Mutex<Vec<SegmentPin>>,
 }
 
 /// An edit, and what readers see of it.
@@ -113,7 +111,6 @@ impl VersionSet {
             state: Mutex::new(edits),
             obsolete: ObsoleteFiles::default(),
             attach_seq: AtomicU64::new(0),
-            kept_open: Mutex::new(Vec::new()),
         }
     }
 
@@ -144,8 +141,9 @@ impl VersionSet {
         // By which what has expired was left out: the next opening hides at least that.
         edit.clock = self.retention.clock_for_edit(&self.env);
         let removed = edit.removed.clone();
-        edit.added.iter().for_each(|meta| self.retention.note(meta.max_timestamp));
+        let newest = edit.added.iter().map(|meta| meta.max_timestamp).max();
         let version = edits.append(edit, outputs)?;
+        newest.into_iter().for_each(|timestamp| self.retention.note(timestamp));
         let is_removed = |number: u64| removed.contains(&number);
         let open = self.view.current();
         for meta in before.segments().iter().filter(|meta| is_removed(meta.file_number)) {
@@ -194,17 +192,12 @@ impl VersionSet {
         self.obsolete.waiting()
     }
 
-    /// Opens the files of segments that snapshots hold: the next owner may merge them away.
+    /// Opens the files of segments that snapshots hold, and keeps them open as long as any snapshot lives:
+    /// the next owner may merge them away.
     pub(super) fn pin_what_is_read(&self) {
         let view = self.view.current();
         let held = view.segments.iter().filter(|segment| Arc::strong_count(segment) > 1).cloned();
-        let mut kept = self.kept_open.lock().unwrap_or_else(PoisonError::into_inner);
-        for segment in held.chain(self.obsolete.held()) {
-            match segment.pin() {
-                Ok(pin) => kept.push(pin),
-                Err(error) => tracing::warn!(%error, "a snapshot may lose a segment"),
-            }
-        }
+        self.view.keep_open(held.chain(self.obsolete.held()));
     }
 
     /// From here on deletes newer than `seq` stay, also while they apply to nothing: what is being

@@ -38,6 +38,7 @@ use self::read_view::ReadView;
 use super::env::Env;
 use crate::error::Error;
 use crate::memtable::Memtable;
+use crate::segment::{Segment, SegmentPin};
 use crate::types::{FileName, Timestamp};
 
 /// What readers see.
@@ -49,6 +50,9 @@ pub(super) struct View {
     current: RwLock<Arc<ReadView>>,
     /// What has changed of the content that readers see.
     pub(super) changes: ChangeLog,
+    /// Files that snapshots read on after the store was let go. They are here since every snapshot holds
+    /// the view, and no other owner.
+    kept_open: Mutex<Vec<SegmentPin>>,
     /// Memtables of this process that may still be read, by snapshots if by nobody else.
     memtables: Mutex<Vec<Weak<Memtable>>>,
 }
@@ -61,6 +65,7 @@ impl View {
             turn: Mutex::new(()),
             current: RwLock::new(Arc::new(first)),
             changes: ChangeLog::new(),
+            kept_open: Mutex::new(Vec::new()),
             memtables: Mutex::new(memtables),
         }
     }
@@ -114,6 +119,17 @@ impl View {
         // Of what is not listed any more nothing is known.
         let change = if change == Change::Nothing { Change::EVERYTHING } else { change };
         self.changes.note_damage((file_number, *offset), change);
+    }
+
+    /// Opens the files of `segments`, and keeps them open as long as the view lives.
+    pub(super) fn keep_open(&self, segments: impl Iterator<Item = Arc<Segment>>) {
+        let mut kept = self.kept_open.lock().unwrap_or_else(PoisonError::into_inner);
+        for segment in segments {
+            match segment.pin() {
+                Ok(pin) => kept.push(pin),
+                Err(error) => tracing::warn!(%error, "a snapshot may lose a segment"),
+            }
+        }
     }
 
     /// Notes a generation whose memtable snapshots may keep.
