@@ -12,7 +12,7 @@ use super::lists::{FoundSeries, MergedList};
 use super::meter::Meter;
 use super::options::QueryOptions;
 use super::reader::SeriesReader;
-use super::series_ahead::{Outcome, SeriesAhead, Turn};
+use super::series_ahead::{Outcome, SeriesAhead, Turn, runs_max};
 use super::sources::Sources;
 use crate::cursor::{BATCH_ROWS_MAX, Columns};
 use crate::error::{Error, Result};
@@ -139,24 +139,15 @@ impl DecodeAhead {
     /// Decodes at least one series, and puts the results before what is in the queue. False if there
     /// is none left.
     fn decode_more(&mut self, alone: bool) -> Result<bool> {
-        let runs_max = match self.sources.executor().width() {
-            1 => 1,
-            // More runs than threads: they take unequal time.
-            width => width * 2,
-        };
+        let runs_max = runs_max(self.sources.executor());
         let series_max = if alone { 1 } else { runs_max * self.run_series };
-        let series = self.series.take_series(series_max)?;
-        if series.is_empty() {
-            return Ok(false);
-        }
-        let run_series = series.len().div_ceil(runs_max);
-        let mut series = series.into_iter();
-        let mut runs = Vec::with_capacity(runs_max);
-        while series.len() > 0 {
+        let runs = self.series.take_runs(series_max, runs_max)?;
+        let Some(run_series) = runs.first().map(Vec::len) else { return Ok(false) };
+        let with_reader = |run| {
             let reader = self.readers.pop();
-            let reader = reader.unwrap_or_else(|| self.sources.reader(self.range, &self.meter));
-            runs.push((reader, series.by_ref().take(run_series).collect::<Vec<_>>()));
-        }
+            (reader.unwrap_or_else(|| self.sources.reader(self.range, &self.meter)), run)
+        };
+        let runs: Vec<_> = runs.into_iter().map(with_reader).collect();
         let work = Work { meter: &self.meter, ahead: self.ahead };
         let results = self.sources.executor().map(runs, |(reader, run)| work.decode(reader, run));
         self.adapt(&results, run_series);

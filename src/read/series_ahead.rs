@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use super::lists::{FoundSeries, MergedList};
 use crate::error::{Error, Result};
+use crate::sys::Executor;
 
 /// What became of a series.
 pub(super) enum Outcome<D> {
@@ -31,7 +32,7 @@ pub(super) enum Outcome<D> {
 pub(super) enum Turn<D> {
     /// The next series has this result.
     Done(D),
-    /// Series have to be worked on: those that [`SeriesAhead::take_series`] gives. `alone` if a single
+    /// Series have to be worked on: those that [`SeriesAhead::take_runs`] gives. `alone` if a single
     /// one, with nothing else in memory.
     Work { alone: bool },
 }
@@ -42,6 +43,15 @@ pub(super) struct SeriesAhead<D> {
     queue: VecDeque<Outcome<D>>,
     /// The next series did not fit beside others.
     alone: bool,
+}
+
+/// Most runs of series that are worked on at a time.
+pub(super) fn runs_max(executor: &Executor) -> usize {
+    match executor.width() {
+        1 => 1,
+        // More runs than threads: they take unequal time.
+        width => width * 2,
+    }
 }
 
 impl<D> SeriesAhead<D> {
@@ -86,7 +96,7 @@ impl<D> SeriesAhead<D> {
 
     /// Up to `count` series to work on, the next in order: those that wait at the front of the queue,
     /// or new ones of the list if it is empty. None if there is none left.
-    pub(super) fn take_series(&mut self, count: usize) -> Result<Vec<FoundSeries>> {
+    fn take_series(&mut self, count: usize) -> Result<Vec<FoundSeries>> {
         let mut series = Vec::new();
         while series.len() < count
             && let Some(Outcome::Waiting(_)) = self.queue.front()
@@ -101,6 +111,23 @@ impl<D> SeriesAhead<D> {
             series.push(found);
         }
         Ok(series)
+    }
+
+    /// As [`take_series`](Self::take_series), in at most `runs_max` runs of neighbours, of which the first
+    /// is the longest.
+    pub(super) fn take_runs(
+        &mut self,
+        count: usize,
+        runs_max: usize,
+    ) -> Result<Vec<Vec<FoundSeries>>> {
+        let series = self.take_series(count)?;
+        let run_series = series.len().div_ceil(runs_max);
+        let mut series = series.into_iter();
+        let mut runs = Vec::with_capacity(runs_max);
+        while series.len() > 0 {
+            runs.push(series.by_ref().take(run_series).collect());
+        }
+        Ok(runs)
     }
 
     /// Puts back what became of the series that were taken, in their order.

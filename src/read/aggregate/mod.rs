@@ -18,7 +18,7 @@ use super::decode_ahead::ends_query;
 use super::lists::FoundSeries;
 use super::meter::Meter;
 use super::reader::SeriesReader;
-use super::series_ahead::{Outcome, SeriesAhead, Turn};
+use super::series_ahead::{Outcome, SeriesAhead, Turn, runs_max};
 use super::{QueryOptions, Sources};
 use crate::cursor::{Columns, Summary};
 use crate::error::{Error, Result};
@@ -161,23 +161,15 @@ impl Aggregation {
     /// Folds at least one series, and puts the results before what is in the queue. False if there is
     /// none left.
     fn fold_more(&mut self) -> Result<bool> {
-        let runs_max = match self.sources.executor().width() {
-            1 => 1,
-            // More runs than threads: they take unequal time.
-            width => width * 2,
-        };
-        let series = self.series.take_series(self.series_ahead.min(runs_max * RUN_SERIES))?;
-        if series.is_empty() {
-            return Ok(false);
+        let runs_max = runs_max(self.sources.executor());
+        let series_max = self.series_ahead.min(runs_max * RUN_SERIES);
+        let runs = self.series.take_runs(series_max, runs_max)?;
+        let Some(run_series) = runs.first().map(Vec::len) else { return Ok(false) };
+        let mut with_folder = Vec::with_capacity(runs.len());
+        for run in runs {
+            with_folder.push((self.folders.pop().unwrap_or_else(|| self.folder()), run));
         }
-        let run_series = series.len().div_ceil(runs_max);
-        let mut series = series.into_iter();
-        let mut runs = Vec::with_capacity(runs_max);
-        while series.len() > 0 {
-            let folder = self.folders.pop().unwrap_or_else(|| self.folder());
-            runs.push((folder, series.by_ref().take(run_series).collect::<Vec<_>>()));
-        }
-        let results = self.sources.executor().map(runs, |(mut folder, run)| {
+        let results = self.sources.executor().map(with_folder, |(mut folder, run)| {
             let items = folder.fold_run(run);
             (folder, items)
         });
