@@ -17,7 +17,8 @@ impl Db {
     /// Turns everything in memory into segments; when this returns, no sample is in the log alone.
     ///
     /// # Errors
-    /// I/O errors; nothing is lost, and the flush will be tried again. [`Error::Closed`](crate::Error::Closed).
+    /// I/O errors and [`Error::SelfCheck`](crate::Error::SelfCheck); nothing is lost, and the flush will be
+    /// tried again. [`Error::Closed`](crate::Error::Closed).
     pub fn flush(&self) -> Result<()> {
         self.env().health.check_open()?;
         self.writer().flush_all()

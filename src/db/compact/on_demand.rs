@@ -73,7 +73,7 @@ pub struct CompactReport {
 
 impl CompactReport {
     fn add(&mut self, outcome: Outcome) {
-        let Some(merged) = outcome.merged else { return };
+        let merged = outcome.merged;
         self.merges += 1;
         self.segments_in += outcome.inputs;
         self.segments_out += merged.outputs.len() as u64;

@@ -105,7 +105,7 @@ impl Compactor {
                     },
                     elapsed,
                 });
-                let (inputs, merged) = (inputs.len() as u64, Some(merged));
+                let inputs = inputs.len() as u64;
                 Ok(Advance::Merged(Outcome { inputs, bytes_in: bytes, merged }))
             }
             Err(error) => {

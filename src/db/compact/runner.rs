@@ -57,11 +57,11 @@ pub(super) struct CompactionRequest {
 }
 
 /// What a merge came to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) inputs: u64,
     pub(super) bytes_in: u64,
-    pub(super) merged: Option<Merged>,
+    pub(super) merged: Merged,
 }
 
 /// What one advance came to.

@@ -9,8 +9,8 @@
 //! 2. The present value is cloned, a few lists of pointers, and changed.
 //! 3. Under the lock of the change log the pointer is swapped, so that a position of the log names a
 //!    state exactly.
-//! 4. What was replaced is given to the caller, who lets go of it when he holds no lock that others wait
-//!    for: it may be the last reference to a memtable of hundreds of megabytes.
+//! 4. What was replaced is given to the caller, who lets go of it outside of the locks of the versions and
+//!    of the view: it may be the last reference to a memtable of hundreds of megabytes.
 //!
 //! | file | what it holds |
 //! |---|---|
