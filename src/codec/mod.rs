@@ -1,9 +1,3 @@
-//!
-//! # Bounds
-//!
-//! Pure. Encodes up to 8,192 f64 values (sub-blocks of 1,024) or i64 timestamps into
-//! self-describing bytes and back, exact for every bit pattern. Decoders are safe for any bytes,
-//! never allocate on a number that the input has not earned, and write into the caller's slices.
 #![doc = include_str!("FORMAT.md")]
 //!
 //! # The code
@@ -14,6 +8,11 @@
 //! [`decode_timestamps`] into slices of its own. Checksums, lengths and row counts are the callers'
 //! (the block and the chunk index hold them). Every decoder is safe for any bytes: it fails with a
 //! [`DecodeError`](crate::types::DecodeError), never panics, never allocates.
+//!
+//! # Bounds
+//!
+//! One call encodes up to 8,192 f64 values, in sub-blocks of 1,024, or as many i64 timestamps, exactly
+//! for every bit pattern.
 
 mod bitpack;
 mod decimal;

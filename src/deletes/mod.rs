@@ -1,10 +1,19 @@
+#![doc = include_str!("FORMAT.md")]
+//!
+//! # The module
+//!
+//! Owns what a delete means once it has a seq: [`Tombstones`] of a moment, the [`Filter`] that says
+//! what they hide, the `.tomb` file ([`write()`], [`read()`]) and when a tombstone is retired
+//! ([`first_match`], [`needless`]). Called by `db` (commit, flush, replay, publish), `read` (hiding)
+//! and `compaction` (erasing). Pure but for the file and for the indexes that `first_match` asks.
+//!
+//! # Invariants
+//!
+//! - A tombstone hides a layer (a segment, or the rows of one memtable) wholly or not at all: a
+//!   delete seals the memtable, so that what is in one place was written before it or behind it.
+//! - It hides by seq alone: what is written after it is visible, whatever its time.
 //!
 //! # From a delete to nothing
-//!
-//! *Owns* `Tombstone { seq, range, matchers as written, created }`, the question "does it hide this
-//! series of that layer, and when?", and the `.tomb` file (FORMAT.md beside it). Pure but for that
-//! file. Called by `db` (commit, flush, replay, publish), `read` (hiding) and `compaction`
-//! (erasing).
 //!
 //! - A delete is a frame of its own kind in the log, with a seq, acknowledged like a write. Under
 //!   the commit lock it *seals* the active memtable if that has rows, so that a generation is first
@@ -28,20 +37,6 @@
 //! - Hidden ranges are taken out of each layer before layers are compared (`cursor/merge`); chunks
 //!   that are hidden whole are not decoded. A query that no tombstone overlaps pays one look at an
 //!   empty list.
-#![doc = include_str!("FORMAT.md")]
-//!
-//! # The module
-//!
-//! Owns what a delete means once it has a seq: [`Tombstones`] of a moment, the [`Filter`] that says
-//! what they hide, the `.tomb` file ([`write()`], [`read()`]) and when a tombstone is retired
-//! ([`first_match`], [`needless`]). Called by `db` (commit, flush, replay, publish), `read` (hiding)
-//! and `compaction` (erasing). Pure but for the file and for the indexes that `first_match` asks.
-//!
-//! # Invariants
-//!
-//! - A tombstone hides a layer (a segment, or the rows of one memtable) wholly or not at all: a
-//!   delete seals the memtable, so that what is in one place was written before it or behind it.
-//! - It hides by seq alone: what is written after it is visible, whatever its time.
 
 mod file;
 mod filter;

@@ -1,20 +1,3 @@
-//!
-//! # How it is built
-//!
-//! Pure. A segment's series are numbered 0.. in label order (*ordinals*). The builder takes label
-//! sets in label order and yields a `blocks` part (blocks of at most 64 KiB, each with its CRC32C)
-//! and a `top` part (small, resident). The reader answers matchers with sorted ordinals, ordinals
-//! with labels, and label names and values, fetching blocks through a closure; only verified bytes
-//! are walked.
-//!
-//! *Built in bounded memory.* Series are gathered in a run of half the builder's budget (8 MiB
-//! unless said otherwise): the distinct keys once, the series as varints of run-local key numbers.
-//! One run is written as it is. More are spilled to `n.seg.index.tmp` and merged: the keys with
-//! their postings first, `fan_in` runs at a time, which also yields for each run a *rank map* from
-//! its keys to those of the index; then the series, run by run through its map, so that nothing
-//! needs a second sort. The bytes of the index do not depend on the budget. Every spilled 4 KiB
-//! carry a CRC32C bound to their place. What grows beyond the budget is the top level (6 to 11 KB
-//! per million series of TSBS) and some 300 bytes per run.
 #![doc = include_str!("FORMAT.md")]
 //!
 //! # In code
@@ -24,6 +7,17 @@
 //! through a [`BlockSource`]. Pure bytes, no I/O. Called by `segment` to write and by `read` to
 //! select. Bytes are decoded defensively even after their CRC was checked: no input makes a reader
 //! panic, or allocate more than a small multiple of what it was given.
+//!
+//! # How it is built
+//!
+//! Series are gathered in a run of half the builder's budget (8 MiB
+//! unless said otherwise): the distinct keys once, the series as varints of run-local key numbers.
+//! One run is written as it is. More are spilled to `n.seg.index.tmp` and merged: the keys with
+//! their postings first, `fan_in` runs at a time, which also yields for each run a *rank map* from
+//! its keys to those of the index; then the series, run by run through its map, so that nothing
+//! needs a second sort. The bytes of the index do not depend on the budget. Every spilled 4 KiB
+//! carry a CRC32C bound to their place. What grows beyond the budget is the top level (6 to 11 KB
+//! per million series of TSBS) and some 300 bytes per run.
 
 mod block;
 mod builder;

@@ -1,13 +1,3 @@
-//!
-//! # How files of it follow each other
-//!
-//! Append-only file of checksummed version edits, found through `CURRENT`. A `Version` is an
-//! immutable list of segments, published by one pointer swap. A process never appends to a manifest
-//! that an earlier one wrote: opening reads it and starts a new file with a snapshot. A snapshot
-//! also names what earlier edits removed and whose files are still there (*obsolete*): opening
-//! removes files on the strength of a durable manifest only, hence after the new one is live, and a
-//! crash in between must not make orphans of them. A new file that fails before the rename of
-//! `CURRENT` was tried is removed.
 #![doc = include_str!("FORMAT.md")]
 //!
 //! # The module
@@ -20,6 +10,16 @@
 //! failed, the file on disk may or may not hold the edit: the manifest is *poisoned*, and until
 //! [`Manifest::roll`] has succeeded the caller may remove neither what the edit adds nor what it
 //! replaces.
+//!
+//! # How files of it follow each other
+//!
+//! Append-only file of checksummed version edits, found through `CURRENT`. A `Version` is an
+//! immutable list of segments, published by one pointer swap. A process never appends to a manifest
+//! that an earlier one wrote: opening reads it and starts a new file with a snapshot. A snapshot
+//! also names what earlier edits removed and whose files are still there (*obsolete*): opening
+//! removes files on the strength of a durable manifest only, hence after the new one is live, and a
+//! crash in between must not make orphans of them. A new file that fails before the rename of
+//! `CURRENT` was tried is removed.
 
 mod current;
 mod edit;

@@ -1,3 +1,14 @@
+#![doc = include_str!("FORMAT.md")]
+//!
+//! # In code
+//!
+//! [`SegmentWriter`] writes a segment in one pass; [`Segment`] answers which series and which chunks
+//! it has, and [`ChunkReader`] reads samples. Called by flush, by merges and by the read path; knows
+//! neither the manifest nor the memtable: what the store knows of a segment is its
+//! [`SegmentMeta`](crate::types::SegmentMeta).
+//!
+//! No reader trusts bytes whose checksum it has not seen pass since they were loaded, and damage of
+//! one block costs what is in it: the errors name file, part and offset.
 //!
 //! # How it is laid out
 //!
@@ -13,17 +24,6 @@
 //!
 //! Segments are kept open in a bounded clock cache and opened again when others took their place; a
 //! segment that nobody holds is closed, so that its space is free once it is removed.
-#![doc = include_str!("FORMAT.md")]
-//!
-//! # In code
-//!
-//! [`SegmentWriter`] writes a segment in one pass; [`Segment`] answers which series and which chunks
-//! it has, and [`ChunkReader`] reads samples. Called by flush, by merges and by the read path; knows
-//! neither the manifest nor the memtable: what the store knows of a segment is its
-//! [`SegmentMeta`](crate::types::SegmentMeta).
-//!
-//! No reader trusts bytes whose checksum it has not seen pass since they were loaded, and damage of
-//! one block costs what is in it: the errors name file, part and offset.
 
 mod aggregate;
 mod bytes_by_kind;

@@ -26,8 +26,7 @@
 //!
 //! # Slots and handles
 //!
-//! Owns the interned label pairs and the map from the keyed hash of encoded labels to a *slot*
-//! (u32). XXH3-128 is computed with a random key and 32 bits of it are stored: every hit is
+//! XXH3-128 is computed with a random key and 32 bits of it are stored: every hit is
 //! confirmed against the interned strings, so the rest would only cost memory. A `SeriesHandle` is
 //! (slot, version): the version changes when a slot is freed, so a stale handle is recognised,
 //! never answered with another series. Slots are freed only when no live memtable (active, sealed

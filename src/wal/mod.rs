@@ -1,3 +1,10 @@
+#![doc = include_str!("FORMAT.md")]
+//!
+//! # Code
+//!
+//! The write-ahead log: bytes of batches, and nothing of what they mean to the memtable. `db` calls the
+//! writer behind its commit lock and the reader while it opens a store; the command's `verify`
+//! reads too. This module must not know the registry: it sees refs, columns and labels.
 //!
 //! # Files and faults
 //!
@@ -10,13 +17,6 @@
 //!
 //! zstd is mandatory: definitions of series are compressed with it. A build without C would need a
 //! second format for them.
-#![doc = include_str!("FORMAT.md")]
-//!
-//! # Code
-//!
-//! The write-ahead log: bytes of batches, and nothing of what they mean to the memtable. `db` calls the
-//! writer behind its commit lock and the reader while it opens a store; the command's `verify`
-//! reads too. This module must not know the registry: it sees refs, columns and labels.
 
 mod batch;
 mod frame;
