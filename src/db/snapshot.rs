@@ -1,4 +1,7 @@
-//! What readers see: one moment of a store, pinned.
+//! What readers see: one moment of a store, pinned. Its methods check their arguments, keep the segments
+//! in place while they run, and hand over to `read`.
+//!
+//! In one file because it is the public list of what can be read: most of it are docs and examples.
 
 use std::fmt;
 use std::ops::ControlFlow;

@@ -11,11 +11,13 @@ use super::ROWS_MAX;
 use super::aggregate::Aggregates;
 use super::chunk_index::{self, ChunkBlock, ChunkBlockBuilder};
 use super::dense::DenseEncoder;
-use super::footer::{FEATURE_DENSE, Footer, Section, SectionTag};
+use super::footer::{Footer, Section};
 use super::group::GroupBuilder;
-use super::header::{HEADER_BYTES, Header};
+use super::header::Header;
+use super::info::{Encoding, SegmentInfo};
+use super::layout::{self, Layout};
 use super::spill::SpillFile;
-use super::time_table::{self, TimeBlock};
+use super::time_table::TimeBlock;
 use super::times::TimesWriter;
 use crate::codec::{self, ValueEncoder};
 use crate::error::{Error, Result};
@@ -25,53 +27,6 @@ use crate::types::{DecodeError, FileName, Labels, SegmentMeta, Timestamp};
 
 /// Memory of the label index in bytes, unless it is said otherwise.
 const INDEX_BYTES_DEFAULT: usize = 8 << 20;
-
-/// What a segment says of itself beside what its samples say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SegmentInfo {
-    /// The identity of the store.
-    pub uuid: [u8; 16],
-    /// The number of merges behind the segment; 0 for a flush.
-    pub level: u8,
-    /// The lowest seq whose samples may be in it.
-    pub min_seq: u64,
-    /// The highest seq whose samples may be in it.
-    pub max_seq: u64,
-    /// File numbers of the segments that it replaces.
-    pub replaces: Vec<u64>,
-    /// The seq up to which deletes are carried out in it.
-    pub tombstone_seq: u64,
-    /// The window of time that it is confined to; left out if samples turn out to lie outside.
-    pub window: Option<Window>,
-    /// How its values are encoded.
-    pub encoding: Encoding,
-}
-
-/// How the values of a segment are encoded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Encoding {
-    /// Bit-packed: the fastest to write and to read. What a flush writes.
-    #[default]
-    Fast,
-    /// The smallest that still decodes fast: a value block may be one zstd frame. What merges write.
-    Dense,
-}
-
-/// A window of time: `ticks` ticks from `start`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// The first tick.
-    pub start: Timestamp,
-    /// The length in ticks, at least 1.
-    pub ticks: u64,
-}
-
-impl Window {
-    fn holds(self, at: Timestamp) -> bool {
-        let behind = i128::from(at) - i128::from(self.start);
-        (0..i128::from(self.ticks)).contains(&behind)
-    }
-}
 
 /// A segment being written, as `NNNNNN.seg.tmp`. A writer that is dropped leaves that file behind,
 /// for the next open to remove; [`abort`](Self::abort) removes it at once.
@@ -349,8 +304,15 @@ impl SegmentWriter {
         }
         let index = self.index.take().expect("a file is completed once").finish()?;
         let chunk_top = chunk_index::encode_top(&self.chunk_top);
-        let (footer, time_table) = self.lay_out(&index, &chunk_top);
-        let footer = footer.encode();
+        let layout = Layout {
+            data_end: self.file.len(),
+            replaces: self.info.replaces.len(),
+            label_blocks: index.blocks_len(),
+            label_top: index.top(),
+            chunk_top: &chunk_top,
+        };
+        let (sections, time_table) = layout.place(&mut self.time_table);
+        let footer = self.footer(sections).encode();
 
         self.append(&time_table)?;
         let footer_twin_offset = self.append(&footer)?;
@@ -374,38 +336,8 @@ impl SegmentWriter {
             file.append(bytes).map_err(|e| Error::io("append to", path, e))
         })?;
         let len = self.file.len();
-        let padding = &[0u8; 8][..(aligned(len) - len) as usize];
+        let padding = &[0u8; 8][..(layout::aligned(len) - len) as usize];
         self.file.append(padding).map_err(|e| Error::io("append to", &self.path, e))
-    }
-
-    /// The footer and the timestamp table, with the places of what will follow the data.
-    fn lay_out(&mut self, index: &BuiltIndex<SpillFile>, chunk_top: &[u8]) -> (Footer, Vec<u8>) {
-        let data_end = self.file.len();
-        let table_bytes = time_table::encode_table(&self.time_table).len() as u64;
-        let footer_bytes = Footer::encoded_bytes(self.info.replaces.len(), 7) as u64;
-        let twins_offset = aligned(data_end + table_bytes) + footer_bytes;
-        let mut twins_end = twins_offset;
-        for block in &mut self.time_table {
-            block.twin_offset = twins_end;
-            twins_end = aligned(twins_end + u64::from(block.len));
-        }
-        let time_table = time_table::encode_table(&self.time_table);
-        let label_top_offset = aligned(twins_end + index.blocks_len());
-        let chunk_top_offset = aligned(label_top_offset + index.top().len() as u64);
-        let table_twin_offset = aligned(chunk_top_offset + chunk_top.len() as u64);
-        let header_bytes = HEADER_BYTES as u64;
-        let blocks = Section::of_blocks;
-        let whole = Section::of_bytes;
-        let sections = vec![
-            blocks(SectionTag::Data, header_bytes, data_end - header_bytes),
-            whole(SectionTag::TimeTable, data_end, &time_table),
-            blocks(SectionTag::TimeTwins, twins_offset, twins_end - twins_offset),
-            blocks(SectionTag::LabelBlocks, twins_end, index.blocks_len()),
-            whole(SectionTag::LabelTop, label_top_offset, index.top()),
-            whole(SectionTag::ChunkTop, chunk_top_offset, chunk_top),
-            whole(SectionTag::TimeTableTwin, table_twin_offset, &time_table),
-        ];
-        (self.footer(sections), time_table)
     }
 
     fn footer(&self, sections: Vec<Section>) -> Footer {
@@ -413,7 +345,7 @@ impl SegmentWriter {
         let (first, last) = self.time_range;
         let window = self.info.window.filter(|window| window.holds(first) && window.holds(last));
         Footer {
-            features: self.features(),
+            features: self.info.encoding.features(),
             uuid: self.info.uuid,
             file_number: self.file_number,
             min_timestamp: self.time_range.0,
@@ -431,11 +363,6 @@ impl SegmentWriter {
             replaces: self.info.replaces.clone(),
             sections,
         }
-    }
-
-    /// What a reader must understand beyond the version.
-    fn features(&self) -> u32 {
-        if self.dense.is_some() { FEATURE_DENSE } else { 0 }
     }
 
     /// Copies every timestamp block from where it was written, checking it on the way.
@@ -471,7 +398,7 @@ impl SegmentWriter {
             max_seq: self.info.max_seq,
             samples: self.samples,
             series: self.series,
-            features: self.features(),
+            features: self.info.encoding.features(),
             level: self.info.level,
             tombstone_seq: self.info.tombstone_seq,
         }
@@ -490,8 +417,4 @@ fn check_stream(
         return Err(DecodeError::Invalid("value column, just encoded,"));
     }
     Ok(())
-}
-
-fn aligned(offset: u64) -> u64 {
-    offset.next_multiple_of(8)
 }

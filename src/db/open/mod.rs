@@ -25,6 +25,7 @@ mod leftovers;
 mod orphans;
 pub(super) mod read_only;
 mod recover;
+mod refs;
 mod replay;
 pub(super) mod report;
 pub(super) mod verify;

@@ -1,14 +1,15 @@
 //! Recovery: from log files to memtables and tombstones, record by record.
 //!
 //! A delete seals what was replayed before it, as it did when it was written: what is recovered is a
-//! list of [`Part`]s, each first tombstones, then rows. Called while a store is opened, by the owner and by read-only openers; it writes nothing itself.
-//! Reading is idempotent: what the manifest covers is skipped, so a crash at any point of recovery
-//! only means that it runs again. Refs are file-local; the registry here belongs to the recovered
-//! memtable alone and has no limits, because what was accepted once must be recovered.
+//! list of [`Part`]s, each first tombstones, then rows. Called while a store is opened, by the owner and by
+//! read-only openers; it writes nothing itself. Reading is idempotent: what the manifest covers is skipped,
+//! so a crash at any point of recovery only means that it runs again. The registry here belongs to the
+//! recovered memtable alone and has no limits, because what was accepted once must be recovered.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::refs::Refs;
 use super::report::OpenReport;
 use crate::db::env::finding::Finding;
 use crate::db::write::log_files;
@@ -362,68 +363,6 @@ impl Recovered {
         match on_end(part, &registry)? {
             Ended::Flushed => *part = next,
             Ended::Kept => self.parts.push(next),
-        }
-        Ok(())
-    }
-}
-
-/// The refs of one log file.
-#[derive(Default)]
-struct Refs {
-    /// The slot of each ref; `None` where the definition was lost.
-    slots: Vec<Option<u32>>,
-    /// Whether those that are missing were lost to a torn write; found out when asked.
-    torn: Option<bool>,
-}
-
-impl Refs {
-    fn slot(&self, series_ref: u32) -> Option<u32> {
-        self.slots.get(series_ref as usize).copied().flatten()
-    }
-
-    /// Decodes a batch and takes in its definitions.
-    fn read<'a>(
-        &mut self,
-        batch: &'a Record,
-        registry: &Registry,
-    ) -> Result<BatchView<'a>, DecodeError> {
-        let view = BatchView::decode(&batch.payload)?;
-        self.define(&view, batch.offset, registry)?;
-        Ok(view)
-    }
-
-    /// Whether every series of a batch is known.
-    fn know(&self, view: &BatchView<'_>) -> bool {
-        view.runs().all(|(series_ref, _)| self.slot(series_ref).is_some())
-    }
-
-    /// Whether the file so far lacks frames because a crash tore them, not because of damage.
-    fn lost_to_a_tear(&mut self, reader: &WalReader) -> Result<bool> {
-        if self.torn.is_none() {
-            self.torn = Some(reader.damage_is_torn()?);
-        }
-        Ok(self.torn == Some(true))
-    }
-
-    fn define(
-        &mut self,
-        view: &BatchView<'_>,
-        offset: u64,
-        registry: &Registry,
-    ) -> Result<(), DecodeError> {
-        let first = view.first_ref();
-        // Each definition takes at least a byte of the file, so a number beyond is not earned.
-        if (first as usize) < self.slots.len() || u64::from(first) > offset {
-            return Err(DecodeError::Invalid("first ref of the batch"));
-        }
-        let definitions = view.definitions()?;
-        if definitions.is_empty() {
-            return Ok(());
-        }
-        self.slots.resize(first as usize, None);
-        for definition in definitions {
-            let handle = registry.resolve(&definition.labels);
-            self.slots.push(handle.ok().map(|handle| handle.slot()));
         }
         Ok(())
     }

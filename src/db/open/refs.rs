@@ -1,0 +1,68 @@
+//! The series refs of one log file, while it is replayed: which slot of the recovered registry each means.
+
+use crate::error::Result;
+use crate::series::Registry;
+use crate::types::DecodeError;
+use crate::wal::{BatchView, Record, WalReader};
+
+/// The refs of one log file.
+#[derive(Default)]
+pub(super) struct Refs {
+    /// The slot of each ref; `None` where the definition was lost.
+    slots: Vec<Option<u32>>,
+    /// Whether those that are missing were lost to a torn write; found out when asked.
+    torn: Option<bool>,
+}
+
+impl Refs {
+    pub(super) fn slot(&self, series_ref: u32) -> Option<u32> {
+        self.slots.get(series_ref as usize).copied().flatten()
+    }
+
+    /// Decodes a batch and takes in its definitions.
+    pub(super) fn read<'a>(
+        &mut self,
+        batch: &'a Record,
+        registry: &Registry,
+    ) -> Result<BatchView<'a>, DecodeError> {
+        let view = BatchView::decode(&batch.payload)?;
+        self.define(&view, batch.offset, registry)?;
+        Ok(view)
+    }
+
+    /// Whether every series of a batch is known.
+    pub(super) fn know(&self, view: &BatchView<'_>) -> bool {
+        view.runs().all(|(series_ref, _)| self.slot(series_ref).is_some())
+    }
+
+    /// Whether the file so far lacks frames because a crash tore them, not because of damage.
+    pub(super) fn lost_to_a_tear(&mut self, reader: &WalReader) -> Result<bool> {
+        if self.torn.is_none() {
+            self.torn = Some(reader.damage_is_torn()?);
+        }
+        Ok(self.torn == Some(true))
+    }
+
+    fn define(
+        &mut self,
+        view: &BatchView<'_>,
+        offset: u64,
+        registry: &Registry,
+    ) -> Result<(), DecodeError> {
+        let first = view.first_ref();
+        // Each definition takes at least a byte of the file, so a number beyond is not earned.
+        if (first as usize) < self.slots.len() || u64::from(first) > offset {
+            return Err(DecodeError::Invalid("first ref of the batch"));
+        }
+        let definitions = view.definitions()?;
+        if definitions.is_empty() {
+            return Ok(());
+        }
+        self.slots.resize(first as usize, None);
+        for definition in definitions {
+            let handle = registry.resolve(&definition.labels);
+            self.slots.push(handle.ok().map(|handle| handle.slot()));
+        }
+        Ok(())
+    }
+}
