@@ -209,7 +209,7 @@ impl View<'_> {
     }
 
     /// Whether the window of the segment's latest sample has closed.
-    fn is_settled(&self, meta: &SegmentMeta) -> bool {
+    fn is_past(&self, meta: &SegmentMeta) -> bool {
         self.is_closed(self.options.grid().window_of(meta.max_timestamp, meta.max_timestamp))
     }
 
@@ -217,12 +217,12 @@ impl View<'_> {
         let mut fresh: Vec<Arc<SegmentMeta>> =
             self.segments.iter().filter(|meta| meta.level == 0).cloned().collect();
         fresh.sort_unstable_by_key(|meta| (meta.min_seq, meta.file_number));
-        let settled_min = if self.quiet { 1 } else { self.options.level0_closed_trigger };
+        let past_min = if self.quiet { 1 } else { self.options.level0_closed_trigger };
         for run in fresh.split(|meta| self.is_excluded(meta)) {
-            let settled = run.iter().filter(|meta| self.is_settled(meta)).count();
-            let last_settled = run.iter().rposition(|meta| self.is_settled(meta));
-            let taken = match last_settled {
-                Some(last) if settled >= settled_min => last + 1,
+            let past = run.iter().filter(|meta| self.is_past(meta)).count();
+            let last_past = run.iter().rposition(|meta| self.is_past(meta));
+            let taken = match last_past {
+                Some(last) if past >= past_min => last + 1,
                 _ if run.len() >= self.options.level0_trigger => run.len(),
                 _ => continue,
             };
