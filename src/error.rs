@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::types::{
-    DecodeError, LabelError, LimitExceeded, MatcherError, ParseError, SeriesHandle,
+    DecodeError, LabelError, LimitExceeded, LostSamples, MatcherError, ParseError, SeriesHandle,
 };
 
 /// What the engine's fallible functions return.
@@ -41,6 +41,10 @@ pub enum Error {
         /// What was wrong.
         source: DecodeError,
     },
+    /// Samples that the query needs are lost: the block that holds them is damaged, or was when a merge read
+    /// it. Says which ones. With [`QueryOptions::skip_damaged`](crate::QueryOptions::skip_damaged) the
+    /// others are returned.
+    Lost(Box<LostSamples>),
     /// A file of the store was written by a newer version of Siltstone.
     UnsupportedVersion {
         /// The file.
@@ -128,6 +132,7 @@ impl Error {
             Self::Corrupt { path, section, offset, source } => {
                 Self::Corrupt { path: path.clone(), section, offset: *offset, source: *source }
             }
+            Self::Lost(lost) => Self::Lost(lost.clone()),
             Self::UnsupportedVersion { path, found, supported } => Self::UnsupportedVersion {
                 path: path.clone(),
                 found: *found,
@@ -171,6 +176,15 @@ impl Error {
             source => Self::Corrupt { path, section, offset, source },
         }
     }
+
+    /// The damaged place, if the error is damage: file, section, offset.
+    pub(crate) fn damaged_place(&self) -> Option<(&Path, &'static str, u64)> {
+        match self {
+            Self::Corrupt { path, section, offset, .. } => Some((path, section, *offset)),
+            Self::Lost(lost) => Some((&lost.path, lost.section, lost.offset)),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -183,6 +197,7 @@ impl fmt::Display for Error {
             Self::Corrupt { path, section, offset, source } => {
                 write!(f, "{} is damaged: {section} at byte {offset}: {source}", path.display())
             }
+            Self::Lost(lost) => lost.fmt(f),
             Self::UnsupportedVersion { path, found, supported } => write!(
                 f,
                 "{} has format version {found}; this build reads up to {supported}: use a newer siltstone",

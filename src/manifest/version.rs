@@ -234,7 +234,8 @@ impl Version {
             if meta.file_number >= self.next_file_number {
                 return Err(DecodeError::Invalid("file number of an added segment"));
             }
-            if meta.min_timestamp > meta.max_timestamp || meta.samples == 0 || meta.series == 0 {
+            let is_empty = meta.samples == 0 && !meta.has_lost();
+            if meta.min_timestamp > meta.max_timestamp || is_empty || meta.series == 0 {
                 return Err(DecodeError::Invalid("extent of an added segment"));
             }
             if meta.min_seq > meta.max_seq || meta.max_seq.max(meta.tombstone_seq) > self.last_seq {

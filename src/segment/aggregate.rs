@@ -71,6 +71,11 @@ pub struct Sums {
 }
 
 impl Aggregates {
+    /// Of no values.
+    pub(super) fn none() -> Self {
+        Self { stale_markers: 0, extent: None, sums: None }
+    }
+
     /// The aggregates of `values`.
     pub(super) fn of(values: &[f64]) -> Self {
         let is_stale = |v: &f64| v.to_bits() == STALE_MARKER_BITS;
@@ -84,7 +89,7 @@ impl Aggregates {
 
     /// The aggregates of values of which none is a stale marker.
     fn of_live(values: &[f64]) -> Self {
-        let mut found = Self { stale_markers: 0, extent: None, sums: None };
+        let mut found = Self::none();
         let (Some(&first), Some(&last)) = (values.first(), values.last()) else { return found };
         if values.iter().fold(false, |any, v| any | v.is_nan()) {
             return found;

@@ -14,10 +14,10 @@ use super::dense::FrameUnpacker;
 use super::group::{ChunkEntry, ValueBlock};
 use super::open::Segment;
 use crate::codec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::Bytes;
 use crate::sys::checksum::crc32c;
-use crate::types::{DecodeError, Timestamp};
+use crate::types::{DecodeError, FileName, LostChunk, LostPlace, Timestamp};
 
 /// Packed blocks that a reader takes through the cache.
 const CACHED_BLOCKS: u32 = 16;
@@ -133,6 +133,59 @@ impl ChunkReader {
             .ok_or(DecodeError::Invalid("place of a chunk"))
             .and_then(|stream| codec::decode_f64(stream, &mut values[base..]));
         decoded.map_err(|e| self.segment.damaged("value block", chunk.block.offset, e))
+    }
+
+    /// As [`append`](Self::append), but a chunk that is lost, or turns out to be damaged, is no error.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    pub(crate) fn append_or_lose(
+        &mut self,
+        chunk: &ChunkEntry,
+        timestamps: &mut Vec<Timestamp>,
+        values: &mut Vec<f64>,
+    ) -> Result<Option<Box<LostChunk>>> {
+        if chunk.loss.is_none() {
+            match self.append(chunk, timestamps, values) {
+                Ok(()) => return Ok(None),
+                Err(Error::Corrupt { path, section, offset, source }) => {
+                    let file_number = self.segment.meta().file_number;
+                    let place =
+                        LostPlace { path, file_number, section, offset, source: Some(source) };
+                    return self.lose(chunk, place, false).map(Some);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        let Some(origin) = chunk.loss else { return Ok(None) };
+        let path =
+            self.segment.path().with_file_name(FileName::Segment(origin.file_number).to_string());
+        let place = LostPlace {
+            path,
+            file_number: origin.file_number,
+            section: "block",
+            offset: origin.offset,
+            source: None,
+        };
+        self.lose(chunk, place, origin.is_accepted).map(Some)
+    }
+
+    /// What is lost with a chunk: the samples at its timestamps, if these can be read.
+    fn lose(
+        &mut self,
+        chunk: &ChunkEntry,
+        place: LostPlace,
+        is_accepted: bool,
+    ) -> Result<Box<LostChunk>> {
+        let mut times = Vec::new();
+        if chunk.times_are_known() {
+            match self.timestamps(chunk, &mut times) {
+                Ok(()) | Err(Error::Corrupt { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let (first, last) = (chunk.first_timestamp(), chunk.last_timestamp());
+        Ok(Box::new(LostChunk { first, last, rows: chunk.rows(), times, is_accepted, place }))
     }
 
     /// Appends the timestamps of `chunk` alone; reads no value.

@@ -27,7 +27,7 @@ pub struct SegmentDescription {
     /// The number of timestamp columns, which chunks share.
     pub timestamp_columns: u32,
     /// How the chunks' values are encoded: `constant`, `packed`, `planes` (decimals bit-packed or in
-    /// byte-aligned planes), `ordered` (the bits of the doubles, in either form), `raw`.
+    /// byte-aligned planes), `ordered` (the bits of the doubles, in either form), `raw`; `lost` for lost chunks, which have none.
     pub encodings: BTreeMap<&'static str, EncodingShare>,
     /// The blocks that hold them.
     pub value_blocks: ValueBlockShare,
@@ -153,6 +153,12 @@ impl Segment {
         let mut frame = FrameUnpacker::default();
         for entry in self.chunks(&ordinals, Timestamp::MIN..=Timestamp::MAX)? {
             let entry = entry?;
+            if entry.loss.is_some() {
+                let share = shares.entry("lost").or_default();
+                share.chunks += 1;
+                share.samples += u64::from(entry.rows());
+                continue;
+            }
             let place = entry.block;
             let damaged = |e| self.damaged("value block", place.offset, e);
             if block.as_ref().is_none_or(|(offset, _)| *offset != place.offset) {

@@ -2,7 +2,7 @@
 
 use super::header::check_version;
 use crate::sys::checksum::crc32c;
-use crate::types::{DecodeError, Fields, Timestamp};
+use crate::types::{DecodeError, FEATURE_LOST, Fields, Timestamp};
 
 const MAGIC: [u8; 8] = *b"SILTFOOT";
 const END_MAGIC: [u8; 8] = *b"SILT.END";
@@ -17,7 +17,7 @@ const SECTION_VERSION: u16 = 1;
 /// Bit of `features`: value blocks may be zstd frames.
 pub(super) const FEATURE_DENSE: u32 = 1;
 /// Bits of `features` that this build understands.
-pub(super) const FEATURES_KNOWN: u32 = FEATURE_DENSE;
+pub(super) const FEATURES_KNOWN: u32 = FEATURE_DENSE | FEATURE_LOST;
 
 /// The sections of format version 1, by their tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,6 +2,7 @@
 
 use super::ROWS_MAX;
 use super::aggregate::Aggregates;
+use super::lost::LossOrigin;
 use super::span::{Span, SpanContext};
 use crate::sys::checksum::crc32c;
 use crate::types::varint::{get_u64, put_u64};
@@ -36,6 +37,8 @@ pub struct ChunkEntry {
     pub(super) start: u32,
     pub(super) len: u32,
     pub(super) aggregates: Aggregates,
+    /// If its samples are lost.
+    pub(super) loss: Option<LossOrigin>,
 }
 
 impl ChunkEntry {
@@ -67,6 +70,18 @@ impl ChunkEntry {
     #[must_use]
     pub fn aggregates(&self) -> &Aggregates {
         &self.aggregates
+    }
+
+    /// Where the chunk was, if its samples are lost: it cannot be read then.
+    #[must_use]
+    pub fn loss(&self) -> Option<&LossOrigin> {
+        self.loss.as_ref()
+    }
+
+    /// Whether its timestamps can be read. If not, any tick from the first to the last may be one.
+    #[must_use]
+    pub fn times_are_known(&self) -> bool {
+        self.span.times_are_known()
     }
 
     /// Where the value block that holds the chunk starts in the file: for tests that damage it.
@@ -106,9 +121,15 @@ struct GroupChunk {
     span: u8,
     len: u32,
     aggregates: Aggregates,
+    loss: Option<LossOrigin>,
 }
 
 impl GroupBuilder {
+    /// Whether its chunks are lost ones: they share no group with others.
+    pub(super) fn is_lost(&self) -> bool {
+        self.chunks.first().is_some_and(|chunk| chunk.loss.is_some())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
@@ -120,13 +141,27 @@ impl GroupBuilder {
     /// Adds the chunk whose stream is the last `len` bytes of `values`.
     pub(super) fn push(&mut self, ordinal: u32, span: Span, len: usize, aggregates: Aggregates) {
         assert!(!self.is_full() || len > 0, "callers close a full group before the next chunk");
+        assert!(!self.is_lost(), "callers close a group of lost chunks");
+        let span = self.place(span);
+        self.chunks.push(GroupChunk { ordinal, span, len: len as u32, aggregates, loss: None });
+    }
+
+    /// Adds a lost chunk.
+    pub(super) fn push_lost(&mut self, ordinal: u32, span: Span, origin: LossOrigin) {
+        assert!(self.is_empty() || self.is_lost(), "callers close a group of other chunks");
+        let (span, loss) = (self.place(span), Some(origin));
+        let aggregates = Aggregates::none();
+        self.chunks.push(GroupChunk { ordinal, span, len: 0, aggregates, loss });
+    }
+
+    /// The number of the span in the group.
+    fn place(&mut self, span: Span) -> u8 {
         assert!(self.chunks.len() < GROUP_CHUNKS_MAX, "callers close a full group");
         let place = self.spans.iter().position(|known| *known == span).unwrap_or_else(|| {
             self.spans.push(span);
             self.spans.len() - 1
         });
-        let len = len as u32;
-        self.chunks.push(GroupChunk { ordinal, span: place as u8, len, aggregates });
+        place as u8
     }
 
     /// The stream of each chunk.
@@ -200,7 +235,13 @@ impl GroupBuilder {
             put_u64(out, u64::from(chunk.len));
         }
         for chunk in &self.chunks {
-            chunk.aggregates.encode(u32::from(self.spans[usize::from(chunk.span)].rows), out);
+            match &chunk.loss {
+                Some(origin) => origin.encode(out),
+                None => {
+                    let rows = u32::from(self.spans[usize::from(chunk.span)].rows);
+                    chunk.aggregates.encode(rows, out);
+                }
+            }
         }
         self.values.clear();
         self.frame.clear();
@@ -246,15 +287,23 @@ pub(super) fn decode(
             .filter(|&len| start.checked_add(len).is_some_and(|end| end <= streams_len))
             .filter(|&len| len <= STREAM_BYTES_PER_ROW_MAX * (u32::from(span.rows) + 1))
             .ok_or(DecodeError::Invalid("length of a chunk"))?;
-        let aggregates = Aggregates { stale_markers: 0, extent: None, sums: None };
-        out.push(ChunkEntry { ordinal, span, block, start, len, aggregates });
+        let aggregates = Aggregates::none();
+        out.push(ChunkEntry { ordinal, span, block, start, len, aggregates, loss: None });
         start += len;
     }
     if start != streams_len {
         return Err(DecodeError::Invalid("length of a value block"));
     }
     for chunk in &mut out[at..] {
-        chunk.aggregates = Aggregates::decode(chunk.rows(), input)?;
+        chunk.loss = LossOrigin::decode(input)?;
+        match &chunk.loss {
+            Some(_) if block.len > 0 => return Err(DecodeError::Invalid("group of a lost chunk")),
+            Some(_) => {}
+            None if !chunk.times_are_known() => {
+                return Err(DecodeError::Invalid("span of a chunk"));
+            }
+            None => chunk.aggregates = Aggregates::decode(chunk.rows(), input)?,
+        }
     }
     if input.is_empty() { Ok(()) } else { Err(DecodeError::Invalid("length of a group")) }
 }
@@ -315,7 +364,8 @@ mod tests {
             let span = span(i % 3);
             builder.push(7 + i / 3, span.clone(), len as usize, aggregates);
             let block = ValueBlock { offset: 0, len: 0, crc: 0, unpacked: 0 };
-            expected.push(ChunkEntry { ordinal: 7 + i / 3, span, block, start, len, aggregates });
+            let ordinal = 7 + i / 3;
+            expected.push(ChunkEntry { ordinal, span, block, start, len, aggregates, loss: None });
         }
         let mut unpacked = 0;
         if is_dense && chunks > 1 {

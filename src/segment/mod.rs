@@ -43,6 +43,7 @@ mod info;
 mod labels;
 mod layout;
 mod loaded;
+mod lost;
 mod open;
 mod span;
 mod spill;
@@ -68,6 +69,7 @@ pub use describe::{EncodingShare, SectionDescription, SegmentDescription, ValueB
 pub use footer::SectionTag;
 pub use group::ChunkEntry;
 pub use info::{Encoding, SegmentInfo, Window};
+pub use lost::{LossOrigin, LostTimes};
 pub use open::{Segment, SegmentPin};
 pub use verify::{Finding, LostRange, VerifyReport};
 pub use walk::ChunkWalk;

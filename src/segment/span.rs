@@ -27,6 +27,8 @@ pub(super) enum RowSelection {
     Range { start: u16 },
     /// Rows from `start`, interrupted by gaps.
     Gaps { start: u16, gaps: Arc<[Gap]> },
+    /// Of no column: the timestamps are lost. `column` is 0, and `rows` is the most that there were.
+    Unknown,
 }
 
 /// Rows taken, then rows left out.
@@ -49,17 +51,20 @@ pub(super) struct SpanContext {
 impl Span {
     /// Appends the span; `context` goes from one span of a group to the next.
     pub(super) fn encode(&self, context: &mut SpanContext, out: &mut Vec<u8>) {
-        put_i64(out, i64::from(self.column) - i64::from(context.next_column));
+        let is_known = self.times_are_known();
+        let column = if is_known { self.column } else { context.next_column };
+        put_i64(out, i64::from(column) - i64::from(context.next_column));
         out.push(match self.selection {
             RowSelection::Whole => 0,
             RowSelection::Range { .. } => 1,
             RowSelection::Gaps { .. } => 2,
+            RowSelection::Unknown => 3,
         });
         put_u64(out, u64::from(self.rows - 1));
         put_i64(out, self.first.wrapping_sub(context.last));
         put_u64(out, self.last.wrapping_sub(self.first) as u64);
         match &self.selection {
-            RowSelection::Whole => {}
+            RowSelection::Whole | RowSelection::Unknown => {}
             RowSelection::Range { start } => put_u64(out, u64::from(*start)),
             RowSelection::Gaps { start, gaps } => {
                 put_u64(out, u64::from(*start));
@@ -70,7 +75,15 @@ impl Span {
                 }
             }
         }
-        *context = SpanContext { next_column: self.column.wrapping_add(1), last: self.last };
+        context.last = self.last;
+        if is_known {
+            context.next_column = self.column.wrapping_add(1);
+        }
+    }
+
+    /// Whether its timestamps are those of a column.
+    pub(super) fn times_are_known(&self) -> bool {
+        self.selection != RowSelection::Unknown
     }
 
     /// Takes a span from the front of `input`.
@@ -98,6 +111,10 @@ impl Span {
             0 => RowSelection::Whole,
             1 => RowSelection::Range { start: small(input, "start of a span")? },
             2 => decode_gaps(rows, input)?,
+            3 if column == context.next_column => {
+                context.last = last;
+                return Ok(Self { column: 0, rows, first, last, selection: RowSelection::Unknown });
+            }
             _ => return Err(DecodeError::Invalid("kind of a span")),
         };
         *context = SpanContext { next_column: column.wrapping_add(1), last };
@@ -116,6 +133,9 @@ impl Span {
         match &self.selection {
             RowSelection::Whole if column.len() == rows => out.extend_from_slice(column),
             RowSelection::Whole => return Err(damaged),
+            RowSelection::Unknown => {
+                return Err(DecodeError::Invalid("timestamps of a lost chunk"));
+            }
             RowSelection::Range { start } => {
                 let start = usize::from(*start);
                 out.extend_from_slice(column.get(start..start + rows).ok_or(damaged)?);
@@ -239,6 +259,8 @@ mod tests {
                 &[5, 6, 9],
                 RowSelection::Gaps { start: 3, gaps: [Gap { taken: 2, skipped: 2 }].into() },
             ),
+            Span { column: 0, rows: 9, first: -5, last: 90, selection: RowSelection::Unknown },
+            span(8, &[100, 101], RowSelection::Whole),
         ]);
     }
 

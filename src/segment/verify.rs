@@ -63,6 +63,10 @@ pub struct VerifyReport {
     pub chunks: u64,
     /// Samples decoded.
     pub samples: u64,
+    /// Samples that are known to be lost, at most; each lost chunk is a finding.
+    pub lost_samples: u64,
+    /// Those whose loss was accepted, at most; they are no findings.
+    pub accepted_samples: u64,
     /// Bytes under a checksum that was checked, or that must be zero.
     pub bytes: u64,
 }
@@ -292,6 +296,10 @@ impl Run<'_> {
         let mut reader = ChunkReader::new(Arc::clone(&segment));
         let mut columns = ChunkSamples::default();
         for entry in group {
+            if entry.loss.is_some() {
+                self.lost_chunk(&mut reader, entry, labels);
+                continue;
+            }
             let outcome = reader.read(entry, &mut columns).and_then(|()| {
                 match Aggregates::of(&columns.values) == entry.aggregates {
                     true => Ok(()),
@@ -308,6 +316,27 @@ impl Run<'_> {
                 }
                 Err(error) => self.found(error, false, vec![lost(entry)]),
             }
+        }
+    }
+
+    /// Checks the timestamps of a lost chunk, and counts what is lost.
+    fn lost_chunk(&mut self, reader: &mut ChunkReader, entry: &ChunkEntry, labels: &[Labels]) {
+        self.totals.chunks += 1;
+        let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+        match reader.append_or_lose(entry, &mut timestamps, &mut values) {
+            Ok(Some(lost)) if lost.is_accepted => {
+                self.totals.accepted_samples += u64::from(lost.rows);
+            }
+            Ok(Some(lost)) => {
+                self.totals.lost_samples += u64::from(lost.rows);
+                let labels = labels.get(entry.ordinal as usize).cloned();
+                let range = (lost.first, lost.last);
+                let known = !lost.times.is_empty();
+                let samples = lost.place.samples(labels, range, u64::from(lost.rows), known);
+                self.found(Error::Lost(Box::new(samples)), false, Vec::new());
+            }
+            Ok(None) => {}
+            Err(error) => self.found(error, false, Vec::new()),
         }
     }
 

@@ -16,6 +16,8 @@ use super::group::GroupBuilder;
 use super::header::Header;
 use super::info::{Encoding, SegmentInfo};
 use super::layout::{self, Layout};
+use super::lost::{LossOrigin, LostTimes};
+use super::span::{RowSelection, Span};
 use super::spill::SpillFile;
 use super::time_table::TimeBlock;
 use super::times::TimesWriter;
@@ -23,7 +25,7 @@ use crate::codec::{self, ValueEncoder};
 use crate::error::{Error, Result};
 use crate::index::{BuiltIndex, IndexBuilder};
 use crate::sys::{ReadMode, SyncPoint, Vfs, WriteFile};
-use crate::types::{DecodeError, FileName, Labels, SegmentMeta, Timestamp};
+use crate::types::{DecodeError, FEATURE_LOST, FileName, Labels, SegmentMeta, Timestamp};
 
 /// Memory of the label index in bytes, unless it is said otherwise.
 const INDEX_BYTES_DEFAULT: usize = 8 << 20;
@@ -49,8 +51,10 @@ pub struct SegmentWriter {
     series: u32,
     /// The last timestamp of the open series, once it has a chunk.
     last_timestamp: Option<Timestamp>,
+    /// Of chunks that are not lost.
     samples: u64,
     chunks: u64,
+    has_lost: bool,
     time_range: (Timestamp, Timestamp),
     decoded: Vec<f64>,
 }
@@ -106,6 +110,7 @@ impl SegmentWriter {
             last_timestamp: None,
             samples: 0,
             chunks: 0,
+            has_lost: false,
             time_range: (Timestamp::MAX, Timestamp::MIN),
             decoded: Vec::new(),
         })
@@ -158,7 +163,7 @@ impl SegmentWriter {
         assert!(self.last_timestamp.is_none_or(|last| last < first), "chunks are in time order");
         assert!(timestamps.is_sorted_by(|a, b| a < b), "timestamps rise strictly");
 
-        if self.group.is_full() {
+        if self.group.is_full() || self.group.is_lost() {
             self.flush_group()?;
         }
         let start = self.group.values.len();
@@ -169,11 +174,51 @@ impl SegmentWriter {
         let last = span.last;
         let len = self.group.values.len() - start;
         self.group.push(self.series - 1, span, len, Aggregates::of(values));
+        self.samples += values.len() as u64;
+        self.count_chunk(first, last)
+    }
+
+    /// Adds a lost chunk to the series begun last.
+    ///
+    /// # Errors
+    /// As [`chunk`](Self::chunk).
+    ///
+    /// # Panics
+    /// As [`chunk`](Self::chunk).
+    pub fn lost_chunk(&mut self, times: LostTimes<'_>, origin: LossOrigin) -> Result<()> {
+        assert!(self.series > 0, "a chunk belongs to a series");
+        if self.group.is_full() || !self.group.is_lost() {
+            self.flush_group()?;
+        }
+        let span = match times {
+            LostTimes::Known(timestamps) => {
+                assert!(
+                    (1..=ROWS_MAX).contains(&timestamps.len()),
+                    "a chunk has 1 to {ROWS_MAX} rows"
+                );
+                assert!(timestamps.is_sorted_by(|a, b| a < b), "timestamps rise strictly");
+                self.times.span(timestamps).map_err(|e| self.misencoded(e))?
+            }
+            LostTimes::Within { first, last, rows } => {
+                let ticks = i128::from(last) - i128::from(first) + 1;
+                assert!(ticks > 0 && rows > 0, "a chunk is not empty");
+                let rows = i128::from(rows).min(ticks).min(ROWS_MAX as i128) as u16;
+                Span { column: 0, rows, first, last, selection: RowSelection::Unknown }
+            }
+        };
+        let (first, last) = (span.first, span.last);
+        assert!(self.last_timestamp.is_none_or(|last| last < first), "chunks are in time order");
+        self.group.push_lost(self.series - 1, span, origin);
+        self.has_lost = true;
+        self.count_chunk(first, last)
+    }
+
+    /// Counts a chunk that the group has taken.
+    fn count_chunk(&mut self, first: Timestamp, last: Timestamp) -> Result<()> {
         if let Some((block, bytes)) = self.times.take_block(false) {
             self.write_time_block(block, &bytes)?;
         }
         self.last_timestamp = Some(last);
-        self.samples += values.len() as u64;
         self.chunks += 1;
         self.time_range = (self.time_range.0.min(first), self.time_range.1.max(last));
         Ok(())
@@ -269,7 +314,9 @@ impl SegmentWriter {
         if self.group.is_empty() {
             return Ok(());
         }
-        if let Some(dense) = &mut self.dense {
+        if let Some(dense) = &mut self.dense
+            && !self.group.is_lost()
+        {
             dense.pack(&mut self.group).map_err(|e| Error::io("compress for", &self.path, e))?;
         }
         let mut group = std::mem::take(&mut self.group);
@@ -345,7 +392,7 @@ impl SegmentWriter {
         let (first, last) = self.time_range;
         let window = self.info.window.filter(|window| window.holds(first) && window.holds(last));
         Footer {
-            features: self.info.encoding.features(),
+            features: self.features(),
             uuid: self.info.uuid,
             file_number: self.file_number,
             min_timestamp: self.time_range.0,
@@ -383,6 +430,11 @@ impl SegmentWriter {
         Ok(())
     }
 
+    /// What a reader must understand beyond the version.
+    fn features(&self) -> u32 {
+        self.info.encoding.features() | if self.has_lost { FEATURE_LOST } else { 0 }
+    }
+
     fn meta(&self, footer: &[u8], footer_twin_offset: u64) -> SegmentMeta {
         let (_, footer_crc) =
             super::footer::decode_tail(footer).expect("a footer that was just encoded");
@@ -398,7 +450,7 @@ impl SegmentWriter {
             max_seq: self.info.max_seq,
             samples: self.samples,
             series: self.series,
-            features: self.info.encoding.features(),
+            features: self.features(),
             level: self.info.level,
             tombstone_seq: self.info.tombstone_seq,
         }

@@ -25,12 +25,13 @@ pub struct SegmentMeta {
     pub min_seq: u64,
     /// The highest seq whose samples may be in the segment, inclusive.
     pub max_seq: u64,
-    /// The number of samples, stale markers included; at least 1.
+    /// The number of samples that can be read, stale markers included; at least 1, unless there are lost
+    /// chunks.
     pub samples: u64,
     /// The number of series; at least 1.
     pub series: u32,
     /// Bits for what a reader must understand beyond format version 1: bit 0, value blocks may be
-    /// zstd frames.
+    /// zstd frames; bit 1, there are lost chunks.
     pub features: u32,
     /// The number of merges behind the segment; 0 for a flush.
     pub level: u8,
@@ -39,7 +40,16 @@ pub struct SegmentMeta {
     pub tombstone_seq: u64,
 }
 
+/// Bit of [`SegmentMeta::features`]: there are lost chunks.
+pub(crate) const FEATURE_LOST: u32 = 2;
+
 impl SegmentMeta {
+    /// Whether some of its chunks are lost, accepted or not.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.features & FEATURE_LOST != 0
+    }
+
     /// Whether the segment's time range and the other's have an instant in common.
     #[must_use]
     pub fn overlaps_in_time(&self, other: &Self) -> bool {
