@@ -1,19 +1,33 @@
 //! The merge of a closed set of segments into one dense segment per window, in small steps.
 //!
-//! A job surveys its inputs (bytes per window), then goes over their series in label order: rows of
-//! one series are merged as a query would, cut by window and written. Each step does a bounded amount
-//! of work, so that a caller can stop between any two; a job that is dropped before it is done removes
-//! what it has written. Nothing here touches the manifest: publishing is up to `db`.
+//! 1. Given a closed set, its segments open, and the deletes of its store ([`inputs`]), each input gets
+//!    the tombstones that apply to it; one ledger counts the rows of all.
+//! 2. The chunk indexes are walked, input by input: bytes per base window. From these the windows of
+//!    the outputs are cut (`windows`).
+//! 3. The series of all inputs are taken in label order (`series`). Each is opened in every input that
+//!    has it, with what deletes hide of it there.
+//! 4. Its rows are decoded and counted; expired, deleted and damaged ones are left out (`input`). The
+//!    others are merged as a query would; those that a later write replaced are counted too.
+//! 5. What is left is cut by window and by chunk, and written (`outputs`).
+//! 6. When no series is left, every row that the inputs should have must be accounted for (`proof`);
+//!    otherwise the job fails.
+//! 7. The outputs are completed, one at a time, and handed to the caller.
+//!
+//! `db` calls [`MergeJob::step`] until it is done. Each call does a bounded amount of work, so that a
+//! caller can stop between any two; a job that fails or is dropped before it is done removes what it has
+//! written. Nothing here touches the manifest: publishing is up to `db`.
 //!
 //! Memory does not depend on the size of the inputs: per input a block of labels, a chunk block, a
 //! chunk and some timestamp columns; per output what a [`SegmentWriter`](crate::segment::SegmentWriter)
 //! holds.
 
+mod inputs;
+
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::closed_set::ClosedSet;
+use self::inputs::info;
+pub use self::inputs::{MergeInputs, Purpose};
 use super::damage::DamagedRange;
 use super::input::{InputCursor, SharedLedger};
 use super::outputs::{Outputs, Place};
@@ -22,9 +36,8 @@ use super::series::SeriesHeads;
 use super::windows::{Grid, Survey};
 use crate::cursor::{Columns, Merge, SeriesCursor};
 use crate::error::{Error, Result};
-use crate::segment::{BlockCache, ChunkWalk, Encoding, Segment, SegmentInfo};
-use crate::sys::Vfs;
-use crate::types::{SegmentMeta, TimeRange, Timestamp, Tombstone};
+use crate::segment::{BlockCache, ChunkWalk, Segment};
+use crate::types::{SegmentMeta, TimeRange, Tombstone};
 
 /// Rows after which a step ends, and chunks after which one of the survey does.
 const STEP_ROWS: u64 = 1 << 16;
@@ -35,48 +48,6 @@ const STEP_SERIES: u64 = 1 << 10;
 const CACHE_BYTES: usize = 8 << 20;
 /// Timestamps that all inputs together keep in decoded columns: 8 MiB.
 const COLUMN_ROWS_KEPT: usize = 1 << 20;
-
-/// What becomes of the outputs of a merge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// They take the place of the inputs. What is damaged is left out and noted.
-    Replace,
-    /// The inputs belong to another store and stay there; the outputs join this one as a single write
-    /// with this seq. Damage ends the merge: nobody would ask the source again.
-    Adopt {
-        /// What every output says is its seq range.
-        seq: u64,
-    },
-}
-
-/// What a merge works on.
-pub struct MergeInputs {
-    /// What becomes of the outputs.
-    pub purpose: Purpose,
-    /// Where the outputs go.
-    pub vfs: Arc<dyn Vfs>,
-    /// The directory of the store.
-    pub dir: PathBuf,
-    /// The identity of the store that the outputs belong to.
-    pub uuid: [u8; 16],
-    /// The segments to merge.
-    pub set: ClosedSet,
-    /// The same, open, in the same order.
-    pub segments: Vec<Arc<Segment>>,
-    /// The base windows.
-    pub grid: Grid,
-    /// Neighbouring windows that hold less than this together are joined, in bytes.
-    pub join_bytes: u64,
-    /// Outputs at most, at least 1.
-    pub outputs_max: usize,
-    /// Numbers for new files.
-    pub new_file_number: Box<dyn FnMut() -> u64 + Send>,
-    /// The deletes of the version that lists the set, by seq: what they hide is left out. Of the
-    /// store that the set belongs to, as are its seqs.
-    pub tombstones: Vec<Arc<Tombstone>>,
-    /// Earlier samples are left out.
-    pub expired_before: Timestamp,
-}
 
 /// How far a merge is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -379,33 +350,6 @@ impl MergeJob {
             damaged_chunks: damage.chunks,
             damaged_files: damage.files,
         }
-    }
-}
-
-/// What the outputs say of themselves.
-fn info(inputs: &MergeInputs) -> SegmentInfo {
-    let common = SegmentInfo {
-        uuid: inputs.uuid,
-        level: inputs.set.output_level(),
-        encoding: Encoding::Dense,
-        ..SegmentInfo::default()
-    };
-    match inputs.purpose {
-        Purpose::Replace => {
-            let metas = inputs.set.segments();
-            let (min_seq, max_seq) = inputs.set.seq_hull();
-            let erased = metas.iter().map(|meta| meta.tombstone_seq);
-            let tombstone_seq = inputs.tombstones.iter().map(|t| t.seq).chain(erased).max();
-            SegmentInfo {
-                min_seq,
-                max_seq,
-                replaces: metas.iter().map(|meta| meta.file_number).collect(),
-                tombstone_seq: tombstone_seq.unwrap_or(0),
-                ..common
-            }
-        }
-        // Numbers and deletes of the other store mean nothing here.
-        Purpose::Adopt { seq } => SegmentInfo { min_seq: seq, max_seq: seq, ..common },
     }
 }
 

@@ -1,11 +1,18 @@
-//! The merge of one series' samples from several layers.
+//! The merge of one series' samples from several layers, for queries (`read`) and for compaction.
 //!
 //! A layer has a *rank*; the higher rank wins at equal timestamps. The extents of the opened
 //! series are grouped into *spans* that do not overlap in time. A span of one input is appended
 //! straight to the output; within the others runs are copied: as many rows as one input leads by,
-//! or as several agree in their timestamps. No sample is handled by a virtual call of its own.
+//! or as several agree in their timestamps ([`heads`]). No sample is handled by a virtual call of its
+//! own. What is read ahead of an input is its own affair ([`input`]).
 
-use super::{BATCH_ROWS_MAX, Columns, Extent, HiddenRanges, ReadCost, SeriesCursor, Summary};
+mod heads;
+mod input;
+mod summaries;
+
+use self::heads::{Heads, equal_rows, rows_below};
+use self::input::Input;
+use super::{BATCH_ROWS_MAX, Columns, HiddenRanges, ReadCost, SeriesCursor, Summary};
 use crate::error::Result;
 use crate::types::{TimeRange, Timestamp};
 
@@ -39,87 +46,6 @@ pub(crate) trait Replaced {
 impl Replaced for () {
     #[inline]
     fn rows(&mut self, _timestamps: &[Timestamp], _values: &[f64]) {}
-}
-
-struct Input {
-    cursor: Box<dyn SeriesCursor>,
-    extent: Extent,
-    /// What deletes hide of the present series.
-    hidden: HiddenRanges,
-    /// Rows read ahead, in use only where inputs overlap.
-    buffer: Columns,
-    /// The first row of `buffer` that is not yet merged.
-    at: usize,
-}
-
-impl Input {
-    fn pending(&self) -> &[i64] {
-        &self.buffer.timestamps[self.at..]
-    }
-
-    /// Moves the next `rows` rows to `out`.
-    fn give(&mut self, rows: usize, out: &mut Columns) {
-        out.append_rows(&self.buffer, self.at..self.at + rows);
-        self.at += rows;
-    }
-
-    /// Leaves out the next `rows` rows.
-    fn leave_out(&mut self, rows: usize, replaced: &mut impl Replaced) {
-        let rows = self.at..self.at + rows;
-        self.at = rows.end;
-        let Columns { timestamps, values } = &self.buffer;
-        replaced.rows(&timestamps[rows.clone()], &values.f64()[rows]);
-    }
-
-    /// Reads until there is a pending row in `range`; false at the end.
-    fn fill(&mut self, range: TimeRange) -> Result<bool> {
-        if self.at < self.buffer.len() {
-            return Ok(true);
-        }
-        self.buffer.clear();
-        self.at = 0;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let read = self.append_visible(range, &mut buffer);
-        self.buffer = buffer;
-        Ok(read? > 0)
-    }
-
-    /// Appends the next batch with a row that is in `range` and not hidden; returns how many such
-    /// rows it has, 0 at the end.
-    fn append_visible(&mut self, range: TimeRange, out: &mut Columns) -> Result<usize> {
-        let base = out.len();
-        loop {
-            let rows = append_clipped(self.cursor.as_mut(), range, out)?;
-            if rows == 0 || self.hidden.is_empty() {
-                return Ok(rows);
-            }
-            let removed = self.hidden.remove_from(out, base);
-            if removed < rows {
-                return Ok(rows - removed);
-            }
-        }
-    }
-}
-
-/// Appends the next batch with a row in `range`; returns its rows within, 0 at the end.
-fn append_clipped(
-    cursor: &mut dyn SeriesCursor,
-    range: TimeRange,
-    out: &mut Columns,
-) -> Result<usize> {
-    let base = out.len();
-    loop {
-        let rows = cursor.append(out)?;
-        debug_assert_eq!(out.len() - base, rows, "a cursor appends what it says");
-        debug_assert!(rows <= BATCH_ROWS_MAX, "a batch of {rows} rows");
-        debug_assert!(out.timestamps[base..].is_sorted_by(|a, b| a < b), "a batch is in order");
-        let Some(&last) = out.timestamps[base..].last() else { return Ok(0) };
-        out.clip(base, range);
-        // Behind the range there is nothing left to find.
-        if out.len() > base || last > range.last() {
-            return Ok(out.len() - base);
-        }
-    }
 }
 
 impl Merge {
@@ -187,14 +113,8 @@ impl<R: Replaced> Merge<R> {
     ) -> Result<()> {
         assert!(!self.planned, "a series is opened before it is read");
         debug_assert!(!self.waiting.contains(&rank), "a series is in a layer once");
-        let extent = Extent { first: 0, last: 0, rows: 0 };
-        let input = self.inputs[rank].get_or_insert_with(|| {
-            let hidden = HiddenRanges::default();
-            Box::new(Input { cursor: cursor(), extent, hidden, buffer: Columns::default(), at: 0 })
-        });
-        input.buffer.clear();
-        input.at = 0;
-        if let Some(extent) = input.cursor.open(key)?
+        let input = self.inputs[rank].get_or_insert_with(|| Box::new(Input::new(cursor())));
+        if let Some(extent) = input.open(key)?
             && self.range.overlaps(extent.first, extent.last)
             && !hidden.hides_all(extent.first, extent.last)
         {
@@ -368,58 +288,5 @@ impl<R: Replaced> Merge<R> {
     }
 }
 
-/// Which of the live inputs goes first.
-struct Heads {
-    /// The position of the input with the earliest head, the newest of those that are equal.
-    lead: usize,
-    /// How many inputs have that head.
-    tied: usize,
-    /// The earliest head of the others.
-    bound: Option<i64>,
-}
-
-impl Heads {
-    /// `heads` in order of rank, at least one.
-    fn of(heads: impl Iterator<Item = i64>) -> Self {
-        let mut first = None;
-        let mut found = Self { lead: 0, tied: 0, bound: None };
-        for (position, head) in heads.enumerate() {
-            match first {
-                Some(time) if head == time => {
-                    found.lead = position;
-                    found.tied += 1;
-                }
-                Some(time) if head > time => {
-                    found.bound = Some(found.bound.map_or(head, |bound| bound.min(head)));
-                }
-                _ => {
-                    // An earlier head: what was first before is now behind it.
-                    found = Self { lead: position, tied: 1, bound: first };
-                    first = Some(head);
-                }
-            }
-        }
-        found
-    }
-}
-
-/// How many of `times`, whose first is below `bound`, are below it: found in steps that double.
-fn rows_below(times: &[i64], bound: i64) -> usize {
-    let mut step = 1;
-    while step < times.len() && times[step] < bound {
-        step *= 2;
-    }
-    // times[step / 2] is below the bound, and times[step], if it exists, is not.
-    let from = step / 2;
-    let until = step.min(times.len());
-    from + times[from..until].partition_point(|&t| t < bound)
-}
-
-/// How many rows from the start have the same times in both.
-fn equal_rows(a: &[i64], b: &[i64]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
-}
-
-mod summaries;
 #[cfg(test)]
 mod tests;

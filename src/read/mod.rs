@@ -1,8 +1,22 @@
 //! The read path: from segments and memtables to series, names and values.
 //!
 //! `db` gives the sources that a snapshot pins to [`Sources`]; everything a snapshot answers is
-//! answered here. A query is pruned by the time ranges of its sources, then by their postings, then
-//! by the extents of each series, before anything is decoded.
+//! answered here.
+//!
+//! # How a scan is read
+//!
+//! 1. Given matchers, a range and options, a [`meter`] starts: from here on limits, deadline and
+//!    cancellation are looked at.
+//! 2. Sources without a sample in the range are left out by their extents.
+//! 3. Each of the others lists the series that satisfy every matcher, by its postings ([`segments`],
+//!    [`memtables`]). The lists are merged in label order; a series knows its parts ([`lists`]).
+//! 4. Runs of neighbouring series are decoded ahead, on several threads ([`decode_ahead`]): as much of
+//!    each as one visit takes, 65,536 samples, and no more than the bytes that the query may hold.
+//! 5. For each series a [`reader`] opens its parts with their ranks and what deletes hide of each. A part
+//!    whose extent is out of the range, or hidden as a whole, is not decoded.
+//! 6. `cursor/merge` yields its samples in time order, each timestamp once, batch by batch.
+//! 7. Series that turn out to have samples are visited in label order ([`scan`]); what is left of a
+//!    long one is read when the visitor gets there.
 //!
 //! # Invariants
 //!

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::segment::{ChunkReader, SegmentWriter};
-use crate::sys::{ReadMode, SimFs, SyncPoint};
+use crate::compaction::closed_set::ClosedSet;
+use crate::segment::{ChunkReader, SegmentInfo, SegmentWriter};
+use crate::sys::{ReadMode, SimFs, SyncPoint, Vfs};
 use crate::types::{FileName, Labels, Matcher};
 
 const UUID: [u8; 16] = [9; 16];

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::heads::rows_below;
 use super::*;
-use crate::cursor::{Footprint, Summary};
+use crate::cursor::{Extent, Footprint, HiddenRanges, Summary};
 use crate::error::Error;
 use crate::types::DecodeError;
 
@@ -262,7 +263,7 @@ fn buffers_are_reused() {
     drain(&mut merge);
     let buffers = |merge: &Merge| -> Vec<*const i64> {
         let inputs = merge.inputs.iter().flatten();
-        inputs.map(|input| input.buffer.timestamps.as_ptr()).collect()
+        inputs.map(|input| input.pending().as_ptr()).collect()
     };
     let before = buffers(&merge);
     reopen(&mut merge, &layers, 0);

@@ -1,10 +1,14 @@
 //! Differences between Prometheus 3.5 and 3.14, whose semantics are ours.
 //!
-//! Each row says by what it is recognised, as narrowly as texts allow, and why it is no fault. Rows
-//! about annotations rewrite texts of one side; the sides must be equal then.
+//! `judge` asks, of each difference that it finds. Each row says by what it is recognised, as narrowly
+//! as texts allow, and why it is no fault. Differences of annotations are in [`annotations`], the words
+//! of both versions' messages and formatters in [`words`].
 
-use std::collections::BTreeSet;
+mod annotations;
+mod words;
 
+use self::words::match_series;
+pub(crate) use self::words::{formatted, same_refusal};
 use crate::answer::{Answer, Labels, Outcome, Sample, Times, Value};
 use crate::compare::{Aspect, Difference};
 
@@ -215,103 +219,15 @@ const KNOWN: &[Known] = &[
     },
 ];
 
-/// A rewriting of annotations: `None` drops the text.
-struct Rewriting {
-    reason: &'static str,
-    applies: fn(&str) -> bool,
-    rewrite: fn(&str) -> Option<String>,
-}
-
-/// Known differences of annotations; both sides are rewritten.
-const REWRITINGS: &[Rewriting] = &[
-    Rewriting {
-        reason: "annotations: 3.5 does not warn of sort in range queries",
-        applies: |text| text.contains("is ineffective for range queries"),
-        rewrite: |_| None,
-    },
-    Rewriting {
-        reason: "annotations: 3.5 does not warn of conflicting counter resets",
-        applies: |text| text.contains("conflicting counter resets"),
-        rewrite: |_| None,
-    },
-    Rewriting {
-        reason: "annotations: histograms times a negative number are gauges in 3.14",
-        applies: |text| text.contains("histogram metric is not a gauge"),
-        rewrite: |_| None,
-    },
-    Rewriting {
-        reason: "annotations: names of metrics in texts about histograms",
-        applies: |text| {
-            ["bucket label", "for monotonicity", "NaN observations", "classic and native"]
-                .iter()
-                .any(|part| text.contains(part))
-        },
-        rewrite: |text| {
-            let (start, rest) = text.split_once(" for metric name ").unwrap_or((text, ""));
-            let end = rest.rfind(" (").map_or("", |at| &rest[at..]);
-            Some(format!("{start}{end}"))
-        },
-    },
-    Rewriting {
-        reason: "annotations: the place of NaN observations",
-        applies: |text| text.contains("NaN observations"),
-        rewrite: |text| Some(unplaced(text)),
-    },
-    Rewriting {
-        reason: "annotations: 3.5 counts parentheses to the operand of an aggregation or a call",
-        applies: |text| text.contains("aggregation (") || text.contains("value should be between"),
-        rewrite: |text| Some(unplaced(text)),
-    },
-    Rewriting {
-        reason: "annotations: what a subquery causes is at 1:1 in Prometheus",
-        applies: |text| text.contains("(1:"),
-        rewrite: |text| Some(unplaced(text)),
-    },
-    Rewriting {
-        reason: "annotations: 3.5 does not say that ranges of both kinds lose their histograms",
-        applies: |text| text.contains("ignored histograms in a range"),
-        rewrite: |_| None,
-    },
-];
-
-fn unplaced(text: &str) -> String {
-    text.rfind(" (").map_or(text, |at| &text[..at]).to_owned()
-}
-
 /// The reason of the known difference that explains this finding.
 pub(crate) fn find(finding: &Finding<'_>) -> Option<&'static str> {
     if matches!(finding.difference.aspect, Aspect::Warnings | Aspect::Infos)
         && let (Outcome::Answer(theirs), Outcome::Answer(ours)) = (finding.theirs, finding.ours)
-        && let Some(reason) = rewriting(finding.query, theirs, ours)
+        && let Some(reason) = annotations::rewriting(finding.query, theirs, ours)
     {
         return Some(reason);
     }
     KNOWN.iter().find(|known| (known.holds)(finding)).map(|known| known.reason)
-}
-
-/// The reason of the last rewriting that is needed to make annotations equal.
-fn rewriting(query: &str, theirs: &Answer, ours: &Answer) -> Option<&'static str> {
-    let all = |answer: &Answer| -> BTreeSet<String> {
-        answer.warnings.union(&answer.infos).cloned().collect()
-    };
-    let (mut theirs, mut ours) = (all(theirs), all(ours));
-    for rewriting in REWRITINGS {
-        // A place at 1:1 is Prometheus's word for no place, of subqueries only.
-        if rewriting.reason.contains("subquery") && !query.contains(':') {
-            continue;
-        }
-        let apply = |texts: BTreeSet<String>| -> BTreeSet<String> {
-            let one = |text: String| {
-                if (rewriting.applies)(&text) { (rewriting.rewrite)(&text) } else { Some(text) }
-            };
-            texts.into_iter().filter_map(one).collect()
-        };
-        (theirs, ours) = (apply(theirs), apply(ours));
-        if theirs == ours {
-            return Some(rewriting.reason);
-        }
-    }
-    None
 }
 
 fn error(outcome: &Outcome) -> Option<&str> {
@@ -327,58 +243,6 @@ fn their_error<'a>(finding: &Finding<'a>) -> Option<&'a str> {
 
 fn our_error<'a>(finding: &Finding<'a>) -> Option<&'a str> {
     error(finding.ours)
-}
-
-/// The message about two series of one match group, with the series in order.
-fn match_series(message: &str) -> Option<(String, [String; 2])> {
-    let (start, rest) = message.split_once(" hand-side of the operation: [")?;
-    let (series, end) = rest.split_once("];many-to-many")?;
-    let (first, second) = series.split_once("}, {")?;
-    let mut series = [format!("{first}}}"), format!("{{{second}")];
-    series.sort();
-    Some((format!("{start}{end}"), series))
-}
-
-/// Whether both sides refuse a text for one reason, or 3.5 for one that is known to be its own.
-pub(crate) fn same_refusal(theirs: &str, ours: &str) -> bool {
-    // Its lexer of lengths has words of its own.
-    let own = ["in duration expression: ", "unexpected colon "];
-    parse_error(theirs) == parse_error(ours)
-        || own.iter().any(|own| theirs.contains(own))
-        || ours.contains("expected ':'")
-        || theirs.ends_with("unexpected error")
-}
-
-/// A parse error with the words of 3.5 for those of 3.14.
-fn parse_error(message: &str) -> String {
-    let message = message.strip_prefix("invalid parameter \"query\": ").unwrap_or(message);
-    let message = message
-        .replace("number, duration, step(), or range()", "number or duration")
-        .replace("number, duration, step(), range(), or ", "number or duration or ")
-        .replace(" in grouping opts, expected \"(\"", "")
-        .replace("subquery or range selector", "subquery selector");
-    let mut out = String::new();
-    let mut rest = message.as_str();
-    while let Some((start, end)) = rest.split_once("\"<Item ") {
-        out.push_str(start);
-        rest = end.split_once(">\" ").map_or("", |(_, rest)| rest);
-    }
-    out + rest
-}
-
-/// A formatted query without what 3.14 formats in another way: names in quotes in lists of labels (and
-/// the lines that they make too long), `ignoring ()`, infinity, the empty second argument of `info`.
-pub(crate) fn formatted(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
-    let mut out = String::new();
-    let mut rest = text.as_str();
-    // 3.5 loses the group of `ignoring ()`.
-    while let Some((before, behind)) = rest.split_once("ignoring()") {
-        out.push_str(before);
-        let group = ["group_left(", "group_right("].iter().find_map(|g| behind.strip_prefix(g));
-        rest = group.and_then(|group| group.split_once(')')).map_or(behind, |(_, rest)| rest);
-    }
-    (out + rest).replace("+Inf", "Inf").replace(",{})", ",)")
 }
 
 fn has(outcome: &Outcome, annotation: &str) -> bool {
@@ -443,33 +307,4 @@ fn nearly(theirs: &Outcome, ours: &Outcome) -> bool {
         && theirs.iter().zip(&ours).all(|(a, b)| {
             a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-6 * a.abs().max(b.abs())
         })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ambiguous_series_are_compared_in_any_order() {
-        let message = |series: &str| {
-            format!(
-                "found duplicate series for the match group {{}} on the right hand-side of the \
-                 operation: [{series}];many-to-many matching not allowed"
-            )
-        };
-        let one = match_series(&message("{a=\"1\"}, {a=\"2\"}"));
-        assert!(one.is_some());
-        assert_eq!(one, match_series(&message("{a=\"2\"}, {a=\"1\"}")));
-        assert_ne!(one, match_series(&message("{a=\"2\"}, {a=\"3\"}")));
-    }
-
-    #[test]
-    fn words_of_older_parsers_are_exchanged() {
-        let theirs =
-            "invalid parameter \"query\": 1:1: parse error: unexpected \"<Item 57400>\" <op:@>";
-        assert!(same_refusal(theirs, "1:1: parse error: unexpected <op:@>"));
-        assert!(!same_refusal(theirs, "1:2: parse error: unexpected <op:@>"));
-        assert_eq!(formatted("a + b"), formatted("a + ignoring () group_left (\"x\") b"));
-        assert_ne!(formatted("a + b"), formatted("a + on () b"));
-    }
 }

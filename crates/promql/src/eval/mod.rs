@@ -7,7 +7,7 @@
 //!
 //! 1. [`engine`] parses, plans, sets up the [`meter`] and turns the root's value into an answer.
 //! 2. [`run`] evaluates the nodes of the plan in order. Nodes inside a chain are not evaluated by
-//!    themselves.
+//!    themselves ([`held_nodes`]); a value waits for the operators that take it ([`operands`]).
 //! 3. [`links`] makes chains of nodes, [`runner`] runs them: the selection is listed and ordered, cut
 //!    into shares by content ([`share`]); its series are read and run through the stages ([`stage_run`])
 //!    on several threads and given to the shares' sinks in order ([`wave`]); what these gathered is
@@ -47,10 +47,12 @@ mod chain;
 mod changed_labels;
 mod engine;
 pub(crate) mod grid;
+mod held_nodes;
 mod links;
 mod lookup;
 mod merge;
 mod meter;
+mod operands;
 mod ordered_list;
 mod outline;
 mod query;

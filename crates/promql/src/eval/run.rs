@@ -1,7 +1,8 @@
 //! Runs the nodes of a plan in order.
 //!
-//! A node's value is held until its operator takes it. What can be a part of a chain is evaluated
-//! with the chain, by the node that the chain leads to.
+//! The engine calls it once for each plan. A node's value is held until its operator takes it
+//! (`operands`). What can be a part of a chain is evaluated with the chain, by the node that the chain
+//! leads to (`held_nodes` decides).
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::annotations::Annotations;
 use crate::ast::ValueType;
 use crate::flags::Features;
 use crate::functions::Function;
-use crate::plan::{Node, NodeId, NodeKind, Plan, RangeSource};
+use crate::plan::{Node, NodeId, NodeKind, Plan};
 use crate::query_error::QueryError;
 use crate::source::Queryable;
 use crate::value::{LabelSet, Series, Value};
@@ -47,16 +48,16 @@ pub(super) struct Evaluation<'a> {
     pub(super) plan: &'a Plan,
     pub(super) source: &'a dyn Queryable,
     pub(super) features: Features,
-    optimise: bool,
+    pub(super) optimise: bool,
     pub(super) runner: Runner<'a>,
     /// The lists of the selections, made when they are needed.
     pub(super) lists: Vec<Option<Arc<OrderedList<'a>>>>,
     /// The values of the nodes that are evaluated and not taken yet.
     pub(super) values: Vec<Option<Value>>,
     /// For each node how many of its users have not taken its value.
-    users: Vec<usize>,
+    pub(super) users: Vec<usize>,
     /// Bytes of the scalars that were taken for the node at hand.
-    scalar_bytes: usize,
+    pub(super) scalar_bytes: usize,
     pub(super) notes: Annotations,
 }
 
@@ -141,119 +142,6 @@ impl<'a> Evaluation<'a> {
         }
         self.meter().hold(series.iter().map(Series::held_bytes).sum())?;
         Ok(Value::Vector(series))
-    }
-
-    /// Which nodes are evaluated by themselves: all but those inside a chain.
-    fn held_nodes(&mut self) -> Result<Vec<bool>, QueryError> {
-        let mut held = vec![false; self.plan.nodes.len()];
-        held[self.plan.root().index()] = true;
-        for index in (0..held.len()).rev() {
-            let kind = &self.plan.nodes[index].kind;
-            if held[index] {
-                kind.for_each_operand(|operand| held[operand.index()] = true);
-            }
-            // The vector that a chain is made of is no value of its own if it can be a part.
-            if let Some(operand) = self.chained_operand(kind) {
-                let node = self.plan.node(operand);
-                let operand = operand.index();
-                let is_part = self.optimise && node.kind.is_link();
-                if is_part && !self.is_worth_holding(node)? {
-                    held[operand] = false;
-                    self.plan.nodes[operand].kind.for_each_operand(|o| held[o.index()] = true);
-                }
-            }
-        }
-        Ok(held)
-    }
-
-    /// Whether a node with several users is evaluated once and held for all of them, rather than
-    /// once in the chain of each: if what it holds is a small part of what the query may hold.
-    fn is_worth_holding(&mut self, node: &Node) -> Result<bool, QueryError> {
-        let selection = match &node.kind {
-            NodeKind::Lookup { selection, .. } => *selection,
-            NodeKind::RangeFunction { source: RangeSource::Stored(id), .. } => *id,
-            _ => return Ok(false),
-        };
-        if node.users < 2 {
-            return Ok(false);
-        }
-        let values = self.list(selection)?.len().saturating_mul(node.grid.count);
-        Ok(values.saturating_mul(size_of::<f64>()) as u64 <= self.meter().limits().bytes / 8)
-    }
-
-    /// The vector that the node takes series by series.
-    fn chained_operand(&self, kind: &NodeKind) -> Option<NodeId> {
-        match kind {
-            NodeKind::Aggregate { operand, .. }
-            | NodeKind::Absent { operand, .. }
-            | NodeKind::AbsentOverTime { operand, .. } => Some(*operand),
-            NodeKind::ScalarFunction { function: Function::Scalar, arguments } => {
-                arguments.first().copied()
-            }
-            NodeKind::Samples { source: RangeSource::Subquery(operand), .. } => Some(*operand),
-            _ => kind.link_operand(),
-        }
-    }
-
-    /// Takes the value of a node that was evaluated. A scalar counts as held until the node that
-    /// takes it is evaluated: a chain holds those of all its stages.
-    pub(super) fn take(&mut self, id: NodeId) -> Result<Value, QueryError> {
-        let node = self.plan.node(id);
-        if let NodeKind::Number(value) = node.kind {
-            let bytes = node.grid.count.saturating_mul(size_of::<f64>());
-            self.meter().hold(bytes)?;
-            self.scalar_bytes += bytes;
-            return Ok(Value::Scalar(vec![value; node.grid.count]));
-        }
-        let slot = &mut self.values[id.index()];
-        let users = &mut self.users[id.index()];
-        *users = users.saturating_sub(1);
-        if *users > 0
-            && let Some(Value::Vector(series)) = slot
-        {
-            // A copy may have less room to spare than what it was copied from.
-            let copy = series.clone();
-            self.runner.meter.hold(copy.iter().map(Series::held_bytes).sum())?;
-            return Ok(Value::Vector(copy));
-        }
-        let value = slot.take();
-        if let Some(Value::Scalar(values)) = &value {
-            self.scalar_bytes += size_of_val(values.as_slice());
-        }
-        value.ok_or_else(|| QueryError::execution("an operand was not evaluated"))
-    }
-
-    /// Gives back the bytes of the scalars that were taken.
-    fn give_back_scalars(&mut self) {
-        self.runner.meter.release(std::mem::take(&mut self.scalar_bytes));
-    }
-
-    pub(super) fn take_scalar(&mut self, id: NodeId) -> Result<Vec<f64>, QueryError> {
-        match self.take(id)? {
-            Value::Scalar(values) => Ok(values),
-            _ => Err(QueryError::execution("expected a scalar")),
-        }
-    }
-
-    pub(super) fn take_vector(&mut self, id: NodeId) -> Result<Vec<Series>, QueryError> {
-        match self.take(id)? {
-            Value::Vector(series) => Ok(series),
-            _ => Err(QueryError::execution("expected an instant vector")),
-        }
-    }
-
-    /// Takes a vector that is then used up. A chain gives back what its series held one by one.
-    pub(super) fn use_vector(&mut self, id: NodeId) -> Result<Vec<Series>, QueryError> {
-        let series = self.take_vector(id)?;
-        self.meter().release(series.iter().map(Series::held_bytes).sum());
-        Ok(series)
-    }
-
-    pub(super) fn take_text(&mut self, id: NodeId) -> Result<Arc<[u8]>, QueryError> {
-        match self.take(id)? {
-            Value::String(text) => Ok(text),
-            _ => Err(QueryError::execution("expected a text")),
-        }
     }
 
     fn evaluate(&mut self, node: &Node) -> Result<Value, QueryError> {

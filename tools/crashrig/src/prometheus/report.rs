@@ -3,7 +3,7 @@
 use siltstone_rig::report::{grouped, milliseconds};
 
 use super::counters::Counters;
-use super::{Rig, WorkDone};
+use super::rig::{Rig, WorkDone};
 use crate::compare::Comparison;
 
 impl Rig<'_> {
