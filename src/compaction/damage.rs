@@ -1,17 +1,16 @@
-//! What a merge could not read and left out.
+//! What a merge could not read: its outputs say that it is lost.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::error::Error;
 use crate::segment::Segment;
-use crate::types::{Labels, Timestamp};
+use crate::types::{Labels, LostChunk, Timestamp};
 
 /// Ranges listed at most; those beyond are counted.
 const RANGES_MAX: usize = 10_000;
 
-/// Samples of one series that a merge left out because their block did not verify. Where an older
-/// write had some of the same timestamps, its values show again.
+/// Samples of one series that a merge could not read because their block did not verify. They are lost:
+/// the outputs say so in their place, and what is older at their times stays hidden.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DamagedRange {
@@ -25,11 +24,11 @@ pub struct DamagedRange {
     pub message: String,
     /// The series.
     pub labels: Labels,
-    /// The time of the first sample left out.
+    /// The time of the first sample.
     pub first: Timestamp,
-    /// The time of the last sample left out, inclusive.
+    /// The time of the last sample, inclusive.
     pub last: Timestamp,
-    /// Samples left out.
+    /// Samples.
     pub rows: u32,
 }
 
@@ -78,32 +77,25 @@ pub(super) struct DamageList {
 }
 
 impl DamageList {
-    /// Notes a chunk that `error` kept from being read.
-    pub(super) fn note(
-        &mut self,
-        segment: &Segment,
-        error: &Error,
-        labels: &Labels,
-        (first, last): (Timestamp, Timestamp),
-        rows: u32,
-    ) {
+    /// Notes a chunk of `segment` that turned out to be damaged.
+    pub(super) fn note(&mut self, segment: &Segment, lost: &LostChunk, labels: &Labels) {
         let file_number = segment.meta().file_number;
+        let LostChunk { first, last, rows, .. } = *lost;
+        let known = !lost.times.is_empty();
+        let samples =
+            lost.place.samples(Some(labels.clone()), (first, last), u64::from(rows), known);
         self.rows += u64::from(rows);
         self.chunks += 1;
         if !self.files.contains(&file_number) {
-            tracing::error!(%error, "a merge leaves out what is damaged");
+            tracing::error!(error = %samples, "a merge carries on what is lost");
             self.files.push(file_number);
         }
         if self.ranges.len() < RANGES_MAX {
-            let offset = match error {
-                Error::Corrupt { offset, .. } => *offset,
-                _ => 0,
-            };
             self.ranges.push(DamagedRange {
                 path: segment.path().to_path_buf(),
                 file_number,
-                offset,
-                message: error.to_string(),
+                offset: samples.offset,
+                message: samples.to_string(),
                 labels: labels.clone(),
                 first,
                 last,

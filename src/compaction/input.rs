@@ -1,22 +1,27 @@
 //! One input of a merge: decodes, counts every row that it decodes, and leaves out what no longer
 //! counts, before the rows of all inputs are merged.
 //!
-//! A chunk whose values or timestamps do not verify is left out and noted, unless the rows come from
-//! another store. Damage of the index ends the merge: what is unknown cannot be noted.
+//! A chunk that does not verify is noted and handed on as lost, as is one that was lost before, unless the
+//! rows come from another store. Lost rows are counted as rows are, in an account of their own. Damage of
+//! the index ends the merge: what is unknown cannot be noted.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::damage::DamageList;
 use super::proof::{Account, SeriesHash};
-use crate::cursor::{Columns, Extent, Footprint, HiddenRanges, Replaced, SeriesCursor, Summary};
+use crate::cursor::{
+    Columns, Extent, Footprint, HiddenRanges, Replaced, SeriesCursor, Summary, Unread,
+};
 use crate::error::{Error, Result};
 use crate::segment::{ChunkReader, ChunkWalk, Segment};
-use crate::types::{DecodeError, Labels, TimeRange, Timestamp};
+use crate::types::{DecodeError, Labels, LostChunk, TimeRange, Timestamp};
 
 /// What the inputs of a merge and its job count together.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) account: Account,
+    /// The same of lost rows whose times are known; their values count as 0.
+    pub(super) lost: Account,
     pub(super) damage: DamageList,
     /// The present series.
     pub(super) series: SeriesHash,
@@ -25,8 +30,19 @@ pub(super) struct Ledger {
     hidden: Vec<Vec<TimeRange>>,
     /// Earlier rows are expired.
     expired_before: Timestamp,
-    /// Whether damage is left out and noted; otherwise it ends the merge.
-    leaves_out_damage: bool,
+    /// What is done with losses.
+    losses: Losses,
+}
+
+/// What a merge does with what is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Losses {
+    /// The outputs carry it on.
+    Carry,
+    /// The outputs carry it on as accepted.
+    Accept,
+    /// It ends the merge; masks are left out, once they have hidden what is older in the inputs.
+    Refuse,
 }
 
 /// Shared by a job and its cursors. One thread works on a merge at a time: it never waits.
@@ -34,15 +50,16 @@ pub(super) struct Ledger {
 pub(super) struct SharedLedger(Arc<Mutex<Ledger>>);
 
 impl SharedLedger {
-    pub(super) fn new(inputs: usize, expired_before: Timestamp, leaves_out_damage: bool) -> Self {
+    pub(super) fn new(inputs: usize, expired_before: Timestamp, losses: Losses) -> Self {
         Self(Arc::new(Mutex::new(Ledger {
             account: Account::default(),
+            lost: Account::default(),
             damage: DamageList::default(),
             series: SeriesHash::default(),
             labels: None,
             hidden: vec![Vec::new(); inputs],
             expired_before,
-            leaves_out_damage,
+            losses,
         })))
     }
 
@@ -55,6 +72,11 @@ impl Replaced for SharedLedger {
     fn rows(&mut self, timestamps: &[Timestamp], values: &[f64]) {
         let ledger = &mut *self.lock();
         ledger.account.superseded.add(ledger.series, timestamps, values);
+    }
+
+    fn lost(&mut self, timestamps: &[Timestamp]) {
+        let ledger = &mut *self.lock();
+        ledger.lost.superseded.add_lost(ledger.series, timestamps);
     }
 }
 
@@ -72,6 +94,37 @@ impl Ledger {
             hidden(input, ranges);
             coalesce(ranges);
         }
+    }
+
+    /// Counts a chunk of `input` that is lost, and takes out of it what no longer counts; whether
+    /// anything is left.
+    fn take_lost(&mut self, input: usize, lost: &mut LostChunk) -> bool {
+        lost.is_accepted |= self.losses == Losses::Accept;
+        let hidden = &self.hidden[input];
+        if lost.times.is_empty() {
+            lost.first = lost.first.max(self.expired_before);
+            let hides_all =
+                |range: &TimeRange| range.start <= lost.first && lost.last <= range.last();
+            return lost.first <= lost.last && !hidden.iter().any(hides_all);
+        }
+        let series = self.series;
+        self.lost.read.add_lost(series, &lost.times);
+        let Account { deleted, expired, .. } = &mut self.lost;
+        lost.times.retain(|&t| {
+            let is_expired = t < self.expired_before;
+            let is_deleted = !is_expired && hidden.iter().any(|range| range.contains(t));
+            if is_expired {
+                expired.add_lost(series, &[t]);
+            } else if is_deleted {
+                deleted.add_lost(series, &[t]);
+            }
+            !is_expired && !is_deleted
+        });
+        lost.rows = lost.times.len() as u32;
+        let ends = (lost.times.first(), lost.times.last());
+        let (Some(&first), Some(&last)) = ends else { return false };
+        (lost.first, lost.last) = (first, last);
+        true
     }
 
     /// Counts the rows from `base` on, just decoded from `input`, and removes those that no longer
@@ -144,6 +197,12 @@ impl InputCursor {
         }
     }
 
+    fn refusal(&self, lost: &LostChunk, labels: Labels) -> Error {
+        let known = !lost.times.is_empty();
+        let (range, rows) = ((lost.first, lost.last), u64::from(lost.rows));
+        Error::Lost(Box::new(lost.place.samples(Some(labels), range, rows, known)))
+    }
+
     fn misplaced(&self, what: &'static str) -> Error {
         self.segment.damaged("chunk index", 0, DecodeError::Invalid(what))
     }
@@ -165,7 +224,7 @@ impl SeriesCursor for InputCursor {
             true => ahead[own - 1].last_timestamp(),
             false => meta.max_timestamp,
         };
-        Ok(Some(Extent { first, last: last.max(first), rows: meta.samples }))
+        Ok(Some(Extent { first, last: last.max(first), rows: meta.samples, has_lost: false }))
     }
 
     /// Merges count what is hidden: every row is read.
@@ -183,7 +242,7 @@ impl SeriesCursor for InputCursor {
         Ok(found)
     }
 
-    fn append(&mut self, columns: &mut Columns) -> Result<usize> {
+    fn append(&mut self, columns: &mut Columns) -> Result<usize, Unread> {
         let base = columns.len();
         loop {
             let Some(chunk) = self.walk.peek()?.filter(|chunk| chunk.ordinal() == self.key) else {
@@ -191,24 +250,29 @@ impl SeriesCursor for InputCursor {
             };
             let (first, last) = (chunk.first_timestamp(), chunk.last_timestamp());
             if self.last.is_some_and(|before| first <= before) {
-                return Err(self.misplaced("order of chunks"));
+                return Err(self.misplaced("order of chunks").into());
             }
             self.last = Some(last);
             let Columns { timestamps, values } = columns;
-            let read = self.reader.append(chunk, timestamps, values.f64_mut());
-            let rows = chunk.rows();
+            let lost = self.reader.append_or_lose(chunk, timestamps, values.f64_mut())?;
             self.walk.advance();
             let ledger = &mut *self.ledger.lock();
-            match read {
-                Ok(()) => ledger.take(self.input, base, columns),
-                Err(error @ Error::Corrupt { .. }) if ledger.leaves_out_damage => {
-                    let labels = ledger.labels.as_ref().expect("a series was started");
-                    ledger.damage.note(&self.segment, &error, labels, (first, last), rows);
+            let Some(mut lost) = lost else {
+                ledger.take(self.input, base, columns);
+                if columns.len() > base {
+                    return Ok(columns.len() - base);
                 }
-                Err(error) => return Err(error),
+                continue;
+            };
+            let labels = ledger.labels.clone().expect("a series was started");
+            if ledger.losses == Losses::Refuse && !lost.is_accepted {
+                return Err(self.refusal(&lost, labels).into());
             }
-            if columns.len() > base {
-                return Ok(columns.len() - base);
+            if lost.place.source.is_some() {
+                ledger.damage.note(&self.segment, &lost, &labels);
+            }
+            if ledger.take_lost(self.input, &mut lost) {
+                return Err(Unread::Lost(lost));
             }
         }
     }
@@ -249,7 +313,7 @@ mod tests {
 
     #[test]
     fn expired_and_hidden_rows_are_counted_apart_and_earlier_columns_stay() {
-        let shared = SharedLedger::new(2, 4, true);
+        let shared = SharedLedger::new(2, 4, Losses::Carry);
         let ledger = &mut *shared.lock();
         let labels = Labels::from_pairs([("__name__", "up")]).unwrap();
         ledger.start(&labels, |input, out| {

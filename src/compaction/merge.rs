@@ -29,12 +29,13 @@ use std::sync::Arc;
 use self::inputs::info;
 pub use self::inputs::{MergeInputs, Purpose};
 use super::damage::DamagedRange;
-use super::input::{InputCursor, SharedLedger};
-use super::outputs::{Outputs, Place};
+use super::input::{InputCursor, Losses, SharedLedger};
+use super::outputs::Outputs;
 use super::proof::Account;
 use super::series::SeriesHeads;
 use super::windows::{Grid, Survey};
-use crate::cursor::{Columns, Merge, SeriesCursor};
+use super::writers::Place;
+use crate::cursor::{Columns, Merge, SeriesCursor, Unread};
 use crate::error::{Error, Result};
 use crate::segment::{BlockCache, ChunkWalk, Segment};
 use crate::types::{SegmentMeta, TimeRange, Tombstone};
@@ -80,7 +81,9 @@ pub struct Merged {
     pub outputs: Vec<SegmentMeta>,
     /// What became of each row.
     pub account: Account,
-    /// What could not be read, the first 10,000 ranges.
+    /// What became of each lost row whose time is known.
+    pub lost: Account,
+    /// What could not be read, the first 10,000 ranges: lost from here on.
     pub damage: Vec<DamagedRange>,
     /// Samples that could not be read.
     pub damaged_rows: u64,
@@ -164,13 +167,15 @@ impl MergeJob {
             dir: inputs.dir,
             info,
             new_file_number: inputs.new_file_number,
+            older: inputs.older,
+        };
+        let losses = match inputs.purpose {
+            Purpose::Replace => Losses::Carry,
+            Purpose::Accept => Losses::Accept,
+            Purpose::Adopt { .. } => Losses::Refuse,
         };
         Ok(Self {
-            ledger: SharedLedger::new(
-                segments.len(),
-                inputs.expired_before,
-                inputs.purpose == Purpose::Replace,
-            ),
+            ledger: SharedLedger::new(segments.len(), inputs.expired_before, losses),
             samples_total: segments.iter().map(|segment| segment.meta().samples).sum(),
             bytes_total: segments.iter().map(|segment| segment.meta().file_bytes).sum(),
             stage: Stage::Survey {
@@ -245,7 +250,8 @@ impl MergeJob {
         for _ in 0..STEP_CHUNKS {
             match walk.peek()? {
                 Some(chunk) => {
-                    let bytes = u64::from(chunk.value_bytes());
+                    // A lost chunk has none, and has to come somewhere.
+                    let bytes = u64::from(chunk.value_bytes()).max(1);
                     survey.add(chunk.first_timestamp(), chunk.last_timestamp(), bytes);
                     walk.advance();
                 }
@@ -280,12 +286,18 @@ impl MergeJob {
             }
             while rows.open {
                 rows.batch.clear();
-                if rows.merge.append(&mut rows.batch)? == 0 {
-                    rows.outputs.end_window()?;
-                    rows.open = false;
-                    break;
-                }
+                let read = rows.merge.append(&mut rows.batch);
                 rows.outputs.push(&rows.batch.timestamps, rows.batch.values.f64())?;
+                match read {
+                    Ok(0) => {
+                        rows.outputs.end_series()?;
+                        rows.open = false;
+                        break;
+                    }
+                    Ok(_) => {}
+                    Err(Unread::Lost(lost)) => rows.outputs.lose(&lost)?,
+                    Err(Unread::Failed(error)) => return Err(error),
+                }
                 if self.ledger.lock().account.read.rows - start >= STEP_ROWS {
                     return Ok(true);
                 }
@@ -325,6 +337,8 @@ impl MergeJob {
         let ledger = &mut *self.ledger.lock();
         ledger.account.written = rows.outputs.written();
         ledger.account.check()?;
+        ledger.lost.written = rows.outputs.lost();
+        ledger.lost.check()?;
         let met = ledger.account.read.rows + ledger.damage.rows;
         if met != self.samples_total {
             return Err(Error::SelfCheck(format!(
@@ -345,6 +359,7 @@ impl MergeJob {
         Merged {
             outputs,
             account: ledger.account,
+            lost: ledger.lost,
             damage: damage.ranges,
             damaged_rows: damage.rows,
             damaged_chunks: damage.chunks,

@@ -64,6 +64,7 @@
 
 mod closed_set;
 mod damage;
+mod extents;
 mod input;
 mod merge;
 mod outputs;
@@ -75,6 +76,7 @@ mod retention;
 mod series;
 mod tier;
 mod windows;
+mod writers;
 
 #[cfg(test)]
 mod simulator;

@@ -1,117 +1,100 @@
-//! The outputs of a merge: cuts each series by window and each window's rows into chunks, and hands
-//! them to the writer of that window.
-//!
-//! Until [`Outputs::into_metas`], the outputs belong to the merge: dropping it removes their files.
+//! The way of rows to the outputs of a merge: cuts each series by window and each window's rows into
+//! chunks, puts losses in their place among them, and hands both to the writer of that window.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::extents::{Extent, Extents};
 use super::proof::{Digest, SeriesHash};
 use super::windows::{Cuts, Grid};
+use super::writers::{Place, Writers};
 use crate::error::Result;
 use crate::segment::cut::{ChunkCutter, DENSE_ROWS};
-use crate::segment::{SegmentInfo, SegmentWriter};
-use crate::sys::Vfs;
-use crate::types::{FileName, Labels, SegmentMeta, Timestamp};
+use crate::segment::{LossOrigin, LostTimes};
+use crate::types::{Labels, LostChunk, LostPlace, SegmentMeta, Timestamp};
 
-/// What the label index of an output holds before it spills, in bytes: 16 outputs take 16 MiB.
-const INDEX_BYTES: usize = 1 << 20;
-
-/// Where the outputs go and what they say of themselves.
-pub(super) struct Place {
-    pub(super) vfs: Arc<dyn Vfs>,
-    pub(super) dir: PathBuf,
-    pub(super) info: SegmentInfo,
-    pub(super) new_file_number: Box<dyn FnMut() -> u64 + Send>,
-}
-
-/// The writers, one for each window that has rows.
+/// Takes the rows and losses of series after series.
 pub(super) struct Outputs {
-    place: Place,
-    grid: Grid,
-    cuts: Cuts,
-    writers: Vec<Slot>,
-    /// The output of the rows that come next; rises within a series.
-    current: usize,
+    writers: Writers,
     cutter: ChunkCutter,
     cutter_ticks: i64,
-    labels: Option<Labels>,
     series: SeriesHash,
     written: Digest,
-    finished: Vec<SegmentMeta>,
-    /// Of the writers that are done, in bytes.
-    bytes_finished: u64,
-}
-
-#[derive(Default)]
-struct Slot {
-    writer: Option<SegmentWriter>,
-    /// Whether the writer has the present series.
-    has_series: bool,
+    /// Lost rows whose times are known.
+    lost: Digest,
+    /// Of the present series: losses whose times are not known, and that lie ahead.
+    extents: Extents,
 }
 
 impl Outputs {
     pub(super) fn new(place: Place, grid: Grid, cuts: Cuts) -> Self {
-        let mut writers = Vec::new();
-        writers.resize_with(cuts.windows().len(), Slot::default);
         let ticks = grid.window_ticks();
         Self {
-            place,
-            grid,
-            cuts,
-            writers,
-            current: 0,
+            writers: Writers::new(place, grid, cuts),
             cutter: ChunkCutter::new(ticks, DENSE_ROWS),
             cutter_ticks: ticks,
-            labels: None,
             series: SeriesHash::default(),
             written: Digest::default(),
-            finished: Vec::new(),
-            bytes_finished: 0,
+            lost: Digest::default(),
+            extents: Extents::default(),
         }
     }
 
     /// Starts a series, the next in label order.
     pub(super) fn start(&mut self, labels: Labels, series: SeriesHash) {
-        self.labels = Some(labels);
+        debug_assert!(self.extents.is_empty(), "the series before was ended");
         self.series = series;
-        self.writers.iter_mut().for_each(|slot| slot.has_series = false);
-        self.go_to(0);
+        self.writers.start(labels);
+        self.fit_cutter();
     }
 
     /// Takes the next rows of the series.
     pub(super) fn push(&mut self, timestamps: &[Timestamp], values: &[f64]) -> Result<()> {
         let mut at = 0;
-        while at < timestamps.len() {
-            let output = self.cuts.output_of(timestamps[at]);
-            if output != self.current {
-                self.end_window()?;
-                self.go_to(output);
+        while let Some(first) = self.extents.next_first() {
+            let end = at + timestamps[at..].partition_point(|&t| t < first);
+            self.push_rows(&timestamps[at..end], &values[at..end])?;
+            let Some(&time) = timestamps.get(end) else { return Ok(()) };
+            self.pass_extents(time)?;
+            self.push_rows(&[time], &values[end..=end])?;
+            at = end + 1;
+        }
+        self.push_rows(&timestamps[at..], &values[at..])
+    }
+
+    /// Takes what is lost of the series, in its place among the rows: those pushed before are earlier.
+    pub(super) fn lose(&mut self, lost: &LostChunk) -> Result<()> {
+        let LostChunk { first, last, rows, is_accepted, ref place, .. } = *lost;
+        if lost.times.is_empty() {
+            let place = Arc::clone(place);
+            self.extents.insert(Extent { first, last, rows, is_accepted, place });
+            return Ok(());
+        }
+        self.lost.add_lost(self.series, &lost.times);
+        let mut times = &lost.times[..];
+        while let Some(&time) = times.first() {
+            let first = self.extents.next_first();
+            let mut end = first.map_or(times.len(), |first| times.partition_point(|&t| t < first));
+            if end == 0 {
+                self.pass_extents(time)?;
+                end = 1;
             }
-            let last = self.cuts.last_tick(output);
-            let end = at + timestamps[at..].partition_point(|&t| t <= last);
-            self.cut(Some((&timestamps[at..end], &values[at..end])))?;
-            at = end;
+            self.write_times(&times[..end], is_accepted, place)?;
+            times = &times[end..];
         }
         Ok(())
     }
 
-    /// Ends the present series, or its part in the current window.
-    pub(super) fn end_window(&mut self) -> Result<()> {
-        self.cut(None)
+    /// Ends the present series.
+    pub(super) fn end_series(&mut self) -> Result<()> {
+        while let Some(extent) = self.extents.take_first() {
+            self.write_extent(extent)?;
+        }
+        self.end_chunk()
     }
 
     /// Completes the next writer: its segment is durable, with its name. False when all are.
     pub(super) fn finish_next(&mut self) -> Result<bool> {
-        let Some(writer) = self.writers.iter_mut().find_map(|slot| slot.writer.take()) else {
-            return Ok(false);
-        };
-        let number = writer.file_number();
-        let finished = writer.finish().inspect_err(|_| self.remove(number));
-        let meta = finished?;
-        self.bytes_finished += meta.file_bytes;
-        self.finished.push(meta);
-        Ok(true)
+        self.writers.finish_next()
     }
 
     /// What was handed to the writers.
@@ -119,76 +102,123 @@ impl Outputs {
         self.written
     }
 
+    /// Lost rows whose times are known that were handed to the writers.
+    pub(super) fn lost(&self) -> Digest {
+        self.lost
+    }
+
     /// Bytes written so far.
     pub(super) fn bytes_written(&self) -> u64 {
-        let open = self.writers.iter().filter_map(|slot| slot.writer.as_ref());
-        open.map(SegmentWriter::bytes_written).sum::<u64>() + self.bytes_finished
+        self.writers.bytes_written()
     }
 
     /// The finished segments, which are the caller's from here on.
-    pub(super) fn into_metas(mut self) -> Vec<SegmentMeta> {
-        std::mem::take(&mut self.finished)
+    pub(super) fn into_metas(self) -> Vec<SegmentMeta> {
+        self.writers.into_metas()
     }
 
-    fn go_to(&mut self, output: usize) {
-        self.current = output;
-        let (window, _) = self.cuts.windows()[output];
-        let ticks = self.grid.chunk_ticks(window);
+    /// Takes rows none of which lies behind the start of an extent ahead.
+    fn push_rows(&mut self, timestamps: &[Timestamp], values: &[f64]) -> Result<()> {
+        let mut at = 0;
+        while at < timestamps.len() {
+            self.go_on_to(timestamps[at])?;
+            let last = self.writers.cuts.last_tick(self.writers.current);
+            let end = at + timestamps[at..].partition_point(|&t| t <= last);
+            self.cut(Some((&timestamps[at..end], &values[at..end])))?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Writes the pieces of losses before `time`, at which there is a row.
+    fn pass_extents(&mut self, time: Timestamp) -> Result<()> {
+        while let Some(piece) = self.extents.take_before(time) {
+            self.write_extent(piece)?;
+        }
+        self.extents.pass(time);
+        Ok(())
+    }
+
+    /// Writes a piece of a loss whose times are not known, window by window.
+    fn write_extent(&mut self, piece: Extent) -> Result<()> {
+        let Extent { mut first, last, rows, is_accepted, place } = piece;
+        loop {
+            self.go_on_to(first)?;
+            let end = last.min(self.writers.cuts.last_tick(self.writers.current));
+            self.write_lost(LostTimes::Within { first, last: end, rows }, is_accepted, &place)?;
+            if end == last {
+                return Ok(());
+            }
+            first = end + 1;
+        }
+    }
+
+    /// Writes lost rows whose times are known, window by window.
+    fn write_times(
+        &mut self,
+        mut times: &[Timestamp],
+        is_accepted: bool,
+        place: &LostPlace,
+    ) -> Result<()> {
+        while let Some(&time) = times.first() {
+            self.go_on_to(time)?;
+            let last = self.writers.cuts.last_tick(self.writers.current);
+            let end = times.partition_point(|&t| t <= last);
+            self.write_lost(LostTimes::Known(&times[..end]), is_accepted, place)?;
+            times = &times[end..];
+        }
+        Ok(())
+    }
+
+    fn write_lost(
+        &mut self,
+        times: LostTimes<'_>,
+        is_accepted: bool,
+        place: &LostPlace,
+    ) -> Result<()> {
+        // The rows before it are a chunk of their own.
+        self.end_chunk()?;
+        let (file_number, offset) = (place.file_number, place.offset);
+        self.writers.lost_chunk(times, LossOrigin { file_number, offset, is_accepted })
+    }
+
+    /// Goes to the window that `time` belongs to.
+    fn go_on_to(&mut self, time: Timestamp) -> Result<()> {
+        let output = self.writers.cuts.output_of(time);
+        if output != self.writers.current {
+            self.end_chunk()?;
+            self.writers.current = output;
+            self.fit_cutter();
+        }
+        Ok(())
+    }
+
+    /// Cuts as the current window asks for.
+    fn fit_cutter(&mut self) {
+        let ticks = self.writers.chunk_ticks();
         if ticks != self.cutter_ticks {
             self.cutter = ChunkCutter::new(ticks, DENSE_ROWS);
             self.cutter_ticks = ticks;
         }
     }
 
+    /// Writes the rows that are not in a chunk yet.
+    fn end_chunk(&mut self) -> Result<()> {
+        self.cut(None)
+    }
+
     /// Gives the cutter the next rows of the current window, or their end, and writes the chunks that
     /// it hands on.
     fn cut(&mut self, rows: Option<(&[Timestamp], &[f64])>) -> Result<()> {
-        let Self { place, grid, cuts, writers, current, cutter, labels, series, written, .. } =
-            self;
-        let (window, _) = cuts.windows()[*current];
-        let slot = &mut writers[*current];
+        let Self { writers, cutter, series, written, .. } = self;
         let mut emit = |timestamps: &[Timestamp], values: &[f64]| {
-            let writer = match &mut slot.writer {
-                Some(writer) => writer,
-                none => {
-                    let info = SegmentInfo { window: grid.in_footer(window), ..place.info.clone() };
-                    let number = (place.new_file_number)();
-                    let writer = SegmentWriter::create(&place.vfs, &place.dir, number, info)?;
-                    none.insert(writer.with_index_bytes_max(INDEX_BYTES))
-                }
-            };
-            if !std::mem::replace(&mut slot.has_series, true) {
-                writer.begin_series(labels.as_ref().expect("rows belong to a series"))?;
-            }
-            writer.chunk(timestamps, values)?;
+            writers.chunk(timestamps, values)?;
             written.add(*series, timestamps, values);
             Ok(())
         };
         match rows {
             Some((timestamps, values)) => cutter.push(timestamps, values, &mut emit),
             None => cutter.finish(&mut emit),
-        }
-    }
-
-    /// Removes what there is of a segment. No manifest lists it: where that fails, the next opening
-    /// does it.
-    fn remove(&self, file_number: u64) {
-        let name = FileName::Segment(file_number);
-        for name in [name.temporary(), name.to_string()] {
-            let _ = self.place.vfs.remove(&self.place.dir.join(name));
-        }
-    }
-}
-
-impl Drop for Outputs {
-    fn drop(&mut self) {
-        for slot in &mut self.writers {
-            if let Some(writer) = slot.writer.take() {
-                drop(writer.abort());
-            }
-        }
-        for meta in std::mem::take(&mut self.finished) {
-            self.remove(meta.file_number);
         }
     }
 }

@@ -26,6 +26,11 @@ impl Digest {
         self.sum = self.sum.wrapping_add(hashes.fold(0, u64::wrapping_add));
     }
 
+    /// Takes rows of which nothing but the time is known into account.
+    pub(super) fn add_lost(&mut self, series: SeriesHash, timestamps: &[Timestamp]) {
+        timestamps.iter().for_each(|&time| self.add(series, &[time], &[0.0]));
+    }
+
     fn plus(self, other: Self) -> Self {
         Self { rows: self.rows + other.rows, sum: self.sum.wrapping_add(other.sum) }
     }

@@ -64,8 +64,14 @@ impl HiddenRanges {
         self.ranges.get(at).is_some_and(|r| r.0 <= last)
     }
 
-    /// Removes the hidden samples from row `base` on, where the timestamps rise; returns how many.
-    pub(crate) fn remove_from(&self, columns: &mut Columns, base: usize) -> usize {
+    /// Removes the hidden samples from row `base` on, where the timestamps rise, and hands them to
+    /// `removed`; returns how many.
+    pub(crate) fn remove_from(
+        &self,
+        columns: &mut Columns,
+        base: usize,
+        mut removed: impl FnMut(&[Timestamp], &[f64]),
+    ) -> usize {
         let times = &columns.timestamps;
         let (Some(&first), Some(&last)) = (times[base..].first(), times.last()) else { return 0 };
         if !self.touches(first, last) {
@@ -78,6 +84,10 @@ impl HiddenRanges {
             let times = &columns.timestamps[at..];
             let visible = at + times.partition_point(|&t| t < first);
             let behind = at + times.partition_point(|&t| t <= last);
+            if visible < behind {
+                let hidden = visible..behind;
+                removed(&columns.timestamps[hidden.clone()], &columns.values.f64()[hidden]);
+            }
             kept = move_rows(columns, at..visible, kept);
             at = behind;
             if at == rows {
@@ -145,7 +155,9 @@ mod tests {
             let values = |times: &[i64]| times.iter().map(|&t| t as f64).collect::<Vec<_>>();
             let mut columns =
                 Columns { values: Column::F64(values(&all)), timestamps: all.clone() };
-            let removed = hidden.remove_from(&mut columns, base);
+            let mut taken = Vec::new();
+            let removed = hidden.remove_from(&mut columns, base, |times, _| taken.extend_from_slice(times));
+            prop_assert!(taken.iter().copied().eq(times.iter().copied().filter(|&t| gone(t))));
             let mut expected = all[..base].to_vec();
             expected.extend(times.iter().filter(|&&t| !gone(t)));
             prop_assert_eq!(removed, all.len() - expected.len());

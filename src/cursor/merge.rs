@@ -12,7 +12,7 @@ mod summaries;
 
 use self::heads::{Heads, equal_rows, rows_below};
 use self::input::Input;
-use super::{BATCH_ROWS_MAX, Columns, HiddenRanges, ReadCost, SeriesCursor, Summary};
+use super::{BATCH_ROWS_MAX, Columns, HiddenRanges, ReadCost, SeriesCursor, Summary, Unread};
 use crate::error::Result;
 use crate::types::{TimeRange, Timestamp};
 
@@ -41,11 +41,17 @@ pub(crate) struct Merge<R = ()> {
 pub(crate) trait Replaced {
     /// Rows of the present series, as they were before they were replaced.
     fn rows(&mut self, timestamps: &[Timestamp], values: &[f64]);
+
+    /// The same of rows that are lost.
+    fn lost(&mut self, timestamps: &[Timestamp]);
 }
 
 impl Replaced for () {
     #[inline]
     fn rows(&mut self, _timestamps: &[Timestamp], _values: &[f64]) {}
+
+    #[inline]
+    fn lost(&mut self, _timestamps: &[Timestamp]) {}
 }
 
 impl Merge {
@@ -152,19 +158,21 @@ impl<R: Replaced> Merge<R> {
     /// still have one.
     #[must_use]
     pub(crate) fn surely_has_samples(&self) -> bool {
-        self.waiting.iter().any(|&rank| {
-            let Input { extent, hidden, .. } = self.input(rank);
-            let seen = |t| self.range.contains(t) && !hidden.hides(t);
-            seen(extent.first) || seen(extent.last)
-        })
+        let has_lost = self.waiting.iter().any(|&rank| self.input(rank).extent.has_lost);
+        !has_lost
+            && self.waiting.iter().any(|&rank| {
+                let Input { extent, hidden, .. } = self.input(rank);
+                let seen = |t| self.range.contains(t) && !hidden.hides(t);
+                seen(extent.first) || seen(extent.last)
+            })
     }
 
     /// Appends the next batch, at most [`BATCH_ROWS_MAX`] rows; returns how many, 0 at the end.
     ///
     /// # Errors
-    /// Those of [`SeriesCursor::append`]; rows of other layers may have been appended. The next call
-    /// goes on.
-    pub(crate) fn append(&mut self, out: &mut Columns) -> Result<usize> {
+    /// [`Unread::Lost`] for samples that are lost, not hidden by a delete and not replaced; rows that may
+    /// have been appended before are earlier. Those of [`SeriesCursor::append`]. The next call goes on.
+    pub(crate) fn append(&mut self, out: &mut Columns) -> Result<usize, Unread> {
         if !self.planned {
             self.plan();
         }
@@ -208,23 +216,29 @@ impl<R: Replaced> Merge<R> {
     }
 
     /// Appends the next batch of the only live input.
-    fn append_single(&mut self, rank: usize, out: &mut Columns) -> Result<usize> {
-        let range = self.range;
-        let input = self.input_mut(rank);
+    fn append_single(&mut self, rank: usize, out: &mut Columns) -> Result<usize, Unread> {
+        let (range, replaced) = (self.range, &mut self.replaced);
+        let input = self.inputs[rank].as_mut().expect("ranks in use have an input");
         let left = input.pending().len();
         if left > 0 {
-            input.give(left, out);
-            return Ok(left);
+            return input.give(left, out);
         }
-        let rows = input.append_visible(range, out)?;
-        if rows == 0 {
-            self.live.clear();
+        match input.append_visible(range, out, replaced) {
+            Ok(0) => {
+                self.live.clear();
+                Ok(0)
+            }
+            Err(Unread::Lost(mut lost)) => match input.is_visible(range, &mut lost, replaced) {
+                true => Err(Unread::Lost(lost)),
+                // The caller asks again.
+                false => Ok(0),
+            },
+            read => read,
         }
-        Ok(rows)
     }
 
     /// Appends up to a batch while at least two inputs are live.
-    fn append_merged(&mut self, out: &mut Columns) -> Result<usize> {
+    fn append_merged(&mut self, out: &mut Columns) -> Result<usize, Unread> {
         let mut appended = 0;
         while appended < BATCH_ROWS_MAX {
             if self.summaries && appended > 0 && self.has_read_out() {
@@ -234,17 +248,16 @@ impl<R: Replaced> Merge<R> {
             if self.live.len() < 2 {
                 break;
             }
-            appended += self.append_run(BATCH_ROWS_MAX - appended, out);
+            appended += self.append_run(BATCH_ROWS_MAX - appended, out)?;
         }
         Ok(appended)
     }
 
     /// Gives every live input a pending row; those at their end are no longer live.
-    fn fill_live(&mut self) -> Result<()> {
+    fn fill_live(&mut self) -> Result<(), Unread> {
         let mut at = 0;
         while let Some(&rank) = self.live.get(at) {
-            let range = self.range;
-            if self.input_mut(rank).fill(range)? {
+            if self.fill(rank)? {
                 at += 1;
             } else {
                 self.live.remove(at);
@@ -253,8 +266,24 @@ impl<R: Replaced> Merge<R> {
         Ok(())
     }
 
+    /// Gives a live input a pending row; false at its end. A loss whose times are unknown hides what is
+    /// older: every input that could have such rows has none behind the loss's first tick merged yet,
+    /// since rows are merged only while each live input has one pending.
+    fn fill(&mut self, rank: usize) -> Result<bool, Unread> {
+        let (range, replaced) = (self.range, &mut self.replaced);
+        let input = self.inputs[rank].as_mut().expect("ranks in use have an input");
+        let filled = input.fill(range, replaced);
+        if let Err(Unread::Lost(lost)) = &filled {
+            for &older in self.live.iter().filter(|&&older| older < rank) {
+                let input = self.inputs[older].as_mut().expect("ranks in use have an input");
+                input.hide(lost.first, lost.last, replaced);
+            }
+        }
+        filled
+    }
+
     /// Appends the next run, at most `room` rows: at least one. Every live input has a pending row.
-    fn append_run(&mut self, room: usize, out: &mut Columns) -> usize {
+    fn append_run(&mut self, room: usize, out: &mut Columns) -> Result<usize, Unread> {
         let heads = Heads::of(self.live.iter().map(|&rank| self.input(rank).pending()[0]));
         let lead = self.input(self.live[heads.lead]).pending();
         let lead = &lead[..lead.len().min(room)];
@@ -266,17 +295,16 @@ impl<R: Replaced> Merge<R> {
                     rows = equal_rows(&lead[..rows], pending);
                 }
             }
-        }
-        let time = lead[0];
-        for at in 0..self.live.len() {
-            let input = self.inputs[self.live[at]].as_mut().expect("ranks in use have an input");
-            if at == heads.lead {
-                input.give(rows, out);
-            } else if heads.tied > 1 && input.pending()[0] == time {
-                input.leave_out(rows, &mut self.replaced);
+            let time = lead[0];
+            for at in (0..self.live.len()).filter(|&at| at != heads.lead) {
+                let input =
+                    self.inputs[self.live[at]].as_mut().expect("ranks in use have an input");
+                if input.pending()[0] == time {
+                    input.leave_out(rows, &mut self.replaced);
+                }
             }
         }
-        rows
+        self.input_mut(self.live[heads.lead]).give(rows, out)
     }
 
     fn input(&self, rank: usize) -> &Input {

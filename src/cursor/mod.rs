@@ -11,6 +11,10 @@
 //!   sources, so this is the rule "the later write wins". It is applied here and nowhere else.
 //! - What deletes hide in a layer is taken out here too, before layers are compared, and nowhere
 //!   else.
+//! - A lost sample takes part as what it was: it hides older samples of its time, a newer one hides it,
+//!   and one that is neither deleted nor replaced is handed out as a loss ([`Unread::Lost`]), in its
+//!   place among the samples. Where the times of lost samples are unknown, what is older from the first
+//!   to the last possible one is left out.
 //! - Sources and merge only *append* to the columns that they are given: a series that lies in one
 //!   source is decoded straight into its reader's memory.
 
@@ -25,7 +29,7 @@ pub(crate) use merge::{Merge, Replaced};
 pub use source::ReadCost;
 pub(crate) use source::{
     DecimalTotal, Extent, Footprint, Layer, ListedSeries, SeriesCursor, SeriesList, SeriesSource,
-    Summary, ValueSummary,
+    Summary, Unread, ValueSummary,
 };
 
 /// Most rows in a batch.

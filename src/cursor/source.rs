@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{Columns, HiddenRanges};
-use crate::error::Result;
-use crate::types::{Labels, Matcher, TimeRange, Timestamp};
+use crate::error::{Error, Result};
+use crate::types::{Labels, LostChunk, Matcher, TimeRange, Timestamp};
 
 /// One series of a source, named by a key that only the source understands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,23 @@ pub(crate) struct Extent {
     pub last: Timestamp,
     /// The cursor yields at most so many samples.
     pub rows: u64,
+    /// Whether there are lost chunks: then a sample of an older layer is not seen for certain either.
+    pub has_lost: bool,
+}
+
+/// Why a batch was not appended.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// Its samples are lost, or a mask lies in their place. The next call goes on behind them.
+    Lost(Box<LostChunk>),
+    /// It could not be looked for.
+    Failed(Error),
+}
+
+impl From<Error> for Unread {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// What is known of the next batch of a cursor without decoding it.
@@ -140,6 +157,11 @@ pub(crate) trait SeriesSource: Send + Sync {
     /// Those of reading the source.
     fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>>;
 
+    /// The labels of the series `key`, where they can be read at once: to name what is lost.
+    fn labels_of(&self, _key: u32) -> Option<Labels> {
+        None
+    }
+
     /// Whether every name and value that is listed belongs to a series with samples.
     fn lists_are_exact(&self) -> bool;
 }
@@ -190,11 +212,9 @@ pub(crate) trait SeriesCursor: Send {
     /// [`BATCH_ROWS_MAX`]: super::BATCH_ROWS_MAX
     ///
     /// # Errors
-    /// Those of reading the source. Nothing was appended then, and after [`Error::Corrupt`] the
-    /// next call goes on behind the damaged samples.
-    ///
-    /// [`Error::Corrupt`]: crate::error::Error::Corrupt
-    fn append(&mut self, columns: &mut Columns) -> Result<usize>;
+    /// [`Unread::Lost`] in place of a batch that is lost; those of reading the source. Nothing was appended
+    /// then, and after [`Error::Corrupt`] the next call goes on behind what could not be found.
+    fn append(&mut self, columns: &mut Columns) -> Result<usize, Unread>;
 
     /// What reading the opened series takes from files, if the batches whose summaries `passed` takes
     /// are passed over; reads nothing. `None` where all samples are in memory.

@@ -14,10 +14,12 @@ use super::view::changes::{Changes, Mark};
 use super::view::sources::{Pinned, pinned, views};
 use crate::cursor::Columns;
 use crate::error::{Error, Result};
-use crate::read::{Aggregation, ContentDigest, QueryOptions, Selection, SeriesSet, Sources, Steps};
+use crate::read::{
+    Aggregation, ContentDigest, QueryOptions, Selection, SeriesSet, Sources, Steps, Unreadable,
+};
 use crate::segment::{Segment, SegmentPin};
 use crate::sys::{Clock, Executor};
-use crate::types::{Labels, Matcher, TimeRange, TimeScale, Timestamp};
+use crate::types::{Labels, Matcher, SegmentMeta, TimeRange, TimeScale, Timestamp};
 
 /// One moment of the store: everything that was visible when it was taken and nothing later, however
 /// long it is kept. Clones share it. What it sees stays on disk and in memory while it lives.
@@ -398,15 +400,21 @@ impl Snapshot {
         options: &QueryOptions,
     ) -> Result<(TimeRange, QueryOptions)> {
         let range = TimeRange { start: range.start.max(self.mark.horizon), ..range };
-        for broken in &self.broken {
-            if range.overlaps(broken.meta.min_timestamp, broken.meta.max_timestamp) {
-                match &options.skip_damaged {
-                    Some(damage) => damage.push(broken.error.duplicate()),
-                    None => return Err(broken.error.duplicate()),
-                }
+        let overlaps = |meta: &SegmentMeta| range.overlaps(meta.min_timestamp, meta.max_timestamp);
+        let mut unreadable = Vec::new();
+        for broken in self.broken.iter().filter(|broken| overlaps(&broken.meta)) {
+            let BrokenSegment { meta, error } = &**broken;
+            match &options.skip_damaged {
+                Some(damage) => damage.push(error.duplicate()),
+                None => return Err(error.duplicate()),
             }
+            let range = TimeRange::closed(meta.min_timestamp, meta.max_timestamp);
+            unreadable.push(Unreadable { min_seq: meta.min_seq, range });
         }
         let mut options = options.clone();
+        if let Some(damage) = &mut options.skip_damaged {
+            *damage = damage.without(unreadable);
+        }
         options.bytes_max.get_or_insert(self.query_bytes_max);
         // Damage that is left out has to be noted like damage that is an error.
         if let (Some(damage), Some(view)) = (&mut options.skip_damaged, self.view.clone()) {

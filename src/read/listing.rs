@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Sources;
 use super::lists::MergedList;
 use super::meter::Meter;
-use crate::cursor::{ListedSeries, SeriesList};
+use crate::cursor::{ListedSeries, SeriesList, SeriesSource};
 use crate::error::Result;
 use crate::types::{Labels, Matcher, TimeRange};
 
@@ -90,8 +90,9 @@ struct Piece<T> {
     last: Option<Labels>,
 }
 
-/// Reads out a list. What it holds is counted.
+/// Reads out a list of `source`. What it holds is counted.
 fn read_out<T>(
+    source: &dyn SeriesSource,
     mut series: Box<dyn SeriesList>,
     meter: &Meter,
     kept: &Kept<'_, T>,
@@ -108,7 +109,7 @@ fn read_out<T>(
                 meter.release(own);
                 return Ok(piece);
             }
-            Err(e) => meter.skip(e)?,
+            Err(e) => meter.skip_series(e, source)?,
         }
         let mut bytes = 0;
         for ListedSeries { labels, key } in block.drain(..) {
@@ -177,7 +178,7 @@ impl<'a> Listing<'a> {
             match self.sources.source(at).series(matchers, range) {
                 Ok(series) if series.series_max() == 0 => {}
                 Ok(series) => lists.push((at, series)),
-                Err(e) => self.meter.skip(e)?,
+                Err(e) => self.meter.skip_series(e, &*self.sources.source(at))?,
             }
         }
         Ok(lists)
@@ -202,11 +203,11 @@ impl<'a> Listing<'a> {
             for (source, series) in self.read_out_all(lists)? {
                 read_out_bytes +=
                     series.iter().map(|one| listed_bytes(&one.labels) + PLACE_BYTES).sum::<u64>();
-                merged.add(source, Box::new(Listed(series)))?;
+                merged.add((source, self.sources.source(source)), Box::new(Listed(series)))?;
             }
         } else {
             for (source, series) in lists {
-                merged.add(source, series)?;
+                merged.add((source, self.sources.source(source)), series)?;
             }
         }
         let mut all = Vec::new();
@@ -239,7 +240,9 @@ impl<'a> Listing<'a> {
     ) -> Result<Vec<T>> {
         let meter = Arc::clone(&self.meter);
         let pieces = series.split(self.pieces_max());
-        let pieces = self.sources.executor().map(pieces, |piece| read_out(piece, &meter, kept));
+        let origin = self.sources.source(source);
+        let read_out = |piece| read_out(&*origin, piece, &meter, kept);
+        let pieces = self.sources.executor().map(pieces, read_out);
         let mut all = Vec::new();
         let mut before: Option<Labels> = None;
         for piece in pieces {
@@ -266,8 +269,8 @@ impl<'a> Listing<'a> {
             list.split(self.pieces_max()).into_iter().map(move |piece| (at, piece))
         };
         let pieces = lists.into_iter().flat_map(split).collect();
-        let pieces =
-            self.sources.executor().map(pieces, |(at, piece)| (at, read_out(piece, meter, &kept)));
+        let read_out = |(at, piece)| (at, read_out(&*self.sources.source(at), piece, meter, &kept));
+        let pieces = self.sources.executor().map(pieces, read_out);
         let mut lists: Vec<(usize, Vec<ListedSeries>)> = Vec::new();
         for (at, piece) in pieces {
             let Piece { first, others, .. } = piece?;

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::meter::Meter;
-use crate::cursor::{ListedSeries, SeriesList};
+use crate::cursor::{ListedSeries, SeriesList, SeriesSource};
 use crate::error::Result;
 use crate::types::Labels;
 
@@ -27,6 +27,7 @@ pub(super) struct MergedList {
 
 struct OpenList {
     source: usize,
+    origin: Arc<dyn SeriesSource>,
     series: Box<dyn SeriesList>,
     /// The series read ahead, in reverse.
     block: Vec<ListedSeries>,
@@ -38,10 +39,14 @@ impl MergedList {
         Self { meter, lists: Vec::new(), heads: BinaryHeap::new() }
     }
 
-    /// Adds the list of the source with the number `source`, before the first series is taken.
-    pub(super) fn add(&mut self, source: usize, series: Box<dyn SeriesList>) -> Result<()> {
+    /// Adds the list of `origin`, the source with the number `source`, before the first series is taken.
+    pub(super) fn add(
+        &mut self,
+        (source, origin): (usize, Arc<dyn SeriesSource>),
+        series: Box<dyn SeriesList>,
+    ) -> Result<()> {
         let held_bytes = series.held_bytes();
-        self.lists.push(OpenList { source, series, block: Vec::new(), held_bytes });
+        self.lists.push(OpenList { source, origin, series, block: Vec::new(), held_bytes });
         self.meter.hold(held_bytes)?;
         self.advance(self.lists.len() - 1)
     }
@@ -71,7 +76,7 @@ impl MergedList {
             match list.series.next_block(&mut list.block) {
                 Ok(true) => list.block.reverse(),
                 Ok(false) => return Ok(()),
-                Err(e) => self.meter.skip(e)?,
+                Err(e) => self.meter.skip_series(e, &*list.origin)?,
             }
         }
         if let Some(series) = list.block.pop() {

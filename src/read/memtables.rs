@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::cursor::{
     BATCH_ROWS_MAX, Columns, Extent, Footprint, HiddenRanges, Layer, ListedSeries, SeriesCursor,
-    SeriesList, SeriesSource, Summary,
+    SeriesList, SeriesSource, Summary, Unread,
 };
 use crate::error::Result;
 use crate::memtable::Memtable;
@@ -154,6 +154,7 @@ impl SeriesCursor for MemtableCursor {
             first,
             last,
             rows: times.len() as u64,
+            has_lost: false,
         }))
     }
 
@@ -166,7 +167,7 @@ impl SeriesCursor for MemtableCursor {
         Ok(Footprint { rows, bytes: 0 })
     }
 
-    fn append(&mut self, columns: &mut Columns) -> Result<usize> {
+    fn append(&mut self, columns: &mut Columns) -> Result<usize, Unread> {
         let rows = (self.columns.len() - self.at).min(BATCH_ROWS_MAX);
         columns.append_rows(&self.columns, self.at..self.at + rows);
         self.at += rows;

@@ -1,14 +1,16 @@
 //! Counts what a query uses and stops it at its limits.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use super::options::Unreadable;
 use super::{QueryMemory, QueryOptions};
+use crate::cursor::{Layer, SeriesSource};
 use crate::error::{Error, Result};
 use crate::sys::Clock;
-use crate::types::{Limit, LimitExceeded};
+use crate::types::{Limit, LimitExceeded, TimeRange};
 
 /// The use of one query, shared by the threads that work on it.
 pub(super) struct Meter {
@@ -19,6 +21,8 @@ pub(super) struct Meter {
     samples: AtomicU64,
     series: AtomicU64,
     memory: QueryMemory,
+    /// What the query leaves out because its series are not known.
+    unreadable: RwLock<Vec<Unreadable>>,
 }
 
 impl Meter {
@@ -35,6 +39,9 @@ impl Meter {
                 .memory
                 .clone()
                 .unwrap_or_else(|| QueryMemory::new(options.bytes_max.unwrap_or(u64::MAX))),
+            unreadable: RwLock::new(
+                options.skip_damaged.as_ref().map_or_else(Vec::new, |d| d.unreadable().to_vec()),
+            ),
         })
     }
 
@@ -78,13 +85,30 @@ impl Meter {
 
     /// Notes damage that the query may leave out; hands the error back otherwise.
     pub(super) fn skip(&self, error: Error) -> Result<()> {
-        match (&self.options.skip_damaged, error) {
-            (Some(damage), error @ Error::Corrupt { .. }) => {
+        match &self.options.skip_damaged {
+            Some(damage) if error.damaged_place().is_some() => {
                 damage.push(error);
                 Ok(())
             }
-            (_, error) => Err(error),
+            _ => Err(error),
         }
+    }
+
+    /// As [`skip`](Self::skip), of an error because of which series of a source are not known.
+    pub(super) fn skip_series(&self, error: Error, source: &dyn SeriesSource) -> Result<()> {
+        self.skip(error)?;
+        if let Some((first, last)) = source.extent() {
+            let range = TimeRange::closed(first, last);
+            let layers = source.layers().into_iter();
+            let unreadable = layers.map(|Layer { min_seq, .. }| Unreadable { min_seq, range });
+            self.unreadable.write().unwrap_or_else(PoisonError::into_inner).extend(unreadable);
+        }
+        Ok(())
+    }
+
+    /// What is left out because its series are not known.
+    pub(super) fn unreadable(&self) -> RwLockReadGuard<'_, Vec<Unreadable>> {
+        self.unreadable.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -93,6 +93,7 @@ pub use digest::ContentDigest;
 pub(crate) use footprint::Footprints;
 pub use memory::{MemoryPool, QueryMemory};
 pub(crate) use memtables::{MemtableView, Memtables};
+pub(crate) use options::Unreadable;
 pub use options::{Cancel, Damage, QueryOptions};
 pub use outline::{Outline, Wanted};
 pub use selection::{Selection, SeriesColumns};

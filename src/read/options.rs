@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::QueryMemory;
 use crate::error::Error;
+use crate::types::TimeRange;
 
 /// Limits of one query. The defaults suit a question that a person asks; an export raises
 /// `samples_max`.
@@ -38,10 +39,20 @@ pub struct QueryOptions {
     pub deadline: Option<Duration>,
     /// Stops the query from another thread. Default: none.
     pub cancel: Option<Cancel>,
-    /// Leaves out what is damaged and collects the errors here, to salvage the rest. Where a damaged
-    /// sample had replaced an older one, the older one may appear. Default: none, that is, a damaged
-    /// series is an error.
+    /// Leaves out what is damaged or lost and collects what that is here, to salvage the rest. What is
+    /// returned is certain: an older sample at a time at which a lost one was, or may have been, is left
+    /// out too. Default: none, that is, a lost sample is an error.
     pub skip_damaged: Option<Damage>,
+}
+
+/// A source of which it is not known which series it has, or not of all. In the query's answer nothing
+/// older of its time is certain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unreadable {
+    /// The lowest seq of its samples.
+    pub(crate) min_seq: u64,
+    /// The times of its samples.
+    pub(crate) range: TimeRange,
 }
 
 impl Default for QueryOptions {
@@ -84,6 +95,8 @@ impl Cancel {
 pub struct Damage {
     errors: Arc<Mutex<Vec<Error>>>,
     listener: Option<Listener>,
+    /// Segments that could not be opened and are left out.
+    unreadable: Vec<Unreadable>,
 }
 
 /// Who is notified of damage that is new to a list.
@@ -97,7 +110,8 @@ impl fmt::Debug for Listener {
 }
 
 impl Damage {
-    /// Takes the errors found so far, in no particular order; each is an [`Error::Corrupt`].
+    /// Takes the errors found so far, in no particular order: [`Error::Lost`] for each series of each
+    /// damaged block, [`Error::Corrupt`] where the series are not known.
     #[must_use]
     pub fn take(&self) -> Vec<Error> {
         std::mem::take(&mut *self.lock())
@@ -105,26 +119,42 @@ impl Damage {
 
     /// The same list; `notify` is called with what is added through this one and new.
     pub(crate) fn notifying(&self, notify: impl Fn(&Error) + Send + Sync + 'static) -> Self {
-        Self { errors: Arc::clone(&self.errors), listener: Some(Listener(Arc::new(notify))) }
+        Self { listener: Some(Listener(Arc::new(notify))), ..self.clone() }
+    }
+
+    /// The same list, for a query that leaves out these segments.
+    pub(crate) fn without(&self, unreadable: Vec<Unreadable>) -> Self {
+        Self { unreadable, ..self.clone() }
+    }
+
+    pub(crate) fn unreadable(&self) -> &[Unreadable] {
+        &self.unreadable
     }
 
     /// Adds an error, once for each place: a damaged index block is met once per series.
     pub(crate) fn push(&self, error: Error) {
-        if self.is_known(&error) {
+        if self.extends_known(&error) {
             return;
         }
         // Without the lock, since the listener takes others. Two threads may notify it of one place.
         if let Some(Listener(notify)) = &self.listener {
             notify(&error);
         }
-        let mut errors = self.lock();
-        if !errors.iter().any(|known| is_same_place(known, &error)) {
-            errors.push(error);
+        if !self.extends_known(&error) {
+            self.lock().push(error);
         }
     }
 
-    fn is_known(&self, error: &Error) -> bool {
-        self.lock().iter().any(|known| is_same_place(known, error))
+    /// Whether the place is known; if so, what is lost there is what both say.
+    fn extends_known(&self, error: &Error) -> bool {
+        let mut errors = self.lock();
+        let Some(known) = errors.iter_mut().find(|known| is_same_place(known, error)) else {
+            return false;
+        };
+        if let (Error::Lost(known), Error::Lost(more)) = (known, error) {
+            known.add(more);
+        }
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Error>> {
@@ -139,6 +169,9 @@ fn is_same_place(a: &Error, b: &Error) -> bool {
             Corrupt { path: a, section: a_section, offset: a_offset, .. },
             Corrupt { path: b, section: b_section, offset: b_offset, .. },
         ) => (a_offset, a_section, a) == (b_offset, b_section, b),
+        (Error::Lost(a), Error::Lost(b)) => {
+            (a.offset, &a.labels, &a.path) == (b.offset, &b.labels, &b.path)
+        }
         _ => false,
     }
 }

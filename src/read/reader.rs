@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::Sources;
 use super::lists::FoundSeries;
 use super::meter::Meter;
-use crate::cursor::{Columns, HiddenRanges, Merge, ReadCost, Summary};
+use crate::cursor::{Columns, HiddenRanges, Merge, ReadCost, Summary, Unread};
 use crate::deletes::Filter;
-use crate::error::Result;
-use crate::types::{Labels, TimeRange};
+use crate::error::{Error, Result};
+use crate::types::{Labels, LostChunk, TimeRange};
 
 impl Sources {
     /// A reader of the series of this snapshot.
@@ -27,13 +27,16 @@ pub(super) struct SeriesReader {
     filter: Option<Box<Filter>>,
     /// What is hidden of one layer; kept for its memory.
     hidden: HiddenRanges,
+    /// Where the opened series is: (number of the source, key within it).
+    parts: Vec<(usize, u32)>,
 }
 
 impl SeriesReader {
     pub(super) fn new(sources: Arc<Sources>, range: TimeRange, meter: Arc<Meter>) -> Self {
         let merge = Merge::new(range, sources.ranks());
         let filter = sources.filter(range).map(Box::new);
-        Self { sources, range, meter, merge, filter, hidden: HiddenRanges::default() }
+        let (hidden, parts) = (HiddenRanges::default(), Vec::new());
+        Self { sources, range, meter, merge, filter, hidden, parts }
     }
 
     /// The same, but its batches end where a summary may be next.
@@ -62,13 +65,21 @@ impl SeriesReader {
         self.meter.check()?;
         self.merge.start();
         self.hidden.clear();
+        self.parts.clear();
+        let unreadable = self.meter.unreadable();
         debug_assert!(labels.is_some() || self.filter.is_none(), "deletes are found by labels");
         let filter = self.filter.as_mut().zip(labels);
         let filter = filter.and_then(|(f, labels)| f.start(labels).then_some(&*f));
         for (source, key) in parts {
+            self.parts.push((source, key));
             for (number, (layer, rank)) in self.sources.ranks_of(source).enumerate() {
-                if let Some(filter) = filter {
-                    filter.hidden(layer, &mut self.hidden);
+                match filter {
+                    Some(filter) => filter.hidden(layer, &mut self.hidden),
+                    None if unreadable.is_empty() => {}
+                    None => self.hidden.clear(),
+                }
+                for newer in unreadable.iter().filter(|newer| layer.min_seq < newer.min_seq) {
+                    self.hidden.insert(newer.range);
                 }
                 let cursor = || self.sources.cursor(source, number, self.range);
                 if let Err(e) = self.merge.add_hidden(rank, key, &self.hidden, cursor) {
@@ -96,9 +107,27 @@ impl SeriesReader {
             self.meter.check()?;
             match self.merge.append(out) {
                 Ok(_) => return Ok(out.len() - base),
-                Err(e) => self.meter.skip(e)?,
+                Err(unread) => self.leave_out(unread)?,
             }
         }
+    }
+
+    /// Goes on behind what could not be read, if the query may.
+    fn leave_out(&self, unread: Unread) -> Result<()> {
+        match unread {
+            Unread::Failed(error) => self.meter.skip(error),
+            Unread::Lost(lost) if lost.is_accepted => Ok(()),
+            Unread::Lost(lost) => self.meter.skip(self.error(&lost)),
+        }
+    }
+
+    /// The error that says what is lost of the opened series.
+    fn error(&self, lost: &LostChunk) -> Error {
+        let mut parts = self.parts.iter();
+        let labels = parts.find_map(|&(source, key)| self.sources.source(source).labels_of(key));
+        let range = (lost.first, lost.last);
+        let known = !lost.times.is_empty();
+        Error::Lost(Box::new(lost.place.samples(labels, range, u64::from(lost.rows), known)))
     }
 
     /// Passes over the next samples of the opened series if `wanted` takes their summary; see
@@ -111,7 +140,7 @@ impl SeriesReader {
             self.meter.check()?;
             match self.merge.pass_over(&wanted) {
                 Ok(passed) => return Ok(passed),
-                Err(e) => self.meter.skip(e)?,
+                Err(unread) => self.leave_out(unread)?,
             }
         }
     }
@@ -122,7 +151,16 @@ impl SeriesReader {
         if self.merge.surely_has_samples() {
             return Ok(true);
         }
-        scratch.clear();
-        Ok(self.append(scratch)? > 0)
+        loop {
+            self.meter.check()?;
+            scratch.clear();
+            match self.merge.append(scratch) {
+                Ok(rows) => return Ok(rows > 0 || !scratch.is_empty()),
+                // A lost sample is one.
+                Err(Unread::Lost(lost)) if !lost.is_accepted => return Ok(true),
+                Err(_) if !scratch.is_empty() => return Ok(true),
+                Err(unread) => self.leave_out(unread)?,
+            }
+        }
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::cursor::{
     Columns, DecimalTotal, Extent, Footprint, HiddenRanges, Layer, ListedSeries, ReadCost,
-    SeriesCursor, SeriesList, SeriesSource, Summary, ValueSummary,
+    SeriesCursor, SeriesList, SeriesSource, Summary, Unread, ValueSummary,
 };
 use crate::error::{Error, Result};
 use crate::segment::{ChunkEntry, ChunkReader, Segment};
-use crate::types::{Matcher, TimeRange, Timestamp};
+use crate::types::{Labels, LostChunk, LostPlace, Matcher, TimeRange, Timestamp};
 
 /// Series in a block of the list.
 const LIST_BLOCK_SERIES: usize = 1024;
@@ -59,7 +59,7 @@ impl SeriesSource for Segment {
             wanted: Vec::new(),
             left: 0..0,
             hidden: HiddenRanges::default(),
-            damage: None,
+            lost: Vec::new(),
         })
     }
 
@@ -70,6 +70,15 @@ impl SeriesSource for Segment {
 
     fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>> {
         Self::label_values(self, name, among(self, matchers)?.as_deref(), usize::MAX)
+    }
+
+    fn labels_of(&self, key: u32) -> Option<Labels> {
+        let mut found = None;
+        let read = self.labels(&[key], |_, labels| {
+            found = Some(labels);
+            ControlFlow::Break(())
+        });
+        read.ok().and(found)
     }
 
     fn lists_are_exact(&self) -> bool {
@@ -151,8 +160,9 @@ struct SegmentCursor {
     left: Range<usize>,
     /// What need not be read of it.
     hidden: HiddenRanges,
-    /// Part of the opened series' index is damaged; not reported yet.
-    damage: Option<Error>,
+    /// Parts of the opened series' index that are damaged, not handed out yet: which chunks they held, and
+    /// their times, is not known.
+    lost: Vec<Box<LostChunk>>,
 }
 
 impl SegmentCursor {
@@ -160,26 +170,35 @@ impl SegmentCursor {
     fn find(&mut self, key: u32) -> Result<()> {
         let in_order = self.covered.end == key;
         // What is damaged further on is left to the series that it belongs to.
-        if in_order && self.find_among(key, ENTRIES_AHEAD as u32).is_ok() {
+        if in_order && matches!(self.find_among(key, ENTRIES_AHEAD as u32), Ok(true)) {
             return Ok(());
         }
+        self.lost.clear();
         let found = self.find_among(key, 1);
-        if found.is_err() {
+        if !matches!(found, Ok(true)) {
             // Found, and reported, again whenever it is opened.
             self.covered = key..key;
         }
-        found
+        match found {
+            // Of an index of which nothing can be read, all may be lost.
+            Err(error @ Error::Corrupt { .. }) => {
+                self.lose_index(error);
+                Ok(())
+            }
+            found => found.map(drop),
+        }
     }
 
     /// Finds the chunks of `key` and, while there are few of them, of the series behind it, `series`
-    /// in all. After an error the chunks of `key` that can be found are there.
-    fn find_among(&mut self, key: u32, series: u32) -> Result<()> {
+    /// in all. False if a part of the index is damaged: the chunks that can be found are there, and the
+    /// others in `lost`.
+    fn find_among(&mut self, key: u32, series: u32) -> Result<bool> {
         let end = key.saturating_add(series).min(self.segment.meta().series);
         self.covered = key..end;
         self.entries.clear();
         self.wanted.clear();
         self.wanted.extend(key..end);
-        let mut damage = Ok(());
+        let mut damage = Vec::new();
         for entry in self.segment.chunks(&self.wanted, self.range.clone())? {
             match entry {
                 Ok(entry) => {
@@ -190,10 +209,31 @@ impl SegmentCursor {
                     }
                     self.entries.push(entry);
                 }
-                Err(e) => damage = damage.and(Err(e)),
+                Err(error @ Error::Corrupt { .. }) => damage.push(error),
+                Err(error) => return Err(error),
             }
         }
-        damage
+        let is_whole = damage.is_empty();
+        damage.into_iter().for_each(|error| self.lose_index(error));
+        Ok(is_whole)
+    }
+
+    /// Notes that a part of the index cannot be read, and what may have been in it.
+    fn lose_index(&mut self, error: Error) {
+        let Error::Corrupt { path, section, offset, source } = error else { return };
+        let meta = self.segment.meta();
+        let block = self.segment.extent_of_chunk_block(offset);
+        let (first, last) = block.unwrap_or((meta.min_timestamp, meta.max_timestamp));
+        let (first, last) = (first.max(*self.range.start()), last.min(*self.range.end()));
+        if first > last {
+            return;
+        }
+        let ticks = (i128::from(last) - i128::from(first)).unsigned_abs() + 1;
+        let rows = ticks.min(u128::from(meta.samples)).min(u128::from(u32::MAX)) as u32;
+        let (file_number, source) = (meta.file_number, Some(source));
+        let place = Arc::new(LostPlace { path, file_number, section, offset, source });
+        let (times, is_accepted) = (Vec::new(), false);
+        self.lost.push(Box::new(LostChunk { first, last, rows, times, is_accepted, place }));
     }
 }
 
@@ -201,22 +241,21 @@ impl SeriesCursor for SegmentCursor {
     fn open(&mut self, key: u32) -> Result<Option<Extent>> {
         self.left = 0..0;
         self.hidden.clear();
-        self.damage = None;
+        self.lost.clear();
         if !self.covered.contains(&key) {
-            self.damage = self.find(key).err();
+            self.find(key)?;
         }
         let first = self.entries.partition_point(|entry| entry.ordinal() < key);
         let count = self.entries[first..].partition_point(|entry| entry.ordinal() == key);
         self.left = first..first + count;
         let chunks = &self.entries[self.left.clone()];
-        let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else {
-            return self.damage.take().map_or(Ok(None), Err);
-        };
-        Ok(Some(Extent {
-            first: first.first_timestamp(),
-            last: last.last_timestamp(),
-            rows: chunks.iter().map(|chunk| u64::from(chunk.rows())).sum(),
-        }))
+        let ends = |chunk: &ChunkEntry| (chunk.first_timestamp(), chunk.last_timestamp());
+        let found = [chunks.first(), chunks.last()].into_iter().flatten().map(ends);
+        let lost = self.lost.iter().map(|lost| (lost.first, lost.last));
+        let hull = found.chain(lost).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let has_lost = !self.lost.is_empty() || chunks.iter().any(|chunk| chunk.loss().is_some());
+        let rows = chunks.iter().map(|chunk| u64::from(chunk.rows())).sum();
+        Ok(hull.map(|(first, last)| Extent { first, last, rows, has_lost }))
     }
 
     fn skip_hidden(&mut self, hidden: &HiddenRanges) {
@@ -225,12 +264,12 @@ impl SeriesCursor for SegmentCursor {
 
     fn footprint(&mut self, hidden: &HiddenRanges) -> Result<Footprint> {
         let mut found = Footprint::default();
-        if let Some(e) = self.damage.take() {
-            return Err(e);
-        }
         let mut times = Vec::new();
         for at in std::mem::take(&mut self.left) {
             let chunk = &self.entries[at];
+            if chunk.loss().is_some() {
+                continue;
+            }
             let (first, last) = (chunk.first_timestamp(), chunk.last_timestamp());
             let (all, value_bytes) = (u64::from(chunk.rows()), u64::from(chunk.value_bytes()));
             let inside = self.range.contains(&first) && self.range.contains(&last);
@@ -248,9 +287,9 @@ impl SeriesCursor for SegmentCursor {
         Ok(found)
     }
 
-    fn append(&mut self, columns: &mut Columns) -> Result<usize> {
-        if let Some(e) = self.damage.take() {
-            return Err(e);
+    fn append(&mut self, columns: &mut Columns) -> Result<usize, Unread> {
+        if let Some(lost) = self.lost.pop() {
+            return Err(Unread::Lost(lost));
         }
         let is_hidden = |chunk: &ChunkEntry| {
             self.hidden.hides_all(chunk.first_timestamp(), chunk.last_timestamp())
@@ -258,8 +297,10 @@ impl SeriesCursor for SegmentCursor {
         let Some(at) = self.left.find(|&at| !is_hidden(&self.entries[at])) else { return Ok(0) };
         let chunk = &self.entries[at];
         let Columns { timestamps, values } = columns;
-        self.reader.append(chunk, timestamps, values.f64_mut())?;
-        Ok(chunk.rows() as usize)
+        match self.reader.append_or_lose(chunk, timestamps, values.f64_mut())? {
+            None => Ok(chunk.rows() as usize),
+            Some(lost) => Err(Unread::Lost(lost)),
+        }
     }
 
     fn cost(&self, passed: &dyn Fn(&Summary) -> bool) -> Option<ReadCost> {
@@ -267,7 +308,8 @@ impl SeriesCursor for SegmentCursor {
         for chunk in &self.entries[self.left.clone()] {
             let (first, last) = (chunk.first_timestamp(), chunk.last_timestamp());
             let is_passed = !self.hidden.touches(first, last) && passed(&summary_of(chunk));
-            if !is_passed && !self.hidden.hides_all(first, last) {
+            let is_lost = chunk.loss().is_some();
+            if !is_lost && !is_passed && !self.hidden.hides_all(first, last) {
                 cost.samples += u64::from(chunk.rows());
                 cost.chunks += 1;
                 cost.bytes += u64::from(chunk.value_bytes());
@@ -277,10 +319,11 @@ impl SeriesCursor for SegmentCursor {
     }
 
     fn summary(&self) -> Option<Summary> {
-        if self.damage.is_some() || self.left.is_empty() {
+        if !self.lost.is_empty() || self.left.is_empty() {
             return None;
         }
-        Some(summary_of(&self.entries[self.left.start]))
+        let chunk = &self.entries[self.left.start];
+        chunk.loss().is_none().then(|| summary_of(chunk))
     }
 
     fn skip(&mut self) {

@@ -268,7 +268,9 @@ impl SeriesSet {
 
     /// Passes a result on, and notes damage.
     fn noted<T>(&self, result: Result<T>) -> Result<T> {
-        if let (Err(error @ Error::Corrupt { .. }), Some(on_damage)) = (&result, &self.on_damage) {
+        if let (Err(error), Some(on_damage)) = (&result, &self.on_damage)
+            && error.damaged_place().is_some()
+        {
             on_damage(error);
         }
         result

@@ -109,8 +109,8 @@ impl Sources {
         for at in self.overlapping(range) {
             meter.check()?;
             match self.source(at).series(matchers, range) {
-                Ok(series) => list.add(at, series)?,
-                Err(e) => meter.skip(e)?,
+                Ok(series) => list.add((at, self.source(at)), series)?,
+                Err(e) => meter.skip_series(e, &*self.source(at))?,
             }
         }
         Ok(list)

@@ -185,6 +185,7 @@ impl ChunkReader {
             }
         }
         let (first, last) = (chunk.first_timestamp(), chunk.last_timestamp());
+        let place = Arc::new(place);
         Ok(Box::new(LostChunk { first, last, rows: chunk.rows(), times, is_accepted, place }))
     }
 

@@ -332,6 +332,21 @@ impl Segment {
         })
     }
 
+    /// The earliest and the latest timestamp of the chunk block at `offset`; `None` if there is none, or
+    /// that cannot be read.
+    pub(crate) fn extent_of_chunk_block(&self, offset: u64) -> Option<(Timestamp, Timestamp)> {
+        let loaded = self.loaded().ok()?;
+        let block = loaded.chunk_top.iter().find(|block| block.offset == offset)?;
+        Some((block.min_timestamp, block.max_timestamp))
+    }
+
+    /// Where both copies of each timestamp block start: for tests that damage them.
+    #[cfg(test)]
+    pub(crate) fn time_block_offsets(&self) -> Vec<u64> {
+        let loaded = self.loaded().unwrap();
+        loaded.time_table.iter().flat_map(|block| [block.offset, block.twin_offset]).collect()
+    }
+
     /// Decodes timestamp column `number`; from its block's twin if the block is damaged.
     pub(super) fn column(&self, loaded: &Loaded, number: u32) -> Result<Arc<[Timestamp]>> {
         let missing = || {

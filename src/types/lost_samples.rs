@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{DecodeError, Labels, Timestamp};
 
@@ -34,6 +35,20 @@ pub struct LostSamples {
     pub source: Option<DecodeError>,
 }
 
+impl LostSamples {
+    /// Counts more samples of the same series and block.
+    pub(crate) fn add(&mut self, more: &Self) {
+        // A query that reads the same samples twice meets the same loss twice.
+        let is_new = more.first > self.last || more.last < self.first;
+        if is_new {
+            self.samples += more.samples;
+        }
+        self.first = self.first.min(more.first);
+        self.last = self.last.max(more.last);
+        self.times_are_known &= more.times_are_known;
+    }
+}
+
 /// A chunk that cannot be read, as its reader hands it to what merges layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LostChunk {
@@ -49,7 +64,7 @@ pub(crate) struct LostChunk {
     /// times stay hidden.
     pub is_accepted: bool,
     /// Where they were.
-    pub place: LostPlace,
+    pub place: Arc<LostPlace>,
 }
 
 /// Where lost samples were.

@@ -14,8 +14,10 @@ use crate::types::{Timestamp, Tombstone};
 /// What becomes of the outputs of a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// They take the place of the inputs. What is damaged is left out and noted.
+    /// They take the place of the inputs. What is damaged is noted, and lost in the outputs.
     Replace,
+    /// The same, and everything that is lost is accepted.
+    Accept,
     /// The inputs belong to another store and stay there; the outputs join this one as a single write
     /// with this seq. Damage ends the merge: nobody would ask the source again.
     Adopt {
@@ -51,6 +53,8 @@ pub struct MergeInputs {
     pub tombstones: Vec<Arc<Tombstone>>,
     /// Earlier samples are left out.
     pub expired_before: Timestamp,
+    /// The times of listed segments that are older than the set and not in it: what masks may hide.
+    pub older: Vec<(Timestamp, Timestamp)>,
 }
 
 /// What the outputs say of themselves.
@@ -62,7 +66,7 @@ pub(super) fn info(inputs: &MergeInputs) -> SegmentInfo {
         ..SegmentInfo::default()
     };
     match inputs.purpose {
-        Purpose::Replace => {
+        Purpose::Replace | Purpose::Accept => {
             let metas = inputs.set.segments();
             let (min_seq, max_seq) = inputs.set.seq_hull();
             let erased = metas.iter().map(|meta| meta.tombstone_seq);

@@ -5,8 +5,7 @@
 //! it does where the batch begins or ends beyond the range of the merge, the caller knows.
 
 use super::{Merge, Replaced};
-use crate::cursor::Summary;
-use crate::error::Result;
+use crate::cursor::{Summary, Unread};
 
 /// What is known of the next sample of a live input.
 struct Next {
@@ -32,7 +31,7 @@ impl<R: Replaced> Merge<R> {
     pub(crate) fn pass_over(
         &mut self,
         wanted: impl FnOnce(&Summary) -> bool,
-    ) -> Result<Option<Summary>> {
+    ) -> Result<Option<Summary>, Unread> {
         if !self.planned {
             self.plan();
         }
@@ -58,7 +57,7 @@ impl<R: Replaced> Merge<R> {
 
     /// The live input whose next sample is the earliest, and the bound of all others. Inputs that
     /// cannot tell are read; those at their end are no longer live.
-    fn next_of_live(&mut self) -> Result<Option<(Next, Option<i64>)>> {
+    fn next_of_live(&mut self) -> Result<Option<(Next, Option<i64>)>, Unread> {
         let mut earliest: Option<Next> = None;
         let mut others: Option<i64> = None;
         let mut at = 0;
@@ -81,19 +80,18 @@ impl<R: Replaced> Merge<R> {
         Ok(earliest.map(|next| (next, others)))
     }
 
-    fn next_of(&mut self, rank: usize) -> Result<Option<Next>> {
-        let range = self.range;
-        let input = self.input_mut(rank);
+    fn next_of(&mut self, rank: usize) -> Result<Option<Next>, Unread> {
+        let input = self.input(rank);
         if input.pending().is_empty()
             && let Some(summary) = input.cursor.summary()
             && !input.hidden.touches(summary.first, summary.last)
         {
             return Ok(Some(Next { rank, bound: summary.first, summary: Some(summary) }));
         }
-        if !input.fill(range)? {
+        if !self.fill(rank)? {
             return Ok(None);
         }
-        Ok(Some(Next { rank, bound: input.pending()[0], summary: None }))
+        Ok(Some(Next { rank, bound: self.input(rank).pending()[0], summary: None }))
     }
 
     /// Whether a live input has nothing decoded left.

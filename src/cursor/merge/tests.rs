@@ -10,6 +10,8 @@ use crate::cursor::{Extent, Footprint, HiddenRanges, Summary};
 use crate::error::Error;
 use crate::types::DecodeError;
 
+mod lost;
+
 /// A cursor over series of prepared batches; the key is the number of the series.
 #[derive(Default, Clone)]
 struct Prepared {
@@ -36,7 +38,7 @@ impl SeriesCursor for Prepared {
         let (Some(&first), Some(&last)) = (samples.first(), samples.last()) else {
             return Ok(None);
         };
-        Ok(Some(Extent { first, last, rows: samples.len() as u64 }))
+        Ok(Some(Extent { first, last, rows: samples.len() as u64, has_lost: false }))
     }
 
     fn skip_hidden(&mut self, _hidden: &HiddenRanges) {}
@@ -45,13 +47,14 @@ impl SeriesCursor for Prepared {
         unreachable!("a merge reads")
     }
 
-    fn append(&mut self, columns: &mut Columns) -> Result<usize> {
+    fn append(&mut self, columns: &mut Columns) -> Result<usize, Unread> {
         self.appends.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if self.damaged == Some(self.batch) {
             self.damaged = None;
             self.batch += 1;
             let source = DecodeError::Invalid("checksum");
-            return Err(Error::Corrupt { path: "x".into(), section: "block", offset: 0, source });
+            let path = "x".into();
+            return Err(Error::Corrupt { path, section: "block", offset: 0, source }.into());
         }
         let Some(batch) = self.series[self.key].get(self.batch) else { return Ok(0) };
         self.batch += 1;
@@ -244,8 +247,8 @@ fn goes_on_behind_damage() {
             match merge.append(&mut out) {
                 Ok(0) => break,
                 Ok(_) => {}
-                Err(Error::Corrupt { .. }) => errors += 1,
-                Err(e) => panic!("{e}"),
+                Err(Unread::Failed(Error::Corrupt { .. })) => errors += 1,
+                Err(e) => panic!("{e:?}"),
             }
         }
         assert_eq!(errors, 1);

@@ -183,6 +183,7 @@ impl Compactor {
             tombstones,
             // They may replace values of older segments: retention takes both, in its order.
             expired_before: i64::MIN,
+            older: Vec::new(),
         })
     }
 

@@ -11,13 +11,13 @@ use std::time::Duration;
 use super::Compactor;
 use super::runner::{Advance, CompactionRequest, Outcome, Runner, Running};
 use crate::compaction::{
-    MergeInputs, MergeJob, Merged, Pick, Purpose, Reason, Step, trimmed_before,
+    ClosedSet, MergeInputs, MergeJob, Merged, Pick, Purpose, Reason, Step, trimmed_before,
 };
 use crate::db::env::observer::{Event, LeftOut};
 use crate::db::view::read_view::ReadView;
 use crate::error::{Error, Result};
 use crate::segment::Segment;
-use crate::types::{FileName, SegmentMeta};
+use crate::types::{FileName, SegmentMeta, Timestamp};
 
 /// How long the compaction thread waits before it looks again without being asked.
 pub(in crate::db) const INTERVAL: Duration = Duration::from_secs(1);
@@ -190,6 +190,7 @@ impl Compactor {
         let segments: Vec<Arc<Segment>> = pick.inputs.segments().iter().map(find).collect();
         let samples = pick.inputs.segments().iter().map(|meta| meta.samples).sum();
         let options = &self.picker;
+        let older = older_than(view.version.segments(), &pick.inputs);
         let expired_before = self.versions.retention.horizon().map_or(i64::MIN, |horizon| {
             trimmed_before(view.version.segments(), pick.inputs.segments(), horizon)
         });
@@ -206,6 +207,7 @@ impl Compactor {
             new_file_number: self.env.file_numbers(),
             tombstones: view.version.tombstones().cloned().collect(),
             expired_before,
+            older,
         })?;
         self.env.notify(Event::MergeStarted { reason: pick.reason, inputs, bytes, samples });
         let started = self.env.clock().monotonic();
@@ -232,6 +234,14 @@ impl Compactor {
         }
         self.env.back_pressure.set_working(false);
     }
+}
+
+/// The times of the segments that are older than a set and not in it.
+fn older_than(listed: &[Arc<SegmentMeta>], set: &ClosedSet) -> Vec<(Timestamp, Timestamp)> {
+    let (_, max_seq) = set.seq_hull();
+    let is_input = |number| set.segments().iter().any(|input| input.file_number == number);
+    let older = listed.iter().filter(|meta| meta.min_seq < max_seq && !is_input(meta.file_number));
+    older.map(|meta| (meta.min_timestamp, meta.max_timestamp)).collect()
 }
 
 /// Those of `inputs` because of which their merge failed with `error`.

@@ -109,7 +109,7 @@ impl View {
     /// Counts damage that reading met, if that is what the error tells; what was computed of the segment
     /// before is not to be used any more.
     pub(super) fn note_damage(&self, error: &Error) {
-        let Error::Corrupt { path, offset, .. } = error else { return };
+        let Some((path, _, offset)) = error.damaged_place() else { return };
         self.env.counters.corruption.add(1);
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let (file_number, change) = match FileName::parse(name) {
@@ -118,7 +118,7 @@ impl View {
         };
         // Of what is not listed any more nothing is known.
         let change = if change == Change::Nothing { Change::EVERYTHING } else { change };
-        self.changes.note_damage((file_number, *offset), change);
+        self.changes.note_damage((file_number, offset), change);
     }
 
     /// Opens the files of `segments`, and keeps them open as long as the view lives.

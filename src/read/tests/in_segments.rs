@@ -112,7 +112,7 @@ fn a_damaged_block_costs_its_own_samples_and_is_reported_with_its_place() {
                 assert!(all == clean, "byte {offset}: a wrong answer");
                 assert!(errors.is_empty(), "byte {offset}: {errors:?}");
             }
-            Err(Error::Corrupt { .. }) => {
+            Err(Error::Corrupt { .. } | Error::Lost(_)) => {
                 assert!(!errors.is_empty(), "byte {offset}");
                 let kept: Vec<(&Labels, &(i64, u64))> =
                     salvaged.iter().flat_map(|(l, s)| s.iter().map(move |s| (l, s))).collect();

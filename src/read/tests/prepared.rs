@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::Write;
 use crate::cursor::{
     Columns, Extent, Footprint, HiddenRanges, Layer, ListedSeries, SeriesCursor, SeriesList,
-    SeriesSource, Summary,
+    SeriesSource, Summary, Unread,
 };
 use crate::error::{Error, Result};
 use crate::types::{DecodeError, Labels, Matcher, TimeRange, Timestamp};
@@ -132,7 +132,8 @@ impl SeriesCursor for Cursor {
         self.at = 0;
         let samples = &self.source.series[self.key].1;
         let ends = samples.first().zip(samples.last());
-        Ok(ends.map(|(a, b)| Extent { first: a.0, last: b.0, rows: samples.len() as u64 }))
+        let rows = samples.len() as u64;
+        Ok(ends.map(|(a, b)| Extent { first: a.0, last: b.0, rows, has_lost: false }))
     }
 
     fn skip_hidden(&mut self, _hidden: &HiddenRanges) {}
@@ -141,7 +142,7 @@ impl SeriesCursor for Cursor {
         unreachable!("prepared sources are read")
     }
 
-    fn append(&mut self, columns: &mut Columns) -> Result<usize> {
+    fn append(&mut self, columns: &mut Columns) -> Result<usize, Unread> {
         self.source.batches.fetch_add(1, Ordering::Relaxed);
         self.source.on_batch.inspect(|call| call());
         let (labels, samples) = &self.source.series[self.key];
@@ -152,7 +153,7 @@ impl SeriesCursor for Cursor {
         if is_last && self.source.damaged.as_ref() == Some(labels) {
             let source = DecodeError::Checksum("value block");
             let path = "000001.seg".into();
-            return Err(Error::Corrupt { path, section: "value block", offset: 64, source });
+            return Err(Error::Corrupt { path, section: "value block", offset: 64, source }.into());
         }
         for &(time, bits) in batch {
             columns.timestamps.push(time);

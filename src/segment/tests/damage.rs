@@ -132,7 +132,7 @@ fn cut_vanished_foreign_and_swapped_files_are_recognised() {
     assert_eq!(fault(UUID, &other), DecodeError::Checksum("footer in the manifest"));
     let missing = SegmentMeta { file_number: 5, ..meta };
     assert!(matches!(open(&vfs, &dir, &missing, ReadMode::Map), Err(Error::Io { .. })));
-    let newer = SegmentMeta { features: 2, ..meta };
+    let newer = SegmentMeta { features: 4, ..meta };
     assert!(matches!(
         open(&vfs, &dir, &newer, ReadMode::Map),
         Err(Error::UnsupportedVersion { .. })
