@@ -12,9 +12,13 @@ mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sources::{code, root, sources};
+use sources::{code, docs, is_of_tests, lines_before_inline_tests, root, sources};
 
 const FILE_LINES_MAX: usize = 600;
+/// Of code; a file with more says in its docs why it is one.
+const CODE_LINES_MAX: usize = 400;
+/// How its docs begin to say it.
+const REASON_FOR_ONE_FILE: &str = "In one file because";
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Files that may be longer, with the reason.
@@ -78,6 +82,28 @@ fn files_are_short() {
         }
     }
     assert!(long.is_empty(), "split these files:\n{}", long.join("\n"));
+}
+
+#[test]
+fn long_code_has_a_reason_to_be_one_file() {
+    let long: Vec<String> = sources()
+        .into_iter()
+        .filter(|(path, text)| needs_a_reason(path, text))
+        .map(|(path, text)| format!("{path}: {} lines", lines_before_inline_tests(&text)))
+        .collect();
+    assert!(
+        long.is_empty(),
+        "more than {CODE_LINES_MAX} lines before the inline tests; split these files, or say in their \
+         docs `{REASON_FOR_ONE_FILE} ..`:\n{}",
+        long.join("\n")
+    );
+}
+
+/// Whether a file has too much code to be one file without saying why.
+fn needs_a_reason(path: &str, text: &str) -> bool {
+    !is_of_tests(path)
+        && lines_before_inline_tests(text) > CODE_LINES_MAX
+        && !docs(text).contains(REASON_FOR_ONE_FILE)
 }
 
 #[test]
@@ -232,6 +258,15 @@ fn licence_allowed(expression: &str) -> bool {
 fn the_checks_can_fail() {
     assert_eq!(function_name("    pub(crate) fn open(path: &Path) -> Self {"), Some("open"));
     assert_eq!(function_name("    let f = fn_call();"), None);
+    let lines = "fn f() {}\n".repeat(CODE_LINES_MAX - 1);
+    let tests = "#[cfg(test)]\n#[expect(x)]\nmod tests {\n}\n";
+    let at_most = format!("//! What it is.\n{lines}{tests}");
+    assert!(!needs_a_reason("src/a.rs", &at_most));
+    let long = format!("//! What it is.\n#[cfg(test)]\nmod tests;\n{lines}{tests}");
+    assert!(needs_a_reason("src/a.rs", &long));
+    assert!(!needs_a_reason("src/a/tests.rs", &long) && !needs_a_reason("tests/x/a.rs", &long));
+    assert!(!needs_a_reason("src/a.rs", &format!("//! In one file\n//! because of x.\n{long}")));
+    assert!(needs_a_reason("src/a.rs", &format!("{long}//! In one file because of x.\n")));
     assert_eq!(modules_used("use crate::sys::Vfs;"), ["sys"]);
     assert_eq!(modules_used("use crate::{db::Db, wal};"), ["db", "wal"]);
     assert!(licence_allowed("(MIT OR GPL-3.0) AND Unicode-3.0"));

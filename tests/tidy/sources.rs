@@ -39,3 +39,28 @@ pub(crate) fn sources() -> Vec<(String, String)> {
 pub(crate) fn code(text: &str) -> impl Iterator<Item = &str> {
     text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"))
 }
+
+/// The lines up to an inline `mod tests {`. Unlike [`code`] it goes on behind a `#[cfg(test)]` that
+/// only declares a file of tests, which may stand at the head.
+pub(crate) fn lines_before_inline_tests(text: &str) -> usize {
+    let lines: Vec<&str> = text.lines().collect();
+    let starts_inline_tests = |at: usize| {
+        let item = lines[at..].iter().find(|line| !line.starts_with("#["));
+        lines[at].starts_with("#[cfg(test)]")
+            && item.is_some_and(|item| item.starts_with("mod ") && item.ends_with('{'))
+    };
+    (0..lines.len()).find(|at| starts_inline_tests(*at)).unwrap_or(lines.len())
+}
+
+/// What the `//!` lines at the head say, as one line.
+pub(crate) fn docs(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
+    lines.map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a file holds nothing but tests: what is in a folder of tests, a file of them beside the
+/// code, and what only fuzzing runs.
+pub(crate) fn is_of_tests(path: &str) -> bool {
+    path.ends_with("/tests.rs")
+        || path.split('/').any(|folder| folder == "tests" || folder == "fuzz")
+}

@@ -1,6 +1,16 @@
-//! What compactions and deletes answer, as JSON: the same over HTTP and from the command.
+//! What compactions and deletes answer: as the text that the admin API sends, and as values for who
+//! reads that text or has the report at hand. The command does both, over HTTP and on a directory.
+//!
+//! The texts are written by hand, because they must stay byte by byte what they are, and no derived
+//! writer makes all of them: a damaged range is the very line that the engine keeps in `quarantine/`,
+//! and seconds have neither an exponent nor a fraction of zero. The test holds texts and values
+//! together: each text, read, is the value, and the value as JSON has the members of the text.
+
+mod answers;
 
 use siltstone::{CompactProgress, CompactReport, DeleteReceipt};
+
+pub use self::answers::{CompactAnswer, DamageAnswer, DeleteAnswer, ProgressAnswer, ShareAnswer};
 
 use crate::json::{Object, array};
 use crate::protocol::json_lines::string;
@@ -63,3 +73,6 @@ pub fn delete_receipt(selector: &str, receipt: &DeleteReceipt) -> String {
         .flag("complete", receipt.is_complete)
         .end()
 }
+
+#[cfg(test)]
+mod tests;

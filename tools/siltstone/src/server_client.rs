@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::failure::{Failure, Result};
@@ -200,6 +201,13 @@ impl Answer {
         let address = &self.address;
         Failure::unreachable(format!("the answer of the server at {address} broke off: {error}"))
     }
+}
+
+/// The report that the data of an answer holds; an empty one without data.
+pub(crate) fn report<T: DeserializeOwned + Default>(data: Value) -> Result<T> {
+    serde_json::from_value::<Option<T>>(data)
+        .map(Option::unwrap_or_default)
+        .map_err(|error| Failure::unreachable(format!("the report cannot be read: {error}")))
 }
 
 /// A form in percent encoding.

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use indicatif::ProgressBar;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
-use siltstone::{CompactProgress, CompactionPlan, Options, ReadOnlyDb};
-use siltstone_server::reports;
+use siltstone::{CompactionPlan, Options, ReadOnlyDb};
+use siltstone_server::reports::{CompactAnswer, ProgressAnswer};
 use siltstone_server::time::{TimeScale, format_time};
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::interrupt::Interrupt;
 use crate::selection_flags::RangeFlags;
-use crate::server_client::ServerUrl;
+use crate::server_client::{ServerUrl, report};
 use crate::store_flags::read_only;
 use crate::table::{Align, Table};
 use crate::target::{self, TargetFlags};
@@ -78,26 +79,22 @@ pub(crate) fn run(args: &Args) -> Result {
         None => compact(args, range)?,
     };
     print(&report, args.json)?;
-    if report["cancelled"] == true {
+    if report.cancelled {
         return Err(Failure::interrupted("stopped; what was merged stays"));
     }
-    let is_whole = report["damaged_samples"] == 0 && is_empty(&report["findings"]);
+    let is_whole = report.damaged_samples == 0 && report.findings.is_empty();
     Ok(if is_whole { found } else { Outcome::Found })
 }
 
-fn is_empty(value: &Value) -> bool {
-    value.as_array().is_none_or(Vec::is_empty)
-}
-
 /// Compacts the directory.
-fn compact(args: &Args, range: RangeFlags) -> Result<(Value, Outcome)> {
+fn compact(args: &Args, range: RangeFlags) -> Result<(CompactAnswer, Outcome)> {
     let interrupt = Interrupt::watch()?;
     let options = Options { window: args.window, ..Options::default() };
     let mut bar = Bar::default();
     let (report, found) = target::with(&args.target.data.data, options, |db| {
         let range = range.ticks(db.ticks_per_second())?;
         let report = db.compact(range, &mut |now| {
-            bar.show(now);
+            bar.show(&ProgressAnswer::from(now));
             if interrupt.is_requested() {
                 ControlFlow::Break(())
             } else {
@@ -107,29 +104,22 @@ fn compact(args: &Args, range: RangeFlags) -> Result<(Value, Outcome)> {
         bar.end();
         Ok(report?)
     })?;
-    Ok((parsed(&reports::compact_report(&report))?, found))
+    Ok((CompactAnswer::from(&report), found))
 }
 
 /// Asks a server, and shows how far it is.
-fn ask(url: &ServerUrl, range: RangeFlags) -> Result<Value> {
+fn ask(url: &ServerUrl, range: RangeFlags) -> Result<CompactAnswer> {
     let mut form = vec![("progress", "true".to_owned())];
     let mut bound = |name, ms: Option<i64>| form.extend(ms.map(|ms| (name, ms_text(ms))));
     bound("start", range.start);
     bound("end", range.end);
     let mut bar = Bar::default();
     let answer = url.admin("compact", &form)?.last_of_lines(|line| {
-        let figure = |name: &str| line["progress"][name].as_u64().unwrap_or(0);
-        let reason = line["progress"]["reason"].as_str().unwrap_or_default();
-        let [merges, read, total] = ["merges", "samples_read", "samples_total"].map(figure);
-        bar.set(merges, reason, read, total);
+        // A line that cannot be read is no reason to stop: the last one decides.
+        bar.show(&ProgressAnswer::deserialize(&line["progress"]).unwrap_or_default());
     });
     bar.end();
-    answer
-}
-
-fn parsed(json: &str) -> Result<Value> {
-    serde_json::from_str(json)
-        .map_err(|error| Failure::unreachable(format!("the report cannot be read: {error}")))
+    report(answer?)
 }
 
 /// The progress of one merge after the other.
@@ -139,19 +129,15 @@ struct Bar {
 }
 
 impl Bar {
-    fn show(&mut self, now: &CompactProgress) {
-        self.set(now.merges, now.reason.as_str(), now.samples_read, now.samples_total);
-    }
-
-    fn set(&mut self, merges: u64, reason: &str, read: u64, total: u64) {
-        if self.merge.as_ref().is_none_or(|(number, _)| *number != merges) {
+    fn show(&mut self, now: &ProgressAnswer) {
+        if self.merge.as_ref().is_none_or(|(number, _)| *number != now.merges) {
             self.end();
-            let what = format!("merge {} ({reason})", merges + 1);
-            self.merge = Some((merges, progress::of_samples_until(&what, total)));
+            let what = format!("merge {} ({})", now.merges + 1, now.reason);
+            self.merge = Some((now.merges, progress::of_samples_until(&what, now.samples_total)));
         }
         if let Some((_, bar)) = &self.merge {
-            bar.set_length(total);
-            bar.set_position(read);
+            bar.set_length(now.samples_total);
+            bar.set_position(now.samples_read);
         }
     }
 
@@ -162,36 +148,34 @@ impl Bar {
     }
 }
 
-fn print(report: &Value, json: bool) -> Result<()> {
-    let texts = |name: &str| report[name].as_array().cloned().unwrap_or_default();
-    for finding in texts("findings") {
-        messages::warning(finding.as_str().unwrap_or_default());
+fn print(report: &CompactAnswer, as_json: bool) -> Result<()> {
+    for finding in &report.findings {
+        messages::warning(finding);
     }
-    for damage in texts("damage") {
-        messages::warning(&format!("left out as damaged, kept in quarantine: {damage}"));
+    for damage in &report.damage {
+        messages::warning(&format!("left out as damaged, kept in quarantine: {}", json!(damage)));
     }
-    if json {
-        return output::print_json(report);
+    if as_json {
+        return output::print_json(&json!(report));
     }
-    let figure = |name: &str| report[name].as_u64().unwrap_or(0);
     let mut text = format!(
         "{}: {} of {} became {} of {} in {:.1} s\n",
-        units::counted(figure("merges"), "merge"),
-        units::counted(figure("segments_in"), "segment"),
-        units::bytes(figure("bytes_in")),
-        units::grouped(figure("segments_out")),
-        units::bytes(figure("bytes_out")),
-        report["seconds"].as_f64().unwrap_or(0.0),
+        units::counted(report.merges, "merge"),
+        units::counted(report.segments_in, "segment"),
+        units::bytes(report.bytes_in),
+        units::grouped(report.segments_out),
+        units::bytes(report.bytes_out),
+        report.seconds,
     );
     let left_out = [
-        ("superseded", "replaced by later writes"),
-        ("deleted", "deleted"),
-        ("expired", "expired"),
-        ("damaged_samples", "damaged, kept in quarantine"),
+        (report.superseded, "replaced by later writes"),
+        (report.deleted, "deleted"),
+        (report.expired, "expired"),
+        (report.damaged_samples, "damaged, kept in quarantine"),
     ];
-    for (name, why) in left_out {
-        if figure(name) > 0 {
-            text += &format!("{} left out: {why}\n", units::counted(figure(name), "sample"));
+    for (samples, why) in left_out {
+        if samples > 0 {
+            text += &format!("{} left out: {why}\n", units::counted(samples, "sample"));
         }
     }
     output::print(&text)

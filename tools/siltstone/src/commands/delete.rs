@@ -1,14 +1,14 @@
 //! `siltstone delete`: samples by selector and range, with a receipt.
 
 use clap::Args as ClapArgs;
-use serde_json::{Value, json};
+use serde_json::json;
 use siltstone::{Db, Options};
-use siltstone_server::reports;
+use siltstone_server::reports::DeleteAnswer;
 use siltstone_server::selected_series::unlimited;
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::selection_flags::{RangeFlags, selection};
-use crate::server_client::ServerUrl;
+use crate::server_client::{ServerUrl, report};
 use crate::table::{Align, Table, printable};
 use crate::target::{self, TargetFlags};
 use crate::times::ms_text;
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result {
 }
 
 /// Deletes from an open store.
-fn delete(args: &Args, db: &Db) -> Result<Vec<Value>> {
+fn delete(args: &Args, db: &Db) -> Result<Vec<DeleteAnswer>> {
     let range = args.range.ticks(db.ticks_per_second())?;
     let selection = selection("--match", &args.selectors, range)?;
     if !args.all
@@ -81,14 +81,13 @@ fn delete(args: &Args, db: &Db) -> Result<Vec<Value>> {
         } else {
             db.delete(matchers, range)?
         };
-        let json = reports::delete_receipt(text, &receipt);
-        receipts.push(serde_json::from_str(&json).unwrap_or_default());
+        receipts.push(DeleteAnswer::new(text, &receipt));
     }
     Ok(receipts)
 }
 
 /// Asks a server.
-fn ask(args: &Args, url: &ServerUrl) -> Result<Vec<Value>> {
+fn ask(args: &Args, url: &ServerUrl) -> Result<Vec<DeleteAnswer>> {
     let mut form: Vec<(&str, String)> =
         args.selectors.iter().map(|selector| ("match[]", selector.clone())).collect();
     form.extend(args.range.start.map(|ms| ("start", ms_text(ms))));
@@ -96,12 +95,12 @@ fn ask(args: &Args, url: &ServerUrl) -> Result<Vec<Value>> {
     form.push(("receipt", "true".to_owned()));
     form.push(("all", args.all.to_string()));
     form.push(("dry_run", args.dry_run.to_string()));
-    let data = url.admin("delete_series", &form)?.data()?;
-    Ok(data["receipts"].as_array().cloned().unwrap_or_default())
+    let mut data = url.admin("delete_series", &form)?.data()?;
+    report(data["receipts"].take())
 }
 
-fn print(args: &Args, receipts: &[Value]) -> Result {
-    let is_complete = receipts.iter().all(|receipt| receipt["complete"] == true);
+fn print(args: &Args, receipts: &[DeleteAnswer]) -> Result {
+    let is_complete = receipts.iter().all(|receipt| receipt.complete);
     if !is_complete {
         messages::warning("damage was in the way of counting: there may be more");
     }
@@ -114,35 +113,32 @@ fn print(args: &Args, receipts: &[Value]) -> Result {
     Ok(if is_complete { Outcome::Good } else { Outcome::Found })
 }
 
-fn as_text(receipt: &Value, dry_run: bool) -> String {
-    let figure = |name: &str| receipt[name].as_u64().unwrap_or(0);
+fn as_text(receipt: &DeleteAnswer, dry_run: bool) -> String {
     let does = if dry_run { "would hide" } else { "hides" };
     let mut text = format!(
         "{} {does} {} of {} series\n",
-        printable(receipt["selector"].as_str().unwrap_or_default()),
-        units::counted(figure("samples"), "sample"),
-        units::grouped(figure("series")),
+        printable(&receipt.selector),
+        units::counted(receipt.samples, "sample"),
+        units::grouped(receipt.series),
     );
-    let segments = receipt["segments"].as_array().map_or(&[][..], Vec::as_slice);
-    if figure("memtable_samples") > 0 {
-        text += &format!("{} of them are in memory\n", units::grouped(figure("memtable_samples")));
+    if receipt.memtable_samples > 0 {
+        text += &format!("{} of them are in memory\n", units::grouped(receipt.memtable_samples));
     }
-    if segments.is_empty() {
+    if receipt.segments.is_empty() {
         return text;
     }
     text += &format!(
         "about {} are freed by merging {}\n\n",
-        units::bytes(figure("bytes")),
-        units::counted(segments.len() as u64, "segment")
+        units::bytes(receipt.bytes),
+        units::counted(receipt.segments.len() as u64, "segment")
     );
     let mut table =
         Table::new(&[("SEGMENT", Align::Left), ("SAMPLES", Align::Right), ("SIZE", Align::Right)]);
-    for share in segments {
-        let figure = |name: &str| share[name].as_u64().unwrap_or(0);
+    for share in &receipt.segments {
         table.row([
-            format!("{}.seg", figure("file_number")),
-            units::grouped(figure("samples")),
-            units::bytes(figure("bytes")),
+            format!("{}.seg", share.file_number),
+            units::grouped(share.samples),
+            units::bytes(share.bytes),
         ]);
     }
     text + &table.page()
