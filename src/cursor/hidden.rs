@@ -30,10 +30,14 @@ impl HiddenRanges {
 
     /// Hides `range` too.
     pub(crate) fn insert(&mut self, range: TimeRange) {
-        if range.is_empty() {
-            return;
+        if !range.is_empty() {
+            self.insert_closed(range.start, range.last());
         }
-        let (mut first, mut last) = (range.start, range.last());
+    }
+
+    /// Hides the ticks from `first` to `last` too, both included; a [`TimeRange`] that ends before the last
+    /// tick of all cannot say so.
+    pub(crate) fn insert_closed(&mut self, mut first: Timestamp, mut last: Timestamp) {
         // Those that overlap it or touch it become one with it.
         let from = self.ranges.partition_point(|r| r.1.saturating_add(1) < first);
         let until = self.ranges.partition_point(|r| r.0 <= last.saturating_add(1));
@@ -115,6 +119,13 @@ mod tests {
 
     use super::*;
     use crate::cursor::Column;
+
+    #[test]
+    fn all_but_the_last_tick_can_be_hidden() {
+        let mut hidden = HiddenRanges::default();
+        hidden.insert_closed(0, i64::MAX - 1);
+        assert!(hidden.hides(i64::MAX - 1) && !hidden.hides(i64::MAX));
+    }
 
     #[test]
     fn the_ends_of_time_can_be_hidden() {

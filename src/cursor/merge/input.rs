@@ -77,7 +77,7 @@ impl Input {
 
     /// Hides the ticks from `first` to `last` from now on, in the rows read ahead too.
     pub(super) fn hide(&mut self, first: Timestamp, last: Timestamp, replaced: &mut impl Replaced) {
-        self.hidden.insert(TimeRange::closed(first, last));
+        self.hidden.insert_closed(first, last);
         let is_lost = self.lost.is_some();
         self.hidden.remove_from(&mut self.buffer, self.at, |times, values| match is_lost {
             false => replaced.rows(times, values),
