@@ -85,10 +85,10 @@ pub mod wal;
 pub use compaction::{CompactionPlan, DamagedRange, PlannedInput, PlannedMerge, Reason};
 pub use cursor::{Column, Columns, ReadCost, Samples};
 pub use db::{
-    Ack, AttachReport, BATCH_ROWS_MAX, Background, BytesByKind, Changes, CheckpointReport,
-    CompactProgress, CompactReport, Db, DeleteReceipt, DeletedShare, Durability, Event, Finding,
-    Latency, LeftOut, Mark, Observer, OpenReport, Options, ReadOnlyDb, Snapshot, Stats, Ticket,
-    Verify, VerifyReport, WriteBatch,
+    AcceptReport, Ack, AttachReport, BATCH_ROWS_MAX, Background, BytesByKind, Changes,
+    CheckpointReport, CompactProgress, CompactReport, Db, DeleteReceipt, DeletedShare, Durability,
+    Event, Finding, Latency, LeftOut, Losses, Mark, Observer, OpenReport, Options, ReadOnlyDb,
+    Snapshot, Stats, Ticket, Verify, VerifyReport, WriteBatch,
 };
 pub use error::{Error, Result};
 pub use read::{
@@ -99,7 +99,7 @@ pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{Cardinality, EncodedLabels};
 pub use sys::{Clock, DiskFs, Executor, ReadMode, SystemClock, Vfs};
 pub use types::{
-    AnchoredRegex, Label, LabelError, Labels, LabelsLimits, Limit, LimitExceeded, MatchOp, Matcher,
-    MatcherError, ParseError, PatternBudget, Sample, SegmentMeta, Selector, SeriesHandle, SeriesId,
-    TimeRange, TimeScale, Timestamp, Tombstone, ValueCaptures,
+    AnchoredRegex, DecodeError, Label, LabelError, Labels, LabelsLimits, Limit, LimitExceeded,
+    LostSamples, MatchOp, Matcher, MatcherError, ParseError, PatternBudget, Sample, SegmentMeta,
+    Selector, SeriesHandle, SeriesId, TimeRange, TimeScale, Timestamp, Tombstone, ValueCaptures,
 };

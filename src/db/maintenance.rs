@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::attach::attach;
 use super::compact::AttachReport;
+use super::compact::accept::AcceptReport;
 use super::compact::on_demand::{CompactProgress, CompactReport};
+use super::losses::Losses;
 use super::open::checkpoint::{CheckpointReport, checkpoint};
 use super::write::receipt::DeleteReceipt;
 use super::{Db, background};
@@ -91,6 +93,48 @@ impl Db {
         progress: &mut dyn FnMut(&CompactProgress) -> ControlFlow<()>,
     ) -> Result<CompactReport> {
         self.compactor().compact(range, progress)
+    }
+
+    /// What is known to be lost: samples that a query cannot have any more because a block was damaged,
+    /// until somebody accepts that ([`Db::accept_losses`]). Damage that nothing has met yet is found by
+    /// [`Verify`](crate::Verify).
+    ///
+    /// # Errors
+    /// I/O errors. [`Error::Closed`](crate::Error::Closed).
+    pub fn losses(&self) -> Result<Losses> {
+        self.env().health.check_open()?;
+        let view = self.compactor().view.current();
+        Losses::of(&view.segments, &view.broken)
+    }
+
+    /// Reads every segment and accepts what is lost of it: from then on these samples count as never
+    /// written. Queries that failed because of them succeed without them; what is older at the same times
+    /// stays hidden, and what is written there later counts. The damaged files go to `quarantine/`, with a
+    /// list of what was lost. `progress` is called before each segment, with the number done and of all;
+    /// when it breaks, what is done stays.
+    ///
+    /// ```
+    /// # use siltstone::{Db, Options};
+    /// # use std::ops::ControlFlow;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Db::open(dir.path(), Options::default())?;
+    /// let report = db.accept_losses(|_, _| ControlFlow::Continue(()))?;
+    /// for lost in &report.accepted {
+    ///     println!("{lost}");
+    /// }
+    /// assert!(db.losses()?.is_whole());
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`](crate::Error::DiskFull), [`Error::Io`](crate::Error::Io): what was accepted before stays so, and asking again goes on.
+    /// [`Error::Closed`](crate::Error::Closed). A segment whose index is damaged is no error: see [`AcceptReport`].
+    pub fn accept_losses(
+        &self,
+        mut progress: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<AcceptReport> {
+        self.compactor().accept_losses(&mut progress)
     }
 
     /// The merges that would come next, were nothing written meanwhile.

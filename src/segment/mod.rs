@@ -43,6 +43,7 @@ mod info;
 mod labels;
 mod layout;
 mod loaded;
+mod losses;
 mod lost;
 mod open;
 mod span;
@@ -69,6 +70,7 @@ pub use describe::{EncodingShare, SectionDescription, SegmentDescription, ValueB
 pub use footer::SectionTag;
 pub use group::ChunkEntry;
 pub use info::{Encoding, SegmentInfo, Window};
+pub use losses::LostTotals;
 pub use lost::{LossOrigin, LostTimes};
 pub use open::{Segment, SegmentPin};
 pub use verify::{Finding, LostRange, VerifyReport};

@@ -21,7 +21,7 @@ use super::open::Segment;
 use crate::error::{Error, Result};
 use crate::index::{BlockRef, BlockSource};
 use crate::sys::checksum::crc32c;
-use crate::types::{DecodeError, Labels, Matcher, Timestamp};
+use crate::types::{DecodeError, Labels, LostPlace, LostSamples, Matcher, Timestamp};
 
 /// Blocks that verifying keeps at a time, in bytes.
 const CACHE_BYTES: usize = 8 << 20;
@@ -50,6 +50,19 @@ pub struct LostRange {
     pub first: Timestamp,
     /// The latest time that may be lost, inclusive.
     pub last: Timestamp,
+    /// How many samples, at most.
+    pub samples: u64,
+}
+
+impl LostRange {
+    /// The same in the words of queries; `error` says where the damage is.
+    #[must_use]
+    pub fn samples(&self, file_number: u64, error: &Error) -> Option<LostSamples> {
+        let Error::Corrupt { path, section, offset, source } = error else { return None };
+        let (path, source) = (path.clone(), Some(*source));
+        let place = LostPlace { path, file_number, section, offset: *offset, source };
+        Some(place.samples(self.labels.clone(), (self.first, self.last), self.samples, false))
+    }
 }
 
 /// What was verified.
@@ -262,6 +275,7 @@ impl Run<'_> {
                 labels: labels.get(ordinal as usize).cloned(),
                 first: block.min_timestamp,
                 last: block.max_timestamp,
+                samples: segment.meta().samples,
             });
             return self.found(error, false, lost.collect());
         }
@@ -280,6 +294,7 @@ impl Run<'_> {
             labels: labels.get(entry.ordinal as usize).cloned(),
             first: entry.span.first,
             last: entry.span.last,
+            samples: u64::from(entry.rows()),
         };
         let whole = segment
             .read(&loaded.file, place.offset, u64::from(place.len), "value block")

@@ -13,7 +13,7 @@ use siltstone::{
     TimeRange, WriteBatch,
 };
 use siltstone_testing::answers::{
-    self, STORE, everything, labels, select, sim_clock, sim_options, write,
+    self, STORE, everything, labels, salvage, select, sim_clock, sim_options, write,
 };
 
 const HOUR: i64 = 3_600_000;
@@ -139,7 +139,9 @@ fn a_damaged_block_is_quarantined_with_its_series_and_range() {
     let report = compact(&db);
     assert!(report.damaged_rows > 0 && report.findings.is_empty(), "{report:?}");
     assert!(report.damage.iter().all(|range| range.path == victim));
-    let after = everything(&db.snapshot().unwrap());
+    let (after, errors) = salvage(&db.snapshot().unwrap(), &[], TimeRange::ALL);
+    let lost = |error: &Error| matches!(error, Error::Lost(lost) if lost.path == victim);
+    assert!(!errors.is_empty() && errors.iter().all(lost), "{errors:?}");
     let rows = |found: &[answers::Series]| found.iter().map(|s| s.1.len()).sum::<usize>();
     assert!(rows(&after) < rows(&before), "what was only there is gone, and said so");
     let quarantine = Path::new(STORE).join("quarantine");

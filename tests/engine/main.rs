@@ -12,6 +12,7 @@ mod compaction;
 mod deletes;
 mod golden;
 mod limits;
+mod losses;
 mod memory;
 mod merge_limits;
 mod pressure;

@@ -56,7 +56,9 @@ impl Refusal {
     /// what else a disk does 500.
     pub(crate) fn of_read(error: Error) -> Self {
         let status = match error {
-            Error::LimitExceeded(_) | Error::Corrupt { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::LimitExceeded(_) | Error::Corrupt { .. } | Error::Lost(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             // A client that cancels does so by leaving, and reads no answer.
             Error::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
             Error::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -70,7 +72,7 @@ impl Refusal {
     pub(crate) fn of_remote_read(error: Error) -> Self {
         let status = match error {
             Error::LimitExceeded(exceeded) => return Self::bad_request(exceeded.to_string()),
-            Error::Corrupt { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Corrupt { .. } | Error::Lost(_) => StatusCode::INTERNAL_SERVER_ERROR,
             error => return Self::of_read(error),
         };
         Self::new(status, error.to_string())

@@ -18,6 +18,7 @@
 //! Lock order, the first of `db`: `attach_turn`, then `runner`; then those of the writer. The locks of
 //! `tombstones` and of `trouble` are held for a few instructions, and nothing is taken under them.
 
+pub(super) mod accept;
 mod attach;
 mod attaching;
 mod choose;

@@ -3,7 +3,7 @@
 //! Called by the holder of the runner lock.
 
 use super::Compactor;
-use crate::compaction::Merged;
+use crate::compaction::{Merged, Purpose};
 use crate::db::env::observer::Event;
 use crate::db::versions::Transition;
 use crate::db::versions::pending_outputs::PendingOutputs;
@@ -18,14 +18,20 @@ impl Compactor {
     ///
     /// # Errors
     /// The inputs stay; the outputs are removed, as soon as no manifest can list them.
-    pub(super) fn publish_merge(&self, inputs: &[u64], merged: &Merged) -> Result<()> {
+    pub(super) fn publish_merge(
+        &self,
+        inputs: &[u64],
+        merged: &Merged,
+        purpose: Purpose,
+    ) -> Result<()> {
         let outputs = PendingOutputs::of_segments(&self.env, &merged.outputs);
         for &number in &merged.damaged_files {
             report_damage(&**self.env.vfs(), &self.env.dir, number, &merged.damage)?;
         }
         // What has expired is hidden by the horizon, what was deleted by its tombstone: without damage
         // the outputs say what the inputs said.
-        let is_whole = merged.damaged_files.is_empty() && merged.damaged_chunks == 0;
+        let is_known = merged.damaged_files.is_empty() && merged.damaged_chunks == 0;
+        let is_whole = is_known && purpose == Purpose::Replace;
         let content =
             if is_whole { Change::Nothing } else { self.view.current().extent_of(inputs) };
         self.list_segments(&merged.outputs, outputs, |edit| {

@@ -91,7 +91,7 @@ impl Compactor {
                 let Running { reason, inputs, bytes, started, job, .. } = running;
                 drop(job);
                 let elapsed = self.env.clock().monotonic().saturating_sub(started);
-                self.publish_merge(&inputs, &merged)?;
+                self.publish_merge(&inputs, &merged, Purpose::Replace)?;
                 self.count_merge(bytes, &merged, elapsed);
                 let account = &merged.account;
                 self.env.notify(Event::Merged {
@@ -179,27 +179,41 @@ impl Compactor {
     }
 
     fn start_merge(&self, view: &ReadView, pick: Pick, inputs: &[u64]) -> Result<Running> {
-        let bytes = pick.inputs.bytes();
-        let lowers_debt = pick.reason != Reason::Range
-            || pick.inputs.segments().iter().any(|meta| meta.level == 0);
+        let Pick { inputs: set, reason, .. } = pick;
+        let bytes = set.bytes();
+        let samples = set.segments().iter().map(|meta| meta.samples).sum();
+        let lowers_debt =
+            reason != Reason::Range || set.segments().iter().any(|meta| meta.level == 0);
+        let job = self.merge_job(view, set, Purpose::Replace)?;
+        self.env.notify(Event::MergeStarted { reason, inputs, bytes, samples });
+        let started = self.env.clock().monotonic();
+        Ok(Running { job, reason, inputs: inputs.to_vec(), bytes, lowers_debt, started })
+    }
+
+    /// A merge of listed segments that are open.
+    pub(super) fn merge_job(
+        &self,
+        view: &ReadView,
+        set: ClosedSet,
+        purpose: Purpose,
+    ) -> Result<MergeJob> {
         let find = |meta: &Arc<SegmentMeta>| {
             let number = meta.file_number;
             let open = view.segments.iter().find(|segment| segment.meta().file_number == number);
             Arc::clone(open.expect("a segment that is not broken is open"))
         };
-        let segments: Vec<Arc<Segment>> = pick.inputs.segments().iter().map(find).collect();
-        let samples = pick.inputs.segments().iter().map(|meta| meta.samples).sum();
+        let segments: Vec<Arc<Segment>> = set.segments().iter().map(find).collect();
         let options = &self.picker;
-        let older = older_than(view.version.segments(), &pick.inputs);
+        let older = older_than(view.version.segments(), &set);
         let expired_before = self.versions.retention.horizon().map_or(i64::MIN, |horizon| {
-            trimmed_before(view.version.segments(), pick.inputs.segments(), horizon)
+            trimmed_before(view.version.segments(), set.segments(), horizon)
         });
-        let job = MergeJob::new(MergeInputs {
-            purpose: Purpose::Replace,
+        MergeJob::new(MergeInputs {
+            purpose,
             vfs: Arc::clone(self.env.vfs()),
             dir: self.env.dir.clone(),
             uuid: self.env.uuid,
-            set: pick.inputs,
+            set,
             segments,
             grid: options.grid(),
             join_bytes: options.join_bytes,
@@ -208,11 +222,7 @@ impl Compactor {
             tombstones: view.version.tombstones().cloned().collect(),
             expired_before,
             older,
-        })?;
-        self.env.notify(Event::MergeStarted { reason: pick.reason, inputs, bytes, samples });
-        let started = self.env.clock().monotonic();
-        let (reason, inputs) = (pick.reason, inputs.to_vec());
-        Ok(Running { job, reason, inputs, bytes, lowers_debt, started })
+        })
     }
 
     fn count_merge(&self, bytes: u64, merged: &Merged, elapsed: Duration) {

@@ -18,6 +18,7 @@ use crate::compaction::{self, CompactionPlan, PickerOptions};
 use crate::db::compact::on_demand::PLANNED_MAX;
 use crate::db::env::options::Options;
 use crate::db::env::segment_files::{BrokenSegment, SegmentFiles};
+use crate::db::losses::Losses;
 use crate::db::snapshot::Snapshot;
 use crate::db::stats::{BytesByKind, Stats};
 use crate::db::view::sources::Pinned;
@@ -169,6 +170,14 @@ impl ReadOnlyDb {
     /// [`Error::InvalidArgument`] when there is none; its own error when it is damaged.
     pub fn segment(&self, file_number: u64) -> Result<SegmentDescription> {
         self.opened(file_number)?.describe()
+    }
+
+    /// What is known to be lost; see [`Db::losses`](crate::Db::losses).
+    ///
+    /// # Errors
+    /// I/O errors; [`Error::SnapshotGone`].
+    pub fn losses(&self) -> Result<Losses> {
+        Losses::of(&self.view.segments, &self.view.broken)
     }
 
     /// First tick and length in ticks of the window that the segment with this file number is

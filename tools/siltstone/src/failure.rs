@@ -131,7 +131,9 @@ impl From<Error> for Failure {
             ),
             Error::NotAStore { .. } => (USAGE, "give the directory of a store with --data"),
             Error::UnsupportedVersion { .. } => (USAGE, ""),
-            Error::Corrupt { .. } => (FOUND, "run siltstone verify to see all damage"),
+            Error::Corrupt { .. } | Error::Lost(_) => {
+                (FOUND, "run siltstone verify to see all damage")
+            }
             Error::InvalidArgument(_) | Error::Labels(_) | Error::Matcher(_) => {
                 (USAGE, "see --help")
             }

@@ -159,7 +159,7 @@ fn status(error: &QueryError) -> StatusCode {
         QueryError::Timeout => StatusCode::SERVICE_UNAVAILABLE,
         QueryError::Cancelled => Refusal::CANCELED,
         QueryError::Source(error) => match error.downcast_ref::<Error>() {
-            Some(Error::Corrupt { .. } | Error::LimitExceeded(_)) => {
+            Some(Error::Corrupt { .. } | Error::Lost(_) | Error::LimitExceeded(_)) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Some(Error::Cancelled) => Refusal::CANCELED,

@@ -1,0 +1,120 @@
+//! Accepting losses: [`Db::accept_losses`](crate::Db::accept_losses) and what it answers.
+//!
+//! 1. Given a store, everything in memory is flushed, and a merge under way is given up.
+//! 2. Each segment is read, every byte of it. One of which nothing is lost is left alone.
+//! 3. Any other is merged alone, and what is lost of it becomes masks: they still hide what is older, and
+//!    are left out where nothing older is listed.
+//! 4. The output takes the place of the segment with one edit, as of any merge; a file that is damaged goes
+//!    to `quarantine/`. So a crash leaves a segment accepted or not, and asking again goes on with the rest.
+//!
+//! A segment whose index is damaged stays as it is, and is named: which series it has is not known.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use super::Compactor;
+use crate::compaction::{ClosedSet, Merged, Purpose, Step};
+use crate::db::env::finding::Finding;
+use crate::error::{Error, Result};
+use crate::segment::Segment;
+use crate::types::LostSamples;
+
+/// Losses that a report lists at most.
+const LISTED_MAX: usize = 10_000;
+
+/// What [`Db::accept_losses`](crate::Db::accept_losses) did.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct AcceptReport {
+    /// What was lost and counts as never written from now on, the first 10,000 entries.
+    pub accepted: Vec<LostSamples>,
+    /// How many samples in all; at most, where their times are not known.
+    pub accepted_samples: u64,
+    /// Segments that were written anew.
+    pub segments: u64,
+    /// Segments of which it cannot be said what is lost. They are as they were.
+    pub findings: Vec<Finding>,
+    /// Whether the caller stopped it.
+    pub cancelled: bool,
+}
+
+impl Compactor {
+    /// Accepts what is lost of each segment; `progress` is called before each, with the number done and
+    /// of all.
+    ///
+    /// # Errors
+    /// Those of the flush, I/O errors, a full disk: what is accepted stays so.
+    pub(in crate::db) fn accept_losses(
+        &self,
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<AcceptReport> {
+        self.env.health.check_open()?;
+        self.writer.flush_all()?;
+        let mut report = AcceptReport::default();
+        let view = self.view.current();
+        for broken in &view.broken {
+            report.findings.push(Finding::of(&self.env.dir, &broken.error));
+        }
+        let all = view.segments.len();
+        for (done, segment) in view.segments.iter().enumerate() {
+            if progress(done, all).is_break() {
+                report.cancelled = true;
+                break;
+            }
+            self.accept_in(segment, &mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn accept_in(&self, segment: &Segment, report: &mut AcceptReport) -> Result<()> {
+        let (mut lost, mut of_index) = (Vec::new(), None);
+        segment.verify(&mut |finding| match finding.error {
+            Error::Lost(samples) => lost.push(*samples),
+            _ if finding.has_twin => {}
+            error if finding.lost.is_empty() => of_index = Some(error),
+            error => {
+                let number = segment.meta().file_number;
+                lost.extend(finding.lost.iter().filter_map(|range| range.samples(number, &error)));
+            }
+        })?;
+        if lost.is_empty() && of_index.is_none() {
+            return Ok(());
+        }
+        match self.rewrite(segment.meta().file_number) {
+            Ok(true) => {}
+            // Replaced meanwhile: what came in its place is looked at when this is asked for again.
+            Ok(false) => return Ok(()),
+            Err(error @ (Error::Corrupt { .. } | Error::UnsupportedVersion { .. })) => {
+                report.findings.push(Finding::of(segment.path(), &error));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        report.segments += 1;
+        report.accepted_samples += lost.iter().map(|samples| samples.samples).sum::<u64>();
+        let room = LISTED_MAX - report.accepted.len();
+        report.accepted.extend(lost.into_iter().take(room));
+        Ok(())
+    }
+
+    /// Merges a segment alone, with what is lost of it accepted; false if it is not listed any more.
+    fn rewrite(&self, file_number: u64) -> Result<bool> {
+        let mut runner = self.lock_runner();
+        self.abandon_merge(&mut runner);
+        self.env.health.check_open()?;
+        let view = self.view.current();
+        let live = view.version.segments();
+        let Ok(inputs) = ClosedSet::new(live, &HashSet::new(), &[file_number]) else {
+            return Ok(false);
+        };
+        let mut job = self.merge_job(&view, inputs, Purpose::Accept)?;
+        let merged: Merged = loop {
+            match job.step()? {
+                Step::More(_) => self.env.health.check_open()?,
+                Step::Done(merged) => break merged,
+            }
+        };
+        self.publish_merge(&[file_number], &merged, Purpose::Accept)?;
+        Ok(true)
+    }
+}
