@@ -70,7 +70,7 @@ pub enum Step {
     /// There is more to do.
     More(Progress),
     /// The outputs are durable; they belong to the caller.
-    Done(Merged),
+    Done(Box<Merged>),
 }
 
 /// A merge that is done and proven.
@@ -214,7 +214,7 @@ impl MergeJob {
             }
             Stage::Finish(mut outputs) => {
                 if !outputs.finish_next()? {
-                    return Ok(Step::Done(self.done(outputs)));
+                    return Ok(Step::Done(Box::new(self.done(outputs))));
                 }
                 self.stage = Stage::Finish(outputs);
             }

@@ -162,7 +162,7 @@ struct SegmentCursor {
     hidden: HiddenRanges,
     /// Parts of the opened series' index that are damaged, not handed out yet: which chunks they held, and
     /// their times, is not known.
-    lost: Vec<Box<LostChunk>>,
+    lost: Vec<LostChunk>,
 }
 
 impl SegmentCursor {
@@ -233,7 +233,7 @@ impl SegmentCursor {
         let (file_number, source) = (meta.file_number, Some(source));
         let place = Arc::new(LostPlace { path, file_number, section, offset, source });
         let (times, is_accepted) = (Vec::new(), false);
-        self.lost.push(Box::new(LostChunk { first, last, rows, times, is_accepted, place }));
+        self.lost.push(LostChunk { first, last, rows, times, is_accepted, place });
     }
 }
 
@@ -289,7 +289,7 @@ impl SeriesCursor for SegmentCursor {
 
     fn append(&mut self, columns: &mut Columns) -> Result<usize, Unread> {
         if let Some(lost) = self.lost.pop() {
-            return Err(Unread::Lost(lost));
+            return Err(Unread::Lost(Box::new(lost)));
         }
         let is_hidden = |chunk: &ChunkEntry| {
             self.hidden.hides_all(chunk.first_timestamp(), chunk.last_timestamp())

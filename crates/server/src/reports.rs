@@ -8,12 +8,13 @@
 
 mod answers;
 
-use siltstone::{CompactProgress, CompactReport, DeleteReceipt};
+use siltstone::{CompactProgress, CompactReport, DeleteReceipt, Losses};
 
 pub use self::answers::{CompactAnswer, DamageAnswer, DeleteAnswer, ProgressAnswer, ShareAnswer};
 
 use crate::json::{Object, array};
 use crate::protocol::json_lines::string;
+use crate::time::TimeScale;
 
 /// What a compaction did; times are in seconds, damaged ranges in ticks.
 #[must_use]
@@ -48,6 +49,40 @@ pub fn compact_progress(progress: &CompactProgress) -> String {
         .number("bytes_written", progress.bytes_written)
         .number("bytes_total", progress.bytes_total)
         .raw("seconds", &progress.elapsed.as_secs_f64().to_string())
+        .end()
+}
+
+/// What is lost of a store; times are in milliseconds.
+#[must_use]
+pub fn losses(losses: &Losses, scale: TimeScale) -> String {
+    let lost = losses.lost.iter().map(|lost| {
+        let series = match &lost.labels {
+            Some(labels) => {
+                let pairs = labels.iter().map(|(n, v)| format!("{}:{}", string(n), string(v)));
+                format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+            }
+            None => "null".to_owned(),
+        };
+        Object::new()
+            .raw("series", &series)
+            .raw("start", &scale.to_ms(lost.first).to_string())
+            .raw("end", &scale.to_ms(lost.last).to_string())
+            .number("samples", lost.samples)
+            .flag("timesAreKnown", lost.times_are_known)
+            .text("file", &lost.path.to_string_lossy())
+            .number("offset", lost.offset)
+            .end()
+    });
+    let unreadable = losses.unreadable.iter().map(|finding| {
+        let path = finding.path.to_string_lossy();
+        Object::new().text("file", &path).text("message", &finding.message).end()
+    });
+    Object::new()
+        .flag("whole", losses.is_whole())
+        .number("lostSamples", losses.lost_samples)
+        .number("acceptedSamples", losses.accepted_samples)
+        .raw("lost", &array(lost))
+        .raw("unreadable", &array(unreadable))
         .end()
 }
 

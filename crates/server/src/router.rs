@@ -132,6 +132,9 @@ static ROUTES: &[Route] = &[
         Box::pin(status::runtimeinfo(call))
     }),
     route("/api/v1/status/tsdb", GET, Read, Envelope, |call| Box::pin(status::tsdb(call))),
+    route("/api/v1/status/integrity", GET, Read, Envelope, |call| {
+        Box::pin(status::integrity(call))
+    }),
     route("/api/v1/status/walreplay", GET, Free, Envelope, |call| {
         Box::pin(status::walreplay(call))
     }),

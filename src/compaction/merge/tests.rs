@@ -193,7 +193,7 @@ fn run(mut job: MergeJob) -> Result<Merged> {
     let mut before = Progress::default();
     loop {
         match job.step()? {
-            Step::Done(merged) => return Ok(merged),
+            Step::Done(merged) => return Ok(*merged),
             Step::More(progress) => {
                 assert!(progress.samples_read >= before.samples_read);
                 assert!(progress.samples_read <= progress.samples_total);
@@ -329,7 +329,7 @@ fn long_series_pass_through_in_many_steps() {
     let merged = loop {
         steps += 1;
         if let Step::Done(merged) = job.step().unwrap() {
-            break merged;
+            break *merged;
         }
     };
     assert!(steps > 6, "{steps}");

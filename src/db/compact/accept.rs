@@ -108,7 +108,7 @@ impl Compactor {
             return Ok(false);
         };
         let mut job = self.merge_job(&view, inputs, Purpose::Accept)?;
-        let merged: Merged = loop {
+        let merged: Box<Merged> = loop {
             match job.step()? {
                 Step::More(_) => self.env.health.check_open()?,
                 Step::Done(merged) => break merged,

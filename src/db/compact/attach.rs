@@ -147,7 +147,7 @@ impl Compactor {
         };
         if let Step::Done(merged) = job.step()? {
             attaching.job = None;
-            attaching.take(merged);
+            attaching.take(*merged);
         }
         Ok(None)
     }

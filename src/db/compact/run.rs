@@ -106,7 +106,7 @@ impl Compactor {
                     elapsed,
                 });
                 let inputs = inputs.len() as u64;
-                Ok(Advance::Merged(Outcome { inputs, bytes_in: bytes, merged }))
+                Ok(Advance::Merged(Outcome { inputs, bytes_in: bytes, merged: *merged }))
             }
             Err(error) => {
                 let inputs = running.inputs.clone();

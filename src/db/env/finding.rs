@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::types::LostSamples;
 
 /// One damaged place.
 #[derive(Debug)]
@@ -13,15 +14,23 @@ pub struct Finding {
     pub path: PathBuf,
     /// What was found, where in the file, and what it means for the data.
     pub message: String,
+    /// The samples that it costs, as far as that is known.
+    pub lost: Vec<LostSamples>,
 }
 
 impl Finding {
-    pub(in crate::db) fn new(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
+    /// One of which it is not said what it costs.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), lost: Vec::new() }
     }
 
     pub(in crate::db) fn of(path: impl Into<PathBuf>, error: &Error) -> Self {
-        Self::new(path, error.to_string())
+        let lost = match error {
+            Error::Lost(lost) => vec![(**lost).clone()],
+            _ => Vec::new(),
+        };
+        Self { lost, ..Self::new(path, error.to_string()) }
     }
 }
 

@@ -34,6 +34,10 @@ pub struct VerifyReport {
     pub segments: u64,
     /// Samples decoded in them.
     pub samples: u64,
+    /// Samples that are lost, at most: the findings say which.
+    pub lost_samples: u64,
+    /// Samples whose loss was accepted and that still hide older ones, at most. They are no findings.
+    pub accepted_samples: u64,
     /// Tombstone files checked.
     pub tombstone_files: u64,
     /// Batches of the log.
@@ -159,6 +163,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn found(&mut self, found: &Finding) {
         self.report.findings += 1;
+        self.report.lost_samples += found.lost.iter().map(|lost| lost.samples).sum::<u64>();
         (self.finding)(found);
     }
 
@@ -168,13 +173,19 @@ impl Run<'_> {
         let (vfs, read_mode) = (&self.options.vfs, self.options.read_mode);
         let opened = SegmentFiles { vfs, dir: self.dir, uuid, read_mode, cache: &cache }.open(meta);
         let mut damaged = Vec::new();
-        let verified =
-            opened.and_then(|segment| segment.verify(&mut |found| damaged.push(describe(&found))));
-        for message in damaged {
-            self.found(&Finding::new(&path, message));
+        let verified = opened.and_then(|segment| segment.verify(&mut |found| damaged.push(found)));
+        for found in damaged {
+            let mut finding = Finding::of(&path, &found.error);
+            finding.message = describe(&found);
+            let lost = found.lost.iter();
+            finding.lost.extend(lost.filter_map(|l| l.samples(meta.file_number, &found.error)));
+            self.found(&finding);
         }
         match verified {
-            Ok(verified) => self.report.samples += verified.samples,
+            Ok(verified) => {
+                self.report.samples += verified.samples;
+                self.report.accepted_samples += verified.accepted_samples;
+            }
             Err(error @ Error::UnsupportedVersion { .. }) => return Err(error),
             Err(error) => self.found(&Finding::of(&path, &error)),
         }

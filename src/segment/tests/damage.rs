@@ -243,6 +243,7 @@ fn verifying_names_what_is_lost() {
         labels: Some(labels(&[("ends", "of time")])),
         first: i64::MIN,
         last: i64::MAX,
+        samples: u64::from(entry.rows()),
     };
     assert!(finding.lost.contains(&lost) && !finding.has_twin);
 }

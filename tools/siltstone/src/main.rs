@@ -21,9 +21,11 @@
 mod caret;
 mod commands;
 mod csv;
+mod damage_flags;
 mod failure;
 mod input;
 mod interrupt;
+mod lost_text;
 mod messages;
 mod output;
 mod plot;
@@ -44,8 +46,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    attach, compact, delete, digest, explain, export, flush, import, ls, query, samples, serve,
-    show, snapshot, stats, verify,
+    attach, compact, delete, digest, explain, export, flush, import, ls, query, repair, samples,
+    serve, show, snapshot, stats, verify,
 };
 use failure::Outcome;
 
@@ -82,6 +84,7 @@ enum Command {
     Ls(ls::Args),
     Show(show::Args),
     Verify(verify::Args),
+    Repair(repair::Args),
     Stats(stats::Args),
     Flush(flush::Args),
     Compact(compact::Args),
@@ -109,6 +112,7 @@ fn main() -> ExitCode {
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Repair(args) => repair::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Flush(args) => flush::run(&args),
         Command::Compact(args) => compact::run(&args),

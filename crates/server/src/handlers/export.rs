@@ -1,9 +1,11 @@
 //! `/api/v1/export`: samples as JSON lines, streamed in bounded memory.
 //!
 //! A long series takes several lines; a series selected by several `match[]` is sent once. The answer
-//! is as fast as the client takes it, and a client that goes away stops the scan.
+//! is as fast as the client takes it, and a client that goes away stops the scan. A sample that is damaged
+//! or lost ends it, unless the request says `skip_damaged=true`.
 
-use siltstone::{Error, QueryOptions};
+use hyper::StatusCode;
+use siltstone::{Damage, Error, QueryOptions};
 
 use super::query::{Query, params};
 use crate::call::Call;
@@ -16,6 +18,16 @@ use crate::time::TimeScale;
 /// The media type that VictoriaMetrics gives it.
 const CONTENT_TYPE: &str = "application/stream+json; charset=utf-8";
 
+/// Damage is 500: no other request would do better.
+fn refusal(error: Error) -> Refusal {
+    match error {
+        Error::Corrupt { .. } | Error::Lost(_) => {
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        }
+        error => Refusal::of_read(error),
+    }
+}
+
 pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
     let app = call.app;
     let params = params(&app, call.request).await?;
@@ -25,10 +37,13 @@ pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
             "give at least one match[], such as match[]={__name__!=\"\"}",
         ));
     }
+    let skips = params.get("skip_damaged").is_some_and(|value| value == "true");
     reply::stream(CONTENT_TYPE, move |sink, cancel| {
         let snapshot = app.db.snapshot().map_err(Refusal::of_read)?;
         let (cancelled, memory) = (Some(cancel.clone()), Some(app.queries.memory()));
-        let options = QueryOptions { cancel: cancelled, memory, ..unlimited() };
+        let skip_damaged = skips.then(Damage::default);
+        let damage = skip_damaged.clone();
+        let options = QueryOptions { cancel: cancelled, memory, skip_damaged, ..unlimited() };
         let result = query.selection.scan(&snapshot, &options, |labels, columns| {
             write_line(labels.iter(), &columns.timestamps, columns.values.f64(), sink.buffer());
             sink.checkpoint()
@@ -36,8 +51,13 @@ pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
         match result {
             // The client is gone; nobody reads the answer.
             Err(Error::Cancelled) => Ok(()),
-            result => result.map_err(Refusal::of_read),
+            result => result.map_err(refusal),
+        }?;
+        // The lines have no place for it.
+        for left_out in damage.map_or_else(Vec::new, |damage| damage.take()) {
+            tracing::warn!(%left_out, "an export leaves out what is damaged");
         }
+        Ok(())
     })
     .await
 }

@@ -15,6 +15,7 @@ use crate::params::Params;
 use crate::protocol::json_lines::string;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
+use crate::reports;
 use crate::time::{TimeScale, format_time};
 
 /// The version of Prometheus whose language and API are spoken here. Clients decide by it what they
@@ -83,6 +84,16 @@ fn runtime(app: &App, tasks: usize) -> String {
         .text("GODEBUG", "")
         .text("storageRetention", &flags::retention(options))
         .end()
+}
+
+/// `/api/v1/status/integrity`: what is known to be lost, and what cannot be read. Of Siltstone alone.
+pub(crate) async fn integrity(call: Call) -> Result<Reply, Refusal> {
+    let app = call.app;
+    blocking(move || {
+        let losses = app.db.losses().map_err(Refusal::of_read)?;
+        Ok(success(reports::losses(&losses, TimeScale::new(app.db.ticks_per_second()))))
+    })
+    .await?
 }
 
 /// `/api/v1/status/walreplay`: the batches of the log that opening the store has recovered. It is

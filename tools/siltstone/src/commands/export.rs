@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use clap::Args as ClapArgs;
-use siltstone::ReadOnlyDb;
+use siltstone::{QueryOptions, ReadOnlyDb};
 use siltstone_server::protocol::json_lines::write_line;
 use siltstone_server::selected_series::{SelectedSeries, unlimited};
 
+use crate::damage_flags::DamageFlags;
 use crate::failure::{Failure, Result};
 use crate::selection_flags::{RangeFlags, selection};
 use crate::store_flags::{DataFlag, read_only};
@@ -18,6 +19,9 @@ Examples:
   siltstone export > everything.jsonl
   siltstone export --match 'node_cpu_seconds_total{mode=\"idle\"}' --match up
   siltstone export --start 2026-01-01T00:00:00Z --end 2026-01-31T23:59:59Z | zstd > january.jsonl.zst
+
+A sample that is damaged or lost ends it, unless --skip-damaged is given: then
+everything else is written.
 
 It reads a store that is in use as well, and sees what was written before it started.";
 
@@ -34,6 +38,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     range: RangeFlags,
     #[command(flatten)]
+    damage: DamageFlags,
+    #[command(flatten)]
     data: DataFlag,
 }
 
@@ -43,11 +49,12 @@ pub(crate) fn run(args: &Args) -> Result {
     let range = args.range.ticks(db.ticks_per_second())?;
     let selection = selection("--match", &args.selectors, range)?;
     let found = output::report_findings(db.open_report());
-    write(&mut db, &selection)?;
-    Ok(found)
+    let (options, left_out) = args.damage.apply(unlimited());
+    write(&mut db, &selection, &options)?;
+    Ok(left_out.report(found))
 }
 
-fn write(db: &mut ReadOnlyDb, selection: &SelectedSeries) -> Result<()> {
+fn write(db: &mut ReadOnlyDb, selection: &SelectedSeries, options: &QueryOptions) -> Result<()> {
     // A bar would mix with the lines on one screen.
     let bar = if output::is_terminal() {
         indicatif::ProgressBar::hidden()
@@ -58,7 +65,7 @@ fn write(db: &mut ReadOnlyDb, selection: &SelectedSeries) -> Result<()> {
     let mut buffer = Vec::with_capacity(CHUNK_BYTES * 2);
     let mut written = Ok(());
     let scanned = db.read(|snapshot| {
-        let scanned = selection.scan(snapshot, &unlimited(), |labels, columns| {
+        let scanned = selection.scan(snapshot, options, |labels, columns| {
             write_line(labels.iter(), &columns.timestamps, columns.values.f64(), &mut buffer);
             bar.inc(columns.timestamps.len() as u64);
             if buffer.len() >= CHUNK_BYTES {

@@ -10,6 +10,7 @@ pub(crate) mod flush;
 pub(crate) mod import;
 pub(crate) mod ls;
 pub(crate) mod query;
+pub(crate) mod repair;
 pub(crate) mod samples;
 pub(crate) mod serve;
 pub(crate) mod show;

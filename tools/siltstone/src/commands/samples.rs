@@ -11,10 +11,11 @@ mod step;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use siltstone::ReadOnlyDb;
-use siltstone_server::selected_series::SelectedSeries;
+use siltstone::{QueryOptions, ReadOnlyDb};
+use siltstone_server::selected_series::{SelectedSeries, unlimited};
 use siltstone_server::time::TimeScale;
 
+use crate::damage_flags::DamageFlags;
 use crate::failure::Result;
 use crate::selection_flags::{RangeFlags, selection};
 use crate::store_flags::{DataFlag, read_only};
@@ -73,6 +74,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "format")]
     json: bool,
     #[command(flatten)]
+    damage: DamageFlags,
+    #[command(flatten)]
     data: DataFlag,
 }
 
@@ -93,6 +96,8 @@ struct Request {
     scale: TimeScale,
     /// Most rows.
     limit: u64,
+    /// What is done about damage; the limits of time and memory are each reader's own.
+    options: QueryOptions,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
@@ -103,7 +108,9 @@ pub(crate) fn run(args: &Args) -> Result {
     let step = args.step.map(|step| Step::new(step, ticks_per_second, args.range.start.is_some()));
     let step = step.transpose()?;
     let shown_range = step.map_or(range, |step| step.aligned(range));
+    let (options, left_out) = args.damage.apply(unlimited());
     let request = Request {
+        options,
         selection: selection("SELECTOR", &args.selectors, shown_range)?,
         format: if args.json { Format::Json } else { args.format },
         scale: TimeScale::new(ticks_per_second),
@@ -115,7 +122,7 @@ pub(crate) fn run(args: &Args) -> Result {
         let shown = match step {
             None => rows::show(snapshot, &request, &mut printed),
             Some(step) => step
-                .refuse_left_out(snapshot, &request.selection, range)
+                .refuse_left_out(snapshot, &request, range)
                 .and_then(|()| buckets::show(snapshot, &request, step, &mut printed)),
         };
         // What is out cannot be taken back: only before that it may start over.
@@ -129,5 +136,5 @@ pub(crate) fn run(args: &Args) -> Result {
             if step.is_some() { "buckets" } else { "samples" }
         ));
     }
-    Ok(found)
+    Ok(left_out.report(found))
 }

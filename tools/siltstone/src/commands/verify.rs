@@ -5,6 +5,7 @@ use serde_json::json;
 use siltstone::Verify;
 
 use crate::failure::{Outcome, Result};
+use crate::lost_text::lost_json;
 use crate::store_flags::{DataFlag, read_only};
 use crate::{messages, output, progress, units};
 
@@ -13,7 +14,7 @@ Examples:
   siltstone verify
   siltstone verify --data /backup/siltstone --json
 
-The exit code is 1 if anything is damaged. It changes nothing and works on a store in use.";
+The exit code is 1 if anything is damaged or lost; siltstone repair says what to do. It changes nothing and works on a store in use.";
 
 /// Check every byte of a store
 #[derive(Debug, ClapArgs)]
@@ -28,7 +29,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     let bar = progress::of_bytes("verifying", Some(0));
-    let mut findings = Vec::new();
+    let (mut findings, mut lost) = (Vec::new(), Vec::new());
     let mut bytes = 0;
     let result = Verify::new(&args.data.data)
         .options(read_only())
@@ -37,16 +38,26 @@ pub(crate) fn run(args: &Args) -> Result {
             bar.set_length(total);
             bar.set_position(done);
         })
-        .on_finding(|finding| findings.push(finding.to_string()))
+        .on_finding(|finding| {
+            findings.push(finding.to_string());
+            lost.extend(finding.lost.iter().map(lost_json));
+        })
         .run();
     bar.finish_and_clear();
     if !args.json {
         findings.iter().for_each(|finding| messages::warning(finding));
     }
-    result?;
+    let report = result?;
     let count = findings.len() as u64;
     if args.json {
-        output::print_json(&json!({ "bytes": bytes, "damaged": count, "findings": findings }))?;
+        output::print_json(&json!({
+            "bytes": bytes,
+            "damaged": count,
+            "findings": findings,
+            "lost_samples": report.lost_samples,
+            "accepted_samples": report.accepted_samples,
+            "lost": lost,
+        }))?;
     } else {
         let verdict = match count {
             0 => "no damage found".to_owned(),

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use siltstone::{Bucket, BucketValues, Labels, QueryOptions, Snapshot};
 use siltstone_server::protocol::json_lines::write_labels;
 use siltstone_server::protocol::number;
-use siltstone_server::selected_series::unlimited;
 use siltstone_server::time::{TimeScale, format_ticks};
 
 use super::step::Step;
@@ -85,7 +84,7 @@ pub(super) fn show(
     let mut left = request.limit;
     let mut cut = false;
     let selection = &request.selection;
-    let folded = selection.aggregate(snapshot, step.ticks, &limits(), |series| {
+    let folded = selection.aggregate(snapshot, step.ticks, &limits(request), |series| {
         let all = series.buckets.len();
         let rows = all.min(usize::try_from(left).unwrap_or(usize::MAX));
         left -= rows as u64;
@@ -100,8 +99,8 @@ pub(super) fn show(
 }
 
 /// However many series and buckets: those that cannot be held at once come in parts.
-fn limits() -> QueryOptions {
-    QueryOptions { samples_max: u64::MAX, bytes_max: Some(HELD_BYTES), ..QueryOptions::default() }
+fn limits(request: &Request) -> QueryOptions {
+    QueryOptions { bytes_max: Some(HELD_BYTES), ..request.options.clone() }
 }
 
 /// Turns buckets into text.
@@ -122,7 +121,7 @@ impl Printer {
             Format::Json => Self::Json,
             Format::Csv => {
                 let fixed = FIELDS.map(|(name, _)| name).join(",");
-                let names = request.selection.label_names(snapshot, &unlimited())?;
+                let names = request.selection.label_names(snapshot, &request.options)?;
                 Self::Csv(LabelColumns::begin(&fixed, names, &mut output.text))
             }
         })

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use siltstone::{Columns, Labels, Snapshot};
 use siltstone_server::protocol::json_lines::write_line;
 use siltstone_server::protocol::number;
-use siltstone_server::selected_series::unlimited;
 use siltstone_server::time::{TimeScale, format_ticks};
 
 use super::{Format, Request};
@@ -27,7 +26,7 @@ pub(super) fn show(
     let mut printer = Printer::begin(snapshot, request, output)?;
     let mut left = request.limit;
     let mut cut = false;
-    let scanned = request.selection.scan(snapshot, &unlimited(), |labels, columns| {
+    let scanned = request.selection.scan(snapshot, &request.options, |labels, columns| {
         let rows = columns.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         left -= rows as u64;
         cut = rows < columns.len();
@@ -57,7 +56,7 @@ impl Printer {
             Format::Table => Self::Table(Pages::new(&COLUMNS), request.scale),
             Format::Json => Self::Json,
             Format::Csv => {
-                let names = request.selection.label_names(snapshot, &unlimited())?;
+                let names = request.selection.label_names(snapshot, &request.options)?;
                 Self::Csv(LabelColumns::begin("timestamp,value", names, &mut output.text))
             }
         })

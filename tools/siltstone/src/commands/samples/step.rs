@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use siltstone::{Error, Snapshot, TimeRange};
-use siltstone_server::selected_series::{SelectedSeries, unlimited};
 
+use super::Request;
 use crate::failure::{Failure, Result};
 
 /// The length of a bucket in a store.
@@ -47,7 +47,7 @@ impl Step {
     pub(super) fn refuse_left_out(
         self,
         snapshot: &Snapshot,
-        selection: &SelectedSeries,
+        request: &Request,
         range: TimeRange,
     ) -> siltstone::Result<()> {
         let left_out = TimeRange::new(range.start, self.aligned(range).start.min(range.end));
@@ -55,7 +55,7 @@ impl Step {
             return Ok(());
         }
         let mut found = None;
-        selection.within(left_out).scan(snapshot, &unlimited(), |_, columns| {
+        request.selection.within(left_out).scan(snapshot, &request.options, |_, columns| {
             found = columns.timestamps.first().copied();
             ControlFlow::Break(())
         })?;
