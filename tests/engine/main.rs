@@ -19,3 +19,4 @@ mod real_data;
 mod regex;
 mod retention;
 mod store;
+mod strays;

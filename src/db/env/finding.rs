@@ -1,11 +1,11 @@
-//! One damaged place of a store, as reports name it.
+//! One place of a store that a report names: damage, or a file that is not the store's.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::error::Error;
 
-/// One damaged place.
+/// One damaged place, or a file that is not the store's.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Finding {

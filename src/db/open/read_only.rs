@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::replay::{Ended, Replay, has_log};
 use super::report::OpenReport;
+use super::strays::{self, Next};
 use crate::compaction::{self, CompactionPlan, PickerOptions};
 use crate::db::compact::on_demand::PLANNED_MAX;
 use crate::db::env::options::Options;
@@ -109,7 +110,8 @@ impl ReadOnlyDb {
             Err(error) => return Err(error),
         };
         Ok(loaded.version == self.view.loaded.version
-            && log_files::list(vfs, &self.dir)? == self.view.logs)
+            && log_files::list(vfs, &self.dir, loaded.version.next_file_number())?
+                == self.view.logs)
     }
 
     /// Calls `read` with a snapshot, and while it answers with [`Error::SnapshotGone`], because the
@@ -316,11 +318,14 @@ impl View {
     ) -> Result<Option<Self>> {
         let vfs = &options.vfs;
         let loaded = manifest::load(&**vfs, dir)?;
-        let logs = log_files::list(&**vfs, dir)?;
+        let next_file_number = loaded.version.next_file_number();
+        let logs = log_files::list(&**vfs, dir, next_file_number)?;
+        report.warnings = strays::find(&**vfs, dir, Next::of(&loaded));
         let replay = Replay {
             vfs: &**vfs,
             dir,
             uuid: loaded.uuid,
+            next_file_number,
             covered: loaded.version.wal_covered(),
             has_log: has_log(&loaded.version),
             memtable_bytes_max: u64::MAX,

@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     let bar = progress::of_bytes("verifying", Some(0));
-    let mut findings = Vec::new();
+    let (mut findings, mut warnings) = (Vec::new(), Vec::new());
     let mut bytes = 0;
     let result = Verify::new(&args.data.data)
         .options(read_only())
@@ -38,15 +38,18 @@ pub(crate) fn run(args: &Args) -> Result {
             bar.set_position(done);
         })
         .on_finding(|finding| findings.push(finding.to_string()))
+        .on_warning(|warning| warnings.push(warning.to_string()))
         .run();
     bar.finish_and_clear();
     if !args.json {
-        findings.iter().for_each(|finding| messages::warning(finding));
+        findings.iter().chain(&warnings).for_each(|finding| messages::warning(finding));
     }
     result?;
     let count = findings.len() as u64;
     if args.json {
-        output::print_json(&json!({ "bytes": bytes, "damaged": count, "findings": findings }))?;
+        output::print_json(&json!({
+            "bytes": bytes, "damaged": count, "findings": findings, "warnings": warnings,
+        }))?;
     } else {
         let verdict = match count {
             0 => "no damage found".to_owned(),
