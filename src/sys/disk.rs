@@ -6,13 +6,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::file_bounds::{checked_end, truncate_beyond_end};
 use super::mapping::Mapping;
-use super::{Bytes, DirEntry, LockGuard, ReadFile, ReadMode, Space, SyncPoint, Vfs, WriteFile};
+use super::{
+    Bytes, DirEntry, FileId, LockGuard, ReadFile, ReadMode, Space, SyncPoint, Vfs, WriteFile,
+};
 
 /// The file system of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,6 +46,11 @@ impl Vfs for DiskFs {
 
     fn file_len(&self, path: &Path) -> io::Result<u64> {
         file_len(&fs::metadata(path)?)
+    }
+
+    fn file_id(&self, path: &Path) -> io::Result<FileId> {
+        let metadata = fs::metadata(or_current(path))?;
+        Ok(FileId { device: metadata.dev(), inode: metadata.ino() })
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
