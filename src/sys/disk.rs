@@ -76,8 +76,9 @@ impl Vfs for DiskFs {
 
     fn hard_link(&self, file: &Path, name: &Path) -> io::Result<()> {
         // What is no file is refused by name on every system, not only where links to it are.
-        file_len(&fs::symlink_metadata(file)?)?;
-        fs::hard_link(file, name)
+        file_len(&fs::metadata(file)?)?;
+        // The call does not follow links on every system, and a link to a link may lead elsewhere.
+        fs::hard_link(fs::canonicalize(file)?, name)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -52,7 +52,7 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Gives a file another name beside the one that it has; its bytes are not copied and go when
-    /// its last name goes. Files only. A name that is taken is `AlreadyExists` and left alone; between
+    /// its last name goes. Files only; of a symbolic link, the file that it leads to. A name that is taken is `AlreadyExists` and left alone; between
     /// two file systems it is `CrossesDevices`.
     fn hard_link(&self, file: &Path, name: &Path) -> io::Result<()>;
 

@@ -12,6 +12,7 @@ mod compaction;
 mod deletes;
 mod golden;
 mod limits;
+mod links;
 mod memory;
 mod merge_limits;
 mod pressure;
