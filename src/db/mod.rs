@@ -46,6 +46,7 @@ use crate::error::Result;
 use crate::series::{Cardinality, EncodedLabels};
 use crate::types::{Labels, SeriesHandle};
 
+pub use attach::AttachOptions;
 pub use compact::AttachReport;
 pub use compact::on_demand::{CompactProgress, CompactReport};
 pub use env::counters::Latency;

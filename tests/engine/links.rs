@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use siltstone::{
-    Background, Db, Labels, Matcher, Options, QueryOptions, TimeRange,
+    AttachOptions, Background, Db, Error, Labels, Matcher, Options, QueryOptions, TimeRange,
     Verify, WriteBatch,
 };
 
@@ -36,6 +36,64 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "seg")).collect();
     found.sort();
     found
+}
+
+fn refuse(db: &Db, path: &Path, says: &str) {
+    match db.attach(path) {
+        Err(Error::InvalidArgument(why)) => assert!(why.contains(says), "{path:?}: {why}"),
+        other => panic!("{path:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_store_is_not_attached_to_itself_whatever_path_leads_to_it() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let own = root.join("own");
+    let db = open(&own);
+    write(&db, 1, 1.0);
+    db.flush().unwrap();
+    symlink(&own, root.join("link")).unwrap();
+    let name = segments(&own)[0].file_name().unwrap().to_owned();
+    for path in [own.clone(), root.join("link"), own.join("quarantine/../../own"), own.join(".")] {
+        // The way through a directory needs that directory.
+        std::fs::create_dir_all(own.join("quarantine")).unwrap();
+        refuse(&db, &path, "belongs to this store already");
+        refuse(&db, &path.join(&name), "belongs to this store already");
+    }
+    // Before anything is read: what is damaged there is not found.
+    std::fs::write(own.join("CURRENT"), "x").unwrap();
+    refuse(&db, &root.join("link"), "belongs to this store already");
+    assert_eq!(db.stats().segments, 1);
+}
+
+#[test]
+fn a_copy_of_the_store_is_attached_only_if_that_is_meant() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let db = open(&root.join("own"));
+    write(&db, 1, 1.0);
+    write(&db, 2, 1.0);
+    let copy = root.join("copy");
+    db.checkpoint(&copy).unwrap();
+    write(&db, 2, 2.0);
+    refuse(&db, &copy, "is a copy of this store");
+    // A segment of its own, too: beside a manifest, alone, and by a link.
+    let segment = segments(&copy)[0].clone();
+    refuse(&db, &segment, "is a copy of this store");
+    let alone = root.join("alone");
+    std::fs::create_dir(&alone).unwrap();
+    let own = segments(&root.join("own")).remove(0);
+    let link = alone.join(own.file_name().unwrap());
+    symlink(&own, &link).unwrap();
+    refuse(&db, &link, "is a copy of this store");
+    assert_eq!(read(&db), [(1, 1.0), (2, 2.0)]);
+    // Meant, it is the late write that every attach is.
+    let report = db.attach_with(&copy, AttachOptions { allow_copy: true }).unwrap();
+    assert_eq!(report.samples, 2);
+    assert_eq!(read(&db), [(1, 1.0), (2, 1.0)]);
+    let itself = db.attach_with(root.join("own"), AttachOptions { allow_copy: true });
+    assert!(matches!(itself, Err(Error::InvalidArgument(_))), "{itself:?}");
 }
 
 #[test]

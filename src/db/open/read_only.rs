@@ -235,6 +235,11 @@ impl ReadOnlyDb {
         }
     }
 
+    /// The identity of the store.
+    pub(in crate::db) fn uuid(&self) -> [u8; 16] {
+        self.view.loaded.uuid
+    }
+
     /// Samples that are in the log alone.
     pub(in crate::db) fn unflushed(&self) -> u64 {
         self.view.memtables.iter().map(|memtable| u64::from(memtable.published())).sum()
