@@ -55,7 +55,7 @@ pub(super) fn open_foreign(
         Some(FileName::Segment(number)) => (path.parent().unwrap_or(path), Some(number)),
         _ => (path, None),
     };
-    if is_own(env, dir) {
+    if env.is_own_dir(dir) {
         let own = path.display();
         return Err(Error::InvalidArgument(format!("{own} belongs to this store already")));
     }
@@ -72,13 +72,6 @@ pub(super) fn open_foreign(
         compactor.writer.check_times(&[meta.min_timestamp, meta.max_timestamp])?;
     }
     Ok(foreign)
-}
-
-/// Whether `dir` is the directory of this store, whatever path leads to it. One that cannot be looked at
-/// is not: opening it says why.
-fn is_own(env: &Env, dir: &Path) -> bool {
-    let id = |dir: &Path| env.vfs().file_id(dir).ok();
-    dir == env.dir || id(dir).is_some_and(|other| id(&env.dir) == Some(other))
 }
 
 /// Refuses what has the identity of this store, unless that is meant.

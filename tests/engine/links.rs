@@ -68,6 +68,25 @@ fn a_store_is_not_attached_to_itself_whatever_path_leads_to_it() {
 }
 
 #[test]
+fn a_checkpoint_takes_no_name_of_the_store_whatever_path_leads_there() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let own = root.join("own");
+    let db = open(&own);
+    write(&db, 1, 1.0);
+    symlink(&own, root.join("link")).unwrap();
+    for name in ["000900.seg", "quarantine", "MANIFEST-000009", "copy.tmp"] {
+        for folder in [own.clone(), root.join("link"), own.join(".")] {
+            let refused = db.checkpoint(folder.join(name));
+            let is_refused =
+                matches!(&refused, Err(Error::InvalidArgument(why)) if why.contains(name));
+            assert!(is_refused, "{folder:?}, {name}: {refused:?}");
+            assert!(!own.join(name).exists());
+        }
+    }
+}
+
+#[test]
 fn a_copy_of_the_store_is_attached_only_if_that_is_meant() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();

@@ -96,7 +96,7 @@ pub(in crate::db) fn checkpoint(writer: &Writer, dir: &Path) -> Result<Checkpoin
 fn refuse_own_names(env: &Env, dir: &Path) -> Result<()> {
     let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_taken = FileName::parse(name).is_some() || name.ends_with(TEMPORARY_SUFFIX);
-    if is_taken && dir.parent() == Some(&env.dir) {
+    if is_taken && dir.parent().is_some_and(|parent| env.is_own_dir(parent)) {
         return Err(Error::InvalidArgument(format!(
             "{} is a name that the store uses itself",
             dir.display()
