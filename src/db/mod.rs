@@ -257,6 +257,14 @@ impl Db {
         Ok(Snapshot::of_now(&compactor.view, &compactor.versions))
     }
 
+    /// The fault after which the store refuses writes, if there was one: as
+    /// [`Stats::fault`](crate::Stats::fault), without counting anything. Only opening the store again ends
+    /// it; a full disk is no such fault.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.env().health.fault().map(str::to_owned)
+    }
+
     /// What the store counts about itself.
     #[must_use]
     pub fn stats(&self) -> Stats {
