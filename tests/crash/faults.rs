@@ -128,6 +128,36 @@ fn a_memtable_of_unknown_durability_that_cannot_be_flushed_ends_the_writing() {
     db.write(&batch(&db, &["b"], 1)).unwrap();
 }
 
+/// A disk on which every sync fails has no other log for what the first one held: the store was never
+/// said to have failed, and refused each write anew.
+#[test]
+fn a_log_of_unknown_durability_that_no_other_can_follow_ends_the_writing() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
+    let more = batch(&db, &["a"], 3);
+    fs.fail_sync(SyncPoint::WalFrames, 0, ErrorKind::Other);
+    assert!(matches!(db.write(&more), Err(Error::DurabilityUnknown { .. })));
+    // A full disk heals.
+    fs.fail_sync(SyncPoint::WalHeader, 0, ErrorKind::StorageFull);
+    assert!(matches!(db.write(&more), Err(Error::DiskFull { .. })));
+    assert_eq!(db.fault(), None);
+    fs.fail_sync(SyncPoint::WalHeader, 0, ErrorKind::Other);
+    assert!(matches!(db.write(&more), Err(Error::Io { .. })));
+    let refused = db.write(&more);
+    assert!(matches!(&refused, Err(Error::Failed(why)) if why.contains("log")), "{refused:?}");
+    assert!(db.fault().is_some());
+    assert_eq!(names(&db), ["a"], "reads go on");
+    // What is in memory is brought to safety all the same, once the disk lets it.
+    fs.heal();
+    db.tick().unwrap();
+    assert_eq!((db.durable_seq(), db.stats().memtables_durability_unknown), (1, 0));
+    assert!(matches!(db.write(&more), Err(Error::Failed(_))));
+    db.close().unwrap();
+    let db = open(&fs.crash(CrashPlan::ALL_LOST), Durability::Always).unwrap();
+    assert_eq!(counts(&db), [("a".to_owned(), 3)]);
+    db.write(&batch(&db, &["b"], 1)).unwrap();
+}
+
 #[test]
 fn a_failed_edit_of_the_manifest_loses_nothing() {
     let fs = SimFs::new();
