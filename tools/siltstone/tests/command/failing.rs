@@ -4,18 +4,21 @@
 //! not trace, the test says so and passes.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::{Serving, filled, lines, run, run_with_input};
 
 /// A tracer that is killed when dropped.
-struct Tracer(Child);
+struct Tracer {
+    child: Child,
+    err: Option<BufReader<ChildStderr>>,
+}
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -26,21 +29,21 @@ fn fail_syncs(pid: u32) -> Option<Tracer> {
     command.args(["-f", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]);
     command.args(["-e", "inject=fsync,fdatasync:error=EIO", "-p", &pid.to_string()]);
     let mut tracer = match command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn() {
-        Ok(child) => Tracer(child),
+        Ok(child) => Tracer { child, err: None },
         Err(error) => {
             println!("SKIPPED: no sync was made to fail, strace cannot be started: {error}");
             return None;
         }
     };
     let mut said = String::new();
-    let mut err = BufReader::new(tracer.0.stderr.take().unwrap());
+    let mut err = BufReader::new(tracer.child.stderr.take().unwrap());
     err.read_line(&mut said).unwrap();
     if !said.contains("attached") || said.contains("attach:") {
         println!("SKIPPED: strace may not trace here: {said}");
         return None;
     }
-    // What else it says, it must not wait for anybody to read.
-    std::thread::spawn(move || std::io::copy(&mut err, &mut std::io::sink()));
+    // The little else that it says finds its reader there.
+    tracer.err = Some(err);
     Some(tracer)
 }
 

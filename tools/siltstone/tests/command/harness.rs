@@ -144,6 +144,7 @@ impl Serving {
     }
 
     /// Waits for its end, at most so long, and gives its exit code.
+    #[expect(clippy::disallowed_methods, reason = "waits for another process")]
     pub(crate) fn wait_within(&mut self, time: Duration) -> Option<i32> {
         const STEP: Duration = Duration::from_millis(50);
         for _ in 0..time.as_millis() / STEP.as_millis() {
