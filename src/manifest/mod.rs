@@ -348,10 +348,7 @@ fn file_names(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<FileName>> {
 }
 
 fn manifest_number(name: &FileName) -> Option<u64> {
-    match name {
-        FileName::Manifest(number) => Some(*number),
-        _ => None,
-    }
+    if let FileName::Manifest(number) = name { Some(*number) } else { None }
 }
 
 fn manifest_numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
