@@ -85,10 +85,10 @@ pub mod wal;
 pub use compaction::{CompactionPlan, DamagedRange, PlannedInput, PlannedMerge, Reason};
 pub use cursor::{Column, Columns, ReadCost, Samples};
 pub use db::{
-    AcceptReport, Ack, AttachReport, BATCH_ROWS_MAX, Background, BytesByKind, Changes,
-    CheckpointReport, CompactProgress, CompactReport, Db, DeleteReceipt, DeletedShare, Durability,
-    Event, Finding, Latency, LeftOut, Losses, Mark, Observer, OpenReport, Options, ReadOnlyDb,
-    Snapshot, Stats, Ticket, Verify, VerifyReport, WriteBatch,
+    AcceptReport, Ack, AttachOptions, AttachReport, BATCH_ROWS_MAX, Background, BytesByKind,
+    Changes, CheckpointReport, CompactProgress, CompactReport, Db, DeleteReceipt, DeletedShare,
+    Durability, Event, Finding, Latency, LeftOut, Losses, Mark, Observer, OpenReport, Options,
+    ReadOnlyDb, Snapshot, Stats, Ticket, Verify, VerifyReport, WriteBatch,
 };
 pub use error::{Error, Result};
 pub use read::{

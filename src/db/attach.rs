@@ -19,32 +19,51 @@ use crate::types::FileName;
 /// this many is what fits the memory of one.
 pub(super) const INPUTS_MAX: usize = 256;
 
+/// How [`Db::attach_with`](crate::Db::attach_with) attaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AttachOptions {
+    /// Whether what is attached may be a copy of this very store, such as a checkpoint or a backup of it.
+    /// As one late write, its samples replace those that were written or deleted here since the copy was
+    /// made, and all others are written a second time. Default: false.
+    pub allow_copy: bool,
+}
+
 /// Attaches what is at `path`: see [`Db::attach`](crate::Db::attach).
-pub(super) fn attach(compactor: &Compactor, path: &Path) -> Result<AttachReport> {
+pub(super) fn attach(
+    compactor: &Compactor,
+    path: &Path,
+    options: AttachOptions,
+) -> Result<AttachReport> {
     let env = &compactor.env;
     env.health.check_writable()?;
     let start = env.clock().monotonic();
-    let foreign = open_foreign(compactor, path)?;
+    let foreign = open_foreign(compactor, path, options)?;
     let report = compactor.attach(foreign)?;
     let elapsed = env.clock().monotonic().saturating_sub(start);
     Ok(AttachReport { elapsed, ..report })
 }
 
 /// Opens what is at `path` and checks all that can be told before it is read.
-pub(super) fn open_foreign(compactor: &Compactor, path: &Path) -> Result<Foreign> {
+pub(super) fn open_foreign(
+    compactor: &Compactor,
+    path: &Path,
+    options: AttachOptions,
+) -> Result<Foreign> {
     let env = &compactor.env;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let (dir, only) = match FileName::parse(name) {
         Some(FileName::Segment(number)) => (path.parent().unwrap_or(path), Some(number)),
         _ => (path, None),
     };
-    if dir == env.dir {
+    if env.is_own_dir(dir) {
         let own = path.display();
         return Err(Error::InvalidArgument(format!("{own} belongs to this store already")));
     }
     let foreign = match only {
-        Some(number) if !Manifest::exists(&**env.vfs(), dir)? => lone_segment(env, dir, number)?,
-        _ => foreign_store(env, dir, only)?,
+        Some(number) if !Manifest::exists(&**env.vfs(), dir)? => {
+            lone_segment(env, dir, number, options)?
+        }
+        _ => foreign_store(env, dir, only, options)?,
     };
     for segment in &foreign.segments {
         // Its footer says now if it is damaged or newer than this build.
@@ -55,9 +74,29 @@ pub(super) fn open_foreign(compactor: &Compactor, path: &Path) -> Result<Foreign
     Ok(foreign)
 }
 
+/// Refuses what has the identity of this store, unless that is meant.
+fn check_identity(env: &Env, path: &Path, uuid: [u8; 16], options: AttachOptions) -> Result<()> {
+    if uuid != env.uuid || options.allow_copy {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!(
+        "{} is a copy of this store, or of a part of it: what is still here would be written a second \
+         time, and what was replaced or deleted since would come back; if that is meant, attach it with \
+         allow_copy (--allow-copy)",
+        path.display()
+    )))
+}
+
 /// A segment file that no manifest speaks for.
-fn lone_segment(env: &Env, dir: &Path, file_number: u64) -> Result<Foreign> {
+fn lone_segment(
+    env: &Env,
+    dir: &Path,
+    file_number: u64,
+    options: AttachOptions,
+) -> Result<Foreign> {
     let (uuid, meta) = Segment::discover(&**env.vfs(), dir, file_number)?;
+    let path = dir.join(FileName::Segment(file_number).to_string());
+    check_identity(env, &path, uuid, options)?;
     let cache = Arc::new(env.options.new_cache());
     let read_mode = env.options.read_mode;
     let segment =
@@ -66,10 +105,11 @@ fn lone_segment(env: &Env, dir: &Path, file_number: u64) -> Result<Foreign> {
 }
 
 /// The segments that the store in `dir` lists, or `only` one of them.
-fn foreign_store(env: &Env, dir: &Path, only: Option<u64>) -> Result<Foreign> {
+fn foreign_store(env: &Env, dir: &Path, only: Option<u64>, how: AttachOptions) -> Result<Foreign> {
     let refuse = |why: String| Error::InvalidArgument(format!("{} {why}", dir.display()));
     let options = Options { query_threads: 0, ..env.options.clone() };
     let store = ReadOnlyDb::open(dir, options)?;
+    check_identity(env, dir, store.uuid(), how)?;
     let (theirs, ours) = (store.ticks_per_second(), env.ticks_per_second);
     if theirs != ours {
         return Err(refuse(format!("has {theirs} ticks per second, this store {ours}")));

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::attach::attach;
+use super::attach::{AttachOptions, attach};
 use super::compact::AttachReport;
 use super::compact::accept::AcceptReport;
 use super::compact::on_demand::{CompactProgress, CompactReport};
@@ -225,13 +225,44 @@ impl Db {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for this store's own files, a store with other ticks, one whose log
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for this store's own directory by whatever path, a copy of this
+    /// store (see [`Db::attach_with`]), a store with other ticks, one whose log
     /// holds samples (flush it first) or is damaged, one of which more than 256 segments overlap
     /// (compact it first), a segment that its store does not list, and samples outside the age limits of this one; [`Error::NotAStore`](crate::Error::NotAStore);
     /// [`Error::UnsupportedVersion`](crate::Error::UnsupportedVersion); [`Error::Corrupt`](crate::Error::Corrupt) naming the damaged place of the other store;
     /// [`Error::SnapshotGone`](crate::Error::SnapshotGone) if it is changed meanwhile; [`Error::DiskFull`](crate::Error::DiskFull) and I/O errors;
     /// [`Error::Failed`](crate::Error::Failed) and [`Error::Closed`](crate::Error::Closed). Nothing is attached then.
     pub fn attach(&self, path: impl AsRef<Path>) -> Result<AttachReport> {
-        attach(self.compactor(), path.as_ref())
+        self.attach_with(path, AttachOptions::default())
+    }
+
+    /// As [`Db::attach`], with options: a copy of this store, such as a checkpoint, is attached only if
+    /// they allow it.
+    ///
+    /// ```
+    /// # use siltstone::{AttachOptions, Db, Labels, Options, WriteBatch};
+    /// # let root = tempfile::tempdir()?;
+    /// # let db = Db::open(root.path().join("data"), Options::default())?;
+    /// # let series = db.series(&Labels::from_pairs([("__name__", "up")])?)?;
+    /// # let mut batch = WriteBatch::new();
+    /// # batch.push(series, 1_000, 1.0)?;
+    /// # db.write(&batch)?;
+    /// let copy = root.path().join("copy");
+    /// db.checkpoint(&copy)?;
+    /// assert!(db.attach(&copy).is_err());
+    /// let report = db.attach_with(&copy, AttachOptions { allow_copy: true })?;
+    /// assert_eq!(report.samples, 1);
+    /// # db.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Db::attach`].
+    pub fn attach_with(
+        &self,
+        path: impl AsRef<Path>,
+        options: AttachOptions,
+    ) -> Result<AttachReport> {
+        attach(self.compactor(), path.as_ref(), options)
     }
 }

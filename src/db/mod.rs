@@ -47,6 +47,7 @@ use crate::error::Result;
 use crate::series::{Cardinality, EncodedLabels};
 use crate::types::{Labels, SeriesHandle};
 
+pub use attach::AttachOptions;
 pub use compact::AttachReport;
 pub use compact::accept::AcceptReport;
 pub use compact::on_demand::{CompactProgress, CompactReport};
@@ -257,6 +258,14 @@ impl Db {
         self.env().health.check_open()?;
         let compactor = self.compactor();
         Ok(Snapshot::of_now(&compactor.view, &compactor.versions))
+    }
+
+    /// The fault after which the store refuses writes, if there was one: as
+    /// [`Stats::fault`](crate::Stats::fault), without counting anything. Only opening the store again ends
+    /// it; a full disk is no such fault.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.env().health.fault().map(str::to_owned)
     }
 
     /// What the store counts about itself.

@@ -45,7 +45,7 @@ pub use version::Version;
 
 use crate::error::{Error, Result};
 use crate::sys::{SyncPoint, Vfs, WriteFile};
-use crate::types::{FileName, Limit, LimitExceeded};
+use crate::types::{FileName, Limit, LimitExceeded, numbers_end};
 
 /// A manifest is rolled when it is longer than this and than four times its snapshot, in bytes.
 const ROLL_BYTES_MIN: u64 = 4 << 20;
@@ -251,7 +251,10 @@ impl Manifest {
     /// others. Each step is durable before the next relies on it.
     fn start(vfs: &Arc<dyn Vfs>, dir: &Path, from: Loaded) -> Result<Self> {
         let found = file_names(vfs.as_ref(), dir)?;
-        let newest = found.iter().filter_map(manifest_number).max().unwrap_or(0);
+        // One far above was not made by this store, and is no reason to count on from there.
+        let end = numbers_end(from.number);
+        let numbers = found.iter().filter_map(manifest_number).filter(|&number| number < end);
+        let newest = numbers.max().unwrap_or(0);
         let header = Header {
             uuid: from.uuid,
             number: newest.max(from.number) + 1,
@@ -345,10 +348,7 @@ fn file_names(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<FileName>> {
 }
 
 fn manifest_number(name: &FileName) -> Option<u64> {
-    match name {
-        FileName::Manifest(number) => Some(*number),
-        _ => None,
-    }
+    if let FileName::Manifest(number) = name { Some(*number) } else { None }
 }
 
 fn manifest_numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
@@ -368,11 +368,11 @@ fn still_there(found: &[FileName], removed: &HashSet<u64>) -> Vec<u64> {
     numbers
 }
 
-/// Removes the manifests that `CURRENT` durably names no more. A failure is harmless: the next roll
-/// tries again.
+/// Removes the manifests that `CURRENT` durably names no more: all of them have lower numbers. A
+/// failure is harmless: the next roll tries again.
 fn remove_others(vfs: &dyn Vfs, dir: &Path, live: u64) {
     let numbers = manifest_numbers(vfs, dir).unwrap_or_default();
-    for number in numbers.into_iter().filter(|&number| number != live) {
+    for number in numbers.into_iter().filter(|&number| number < live) {
         let path = dir.join(FileName::Manifest(number).to_string());
         if let Err(e) = vfs.remove(&path) {
             tracing::warn!(path = %path.display(), error = %e, "an old manifest stays");

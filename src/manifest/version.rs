@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::edit::{VersionEdit, WalCovered};
-use crate::types::{ClockRecord, DecodeError, SegmentMeta, Tombstone};
+use crate::types::{ClockRecord, DecodeError, NUMBER_MAX, SegmentMeta, Tombstone};
 
 /// Edit numbers, file numbers and seqs stay below this, so that counting on cannot overflow.
-pub(super) const COUNTER_MAX: u64 = 1 << 62;
+pub(super) const COUNTER_MAX: u64 = NUMBER_MAX;
 
 /// The live segments at one moment. Readers hold an `Arc` of it; nothing in it ever changes.
 #[derive(Debug, Clone, PartialEq, Eq)]

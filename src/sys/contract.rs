@@ -33,6 +33,7 @@ fn contract(fs: &dyn Vfs, root: &Path) {
         ("create_new", create_new),
         ("directories", directories),
         ("growth", growth),
+        ("identities", identities),
         ("links", links),
         ("list", list),
         ("locks", locks),
@@ -233,6 +234,24 @@ fn read_bounds(fs: &dyn Vfs, dir: &Path) {
     }
     assert_eq!(fs.open_read(&dir.join("no")).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(fs.file_len(&dir.join("no")).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+fn identities(fs: &dyn Vfs, dir: &Path) {
+    let (a, b, c) = (dir.join("a"), dir.join("b"), dir.join("c"));
+    put(fs, &a, b"same");
+    put(fs, &b, b"same");
+    fs.hard_link(&a, &c).unwrap();
+    let id = |path: &Path| fs.file_id(path).unwrap();
+    assert_eq!(id(&a), id(&c));
+    assert_ne!(id(&a), id(&b));
+    let before = id(&b);
+    fs.rename(&b, &dir.join("d")).unwrap();
+    assert_eq!(id(&dir.join("d")), before);
+    fs.create_dir(&dir.join("deep")).unwrap();
+    assert_eq!(id(dir), id(&dir.join("deep/..")));
+    let all = [id(dir), id(&dir.join("deep")), id(&a), id(&dir.join("d"))];
+    assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 4);
+    assert_eq!(fs.file_id(&b).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 fn removal(fs: &dyn Vfs, dir: &Path) {

@@ -6,13 +6,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::file_bounds::{checked_end, truncate_beyond_end};
 use super::mapping::Mapping;
-use super::{Bytes, DirEntry, LockGuard, ReadFile, ReadMode, Space, SyncPoint, Vfs, WriteFile};
+use super::{
+    Bytes, DirEntry, FileId, LockGuard, ReadFile, ReadMode, Space, SyncPoint, Vfs, WriteFile,
+};
 
 /// The file system of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,6 +48,11 @@ impl Vfs for DiskFs {
         file_len(&fs::metadata(path)?)
     }
 
+    fn file_id(&self, path: &Path) -> io::Result<FileId> {
+        let metadata = fs::metadata(or_current(path))?;
+        Ok(FileId { device: metadata.dev(), inode: metadata.ino() })
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(or_current(dir))? {
@@ -69,8 +76,9 @@ impl Vfs for DiskFs {
 
     fn hard_link(&self, file: &Path, name: &Path) -> io::Result<()> {
         // What is no file is refused by name on every system, not only where links to it are.
-        file_len(&fs::symlink_metadata(file)?)?;
-        fs::hard_link(file, name)
+        file_len(&fs::metadata(file)?)?;
+        // The call does not follow links on every system, and a link to a link may lead elsewhere.
+        fs::hard_link(fs::canonicalize(file)?, name)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -30,4 +30,4 @@ pub use random::random_bytes;
 pub use sim::{CrashPlan, DataSurvival, DirectorySurvival, Op, OpKind, SimFs, is_crash};
 pub use sync_point::SyncPoint;
 pub use threads::spawn;
-pub use vfs::{DirEntry, LockGuard, ReadFile, ReadMode, Space, Vfs, WriteFile};
+pub use vfs::{DirEntry, FileId, LockGuard, ReadFile, ReadMode, Space, Vfs, WriteFile};

@@ -36,6 +36,13 @@ pub enum SyncPoint {
     /// The directories that name such a report: without it the segment is taken for a sound one that
     /// nobody needs.
     DamageDirectory,
+    /// `quarantine/`, after a file got its name there and before that loses its old one: without it the
+    /// file may vanish.
+    SetAside,
+    /// The store's directory, which may name `quarantine/` for the first time, before the same.
+    QuarantineName,
+    /// The store's directory, after the file lost its old name there: it has one name for certain.
+    SetAsideSource,
     /// Edits appended to the manifest, before what they replace is removed.
     ManifestEdit,
     /// A new manifest file's snapshot, before `CURRENT` may name it.
@@ -63,6 +70,9 @@ impl SyncPoint {
         Self::TombstonesDirectory,
         Self::DamageReport,
         Self::DamageDirectory,
+        Self::SetAside,
+        Self::QuarantineName,
+        Self::SetAsideSource,
         Self::ManifestEdit,
         Self::ManifestFile,
         Self::ManifestDirectory,

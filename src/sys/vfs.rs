@@ -40,6 +40,10 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// The length of a file in bytes, without opening it. A directory is `IsADirectory`.
     fn file_len(&self, path: &Path) -> io::Result<u64>;
 
+    /// What tells the file or directory at `path` from every other one, whatever path leads to it:
+    /// links are followed.
+    fn file_id(&self, path: &Path) -> io::Result<FileId>;
+
     /// The entries of a directory, sorted by the bytes of their names. An entry that vanishes
     /// meanwhile is left out.
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
@@ -48,7 +52,7 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Gives a file another name beside the one that it has; its bytes are not copied and go when
-    /// its last name goes. Files only. A name that is taken is `AlreadyExists` and left alone; between
+    /// its last name goes. Files only; of a symbolic link, the file that it leads to. A name that is taken is `AlreadyExists` and left alone; between
     /// two file systems it is `CrossesDevices`.
     fn hard_link(&self, file: &Path, name: &Path) -> io::Result<()>;
 
@@ -124,6 +128,15 @@ pub enum ReadMode {
     Map,
     /// Copied to the heap: for files that may still grow, and for embedders who want no maps.
     Pread,
+}
+
+/// The identity of a file or directory while it exists: device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// The file system.
+    pub device: u64,
+    /// The number within it.
+    pub inode: u64,
 }
 
 /// One entry of a directory.

@@ -32,7 +32,7 @@ pub use anchored_regex::{AnchoredRegex, ValueCaptures};
 pub use clock_record::{ClockRecord, SuspectClock};
 pub use decode_error::DecodeError;
 pub(crate) use fields::Fields;
-pub use file_name::{FileName, TEMPORARY_SUFFIX};
+pub use file_name::{FileName, MANIFEST_PREFIX, NUMBER_MAX, TEMPORARY_SUFFIX, numbers_end};
 pub use labels::{Label, LabelError, LabelIter, Labels};
 pub use limit_exceeded::{Limit, LimitExceeded};
 pub use limits::LabelsLimits;

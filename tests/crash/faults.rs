@@ -1,6 +1,7 @@
 //! Errors of single operations: syncs of the log, and any other operation in turn.
 
 use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -118,6 +119,36 @@ fn a_memtable_of_unknown_durability_that_cannot_be_flushed_ends_the_writing() {
     assert!(db.stats().fault.is_some());
     assert_eq!(names(&db), ["a"], "reads go on");
     // So do flushes: what is in memory is brought to safety all the same.
+    db.tick().unwrap();
+    assert_eq!((db.durable_seq(), db.stats().memtables_durability_unknown), (1, 0));
+    assert!(matches!(db.write(&more), Err(Error::Failed(_))));
+    db.close().unwrap();
+    let db = open(&fs.crash(CrashPlan::ALL_LOST), Durability::Always).unwrap();
+    assert_eq!(counts(&db), [("a".to_owned(), 3)]);
+    db.write(&batch(&db, &["b"], 1)).unwrap();
+}
+
+/// A disk on which every sync fails has no other log for what the first one held: the store was never
+/// said to have failed, and refused each write anew.
+#[test]
+fn a_log_of_unknown_durability_that_no_other_can_follow_ends_the_writing() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
+    let more = batch(&db, &["a"], 3);
+    fs.fail_sync(SyncPoint::WalFrames, 0, ErrorKind::Other);
+    assert!(matches!(db.write(&more), Err(Error::DurabilityUnknown { .. })));
+    // A full disk heals.
+    fs.fail_sync(SyncPoint::WalHeader, 0, ErrorKind::StorageFull);
+    assert!(matches!(db.write(&more), Err(Error::DiskFull { .. })));
+    assert_eq!(db.fault(), None);
+    fs.fail_sync(SyncPoint::WalHeader, 0, ErrorKind::Other);
+    assert!(matches!(db.write(&more), Err(Error::Io { .. })));
+    let refused = db.write(&more);
+    assert!(matches!(&refused, Err(Error::Failed(why)) if why.contains("log")), "{refused:?}");
+    assert!(db.fault().is_some());
+    assert_eq!(names(&db), ["a"], "reads go on");
+    // What is in memory is brought to safety all the same, once the disk lets it.
+    fs.heal();
     db.tick().unwrap();
     assert_eq!((db.durable_seq(), db.stats().memtables_durability_unknown), (1, 0));
     assert!(matches!(db.write(&more), Err(Error::Failed(_))));
@@ -263,4 +294,50 @@ fn a_read_only_disk_is_read() {
     fs.heal();
     assert_eq!(names(&open(&fs, Durability::Always).unwrap()), ["a", "b"]);
     assert_eq!(files(&fs, ".tmp"), Vec::<&Path>::new());
+}
+
+/// Whatever fails in a flush, a merge or a delete: an error says that writes have stopped exactly where
+/// they have.
+#[test]
+fn an_error_says_that_writes_have_stopped_only_where_they_have() {
+    let prepare = || {
+        let fs = SimFs::new();
+        let db = open(&fs, Durability::Always).unwrap();
+        for name in ["a", "b"] {
+            db.write(&batch(&db, &[name], 3)).unwrap();
+            db.flush().unwrap();
+        }
+        db.write(&batch(&db, &["a"], 3)).unwrap();
+        (fs, db)
+    };
+    let work = |db: &Db| {
+        let go_on = &mut |_: &_| ControlFlow::Continue(());
+        let results = [
+            db.flush(),
+            db.delete(&[Matcher::equal("__name__", "a")], TimeRange::new(0, 1)).map(drop),
+            db.compact(TimeRange::ALL, go_on).map(drop),
+            db.tick(),
+        ];
+        results.into_iter().filter_map(Result::err).collect::<Vec<_>>()
+    };
+    let (fs, db) = prepare();
+    let first = fs.ops();
+    assert!(work(&db).is_empty());
+    let (mut failed, mut stopped) = (0, 0);
+    for op in first..fs.ops() {
+        for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+            let (fs, db) = prepare();
+            fs.fail_op(op, kind);
+            let errors = work(&db);
+            fs.heal();
+            let says_so = errors.iter().any(|error| matches!(error, Error::Failed(_)));
+            let fault = db.stats().fault;
+            let place = format!("op {op}, {kind:?}: {errors:?}, {fault:?}");
+            assert!(!says_so || fault.is_some(), "{place}");
+            assert_eq!(db.write(&batch(&db, &["a"], 1)).is_ok(), fault.is_none(), "{place}");
+            failed += u64::from(!errors.is_empty());
+            stopped += u64::from(fault.is_some());
+        }
+    }
+    assert!(failed > 20 && stopped == 0, "{failed}, {stopped}");
 }

@@ -123,3 +123,88 @@ fn orphans_stay_while_anything_is_missing() {
         assert_eq!(quarantined(&fs), ["000101.seg", "000102.seg"]);
     }
 }
+
+/// A store with an unlisted segment, which opening sets aside, and whose bytes no other file has.
+fn with_orphan() -> (SimFs, Vec<u8>) {
+    let fs = SimFs::new();
+    with_orphans(&fs, &["000101.seg"]);
+    let bytes = [fs.read_file(in_store("000101.seg")).unwrap(), vec![7; 99]].concat();
+    fs.write_file(in_store("000101.seg"), &bytes).unwrap();
+    (fs, bytes)
+}
+
+/// Whether the orphan is, whole, where it was and in quarantine.
+fn places(fs: &SimFs, bytes: &[u8]) -> [bool; 2] {
+    ["000101.seg", "quarantine/000101.seg"]
+        .map(|name| fs.read_file(in_store(name)).is_ok_and(|found| found == bytes))
+}
+
+/// Opens the store after a crash at each operation of an opening that sets a file aside: never is the
+/// file without a name, and the next opening ends with one, for good. How many states that were.
+fn crash_while_set_aside(ignored: Option<SyncPoint>) -> Result<u64, String> {
+    let (fs, bytes) = with_orphan();
+    let without = |fs: &SimFs| ignored.into_iter().for_each(|point| fs.ignore_sync(point));
+    let first = fs.ops();
+    let whole = fs.fork();
+    drop(open(&whole, Durability::Always).unwrap());
+    assert_eq!(places(&whole, &bytes), [false, true]);
+    let mut states = 0;
+    for op in first..whole.ops() {
+        let cut = fs.fork();
+        without(&cut);
+        cut.crash_at(op);
+        let _ = open(&cut, Durability::Always);
+        for plan in CrashPlan::spread(op, 6) {
+            let left = cut.fork().crash(plan);
+            let check = |fs: &SimFs, is_good: bool, what: &str| match is_good {
+                true => Ok(()),
+                false => Err(format!("op {op}, {plan:?}, {what}: {:?}", fs.files())),
+            };
+            check(&left, places(&left, &bytes).contains(&true), "lost")?;
+            without(&left);
+            drop(open(&left, Durability::Always).unwrap());
+            check(&left, places(&left, &bytes) == [false, true], "opened")?;
+            let later = left.crash(CrashPlan::ALL_LOST);
+            check(&later, places(&later, &bytes).contains(&true), "lost later")?;
+            if ignored.is_none() {
+                check(&later, places(&later, &bytes) == [false, true], "moved for good")?;
+            }
+            states += 1;
+        }
+    }
+    Ok(states)
+}
+
+#[test]
+fn what_is_set_aside_is_never_lost_and_ends_in_one_place() {
+    let states = crash_while_set_aside(None).unwrap();
+    assert!(states > 100, "{states}");
+}
+
+#[test]
+fn setting_aside_needs_its_syncs() {
+    for point in [SyncPoint::SetAside, SyncPoint::QuarantineName] {
+        let violation = crash_while_set_aside(Some(point)).expect_err("it is useless");
+        println!("without {point:?}: {violation}");
+    }
+    crash_while_set_aside(Some(SyncPoint::SetAsideSource)).unwrap();
+}
+
+/// Whatever fails, the file is where it was or in quarantine, and the next opening finishes the move.
+#[test]
+fn setting_aside_that_fails_loses_nothing() {
+    let (fs, bytes) = with_orphan();
+    let whole = fs.fork();
+    drop(open(&whole, Durability::Always).unwrap());
+    for op in fs.ops()..whole.ops() {
+        let failing = fs.fork();
+        failing.fail_op(op, ErrorKind::Other);
+        drop(open(&failing, Durability::Always));
+        for plan in [CrashPlan::ALL_LOST, CrashPlan::ALL_KEPT] {
+            let left = failing.fork().crash(plan);
+            assert!(places(&left, &bytes).contains(&true), "op {op}, {plan:?}: {:?}", left.files());
+            drop(open(&left, Durability::Always).unwrap());
+            assert_eq!(places(&left, &bytes), [false, true], "op {op}, {plan:?}");
+        }
+    }
+}

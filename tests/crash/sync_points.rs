@@ -8,13 +8,21 @@ use crate::enumerate::Enumeration;
 use crate::workload::Script;
 
 /// Syncs that nothing acknowledged depends on.
-const HARMLESS: &[(SyncPoint, &str)] = &[(
-    SyncPoint::WalRemoved,
-    "a log file that comes back is covered by the manifest: replay skips it, opening removes it",
-)];
+const HARMLESS: &[(SyncPoint, &str)] = &[
+    (
+        SyncPoint::WalRemoved,
+        "a log file that comes back is covered by the manifest: replay skips it, opening removes it",
+    ),
+    (
+        SyncPoint::SetAsideSource,
+        "a file that comes back is in quarantine/ too, and the next opening sets it aside again",
+    ),
+];
 
 /// Syncs that the scripts do not come to, and the test in which the store breaks without them.
 const ELSEWHERE: &[(SyncPoint, &str)] = &[
+    (SyncPoint::SetAside, "leftovers.rs: setting_aside_needs_its_syncs"),
+    (SyncPoint::QuarantineName, "leftovers.rs: setting_aside_needs_its_syncs"),
     (
         SyncPoint::DamageReport,
         "tests/engine/compaction.rs: damage_is_remembered_through_a_power_cut",

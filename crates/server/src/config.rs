@@ -42,6 +42,9 @@ pub struct ServerConfig {
     pub write_timeout: Duration,
     /// How long running requests may take to finish after the shutdown signal. Default: 30 s.
     pub shutdown_timeout: Duration,
+    /// How long a server whose store has failed goes on answering, so that who asks it learns why, before
+    /// it ends by itself. Default, and at most: 5 s.
+    pub failure_grace: Duration,
     /// Longest body that is held in memory (remote write, forms), before decompression and after, in
     /// bytes. Default: 32 MiB.
     pub body_bytes_max: usize,
@@ -95,6 +98,7 @@ impl Default for ServerConfig {
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(30),
+            failure_grace: Duration::from_secs(5),
             body_bytes_max: 32 << 20,
             request_samples_max: 1_000_000,
             request_series_max: 100_000,

@@ -2,6 +2,11 @@
 //!
 //! At the shutdown signal nothing more is accepted, idle connections close, requests that run are
 //! finished within `shutdown_timeout`, and then the store is closed.
+//!
+//! A store that has failed takes no writes until it is opened again, so the server ends by itself, and
+//! whoever watches it can start it again. It does so within 10 s: for `failure_grace` it goes on answering,
+//! so that probes learn why and queries under way have their answer; then the same end as at the signal,
+//! with shorter limits, because the disk may be one that never answers. A full disk is no failure.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -30,10 +35,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Least bytes that are buffered for a connection, whatever the limit of headers.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
 
-/// Serves `db` on `listener` until `shutdown` is ready, then closes it.
+/// How often it is looked whether the store has failed.
+const FAULT_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest grace, for running requests to end, and for closing, when the store has failed: 10 s in all
+/// with what it takes to notice.
+const FAILURE_GRACE_MAX: Duration = Duration::from_secs(5);
+const FAILED_SHUTDOWN_MAX: Duration = Duration::from_secs(2);
+const FAILED_CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// Serves `db` on `listener` until `shutdown` is ready or the store has failed, then closes it.
 ///
 /// # Errors
-/// What closing the store answers.
+/// [`Error::Failed`](siltstone::Error::Failed) if the store has failed, at most 10 s after that; then it may
+/// still be closing on a thread of the runtime. Otherwise what closing the store answers.
 pub async fn serve(
     db: Db,
     listener: TcpListener,
@@ -42,14 +56,17 @@ pub async fn serve(
 ) -> siltstone::Result<()> {
     let connections_max = config.connections_max.clamp(1, Semaphore::MAX_PERMITS);
     let shutdown_timeout = config.shutdown_timeout;
+    let grace = config.failure_grace.min(FAILURE_GRACE_MAX);
     let app = Arc::new(App::new(db.clone(), config, router::stats()));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let places = Arc::new(Semaphore::new(connections_max));
     let mut shutdown = pin!(shutdown);
+    let mut failed = pin!(failure(db.clone(), grace));
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
+            () = &mut failed => break,
             accepted = accept(&listener, &places) => accepted,
         };
         match accepted {
@@ -64,15 +81,45 @@ pub async fn serve(
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
+    let shutdown_timeout = match db.fault() {
+        None => shutdown_timeout,
+        Some(_) => shutdown_timeout.min(FAILED_SHUTDOWN_MAX),
+    };
     tracing::info!(connections = connections.len(), "shutting down");
     if tokio::time::timeout(shutdown_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests cut off by the shutdown");
     }
     connections.shutdown().await;
-    match tokio::task::spawn_blocking(move || db.close()).await {
-        Ok(result) => result,
-        Err(error) => Err(siltstone::Error::Failed(format!("closing the store: {error}"))),
+    close(db).await
+}
+
+/// Ready some time after the store has failed.
+async fn failure(db: Db, grace: Duration) {
+    let fault = loop {
+        match db.fault() {
+            Some(fault) => break fault,
+            None => tokio::time::sleep(FAULT_INTERVAL).await,
+        }
+    };
+    tracing::error!(%fault, grace_ms = grace.as_millis() as u64, "the store has failed: the server ends");
+    tokio::time::sleep(grace).await;
+}
+
+async fn close(db: Db) -> siltstone::Result<()> {
+    let fault = db.fault();
+    let closing = tokio::task::spawn_blocking(move || db.close());
+    let Some(fault) = fault else {
+        return closing.await.unwrap_or_else(|error| {
+            Err(siltstone::Error::Failed(format!("closing the store: {error}")))
+        });
+    };
+    match tokio::time::timeout(FAILED_CLOSE_MAX, closing).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(%error, "the failed store was closed with an error"),
+        Ok(Err(error)) => tracing::warn!(%error, "closing the failed store"),
+        Err(_) => tracing::warn!("closing the failed store takes too long: it is left"),
     }
+    Err(siltstone::Error::Failed(fault))
 }
 
 /// Waits for a place first: connections beyond the limit wait in the system's backlog.

@@ -76,7 +76,8 @@ impl Compactor {
 
     /// Bytes of log files.
     fn log_bytes(&self) -> u64 {
-        let logs = log_files::list(&**self.env.vfs(), &self.env.dir).unwrap_or_default();
+        let next = self.env.next_file_number();
+        let logs = log_files::list(&**self.env.vfs(), &self.env.dir, next).unwrap_or_default();
         logs.into_iter().map(|(_, bytes)| bytes).sum()
     }
 }

@@ -1,4 +1,4 @@
-//! One damaged place of a store, as reports name it.
+//! One place of a store that a report names: damage, or a file that is not the store's.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::error::Error;
 use crate::types::LostSamples;
 
-/// One damaged place.
+/// One damaged place, or a file that is not the store's.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Finding {

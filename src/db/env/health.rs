@@ -44,8 +44,9 @@ impl Health {
             Error::Failed(text) => text.clone(),
             other => other.to_string(),
         };
-        tracing::error!(fault = %text, "the store stops accepting writes");
-        let _ = self.fault.set(text);
+        if self.fault.set(text.clone()).is_ok() {
+            tracing::error!(fault = %text, "the store stops accepting writes");
+        }
     }
 
     /// The fault after which writes are refused.

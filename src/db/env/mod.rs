@@ -121,6 +121,13 @@ impl Env {
         self.dir.join(name.to_string())
     }
 
+    /// Whether `dir` is the directory of the store, whatever path leads to it. One that cannot be looked
+    /// at is not.
+    pub(super) fn is_own_dir(&self, dir: &Path) -> bool {
+        let id = |dir: &Path| self.vfs().file_id(dir).ok();
+        dir == self.dir || id(dir).is_some_and(|other| id(&self.dir) == Some(other))
+    }
+
     /// A number for a new file, never given out before.
     pub(super) fn new_file_number(&self) -> u64 {
         self.next_file_number.fetch_add(1, Ordering::Relaxed)

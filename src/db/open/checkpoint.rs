@@ -14,7 +14,9 @@
 //! A *checkpoint* flushes, then links every live file into a new directory and writes a manifest
 //! there: no byte of data is copied. The directory is created exclusively, so that nothing which
 //! exists is touched; `CURRENT` comes last, so that one cut short is no store; on another file
-//! system it is an error, since a copy would be neither instant nor free.
+//! system it is an error, since a copy would be neither instant nor free. Where the store has a
+//! symbolic link in the place of a segment, the file that it leads to is linked: a link copied as one
+//! would dangle, or lead into a store that goes on without the checkpoint.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -94,7 +96,7 @@ pub(in crate::db) fn checkpoint(writer: &Writer, dir: &Path) -> Result<Checkpoin
 fn refuse_own_names(env: &Env, dir: &Path) -> Result<()> {
     let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_taken = FileName::parse(name).is_some() || name.ends_with(TEMPORARY_SUFFIX);
-    if is_taken && dir.parent() == Some(&env.dir) {
+    if is_taken && dir.parent().is_some_and(|parent| env.is_own_dir(parent)) {
         return Err(Error::InvalidArgument(format!(
             "{} is a name that the store uses itself",
             dir.display()
@@ -138,9 +140,10 @@ fn link(env: &Env, file: FileName, dir: &Path) -> Result<()> {
     let from = env.dir.join(file.to_string());
     env.vfs().hard_link(&from, &dir.join(file.to_string())).map_err(|e| match e.kind() {
         ErrorKind::CrossesDevices => Error::InvalidArgument(format!(
-            "{} is on another file system than the store, and a checkpoint shares the store's \
-             files: make it beside the store, then copy it",
-            dir.display()
+            "{} is on another file system than {}, and a checkpoint shares the store's files: make it \
+             beside the store, then copy it; a segment that is a link to elsewhere is moved back first",
+            dir.display(),
+            from.display()
         )),
         _ => Error::io("link", from, e),
     })

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use super::replay::Recovered;
+use super::strays;
 use crate::db::env::Env;
 use crate::db::versions::quarantine::{is_damaged, set_aside};
 use crate::db::write::log_files;
@@ -18,11 +19,16 @@ use crate::types::{FileName, TEMPORARY_SUFFIX};
 /// can need: those that an edit removed, as merges and retention do, and outputs of a merge that was
 /// not published, whose inputs are all there. Sets aside the other unlisted segments, such as those
 /// of an interrupted flush, whose samples the log still has, and those that a merge found damaged.
+/// What is no file of the store, whatever its name, is left alone (`strays`).
 pub(super) fn remove(env: &Env, version: &Version, obsolete: &HashSet<u64>) -> Result<()> {
+    let next = env.next_file_number();
     let listed: HashSet<u64> = version.segments().iter().map(|m| m.file_number).collect();
     let entries = env.vfs().list(&env.dir).map_err(|e| Error::io("list", &env.dir, e))?;
     for entry in entries {
         let Some(name) = entry.name.to_str() else { continue };
+        if entry.is_dir || strays::is_beyond(name, next) {
+            continue;
+        }
         let path = env.dir.join(name);
         let is_left = match FileName::parse(name) {
             Some(FileName::Tombstones(number)) => {
@@ -77,7 +83,7 @@ fn is_unpublished_merge(env: &Env, version: &Version, file_number: u64) -> bool 
 /// Called when `first` exists: a store that has samples is never without a log, so that one
 /// without is known to have lost it.
 pub(super) fn remove_logs(env: &Env, recovered: &Recovered, first: u64) -> Result<()> {
-    let numbers = log_files::numbers(&**env.vfs(), &env.dir)?;
+    let numbers = log_files::numbers(&**env.vfs(), &env.dir, env.next_file_number())?;
     for number in numbers.into_iter().filter(|&number| number < first) {
         let path = env.path(FileName::Wal(number));
         if recovered.damaged.contains(&number) {

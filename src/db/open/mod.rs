@@ -14,6 +14,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `leftovers`, `orphans` | files that nothing lists |
+//! | `strays` | what is named like a file of the store and is none |
 //! | `recover`, `replay` | from log files to segments |
 //! | `report` | what opening found |
 //! | `read_only` | a second process's view |
@@ -28,6 +29,7 @@ mod recover;
 mod refs;
 mod replay;
 pub(super) mod report;
+mod strays;
 pub(super) mod verify;
 
 use std::collections::HashSet;
@@ -38,6 +40,7 @@ use self::orphans::Orphans;
 use self::recover::Recovery;
 use self::replay::Recovered;
 use self::report::OpenReport;
+use self::strays::Next;
 use super::compact::Compactor;
 use super::env::options::Options;
 use super::env::reserve;
@@ -74,16 +77,19 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<(Compactor, OpenRepor
     }
     let lock = lock(&*vfs, dir)?;
     reserve::give_back_leftover(&*vfs, dir)?;
-    let (manifest, obsolete) = open_manifest(&vfs, dir, &options)?;
+    let (manifest, obsolete, known) = open_manifest(&vfs, dir, &options)?;
     let next_file_number = first_free_number(&*vfs, dir, manifest.version().next_file_number())?;
     let identity =
         Identity { uuid: manifest.uuid(), ticks_per_second: manifest.ticks_per_second() };
     let env = Arc::new(Env::new(dir, options, identity, next_file_number, lock)?);
-    let orphans = Orphans::find(&*vfs, dir);
+    let orphans = Orphans::find(&*vfs, dir, next_file_number);
+    let warnings = strays::find(&*vfs, dir, known);
+    warnings.iter().for_each(|warning| tracing::warn!(%warning, "left alone"));
     leftovers::remove(&env, manifest.version(), &obsolete)?;
     let mut recovery = Recovery::new(&env, EditLog::new(&env, manifest));
     let recovered = recovery.run()?;
     let (compactor, mut report) = make_owners(&env, recovery, recovered)?;
+    report.warnings = warnings;
     if report.findings.is_empty() {
         orphans.trim(&*vfs);
     }
@@ -118,18 +124,19 @@ fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn LockGuard>> {
     })
 }
 
-/// The manifest, and the file numbers of segments that its edits removed.
+/// The manifest, the file numbers of segments that its edits removed, and the next numbers as it said
+/// them.
 fn open_manifest(
     vfs: &Arc<dyn Vfs>,
     dir: &Path,
     options: &Options,
-) -> Result<(Manifest, HashSet<u64>)> {
+) -> Result<(Manifest, HashSet<u64>, Next)> {
     let wanted = options.ticks_per_second;
     if !Manifest::exists(&**vfs, dir)? {
         let uuid = random_bytes::<16>().map_err(|e| Error::io("draw random bytes for", dir, e))?;
         let ticks_per_second = if wanted == 0 { TICKS_PER_SECOND } else { wanted };
         let manifest = Manifest::create(vfs, dir, uuid, StoreOptions { ticks_per_second })?;
-        return Ok((manifest, HashSet::new()));
+        return Ok((manifest, HashSet::new(), Next { file: 1, manifest: 1 }));
     }
     let (manifest, report) = Manifest::open(vfs, dir)?;
     if report.torn_bytes > 0 {
@@ -141,10 +148,12 @@ fn open_manifest(
             manifest.ticks_per_second()
         )));
     }
-    Ok((manifest, report.removed))
+    let file = manifest.version().next_file_number();
+    Ok((manifest, report.removed, Next { file, manifest: report.manifest_number + 1 }))
 }
 
-/// A number above that of every file, whatever the manifest knows of it.
+/// A number above that of every file, whatever the manifest knows of it. Those that the store cannot
+/// have given out do not count: it would have no number left.
 fn first_free_number(vfs: &dyn Vfs, dir: &Path, from_manifest: u64) -> Result<u64> {
     let mut next = from_manifest.max(1);
     for dir in [dir.to_path_buf(), dir.join(FileName::Quarantine.to_string())] {
@@ -152,7 +161,7 @@ fn first_free_number(vfs: &dyn Vfs, dir: &Path, from_manifest: u64) -> Result<u6
             let name = entry.name.to_string_lossy();
             let name = name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(&name);
             if let Some(FileName::Wal(n) | FileName::Segment(n) | FileName::Tombstones(n)) =
-                FileName::parse(name)
+                FileName::parse_below(name, from_manifest)
             {
                 next = next.max(n.saturating_add(1));
             }

@@ -26,14 +26,15 @@ pub(super) struct Orphans {
 }
 
 impl Orphans {
-    /// Those in the quarantine of `dir`; none if it cannot be listed.
-    pub(super) fn find(vfs: &dyn Vfs, dir: &Path) -> Self {
+    /// Those in the quarantine of `dir`, whose next file number is `next`; none if it cannot be listed.
+    pub(super) fn find(vfs: &dyn Vfs, dir: &Path, next: u64) -> Self {
         let quarantine = dir.join(FileName::Quarantine.to_string());
         let entries = vfs.list(&quarantine).unwrap_or_default();
         let names: HashSet<&str> = entries.iter().filter_map(|entry| entry.name.to_str()).collect();
         let mut segments: Vec<(u64, u64)> = entries
             .iter()
-            .filter_map(|entry| match FileName::parse(entry.name.to_str()?) {
+            .filter(|entry| !entry.is_dir)
+            .filter_map(|entry| match FileName::parse_below(entry.name.to_str()?, next) {
                 Some(FileName::Segment(number)) => Some((number, entry.len)),
                 _ => None,
             })

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::replay::{Ended, Replay, has_log};
 use super::report::OpenReport;
+use super::strays::{self, Next};
 use crate::compaction::{self, CompactionPlan, PickerOptions};
 use crate::db::compact::on_demand::PLANNED_MAX;
 use crate::db::env::options::Options;
@@ -110,7 +111,8 @@ impl ReadOnlyDb {
             Err(error) => return Err(error),
         };
         Ok(loaded.version == self.view.loaded.version
-            && log_files::list(vfs, &self.dir)? == self.view.logs)
+            && log_files::list(vfs, &self.dir, loaded.version.next_file_number())?
+                == self.view.logs)
     }
 
     /// Calls `read` with a snapshot, and while it answers with [`Error::SnapshotGone`], because the
@@ -242,6 +244,11 @@ impl ReadOnlyDb {
         }
     }
 
+    /// The identity of the store.
+    pub(in crate::db) fn uuid(&self) -> [u8; 16] {
+        self.view.loaded.uuid
+    }
+
     /// Samples that are in the log alone.
     pub(in crate::db) fn unflushed(&self) -> u64 {
         self.view.memtables.iter().map(|memtable| u64::from(memtable.published())).sum()
@@ -325,11 +332,14 @@ impl View {
     ) -> Result<Option<Self>> {
         let vfs = &options.vfs;
         let loaded = manifest::load(&**vfs, dir)?;
-        let logs = log_files::list(&**vfs, dir)?;
+        let next_file_number = loaded.version.next_file_number();
+        let logs = log_files::list(&**vfs, dir, next_file_number)?;
+        report.warnings = strays::find(&**vfs, dir, Next::of(&loaded));
         let replay = Replay {
             vfs: &**vfs,
             dir,
             uuid: loaded.uuid,
+            next_file_number,
             covered: loaded.version.wal_covered(),
             has_log: has_log(&loaded.version),
             memtable_bytes_max: u64::MAX,

@@ -57,6 +57,7 @@ impl Recovery {
             vfs: &**env.vfs(),
             dir: &env.dir,
             uuid: env.uuid,
+            next_file_number: env.next_file_number(),
             covered: version.wal_covered(),
             has_log: has_log(&version),
             memtable_bytes_max: env.options.memtable_bytes_max(),
@@ -112,7 +113,8 @@ impl Recovery {
     /// Covers log files without samples in the manifest, so that their removal, which a crash may
     /// cut short or undo in part, never looks like a loss. Whether they may be removed.
     fn cover_empty_logs(&mut self, last_seq: u64) -> Result<bool> {
-        if log_files::numbers(&**self.env.vfs(), &self.env.dir)?.is_empty() {
+        let next = self.env.next_file_number();
+        if log_files::numbers(&**self.env.vfs(), &self.env.dir, next)?.is_empty() {
             return Ok(false);
         }
         let seq = last_seq.max(self.edits.version().last_seq());

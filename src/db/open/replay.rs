@@ -26,6 +26,8 @@ pub(super) struct Replay<'a> {
     pub(super) vfs: &'a dyn Vfs,
     pub(super) dir: &'a Path,
     pub(super) uuid: [u8; 16],
+    /// What the manifest says of it: files far above it are not the store's.
+    pub(super) next_file_number: u64,
     pub(super) covered: WalCovered,
     /// Whether there must be a log file.
     pub(super) has_log: bool,
@@ -231,7 +233,8 @@ impl Replay<'_> {
         let mut readers = Vec::new();
         let mut successor: Option<Predecessor> = None;
         let mut missing_log = self.has_log;
-        for number in log_files::numbers(self.vfs, self.dir)?.into_iter().rev() {
+        let numbers = log_files::numbers(self.vfs, self.dir, self.next_file_number)?;
+        for number in numbers.into_iter().rev() {
             if number < self.covered.file_number {
                 missing_log = false;
                 continue;

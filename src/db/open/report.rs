@@ -21,6 +21,9 @@ pub struct OpenReport {
     pub lost_rows: u64,
     /// Damage, each with its place. The store is open and serves everything else.
     pub findings: Vec<Finding>,
+    /// Files that are none of the store's although they are named like them: numbers that it cannot have
+    /// given out, and directories. They are left alone.
+    pub warnings: Vec<Finding>,
     /// How long opening took.
     pub elapsed: Duration,
 }

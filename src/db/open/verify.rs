@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::replay::{Ended, Replay, has_log};
 use super::report::OpenReport;
+use super::strays::{self, Next};
 use crate::db::env::finding::Finding;
 use crate::db::env::options::Options;
 use crate::db::env::segment_files::SegmentFiles;
@@ -46,6 +47,9 @@ pub struct VerifyReport {
     pub deletes: u64,
     /// Damaged places reported.
     pub findings: u64,
+    /// Files reported that are named like the store's and are not: see
+    /// [`OpenReport::warnings`](crate::OpenReport::warnings).
+    pub warnings: u64,
 }
 
 /// Checks every byte of a store against its checksums and every number against what it counts. Writes
@@ -67,6 +71,7 @@ pub struct Verify<'a> {
     options: Options,
     on_progress: Box<dyn FnMut(u64, u64) + 'a>,
     on_finding: Box<dyn FnMut(&Finding) + 'a>,
+    on_warning: Box<dyn FnMut(&Finding) + 'a>,
 }
 
 impl<'a> Verify<'a> {
@@ -78,6 +83,7 @@ impl<'a> Verify<'a> {
             options: Options::default(),
             on_progress: Box::new(|_, _| ()),
             on_finding: Box::new(|_| ()),
+            on_warning: Box::new(|_| ()),
         }
     }
 
@@ -99,13 +105,34 @@ impl<'a> Verify<'a> {
         Self { on_finding: Box::new(on_finding), ..self }
     }
 
+    /// Calls `on_warning` with each file that is named like the store's and is not.
+    #[must_use]
+    pub fn on_warning(self, on_warning: impl FnMut(&Finding) + 'a) -> Self {
+        Self { on_warning: Box::new(on_warning), ..self }
+    }
+
     /// Looks at everything; goes on behind damage.
     ///
     /// # Errors
     /// What keeps it from looking: [`Error::NotAStore`], [`Error::UnsupportedVersion`], I/O errors. A
     /// damaged manifest is a finding, and then the segments are not known.
     pub fn run(mut self) -> Result<VerifyReport> {
-        verify(self.dir, &self.options, &mut *self.on_progress, &mut *self.on_finding)
+        let (dir, options) = (self.dir, &self.options);
+        let loaded = match manifest::load(&*options.vfs, dir) {
+            Ok(loaded) => loaded,
+            Err(error @ Error::Corrupt { .. }) => {
+                (self.on_finding)(&Finding::of(dir, &error));
+                return Ok(VerifyReport { findings: 1, ..VerifyReport::default() });
+            }
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NotAStore { path: dir.into(), found: "no CURRENT".into() });
+            }
+            Err(error) => return Err(error),
+        };
+        let warnings = strays::find(&*options.vfs, dir, Next::of(&loaded));
+        warnings.iter().for_each(|warning| (self.on_warning)(warning));
+        let report = verify(dir, options, &loaded, &mut *self.on_progress, &mut *self.on_finding)?;
+        Ok(VerifyReport { warnings: warnings.len() as u64, ..report })
     }
 }
 
@@ -118,38 +145,27 @@ impl fmt::Debug for Verify<'_> {
 fn verify(
     dir: &Path,
     options: &Options,
+    loaded: &manifest::Loaded,
     progress: &mut dyn FnMut(u64, u64),
     finding: &mut dyn FnMut(&Finding),
 ) -> Result<VerifyReport> {
-    let vfs = &options.vfs;
-    let loaded = match manifest::load(&**vfs, dir) {
-        Ok(loaded) => loaded,
-        Err(error @ Error::Corrupt { .. }) => {
-            finding(&Finding::of(dir, &error));
-            return Ok(VerifyReport { findings: 1, ..VerifyReport::default() });
-        }
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::NotAStore { path: dir.into(), found: "no CURRENT".into() });
-        }
-        Err(error) => return Err(error),
-    };
     let mut run = Run { dir, options, report: VerifyReport::default(), finding };
-    let wal = wal_bytes(dir, options)?;
+    let wal = wal_bytes(dir, options, loaded.version.next_file_number())?;
     let total = loaded.version.segments().iter().map(|meta| meta.file_bytes).sum::<u64>() + wal;
     for meta in loaded.version.segments() {
         progress(run.report.bytes, total);
         run.segment(loaded.uuid, meta)?;
     }
     progress(run.report.bytes, total);
-    run.tombstones(&loaded)?;
-    run.log(&loaded)?;
+    run.tombstones(loaded)?;
+    run.log(loaded)?;
     run.report.bytes += wal;
     progress(total, total);
     Ok(run.report)
 }
 
-fn wal_bytes(dir: &Path, options: &Options) -> Result<u64> {
-    let logs = log_files::list(&*options.vfs, dir)?;
+fn wal_bytes(dir: &Path, options: &Options, next: u64) -> Result<u64> {
+    let logs = log_files::list(&*options.vfs, dir, next)?;
     Ok(logs.into_iter().map(|(_, bytes)| bytes).sum())
 }
 
@@ -232,6 +248,7 @@ impl Run<'_> {
             vfs: &*self.options.vfs,
             dir: self.dir,
             uuid: loaded.uuid,
+            next_file_number: loaded.version.next_file_number(),
             covered: loaded.version.wal_covered(),
             has_log: has_log(&loaded.version),
             memtable_bytes_max: self.options.memtable_bytes_max(),

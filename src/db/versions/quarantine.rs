@@ -3,9 +3,26 @@
 //! Called by whoever removes files: by the version set for damaged segments, by merges before the edit
 //! that lets go of a damaged input, and by opening.
 //!
-//! Invariant: the report of a segment is durable before an edit lets go of it, so that opening, after a
-//! crash, sets the file aside too.
+//! Invariants: the report of a segment is durable before an edit lets go of it, so that opening, after a
+//! crash, sets the file aside too; a file that is set aside has a durable name at every moment.
+//!
+//! # How a file is moved
+//!
+//! A rename between two directories changes both, and a power cut may keep the change of the one and lose
+//! that of the other: the file would have both names, or none. So the file is linked instead, and the
+//! order is
+//!
+//! 1. the link in `quarantine/`,
+//! 2. sync of `quarantine/`, the destination, and of the store's directory, where its name may be new,
+//! 3. removal of the old name,
+//! 4. sync of the store's directory, the source.
+//!
+//! What fails up to 3 is answered, and the file still has its old name: the next attempt, which may find
+//! the link of this one, goes on from there. When 4 fails, the old name may come back after a power cut,
+//! beside the new one, and the next opening sets the file aside again; so that is logged and no error.
+//! On a file system without hard links the file is renamed, and both directories are synced in that order.
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::compaction::DamagedRange;
@@ -13,14 +30,46 @@ use crate::error::{Error, Result};
 use crate::sys::{SyncPoint, Vfs};
 use crate::types::FileName;
 
-/// Moves a file to `quarantine/`.
+/// Moves the file `path` of the store in `dir` to `quarantine/`, durably: see the module.
 ///
 /// # Errors
-/// I/O errors.
+/// I/O errors; the file is where it was, and perhaps in `quarantine/` too.
 pub(in crate::db) fn set_aside(vfs: &dyn Vfs, dir: &Path, path: &Path) -> Result<()> {
     let quarantine = create(vfs, dir)?;
-    let name = path.file_name().expect("files of a store have names");
-    vfs.rename(path, &quarantine.join(name)).map_err(|e| Error::io("move to quarantine", path, e))
+    let to = quarantine.join(path.file_name().expect("files of a store have names"));
+    let moved =
+        |result: io::Result<()>| result.map_err(|e| Error::io("move to quarantine", path, e));
+    let is_linked = match vfs.hard_link(path, &to) {
+        Ok(()) => true,
+        // An earlier attempt came so far, unless it is an older file, which this one replaces.
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => is_same(vfs, path, &to),
+        Err(e) if has_no_links(&e) => false,
+        Err(e) => return moved(Err(e)),
+    };
+    if !is_linked {
+        moved(vfs.rename(path, &to))?;
+    }
+    for (dir, point) in [(&*quarantine, SyncPoint::SetAside), (dir, SyncPoint::QuarantineName)] {
+        vfs.sync_dir(dir, point).map_err(|e| Error::io("sync directory", dir, e))?;
+    }
+    if is_linked {
+        moved(vfs.remove(path))?;
+        if let Err(error) = vfs.sync_dir(dir, SyncPoint::SetAsideSource) {
+            tracing::warn!(path = %path.display(), %error, "the old name of a file set aside may return");
+        }
+    }
+    Ok(())
+}
+
+fn is_same(vfs: &dyn Vfs, a: &Path, b: &Path) -> bool {
+    vfs.file_id(a).is_ok_and(|a| vfs.file_id(b).is_ok_and(|b| a == b))
+}
+
+/// Whether a file cannot be linked, rather than not now: the system says `EPERM` where there are no hard
+/// links, and a segment may itself be a link to another file system.
+fn has_no_links(error: &io::Error) -> bool {
+    use ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(error.kind(), CrossesDevices | PermissionDenied | TooManyLinks | Unsupported)
 }
 
 /// Writes to `quarantine/` what of the segment `file_number` could not be read: durable when this

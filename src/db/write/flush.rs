@@ -212,7 +212,9 @@ impl Writer {
     /// samples is never without a log, also if it was opened on a disk without room for a new one.
     /// A failure is harmless: replay skips them, and the next flush tries again.
     fn remove_logs_below(&self, wal_end: u64) {
-        let numbers = log_files::numbers(&**self.env.vfs(), &self.env.dir).unwrap_or_default();
+        let next = self.env.next_file_number();
+        let numbers = log_files::numbers(&**self.env.vfs(), &self.env.dir, next);
+        let numbers = numbers.unwrap_or_default();
         let covered = numbers.partition_point(|&number| number < wal_end);
         let mut removed = false;
         for &number in &numbers[..covered.min(numbers.len().saturating_sub(1))] {

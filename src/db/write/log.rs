@@ -88,8 +88,11 @@ impl Writer {
         let old = now.saturating_sub(active.created) >= self.env.options.flush_interval;
         // On a full disk: the next round looks again.
         let _ = self.env.check_disk();
-        let due = (old || unknown()) && self.view.current().has_unflushed();
-        if due && self.env.health.check_writable().is_ok() {
+        // What may not survive a power cut is brought to safety also when writes have ended.
+        let health = &self.env.health;
+        let is_open = health.check_open().is_ok();
+        let due = old && health.check_writable().is_ok() || unknown() && is_open;
+        if due && self.view.current().has_unflushed() {
             self.rotate(&mut commit, SealFor::Writes)?;
         }
         synced

@@ -40,13 +40,15 @@ impl NewLogFile<'_> {
     }
 }
 
-/// Number and length in bytes of each log file in `dir`, by number.
+/// Number and length in bytes of each log file in `dir`, by number, of a store whose manifest says that
+/// `next` is the next file number. A directory, or a number that the store cannot have given out, is none.
 ///
 /// # Errors
 /// When the directory cannot be listed.
-pub(in crate::db) fn list(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<(u64, u64)>> {
+pub(in crate::db) fn list(vfs: &dyn Vfs, dir: &Path, next: u64) -> Result<Vec<(u64, u64)>> {
     let entries = vfs.list(dir).map_err(|e| Error::io("list", dir, e))?;
-    let logs = entries.iter().filter_map(|entry| match FileName::parse(entry.name.to_str()?) {
+    let files = entries.iter().filter(|entry| !entry.is_dir);
+    let logs = files.filter_map(|entry| match FileName::parse_below(entry.name.to_str()?, next) {
         Some(FileName::Wal(number)) => Some((number, entry.len)),
         _ => None,
     });
@@ -55,10 +57,10 @@ pub(in crate::db) fn list(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<(u64, u64)>> 
     Ok(logs)
 }
 
-/// The numbers of the log files in `dir`, ascending.
+/// The numbers of the log files in `dir`, ascending: see [`list`].
 ///
 /// # Errors
 /// When the directory cannot be listed.
-pub(in crate::db) fn numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
-    Ok(list(vfs, dir)?.into_iter().map(|(number, _)| number).collect())
+pub(in crate::db) fn numbers(vfs: &dyn Vfs, dir: &Path, next: u64) -> Result<Vec<u64>> {
+    Ok(list(vfs, dir, next)?.into_iter().map(|(number, _)| number).collect())
 }

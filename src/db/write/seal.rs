@@ -9,7 +9,9 @@
 //! 4. Readers are shown an empty active generation, and the old one as the newest of the sealed.
 //! 5. The flusher is woken.
 //!
-//! Invariant: a failure before step 4 leaves the old generation active; the next commit tries again.
+//! Invariant: a failure before step 4 leaves the old generation active; the next commit tries again. If
+//! the log of that generation could not be synced, and the next file not be made for another reason than a
+//! full disk, the store fails: writes end, and the timer goes on trying to bring the generation to safety.
 
 use std::sync::Arc;
 
@@ -86,7 +88,8 @@ impl Writer {
         }
         self.end_log(commit);
         let file_number = self.env.new_file_number();
-        let wal = self.create_log(commit, file_number)?;
+        let wal = self.create_log(commit, file_number);
+        let wal = wal.inspect_err(|error| self.fail_without_log(&view.active, error))?;
         let number = view.active.number() + 1;
         let next = Arc::new(self.new_generation(number));
         self.registry.set_generation(number);
@@ -104,6 +107,16 @@ impl Writer {
         commit.unsynced_since = None;
         self.env.flush_signal.request();
         Ok(next)
+    }
+
+    /// The next log file could not be made. A full disk heals; a disk that also refused to sync the one
+    /// before it is not to be trusted, and what that holds can go nowhere else.
+    fn fail_without_log(&self, active: &Generation, error: &Error) {
+        if active.is_durability_unknown() && !matches!(error, Error::DiskFull { .. }) {
+            self.env.health.fail(&Error::Failed(format!(
+                "a log could not be synced, nor another one be made: {error}"
+            )));
+        }
     }
 
     /// Waits until another memtable may be sealed.

@@ -11,7 +11,7 @@ use super::state::{State, absolute};
 use super::trace::OpKind;
 use crate::sys::file_bounds::{checked_end, length_changed, truncate_beyond_end};
 use crate::sys::{
-    Bytes, DirEntry, LockGuard, ReadFile, ReadMode, Space, SyncPoint, Vfs, WriteFile,
+    Bytes, DirEntry, FileId, LockGuard, ReadFile, ReadMode, Space, SyncPoint, Vfs, WriteFile,
 };
 
 impl Vfs for SimFs {
@@ -68,6 +68,17 @@ impl Vfs for SimFs {
 
     fn file_len(&self, path: &Path) -> io::Result<u64> {
         self.state().look(|state| state.file(path).map(|id| state.inodes[&id].len()))
+    }
+
+    fn file_id(&self, path: &Path) -> io::Result<FileId> {
+        // Files and directories are numbered apart.
+        self.state().look(|state| match state.file(path) {
+            Ok(inode) => Ok(FileId { device: 0, inode }),
+            Err(e) if e.kind() == ErrorKind::IsADirectory => {
+                Ok(FileId { device: 1, inode: state.dir(path)? })
+            }
+            Err(e) => Err(e),
+        })
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

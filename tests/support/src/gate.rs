@@ -6,7 +6,9 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 
-use siltstone::sys::{DirEntry, LockGuard, ReadFile, SimFs, Space, SyncPoint, Vfs, WriteFile};
+use siltstone::sys::{
+    DirEntry, FileId, LockGuard, ReadFile, SimFs, Space, SyncPoint, Vfs, WriteFile,
+};
 
 /// What happens to a merge that begins an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,10 @@ impl Vfs for GatedFs {
 
     fn file_len(&self, path: &Path) -> io::Result<u64> {
         self.fs.file_len(path)
+    }
+
+    fn file_id(&self, path: &Path) -> io::Result<FileId> {
+        self.fs.file_id(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

@@ -17,6 +17,8 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const INTERRUPTED: u8 = 130;
 const LOCKED: u8 = 3;
 const IO: u8 = 4;
+/// The store failed: it takes no writes until it is opened again.
+const FAILED: u8 = 5;
 
 /// How a command that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +141,9 @@ impl From<Error> for Failure {
             }
             Error::DiskFull { .. } => (IO, "make room and run it again; nothing stored is lost"),
             Error::Io { .. } => (IO, "check the path, its permissions and the disk"),
+            Error::Failed(_) => {
+                (FAILED, "check the disk, then start it again: what was acknowledged is recovered")
+            }
             Error::LimitExceeded(_) => (IO, ""),
             _ => (IO, "run it again; see the messages before"),
         };
@@ -157,6 +162,7 @@ mod tests {
         assert_eq!(locked.code, 3);
         assert!(locked.message.starts_with("d is in use by another process; stop"));
         assert_eq!(Failure::from(Error::DiskFull { path: "d".into() }).code, 4);
+        assert_eq!(Failure::from(Error::Failed("x".into())).code, 5);
         let not = Error::NotAStore { path: "d".into(), found: "a.txt".into() };
         assert_eq!(Failure::from(not).code, 2);
         let error =

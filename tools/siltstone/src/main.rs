@@ -1,7 +1,7 @@
 //! The `siltstone` command: a store served, filled, read and inspected.
 //!
 //! Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 the store is in use, 4 input, output
-//! or a full disk, 130 stopped by a signal. An error is one line on stderr that says what to do.
+//! or a full disk, 5 the store failed and takes no writes until it is opened again, 130 stopped by a signal. An error is one line on stderr that says what to do.
 //!
 //! # Decisions
 //!
@@ -70,7 +70,8 @@ Examples:
   siltstone delete --match up --dry-run         say what a delete would hide
   siltstone compact                             merge segments, free what was deleted
 
-Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 in use, 4 I/O or full disk, 130 stopped";
+Exit codes: 0 good, 1 damage or a difference found, 2 usage, 3 in use, 4 I/O or full disk,
+5 the store failed and is to be opened again, 130 stopped";
 
 #[derive(Debug, Subcommand)]
 enum Command {

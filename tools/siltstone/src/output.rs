@@ -49,7 +49,7 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
 
 /// Says what opening the store found wrong.
 pub(crate) fn report_findings(report: &OpenReport) -> Outcome {
-    for finding in &report.findings {
+    for finding in report.findings.iter().chain(&report.warnings) {
         messages::warning(&finding.to_string());
     }
     if report.findings.is_empty() { Outcome::Good } else { Outcome::Found }

@@ -117,6 +117,7 @@ impl ServerFlags {
             idle_timeout: self.idle_timeout,
             write_timeout: self.write_timeout,
             shutdown_timeout: self.shutdown_timeout,
+            failure_grace: ServerConfig::default().failure_grace,
             body_bytes_max: self.body_max,
             request_samples_max: self.request_samples_max,
             request_series_max: self.request_series_max,

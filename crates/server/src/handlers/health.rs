@@ -1,8 +1,11 @@
-//! Probes: `/-/healthy`, the process answers; `/-/ready`, the store takes writes; and `/`, by which clients
-//! such as prometheus-api-client look whether a server is there.
+//! Probes: `/-/healthy`, the process answers and need not be started again; `/-/ready`, the store takes
+//! writes; and `/`, by which clients such as prometheus-api-client look whether a server is there.
+//!
+//! A store on a full disk is not ready and still healthy, since that ends by itself. One that has failed
+//! is neither: the server is about to end (`listener`).
 
 use hyper::StatusCode;
-use siltstone::WriteBatch;
+use siltstone::{Error, WriteBatch};
 
 use crate::blocking::blocking;
 use crate::call::Call;
@@ -14,8 +17,14 @@ pub(crate) async fn root(_call: Call) -> Result<Reply, Refusal> {
     Ok(reply::text(StatusCode::OK, "Siltstone. Its API is that of Prometheus, below /api/v1/.\n"))
 }
 
-pub(crate) async fn healthy(_call: Call) -> Result<Reply, Refusal> {
-    Ok(reply::text(StatusCode::OK, "Siltstone is Healthy.\n"))
+pub(crate) async fn healthy(call: Call) -> Result<Reply, Refusal> {
+    match call.app.db.fault() {
+        None => Ok(reply::text(StatusCode::OK, "Siltstone is Healthy.\n")),
+        Some(fault) => {
+            let error = Error::Failed(fault);
+            Err(Refusal::unavailable(format!("not healthy, the server ends: {error}")))
+        }
+    }
 }
 
 /// Asks the store by writing nothing: a store that failed or was closed refuses even that.

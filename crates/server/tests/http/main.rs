@@ -7,6 +7,7 @@ mod coding;
 mod deadlines;
 mod envelope;
 mod expressions;
+mod failing;
 mod federate;
 mod grafana;
 mod held;

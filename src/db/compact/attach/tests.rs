@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::db::attach::{INPUTS_MAX, open_foreign};
+use crate::db::attach::{AttachOptions, INPUTS_MAX, open_foreign};
 use crate::db::{Background, Db, Options, Verify, WriteBatch};
 use crate::read::QueryOptions;
 use crate::sys::{SimClock, SimFs, SyncPoint, Vfs};
@@ -76,7 +76,7 @@ fn other(fs: &SimFs, name: &str, times: &[i64], value: u32) {
 /// Takes the seq of an attach, does `meanwhile`, and goes on with it.
 fn attach_around(db: &Db, meanwhile: impl FnOnce(u64)) -> Result<AttachReport> {
     let compactor = db.compactor();
-    let foreign = open_foreign(compactor, Path::new(OTHER)).unwrap();
+    let foreign = open_foreign(compactor, Path::new(OTHER), AttachOptions::default()).unwrap();
     compactor.begin_attach(&mut compactor.lock_runner(), foreign).unwrap();
     let seq = compactor.lock_runner().attaching.as_ref().unwrap().report.seq;
     meanwhile(seq);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
-use siltstone::{Error, Options};
+use siltstone::{AttachOptions, Error, Options};
 
 use crate::failure::{Failure, Result};
 use crate::store_flags::DataFlag;
@@ -20,6 +20,10 @@ the same time, the attached one is kept. The other store is only read; what it
 holds in its log alone must be flushed first, by siltstone flush. All of it is
 attached or, if anything is damaged or the disk is full, nothing.
 
+A store is not attached to itself. A copy of it, such as a snapshot or a backup,
+needs --allow-copy: what is still here would be written a second time, and what
+was replaced or deleted since the copy was made would come back.
+
 A segment file without its store's manifest beside it does not tell its ticks per
 second, nor what was deleted from it and is still in it: that is up to you.";
 
@@ -30,6 +34,9 @@ pub(crate) struct Args {
     /// Directory of the other store, or one of its .seg files
     #[arg(value_name = "PATH")]
     path: PathBuf,
+    /// Attach a copy of this same store, although it brings back what was replaced or deleted since
+    #[arg(long)]
+    allow_copy: bool,
     #[command(flatten)]
     data: DataFlag,
     /// Print JSON
@@ -38,8 +45,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result {
+    let options = AttachOptions { allow_copy: args.allow_copy };
     let (report, found) = target::with_own(&args.data.data, Options::default(), |db| {
-        db.attach(&args.path).map_err(|error| match error {
+        db.attach_with(&args.path, options).map_err(|error| match error {
             // The advice for these is about the store itself.
             Error::NotAStore { .. } | Error::InvalidArgument(_) => {
                 Failure::usage(error.to_string())

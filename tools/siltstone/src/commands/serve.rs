@@ -27,6 +27,9 @@ Prometheus pushes to it with
   remote_write: [{url: http://127.0.0.1:7480/api/v1/write}]
 
 SIGTERM and SIGINT end it in order: running requests are finished and the store is closed.
+If the store fails, so that it takes no writes until it is opened again, the server ends by
+itself within 10 s with exit code 5, for a supervisor to start it again; until then
+/-/healthy answers 503 and says why. A full disk does not end it: writes go on when there is room.
 The variable RUST_LOG sets what is logged, for example RUST_LOG=debug.";
 
 /// Serve a store over HTTP
@@ -61,7 +64,12 @@ pub(crate) fn run(args: &Args) -> Result {
         shutdown_signal().map_err(|e| Failure::io("wait for", Path::new("signals"), &e))?
     };
     output::print(&greeting(address, &args.data.data, &db))?;
-    runtime.block_on(serve(db, listener, args.server.config(), stop))?;
+    let served = runtime.block_on(serve(db, listener, args.server.config(), stop));
+    if served.is_err() {
+        // What still runs may wait for a disk that never answers, and is no reason to stay.
+        runtime.shutdown_background();
+    }
+    served?;
     tracing::info!("closed");
     Ok(Outcome::Good)
 }

@@ -29,7 +29,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     let bar = progress::of_bytes("verifying", Some(0));
-    let (mut findings, mut lost) = (Vec::new(), Vec::new());
+    let (mut findings, mut warnings, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = 0;
     let result = Verify::new(&args.data.data)
         .options(read_only())
@@ -42,10 +42,11 @@ pub(crate) fn run(args: &Args) -> Result {
             findings.push(finding.to_string());
             lost.extend(finding.lost.iter().map(lost_json));
         })
+        .on_warning(|warning| warnings.push(warning.to_string()))
         .run();
     bar.finish_and_clear();
     if !args.json {
-        findings.iter().for_each(|finding| messages::warning(finding));
+        findings.iter().chain(&warnings).for_each(|finding| messages::warning(finding));
     }
     let report = result?;
     let count = findings.len() as u64;
@@ -54,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result {
             "bytes": bytes,
             "damaged": count,
             "findings": findings,
+            "warnings": warnings,
             "lost_samples": report.lost_samples,
             "accepted_samples": report.accepted_samples,
             "lost": lost,

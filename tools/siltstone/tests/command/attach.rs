@@ -113,3 +113,27 @@ fn a_log_that_holds_samples_and_a_store_in_use_are_refused() {
     assert_eq!(run(&["attach", &other, "--data", &data]).code, 0);
     assert_eq!(server.end("-TERM"), Some(0));
 }
+
+#[test]
+fn the_store_itself_and_a_copy_of_it_are_refused_unless_a_copy_is_meant() {
+    let (dir, data) = filled();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink(&data, at("link")).unwrap();
+    let refused = |path: &str, flags: &[&str], says: &str| {
+        let ran = run(&[&["attach", path, "--data", &data], flags].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{path}: {}", ran.err);
+        assert!(ran.err.contains(says), "{path}: {}", ran.err);
+    };
+    for path in [at("link"), format!("{data}/../store/.")] {
+        refused(&path, &[], "belongs to this store already");
+        refused(&path, &["--allow-copy"], "belongs to this store already");
+    }
+    let before = digest(&data);
+    assert_eq!(run(&["snapshot", &at("copy"), "--data", &data]).code, 0);
+    refused(&at("copy"), &[], "copy is a copy of this store");
+    refused(&at("copy"), &[], "--allow-copy");
+    let ran = run(&["attach", &at("copy"), "--data", &data, "--allow-copy"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    assert!(ran.out.starts_with("attached 3 samples"), "{}", ran.out);
+    assert_eq!(digest(&data), before);
+}

@@ -1,10 +1,12 @@
 //! Every command on small stores, bad usage, and a server's life.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::{
-    Serving, filled, line, lines, place, ran, run, run_with_input, siltstone, write_file,
+    Serving, filled, import, json, line, lines, names, place, ran, run, run_with_input, siltstone,
+    write_file,
 };
 
 #[test]
@@ -258,4 +260,24 @@ fn the_readme_pushes_a_sample_and_reads_it_back() {
     }
     let expected = r#"{"metric":{"__name__":"temperature","city":"تبریز"},"values":["21.5"],"timestamps":[1700000000000]}"#;
     assert_eq!(answers.trim_end(), expected);
+}
+
+#[test]
+fn a_file_with_an_impossible_number_is_a_warning_and_no_damage() {
+    let (_dir, data) = filled();
+    let name = "18446744073709551614.seg";
+    let path = Path::new(&data).join(name);
+    write_file(&path, b"not ours");
+    let verified = run(&["verify", "--data", &data]);
+    assert_eq!(verified.code, 0, "{}{}", verified.out, verified.err);
+    assert!(verified.out.contains("no damage found"), "{}", verified.out);
+    assert!(verified.err.contains(name) && verified.err.contains("left alone"), "{}", verified.err);
+    let report = json(&["verify", "--data", &data]);
+    assert_eq!(report["damaged"], 0);
+    assert!(report["warnings"][0].as_str().unwrap().contains(name), "{report}");
+    import(&data, &lines());
+    let read = run(&["stats", "--data", &data]);
+    assert_eq!(read.code, 0, "{}", read.err);
+    assert!(read.err.contains(name), "{}", read.err);
+    assert!(names(&data).contains(&name.to_owned()));
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -136,6 +137,23 @@ impl Serving {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end, at most so long, and gives its exit code.
+    #[expect(clippy::disallowed_methods, reason = "waits for another process")]
+    pub(crate) fn wait_within(&mut self, time: Duration) -> Option<i32> {
+        const STEP: Duration = Duration::from_millis(50);
+        for _ in 0..time.as_millis() / STEP.as_millis() {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(STEP);
+        }
+        None
     }
 
     /// Ends it with a signal, and gives its exit code.

@@ -8,6 +8,7 @@ mod basics;
 mod compact;
 mod delete;
 mod digest;
+mod failing;
 mod harness;
 mod plot;
 mod query;

@@ -75,6 +75,15 @@ impl Server {
         self.runtime.as_ref().unwrap().block_on(served).unwrap()
     }
 
+    /// Waits for the end by itself, at most so long: what the server answered, or `None`.
+    pub fn join_within(&mut self, time: Duration) -> Option<siltstone::Result<()>> {
+        let served = self.served.as_mut().unwrap();
+        let runtime = self.runtime.as_ref().unwrap();
+        runtime
+            .block_on(async { tokio::time::timeout(time, served).await.ok() })
+            .map(|s| s.unwrap())
+    }
+
     /// Waits while the server runs.
     pub fn pause(&self, time: Duration) {
         self.runtime.as_ref().unwrap().block_on(async { tokio::time::sleep(time).await });
