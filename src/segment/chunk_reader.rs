@@ -257,13 +257,13 @@ impl ChunkReader {
 /// The checked bytes of a value block.
 fn stored(segment: &Segment, place: &ValueBlock) -> Result<Bytes> {
     let loaded = segment.loaded()?;
-    let len = u64::from(place.len);
-    let bytes = segment.read(&loaded.file, place.offset, len, "value block")?;
-    if crc32c(0, &bytes) != place.crc {
-        let source = DecodeError::Checksum("value block");
-        return Err(segment.damaged("value block", place.offset, source));
-    }
-    Ok(bytes)
+    let range = (place.offset, u64::from(place.len));
+    segment.read_decoded(&loaded.file, range, "value block", |bytes| {
+        match crc32c(0, bytes) == place.crc {
+            true => Ok(bytes.clone()),
+            false => Err(DecodeError::Checksum("value block")),
+        }
+    })
 }
 
 /// Unpacks a value block that is a zstd frame into the memory of `frame`.

@@ -115,9 +115,10 @@ impl BlockSource for LabelBlocks<'_> {
         }
         let offset = self.offset(place);
         let load = || {
-            let bytes = segment.read(&loaded.file, offset, len, "label block")?;
-            verify_block(&bytes).map_err(|e| segment.damaged("label block", offset, e))?;
-            Ok(bytes.to_vec().into())
+            segment.read_decoded(&loaded.file, (offset, len), "label block", |bytes| {
+                verify_block(bytes)?;
+                Ok(bytes.to_vec().into())
+            })
         };
         segment
             .cache

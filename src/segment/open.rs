@@ -35,6 +35,7 @@ pub struct Segment {
     /// Kept for the statistics, which ask often.
     pub(super) bytes_by_kind: OnceLock<BytesByKind>,
     twin_reads: AtomicU64,
+    second_reads: AtomicU64,
 }
 
 /// Keeps a segment open: while it lives, the segment can be read, whatever becomes of the name of its
@@ -77,6 +78,7 @@ impl Segment {
             loaded: Mutex::default(),
             bytes_by_kind: OnceLock::new(),
             twin_reads: AtomicU64::new(0),
+            second_reads: AtomicU64::new(0),
         }))
     }
 
@@ -176,6 +178,13 @@ impl Segment {
         self.twin_reads.load(Ordering::Relaxed)
     }
 
+    /// How often a block that did not verify did so when it was read again: above 0, the machine's memory,
+    /// or what lies between it and the disk, cannot be trusted.
+    #[must_use]
+    pub fn second_reads(&self) -> u64 {
+        self.second_reads.load(Ordering::Relaxed)
+    }
+
     /// The same file with another cache, and nothing loaded yet.
     pub(crate) fn with_cache(&self, cache: Arc<BlockCache>) -> Result<Arc<Self>> {
         let dir = self.path.parent().unwrap_or(Path::new(""));
@@ -245,9 +254,9 @@ impl Segment {
 
     /// Reads the footer at `offset` and checks that it is the one of this segment.
     pub(super) fn footer_at(&self, file: &Arc<dyn ReadFile>, offset: u64) -> Result<Footer> {
-        let bytes = self.read(file, offset, u64::from(self.meta.footer_bytes), "footer")?;
-        let check = || {
-            let (footer, crc) = Footer::decode(&bytes, self.meta.file_bytes)?;
+        let footer_bytes = u64::from(self.meta.footer_bytes);
+        self.read_decoded(file, (offset, footer_bytes), "footer", |bytes| {
+            let (footer, crc) = Footer::decode(bytes, self.meta.file_bytes)?;
             if footer.uuid != self.uuid {
                 return Err(DecodeError::Invalid("uuid of the store"));
             }
@@ -264,8 +273,7 @@ impl Segment {
                 return Err(DecodeError::Invalid("tombstone seq in the manifest"));
             }
             Ok(footer)
-        };
-        check().map_err(|e| self.damaged("footer", offset, e))
+        })
     }
 
     /// Reads a section that has one checksum.
@@ -284,11 +292,35 @@ impl Segment {
         section: &Section,
         name: &'static str,
     ) -> Result<Bytes> {
-        let bytes = self.read(file, section.offset, section.len, name)?;
-        if crc32c(0, &bytes) != section.crc {
-            return Err(self.damaged(name, section.offset, DecodeError::Checksum("section")));
+        self.read_decoded(file, (section.offset, section.len), name, |bytes| {
+            match crc32c(0, bytes) == section.crc {
+                true => Ok(bytes.clone()),
+                false => Err(DecodeError::Checksum("section")),
+            }
+        })
+    }
+
+    /// Reads the bytes of a part, its offset and length, and checks and decodes them. Only what is wrong
+    /// when it is read again, from the disk as far as the system allows that, is damaged.
+    pub(super) fn read_decoded<T>(
+        &self,
+        file: &Arc<dyn ReadFile>,
+        (offset, len): (u64, u64),
+        section: &'static str,
+        decode: impl Fn(&Bytes) -> std::result::Result<T, DecodeError>,
+    ) -> Result<T> {
+        let error = match decode(&self.read(file, offset, len, section)?) {
+            Ok(found) => return Ok(found),
+            Err(error) => self.damaged(section, offset, error),
+        };
+        match file.reread(offset, len as usize).map(|bytes| decode(&bytes)) {
+            Ok(Ok(found)) => {
+                tracing::warn!(%error, "what did not verify did when it was read again");
+                self.second_reads.fetch_add(1, Ordering::Relaxed);
+                Ok(found)
+            }
+            _ => Err(error),
         }
-        Ok(bytes)
     }
 
     /// Reads bytes whose place was read from the file itself, or from the manifest.
@@ -326,9 +358,10 @@ impl Segment {
     pub(super) fn chunk_block(&self, loaded: &Loaded, block: &ChunkBlock) -> Result<Arc<[u8]>> {
         self.cache.get_or_load(self.meta.file_number, block.offset, || {
             let stored_bytes = u64::from(block.stored_bytes);
-            let stored = self.read(&loaded.file, block.offset, stored_bytes, "chunk block")?;
-            let raw = block.open(&stored);
-            Ok(raw.map_err(|e| self.damaged("chunk block", block.offset, e))?.into())
+            let place = (block.offset, stored_bytes);
+            self.read_decoded(&loaded.file, place, "chunk block", |stored| {
+                Ok(block.open(stored)?.into())
+            })
         })
     }
 
@@ -373,9 +406,11 @@ impl Segment {
         block: &TimeBlock,
         offset: u64,
     ) -> Result<Arc<[u8]>> {
-        let bytes = self.read(&loaded.file, offset, u64::from(block.len), "timestamp block")?;
-        block.verify(&bytes).map_err(|e| self.damaged("timestamp block", offset, e))?;
-        Ok(bytes.to_vec().into())
+        let place = (offset, u64::from(block.len));
+        self.read_decoded(&loaded.file, place, "timestamp block", |bytes| {
+            block.verify(bytes)?;
+            Ok(bytes.to_vec().into())
+        })
     }
 }
 

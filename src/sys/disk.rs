@@ -250,7 +250,26 @@ impl ReadFile for DiskReadFile {
             }
         }
     }
+
+    fn reread(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let end = checked_end(offset, len, self.len_opened)?;
+        if let Some(mapping) = self.mapping.get() {
+            mapping.give_back(offset as usize..end as usize);
+        }
+        forget_pages(&self.file, offset, len);
+        self.read(offset, len, ReadMode::Pread)
+    }
 }
+
+/// Asks the system to forget what it has cached of a file: advice, which it may not follow.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn forget_pages(file: &File, offset: u64, len: usize) {
+    use rustix::fs::{Advice, fadvise};
+    let _ = fadvise(file, offset, std::num::NonZeroU64::new(len as u64), Advice::DontNeed);
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn forget_pages(_: &File, _: u64, _: usize) {}
 
 #[cfg(test)]
 mod tests {

@@ -21,8 +21,10 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 use memmap2::{Mmap, MmapOptions};
 
 use super::file_bounds::length_changed;
@@ -50,7 +52,32 @@ impl Mapping {
         let map = unsafe { MmapOptions::new().len(len).map(file) }?;
         Ok(Self(map))
     }
+
+    /// Gives back the pages of memory that hold these bytes: the next touch fetches them from the file. Advice,
+    /// whose failure changes nothing.
+    ///
+    /// # Panics
+    /// If the range reaches beyond the map.
+    #[cfg(unix)]
+    pub(super) fn give_back(&self, range: Range<usize>) {
+        assert!(range.start <= range.end && range.end <= self.len(), "within the map");
+        let start = range.start / PAGE_BYTES_MAX * PAGE_BYTES_MAX;
+        // SAFETY: the map is shared, read-only and of a file, so that no page of it holds anything that the
+        // file does not: dropping one loses nothing, and the next touch reads the file again.
+        let advised = unsafe {
+            self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, start, range.end - start)
+        };
+        if let Err(error) = advised {
+            tracing::debug!(%error, "pages of a map were not given back");
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn give_back(&self, _range: Range<usize>) {}
 }
+
+/// No system has larger pages that files are mapped by; the start of advice is a multiple of it.
+const PAGE_BYTES_MAX: usize = 64 << 10;
 
 impl Deref for Mapping {
     type Target = [u8];
@@ -73,6 +100,19 @@ mod tests {
         let mapping = Mapping::new(&file, 5000).unwrap();
         assert_eq!(mapping.len(), 5000);
         assert!(mapping.iter().all(|&b| b == 7));
+    }
+
+    #[test]
+    fn pages_that_were_given_back_are_read_from_the_file_again() {
+        let mut file = tempfile::tempfile().unwrap();
+        let bytes: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
+        file.write_all(&bytes).unwrap();
+        let mapping = Mapping::new(&file, bytes.len() as u64).unwrap();
+        assert_eq!(&mapping[..], bytes);
+        for range in [0..0, 0..1, 70_000..70_001, 130_000..200_000, 0..200_000, 200_000..200_000] {
+            mapping.give_back(range);
+            assert_eq!(&mapping[..], bytes);
+        }
     }
 
     #[test]

@@ -116,6 +116,13 @@ pub trait ReadFile: Send + Sync + fmt::Debug {
     /// The `len` bytes from `offset`. A range that ends beyond the file is `UnexpectedEof`, never a
     /// short answer, and is found before anything is allocated.
     fn read(&self, offset: u64, len: usize, mode: ReadMode) -> io::Result<Bytes>;
+
+    /// The same bytes, read once more because they did not verify: by pread, after the pages of memory that
+    /// held them were given back as far as the system does that. What is wrong in memory alone is right
+    /// then; a device that gives back its own cached error is not told apart from damage.
+    fn reread(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        self.read(offset, len, ReadMode::Pread)
+    }
 }
 
 /// How bytes of a file reach memory. The answers are identical.

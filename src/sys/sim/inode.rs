@@ -17,6 +17,8 @@ pub(super) struct Inode {
     pub(super) links: usize,
     /// Open handles.
     pub(super) handles: usize,
+    /// Bits that are wrong in memory alone, as (offset, mask), until what they are in is read again.
+    pub(super) wrong_in_memory: Vec<(usize, u8)>,
 }
 
 /// One change of a file's bytes, by the operation `op`.

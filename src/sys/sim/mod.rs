@@ -276,6 +276,20 @@ impl SimFs {
         }
         Ok(())
     }
+
+    /// Inverts the bits `mask` of one byte in memory alone: reads give them so until the byte is read again
+    /// from the disk, as [`ReadFile::reread`](crate::sys::ReadFile::reread) does.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn flip_in_memory(&self, path: impl AsRef<Path>, offset: u64, mask: u8) -> io::Result<()> {
+        let mut state = self.state();
+        let id = state.file(path.as_ref())?;
+        if let Ok(offset) = usize::try_from(offset) {
+            state.inode(id).wrong_in_memory.push((offset, mask));
+        }
+        Ok(())
+    }
 }
 
 impl Default for SimFs {

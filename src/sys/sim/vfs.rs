@@ -332,11 +332,24 @@ impl ReadFile for SimReadFile {
                 return Err(fault.into());
             }
             let range = offset as usize..end as usize; // within the bytes, which are in memory
+            let wrong = inode.wrong_in_memory.iter().filter(|(at, _)| range.contains(at));
+            if wrong.clone().next().is_some() {
+                let mut bytes = inode.current[range.clone()].to_vec();
+                wrong.for_each(|(at, mask)| bytes[at - range.start] ^= mask);
+                return Ok(Bytes::from(bytes));
+            }
             Ok(match mode {
                 ReadMode::Map => Bytes::shared(Arc::clone(&inode.current), range),
                 ReadMode::Pread => Bytes::from(inode.current[range].to_vec()),
             })
         })
+    }
+
+    fn reread(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let Handle { fs, id, .. } = &self.handle;
+        let range = offset as usize..offset as usize + len;
+        fs.state().inode(*id).wrong_in_memory.retain(|(at, _)| !range.contains(at));
+        self.read(offset, len, ReadMode::Pread)
     }
 }
 

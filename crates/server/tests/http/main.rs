@@ -14,6 +14,7 @@ mod held;
 mod import_export;
 mod lifecycle;
 mod limits;
+mod losses;
 mod metadata;
 mod promql;
 mod regex;

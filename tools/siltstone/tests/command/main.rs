@@ -13,6 +13,7 @@ mod harness;
 mod plot;
 mod query;
 mod query_url;
+mod repair;
 mod samples;
 mod samples_step;
 mod traced;
