@@ -46,14 +46,20 @@
 //!   index spills at 1 MiB, chunks are cut as the rows stream by). Expired and deleted rows are
 //!   dropped and counted.
 //! - *Proof before publishing*: an order-independent digest of rows: in = out + superseded +
-//!   deleted + expired, in counts and in sums; every chunk is decoded again by the writer.
+//!   deleted + expired, in counts and in sums, of readable and of lost rows each; every chunk is decoded again by the writer.
 //!   Otherwise the outputs are removed and the inputs stay.
 //! - *Publishing*: outputs durable under their names, one manifest edit removes the inputs and adds
 //!   the outputs, one pointer swap shows it to readers; the inputs are removed when no snapshot
 //!   holds them. A crash before the edit leaves files that opening removes, after it files that
 //!   opening removes.
-//! - *Damage*: a block that does not verify is left out; its input files go to `quarantine/`
-//!   instead of being removed, with a report of series and time ranges beside them. A segment whose
+//! - *Damage*: what a block that does not verify held is *lost*, and goes through the merge as what it
+//!   was: it hides older rows of its times, newer ones hide it, deletes and retention remove it, and the
+//!   rest of it is a lost chunk of an output (`segment/FORMAT.md`), so that no read takes an older value
+//!   for it. Lost rows have an account of their own, proven like that of the others. Where their times
+//!   cannot be read either, the loss is a range of ticks, cut at the newer rows within (`extents.rs`);
+//!   what is older there is left out. The damaged input goes to `quarantine/` instead of being removed,
+//!   with a report of series and time ranges beside it. Accepted losses are *masks*: they go the same
+//!   way, and are left out where no listed segment is older. A segment whose
 //!   index is damaged is left where it is and not picked again until the store is reopened; so is
 //!   one that cannot be read, after five tries. A compaction that somebody asked for leaves the
 //!   latter out at once and says so; a delete that applies to it stays.

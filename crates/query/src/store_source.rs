@@ -45,14 +45,14 @@ pub struct StoreSource {
 
 impl StoreSource {
     /// The series and samples of `snapshot`. Damage that a query meets is its error:
-    /// [`QueryError::Source`] with a [`siltstone::Error::Corrupt`] that says where.
+    /// [`QueryError::Source`] with a [`siltstone::Error::Lost`] or [`siltstone::Error::Corrupt`] that says where.
     #[must_use]
     pub fn new(snapshot: &Snapshot) -> Self {
         Self { snapshot: snapshot.clone(), damage: None }
     }
 
-    /// Leaves out what is damaged and lists it in `damage`. Where a damaged sample had replaced an
-    /// older one, the older one may appear.
+    /// Leaves out what is damaged or lost and lists it in `damage`. An older sample at the time of a lost
+    /// one is left out, too.
     #[must_use]
     pub fn skipping_damage(self, damage: Damage) -> Self {
         Self { damage: Some(damage), ..self }

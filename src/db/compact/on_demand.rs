@@ -59,9 +59,9 @@ pub struct CompactReport {
     pub deleted: u64,
     /// Samples left out because they are older than the retention.
     pub expired: u64,
-    /// Damage that was left out, the first 10,000 ranges; the files are in `quarantine/`.
+    /// What was damaged and is lost from here on, the first 10,000 ranges; the files are in `quarantine/`.
     pub damage: Vec<DamagedRange>,
-    /// Samples lost to it.
+    /// How many samples.
     pub damaged_rows: u64,
     /// Segments that could not be merged. They are as they were.
     pub findings: Vec<Finding>,

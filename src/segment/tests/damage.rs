@@ -247,3 +247,28 @@ fn verifying_names_what_is_lost() {
     };
     assert!(finding.lost.contains(&lost) && !finding.has_twin);
 }
+
+/// Bits that are wrong in memory alone, in every part: the second read is right, and is counted.
+#[test]
+fn what_is_wrong_in_memory_alone_is_read_again() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let (mut right_again, mut not_read) = (0u64, 0u64);
+    for mode in [ReadMode::Map, ReadMode::Pread] {
+        for at in 0..meta.file_bytes {
+            sim.flip_in_memory(file(&dir, 3), at, 0x10).unwrap();
+            let segment = open(&vfs, &dir, &meta, mode).unwrap();
+            assert_eq!(read_all(&segment).unwrap(), model, "byte {at}");
+            assert_eq!(segment.twin_reads(), 0, "byte {at}: no twin is needed");
+            match segment.second_reads() {
+                0 => not_read += 1,
+                _ => right_again += 1,
+            }
+            // What was not read is right again, too, before the next byte.
+            let reader = vfs.open_read(&file(&dir, 3)).unwrap();
+            reader.reread(at, 1).unwrap();
+        }
+    }
+    assert!(right_again > not_read, "{right_again} {not_read}");
+}
