@@ -78,6 +78,11 @@ pub struct Stats {
     pub samples_deleted: u64,
     /// Samples that retention dropped, with whole segments or in merges.
     pub samples_expired: u64,
+    /// Samples that merges could not read because their block is damaged: lost, until they are written again,
+    /// deleted or accepted. See [`Db::losses`](crate::Db::losses) for what is lost now.
+    pub samples_lost: u64,
+    /// Samples whose loss was accepted.
+    pub samples_accepted: u64,
     /// Merges.
     pub merges: u64,
     /// Merges that failed; most are tried again.
@@ -113,7 +118,7 @@ pub struct Stats {
     pub obsolete_bytes: u64,
     /// Segments that are not merged any more because they are damaged or cannot be read.
     pub segments_excluded: u64,
-    /// Damaged chunks that merges left out; their files are in `quarantine/`.
+    /// Damaged chunks that merges met; their files are in `quarantine/`.
     pub blocks_quarantined: u64,
     /// Earlier samples have expired, in ticks.
     pub retention_horizon: Option<i64>,
@@ -217,6 +222,8 @@ fn of_merges(compactor: &Compactor, view: &ReadView) -> Stats {
         samples_merged: counters.samples_merged.get(),
         samples_deleted: counters.samples_deleted.get(),
         samples_expired: counters.samples_expired.get(),
+        samples_lost: counters.samples_lost.get(),
+        samples_accepted: counters.samples_accepted.get(),
         merges: counters.merges.get(),
         merge_failures: counters.merge_failures.get(),
         merge_trouble: compactor.trouble(),

@@ -129,6 +129,24 @@ fn damage_of_a_timestamp_block_loses_nothing() {
     assert!(damaged > 100, "there are timestamp blocks");
 }
 
+/// Merges neither bring back what a damaged block had replaced nor forget that it is damaged.
+#[test]
+fn what_is_lost_is_the_same_after_merges_and_reopening() {
+    let store = Store::new();
+    let stride = from_env("SILTSTONE_DAMAGE_STRIDE", 7) as usize;
+    let mut lost = 0;
+    for file in store.files().into_iter().filter(|file| store.kind(file) == "seg") {
+        for offset in (0..store.bytes(&file).len()).step_by(stride) {
+            let fs = store.fs.fork();
+            fs.flip(store.path(&file), offset as u64, mask(offset as u64)).unwrap();
+            let what = format!("byte {offset} flipped");
+            let case = Case { store: &store, fs, file: file.clone(), what };
+            lost += u64::from(case.merge_and_reopen());
+        }
+    }
+    assert!(lost > 20, "{lost}");
+}
+
 #[test]
 fn newer_versions_are_told_from_damage() {
     let store = Store::new();

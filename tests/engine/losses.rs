@@ -115,6 +115,7 @@ fn a_merge_does_not_bring_back_what_a_damaged_segment_had_replaced() {
     let held = db.snapshot().unwrap();
     let report = db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!((report.merges, report.damaged_rows), (1, 20));
+    assert_eq!((db.stats().samples_lost, db.stats().samples_accepted), (20, 0));
     check_lost(&held, &origin);
     check_lost(&db.snapshot().unwrap(), &origin);
     let losses = db.losses().unwrap();
@@ -198,6 +199,7 @@ fn an_accepted_loss_is_no_error_and_hides_what_is_older() {
         }
         let report = db.accept_losses(|_, _| ControlFlow::Continue(())).unwrap();
         assert_eq!((report.segments, report.accepted_samples, report.accepted.len()), (1, 20, 2));
+        assert_eq!((db.stats().samples_lost, db.stats().samples_accepted), (20, 20));
         assert!(report.accepted.iter().all(|lost| lost.path == origin && lost.first == 10));
         let check = |db: &Db| {
             let found = everything(&db.snapshot().unwrap());

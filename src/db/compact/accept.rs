@@ -91,7 +91,9 @@ impl Compactor {
             Err(error) => return Err(error),
         }
         report.segments += 1;
-        report.accepted_samples += lost.iter().map(|samples| samples.samples).sum::<u64>();
+        let accepted = lost.iter().map(|samples| samples.samples).sum::<u64>();
+        self.env.counters.samples_accepted.add(accepted);
+        report.accepted_samples += accepted;
         let room = LISTED_MAX - report.accepted.len();
         report.accepted.extend(lost.into_iter().take(room));
         Ok(())

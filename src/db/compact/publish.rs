@@ -41,6 +41,7 @@ impl Compactor {
         if merged.damaged_chunks > 0 {
             self.env.counters.blocks_quarantined.add(merged.damaged_chunks);
             self.env.counters.corruption.add(merged.damaged_chunks);
+            self.env.counters.samples_lost.add(merged.damaged_rows);
             let event = Event::Damaged { ranges: &merged.damage, rows: merged.damaged_rows };
             self.env.notify(event);
         }

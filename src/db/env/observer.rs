@@ -92,7 +92,7 @@ pub enum Event<'a> {
         /// Earlier samples have expired; `None` if only bytes are limited.
         horizon: Option<Timestamp>,
     },
-    /// A merge met damaged blocks and left them out; the files go to `quarantine/`.
+    /// A merge met damaged blocks; what they held is lost, and the files go to `quarantine/`.
     #[non_exhaustive]
     Damaged {
         /// What is lost, the first 10,000 ranges.
