@@ -26,6 +26,7 @@
 //! segment that nobody holds is closed, so that its space is free once it is removed.
 
 mod aggregate;
+mod blocks;
 mod bytes_by_kind;
 mod cache;
 mod chunk_index;
@@ -35,6 +36,7 @@ pub mod cut;
 mod decimal_sum;
 mod dense;
 mod describe;
+mod findings;
 mod footer;
 mod group;
 mod handles;
@@ -67,13 +69,14 @@ pub use cache::{BlockCache, CacheStats};
 pub use chunk_reader::{ChunkReader, ChunkSamples};
 pub use chunks::Chunks;
 pub use describe::{EncodingShare, SectionDescription, SegmentDescription, ValueBlockShare};
+pub use findings::{Finding, LostRange, VerifyReport};
 pub use footer::SectionTag;
 pub use group::ChunkEntry;
 pub use info::{Encoding, SegmentInfo, Window};
 pub use losses::LostTotals;
 pub use lost::{LossOrigin, LostTimes};
 pub use open::{Segment, SegmentPin};
-pub use verify::{Finding, LostRange, VerifyReport};
+
 pub use walk::ChunkWalk;
 pub use writer::SegmentWriter;
 

@@ -11,15 +11,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::bytes_by_kind::BytesByKind;
 use super::cache::BlockCache;
-use super::chunk_index::{self, ChunkBlock};
-use super::footer::{self, Footer, Section, SectionTag};
+use super::chunk_index;
+use super::footer::{self, Footer, SectionTag};
 use super::loaded::Loaded;
-use super::time_table::{self, TimeBlock};
+use super::time_table;
 use crate::error::{Error, Result};
 use crate::index::Index;
-use crate::sys::checksum::crc32c;
 use crate::sys::{Bytes, ReadFile, ReadMode, Vfs};
-use crate::types::{DecodeError, FileName, SegmentMeta, Timestamp};
+use crate::types::{DecodeError, FileName, SegmentMeta};
 
 /// A segment that is open for reading. Shared by all readers.
 #[derive(Debug)]
@@ -28,14 +27,14 @@ pub struct Segment {
     path: PathBuf,
     uuid: [u8; 16],
     meta: SegmentMeta,
-    mode: ReadMode,
+    pub(super) mode: ReadMode,
     pub(super) cache: Arc<BlockCache>,
     /// What is in memory, if it is. Locked while loading, so that it happens once.
     loaded: Mutex<Weak<Loaded>>,
     /// Kept for the statistics, which ask often.
     pub(super) bytes_by_kind: OnceLock<BytesByKind>,
-    twin_reads: AtomicU64,
-    second_reads: AtomicU64,
+    pub(super) twin_reads: AtomicU64,
+    pub(super) second_reads: AtomicU64,
 }
 
 /// Keeps a segment open: while it lives, the segment can be read, whatever becomes of the name of its
@@ -273,143 +272,6 @@ impl Segment {
                 return Err(DecodeError::Invalid("tombstone seq in the manifest"));
             }
             Ok(footer)
-        })
-    }
-
-    /// Reads a section that has one checksum.
-    pub(super) fn section(
-        &self,
-        file: &Arc<dyn ReadFile>,
-        footer: &Footer,
-        tag: SectionTag,
-    ) -> Result<Bytes> {
-        self.section_at(file, footer.section(tag), tag.name())
-    }
-
-    pub(super) fn section_at(
-        &self,
-        file: &Arc<dyn ReadFile>,
-        section: &Section,
-        name: &'static str,
-    ) -> Result<Bytes> {
-        self.read_decoded(file, (section.offset, section.len), name, |bytes| {
-            match crc32c(0, bytes) == section.crc {
-                true => Ok(bytes.clone()),
-                false => Err(DecodeError::Checksum("section")),
-            }
-        })
-    }
-
-    /// Reads the bytes of a part, its offset and length, and checks and decodes them. Only what is wrong
-    /// when it is read again, from the disk as far as the system allows that, is damaged.
-    pub(super) fn read_decoded<T>(
-        &self,
-        file: &Arc<dyn ReadFile>,
-        (offset, len): (u64, u64),
-        section: &'static str,
-        decode: impl Fn(&Bytes) -> std::result::Result<T, DecodeError>,
-    ) -> Result<T> {
-        let error = match decode(&self.read(file, offset, len, section)?) {
-            Ok(found) => return Ok(found),
-            Err(error) => self.damaged(section, offset, error),
-        };
-        match file.reread(offset, len as usize).map(|bytes| decode(&bytes)) {
-            Ok(Ok(found)) => {
-                tracing::warn!(%error, "what did not verify did when it was read again");
-                self.second_reads.fetch_add(1, Ordering::Relaxed);
-                Ok(found)
-            }
-            _ => Err(error),
-        }
-    }
-
-    /// Reads bytes whose place was read from the file itself, or from the manifest.
-    pub(super) fn read(
-        &self,
-        file: &Arc<dyn ReadFile>,
-        offset: u64,
-        len: u64,
-        section: &'static str,
-    ) -> Result<Bytes> {
-        if offset.checked_add(len).is_none_or(|end| end > self.meta.file_bytes) {
-            return Err(self.damaged(section, offset, DecodeError::Invalid("place in the file")));
-        }
-        file.read(offset, len as usize, self.mode).map_err(|e| Error::io("read", &self.path, e))
-    }
-
-    /// After the failure `first`, takes the twin; if that fails too, the first failure is the one
-    /// to tell. A newer version is no damage, and its twin would be as new.
-    fn or_twin<T>(
-        &self,
-        first: Error,
-        what: &'static str,
-        twin: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        if matches!(first, Error::UnsupportedVersion { .. }) {
-            return Err(first);
-        }
-        let Ok(found) = twin() else { return Err(first) };
-        tracing::warn!(error = %first, "a damaged {what} was read from its twin");
-        self.twin_reads.fetch_add(1, Ordering::Relaxed);
-        Ok(found)
-    }
-
-    /// The verified and unpacked bytes of a chunk block.
-    pub(super) fn chunk_block(&self, loaded: &Loaded, block: &ChunkBlock) -> Result<Arc<[u8]>> {
-        self.cache.get_or_load(self.meta.file_number, block.offset, || {
-            let stored_bytes = u64::from(block.stored_bytes);
-            let place = (block.offset, stored_bytes);
-            self.read_decoded(&loaded.file, place, "chunk block", |stored| {
-                Ok(block.open(stored)?.into())
-            })
-        })
-    }
-
-    /// The earliest and the latest timestamp of the chunk block at `offset`; `None` if there is none, or
-    /// that cannot be read.
-    pub(crate) fn extent_of_chunk_block(&self, offset: u64) -> Option<(Timestamp, Timestamp)> {
-        let loaded = self.loaded().ok()?;
-        let block = loaded.chunk_top.iter().find(|block| block.offset == offset)?;
-        Some((block.min_timestamp, block.max_timestamp))
-    }
-
-    /// Where both copies of each timestamp block start: for tests that damage them.
-    #[cfg(test)]
-    pub(crate) fn time_block_offsets(&self) -> Vec<u64> {
-        let loaded = self.loaded().unwrap();
-        loaded.time_table.iter().flat_map(|block| [block.offset, block.twin_offset]).collect()
-    }
-
-    /// Decodes timestamp column `number`; from its block's twin if the block is damaged.
-    pub(super) fn column(&self, loaded: &Loaded, number: u32) -> Result<Arc<[Timestamp]>> {
-        let missing = || {
-            let section = loaded.footer.section(SectionTag::TimeTable);
-            let source = DecodeError::Invalid("number of a timestamp column");
-            self.damaged("timestamp table", section.offset, source)
-        };
-        let place = time_table::find(&loaded.time_table, number).ok_or_else(missing)?;
-        let block = &loaded.time_table[place];
-        let bytes = self.cache.get_or_load(self.meta.file_number, block.offset, || {
-            self.time_block_at(loaded, block, block.offset).or_else(|e| {
-                let twin = || self.time_block_at(loaded, block, block.twin_offset);
-                self.or_twin(e, "timestamp block", twin)
-            })
-        })?;
-        let column = block.column(&bytes, number);
-        Ok(column.map_err(|e| self.damaged("timestamp block", block.offset, e))?.into())
-    }
-
-    /// Reads and checks a copy of a timestamp block.
-    pub(super) fn time_block_at(
-        &self,
-        loaded: &Loaded,
-        block: &TimeBlock,
-        offset: u64,
-    ) -> Result<Arc<[u8]>> {
-        let place = (offset, u64::from(block.len));
-        self.read_decoded(&loaded.file, place, "timestamp block", |bytes| {
-            block.verify(bytes)?;
-            Ok(bytes.to_vec().into())
         })
     }
 }

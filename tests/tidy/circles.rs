@@ -18,6 +18,7 @@ const DB_FLOORS: &[(&str, u8)] = &[
     ("write", 3),
     ("compact", 4),
     ("snapshot", 5),
+    ("losses", 5),
     ("stats", 5),
     ("open", 6),
     ("attach", 7),
