@@ -187,7 +187,16 @@ fn locks(fs: &dyn Vfs, dir: &Path) {
     let guard = fs.lock(&path).unwrap();
     assert_eq!(fs.lock(&path).unwrap_err().kind(), ErrorKind::WouldBlock);
     fs.lock(&dir.join("other")).unwrap();
-    drop(guard);
+    assert_eq!(guard.id().unwrap(), fs.file_id(&path).unwrap());
+    let of_dir = fs.lock_dir(dir).unwrap();
+    assert_eq!(fs.lock_dir(dir).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(of_dir.id().unwrap(), fs.file_id(dir).unwrap());
+    drop(of_dir);
+    drop(fs.lock_dir(dir).unwrap());
+    fs.remove(&path).unwrap();
+    let other = fs.lock(&path).unwrap();
+    assert_ne!(guard.id().unwrap(), other.id().unwrap(), "a name is no identity");
+    drop((guard, other));
     let guard = fs.lock(&path).unwrap();
     assert_eq!(fs.lock(&path).unwrap_err().kind(), ErrorKind::WouldBlock);
     drop(guard);

@@ -49,8 +49,7 @@ impl Vfs for DiskFs {
     }
 
     fn file_id(&self, path: &Path) -> io::Result<FileId> {
-        let metadata = fs::metadata(or_current(path))?;
-        Ok(FileId { device: metadata.dev(), inode: metadata.ino() })
+        Ok(file_id(&fs::metadata(or_current(path))?))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
@@ -100,14 +99,33 @@ impl Vfs for DiskFs {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>> {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(DiskLock { _file: file })),
-            Err(fs::TryLockError::WouldBlock) => {
-                Err(io::Error::new(ErrorKind::WouldBlock, "the file is locked"))
-            }
-            Err(fs::TryLockError::Error(e)) => Err(e),
-        }
+        lock(file)
     }
+
+    fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn LockGuard>> {
+        use rustix::io::Errno;
+        lock(File::open(or_current(dir))?).map_err(|e| match Errno::from_io_error(&e) {
+            // Such as NFS, which locks what is open for writing.
+            Some(Errno::BADF | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => {
+                io::Error::new(ErrorKind::Unsupported, e)
+            }
+            _ => e,
+        })
+    }
+}
+
+fn lock(file: File) -> io::Result<Box<dyn LockGuard>> {
+    match file.try_lock() {
+        Ok(()) => Ok(Box::new(DiskLock { file })),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(io::Error::new(ErrorKind::WouldBlock, "the file or directory is locked"))
+        }
+        Err(fs::TryLockError::Error(e)) => Err(e),
+    }
+}
+
+fn file_id(metadata: &fs::Metadata) -> FileId {
+    FileId { device: metadata.dev(), inode: metadata.ino() }
 }
 
 /// `parent()` of a bare name is empty, which the system does not take for the current directory.
@@ -125,10 +143,14 @@ fn file_len(metadata: &fs::Metadata) -> io::Result<u64> {
 /// The lock belongs to the open file, so closing it (or dying) lets go of it.
 #[derive(Debug)]
 struct DiskLock {
-    _file: File,
+    file: File,
 }
 
-impl LockGuard for DiskLock {}
+impl LockGuard for DiskLock {
+    fn id(&self) -> io::Result<FileId> {
+        Ok(file_id(&self.file.metadata()?))
+    }
+}
 
 #[derive(Debug)]
 struct DiskWriteFile {

@@ -9,6 +9,7 @@
 
 mod bytes;
 pub mod checksum;
+mod claim;
 mod clock;
 #[cfg(test)]
 mod contract;
@@ -23,6 +24,7 @@ mod threads;
 mod vfs;
 
 pub use bytes::Bytes;
+pub use claim::{Claim, ClaimedFs};
 pub use clock::{Clock, SimClock, SystemClock};
 pub use disk::DiskFs;
 pub use executor::Executor;

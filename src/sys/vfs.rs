@@ -68,6 +68,10 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// Takes the exclusive lock of the file at `path`, created if missing and never read. Held by
     /// anyone, this process included: `WouldBlock`. Released when the guard drops or its holder dies.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>>;
+
+    /// Takes the exclusive lock of a directory, as [`lock`](Self::lock) does that of a file. A file system
+    /// that locks no directories is `Unsupported`.
+    fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn LockGuard>>;
 }
 
 /// An append-only handle to a file that this process created.
@@ -166,5 +170,8 @@ pub struct Space {
     pub available: u64,
 }
 
-/// Holds the lock of [`Vfs::lock`] until it drops.
-pub trait LockGuard: Send + Sync + fmt::Debug {}
+/// Holds the lock of [`Vfs::lock`] or [`Vfs::lock_dir`] until it drops.
+pub trait LockGuard: Send + Sync + fmt::Debug {
+    /// The identity of what is locked, whatever became of its name. Nothing else has it while the guard lives.
+    fn id(&self) -> io::Result<FileId>;
+}

@@ -1,7 +1,8 @@
 //! Reads one WAL file: its batches and deletes in order, and what became of the bytes that are none.
 //!
-//! Reading never stops at damage: it scans for the next frame that validates, and at the end says
-//! which stretches were corruption and which a torn write (see FORMAT.md, "Reading").
+//! At bytes that are no frame the reader looks ahead, once, to the end of the file: behind what is
+//! corruption it reads on with the next frame that validates; a torn write, behind which nothing was known
+//! to be durable, ends the file with all that follows it (see FORMAT.md, "Reading").
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -39,10 +40,19 @@ pub struct Damage {
     pub bytes: u64,
     /// The first seq that is missing because of it.
     pub first_seq: u64,
-    /// The last seq that is missing, where a later batch tells; else the first.
+    /// The last seq that is missing, where a later frame tells; else the first. One less than the first if no
+    /// batch and no delete is missing: the frame behind has the seq that was due.
     pub last_seq: u64,
     /// What was found at its start.
     pub cause: DecodeError,
+}
+
+impl Damage {
+    /// Whether no batch and no delete can have been in it.
+    #[must_use]
+    pub fn misses_nothing(&self) -> bool {
+        self.last_seq < self.first_seq
+    }
 }
 
 /// What a file held besides its batches.
@@ -52,18 +62,21 @@ pub struct FileReport {
     pub batches: u64,
     /// Deletes read.
     pub deletes: u64,
-    /// The highest seq seen, or that of the header.
+    /// The highest seq seen, also behind a torn write, or that of the header.
     pub last_seq: u64,
     /// Whether the file ends with END.
     pub ended: bool,
-    /// Where the last valid frame ends, in bytes.
+    /// Where the last valid frame in front of a torn write ends, in bytes.
     pub valid_bytes: u64,
     /// Where the last record ends that a later frame proves durable, in bytes.
     pub durable_bytes: u64,
     /// Acknowledged data that is damaged.
     pub corruption: Vec<Damage>,
-    /// Writes that a crash cut short; nothing acknowledged as durable was in them.
+    /// The write that a crash cut short, if there is one, with all that follows it; nothing acknowledged as
+    /// durable was in there.
     pub torn: Vec<Damage>,
+    /// Batches and deletes that follow it, whole, and were not read.
+    pub torn_records: u64,
 }
 
 /// Reads a file from its start to its end.
@@ -74,6 +87,7 @@ pub struct WalReader {
     header: WalHeader,
     /// Bytes of the file that count.
     limit: u64,
+    file_bytes: u64,
     successor: Option<Predecessor>,
     offset: u64,
     window: Bytes,
@@ -86,8 +100,40 @@ pub struct WalReader {
     durable_bytes: u64,
     /// Seq and end of the records behind `durable_bytes`.
     unproven: VecDeque<(u64, u64)>,
-    /// The highest synced_seq seen after each damage, filled in as frames are read.
-    damages: Vec<(Damage, u64)>,
+    /// Stretches without frames, as a look ahead meets them.
+    gaps: Vec<Gap>,
+    mode: Mode,
+}
+
+/// How far damage has been looked at.
+#[derive(Debug, Clone)]
+enum Mode {
+    /// Nothing but frames so far.
+    Sound,
+    /// This is the look ahead: it reads on behind everything.
+    LookingAhead,
+    /// What the look ahead found.
+    Judged(Judgement),
+}
+
+/// A stretch without frames.
+#[derive(Debug, Clone)]
+struct Gap {
+    damage: Damage,
+    /// The highest `synced_seq` of the frames behind it.
+    proven_seq: u64,
+    /// Batches and deletes in front of it.
+    records_before: u64,
+}
+
+/// What a file holds that is not read.
+#[derive(Debug, Clone)]
+struct Judgement {
+    corruption: Vec<Damage>,
+    torn: Option<Damage>,
+    torn_records: u64,
+    last_seq: u64,
+    durable_bytes: u64,
 }
 
 impl WalReader {
@@ -120,11 +166,12 @@ impl WalReader {
             return Err(Error::decode(path, "WAL header", 0, source));
         }
         let limit = successor.map_or(length, |s| s.valid_bytes.min(length));
-        let mut reader = Self {
+        Ok(Some(Self {
             window: file.read(0, 0, ReadMode::Pread).map_err(io)?,
             file,
             path: path.to_path_buf(),
             limit,
+            file_bytes: length,
             successor,
             offset: HEADERS_BYTES,
             window_offset: 0,
@@ -137,23 +184,9 @@ impl WalReader {
             durable_bytes: HEADERS_BYTES.min(length),
             unproven: VecDeque::new(),
             header,
-            damages: Vec::new(),
-        };
-        reader.note_missing_end(length);
-        Ok(Some(reader))
-    }
-
-    /// A file shorter than its successor says has lost its end.
-    fn note_missing_end(&mut self, length: u64) {
-        let Some(successor) = self.successor.filter(|s| s.valid_bytes > length) else { return };
-        let damage = Damage {
-            offset: length,
-            bytes: successor.valid_bytes - length,
-            first_seq: self.last_seq,
-            last_seq: self.last_seq,
-            cause: DecodeError::Truncated("WAL file"),
-        };
-        self.damages.push((damage, 0));
+            gaps: Vec::new(),
+            mode: Mode::Sound,
+        }))
     }
 
     /// The header of the file.
@@ -177,22 +210,40 @@ impl WalReader {
                         return Ok(Some(Record { kind, seq: frame.seq, offset, payload }));
                     }
                 }
+                Err(_) if matches!(self.mode, Mode::Sound) => self.look_ahead()?,
                 Err(cause) => self.skip_damage(cause)?,
             }
         }
         Ok(None)
     }
 
+    /// Reads to the end of the file to tell what is corruption, and moves the end to where a write is torn.
+    fn look_ahead(&mut self) -> Result<()> {
+        let mut ahead = self.clone();
+        ahead.mode = Mode::LookingAhead;
+        while ahead.next_record()?.is_some() {}
+        let judgement = ahead.judge();
+        if let Some(torn) = &judgement.torn {
+            self.limit = torn.offset;
+        }
+        self.mode = Mode::Judged(judgement);
+        Ok(())
+    }
+
     /// Books a valid frame; what it records, if it does.
     fn note_frame(&mut self, frame: &FrameHeader) -> Option<RecordKind> {
-        for (_, proven) in &mut self.damages {
-            *proven = (*proven).max(frame.synced_seq);
+        for gap in &mut self.gaps {
+            gap.proven_seq = gap.proven_seq.max(frame.synced_seq);
         }
         while let Some(&(_, end)) = self.unproven.front().filter(|(s, _)| *s <= frame.synced_seq) {
             self.durable_bytes = end;
             self.unproven.pop_front();
         }
         self.ended |= frame.kind == FrameKind::End;
+        if matches!(frame.kind, FrameKind::Sync | FrameKind::End) {
+            // More than was read if the last record is damaged: its seq is not to be given again.
+            self.last_seq = self.last_seq.max(frame.seq);
+        }
         let record = frame.kind.record()?;
         match record {
             RecordKind::Batch => self.batches += 1,
@@ -208,20 +259,29 @@ impl WalReader {
         let start = self.offset;
         let first_seq = self.last_seq.saturating_add(1);
         let mut at = start + 8;
-        let mut next_seq = None;
+        let mut next = None;
         while at < self.limit {
             if let Ok((frame, _)) = self.frame_at(at)? {
-                next_seq = Some(frame.seq);
+                next = Some(frame);
                 break;
             }
             at += 8;
         }
         let end = at.min(self.limit);
-        let last_seq = next_seq.map_or(first_seq, |seq| seq.saturating_sub(1).max(first_seq));
-        let damage = Damage { offset: start, bytes: end - start, first_seq, last_seq, cause };
-        self.damages.push((damage, 0));
+        let last_seq = next.map_or(first_seq, |frame| match frame.kind {
+            // Its seq is the next one, or the last one.
+            FrameKind::Batch | FrameKind::Delete => frame.seq.saturating_sub(1),
+            FrameKind::Sync | FrameKind::End => frame.seq.max(self.last_seq),
+            FrameKind::Skipped => first_seq,
+        });
+        self.note_gap(Damage { offset: start, bytes: end - start, first_seq, last_seq, cause });
         self.offset = end;
         Ok(())
+    }
+
+    fn note_gap(&mut self, damage: Damage) {
+        let records_before = self.batches + self.deletes;
+        self.gaps.push(Gap { damage, proven_seq: 0, records_before });
     }
 
     /// The frame at `offset`, header and payload checked.
@@ -275,36 +335,57 @@ impl WalReader {
         Ok(Some(self.window.slice(start..start + len as usize)))
     }
 
-    /// Whether everything damaged so far is a torn write, which the rest of the file decides.
-    ///
-    /// # Errors
-    /// As [`Self::next_record`].
-    pub fn damage_is_torn(&self) -> Result<bool> {
-        let mut ahead = self.clone();
-        while ahead.next_record()?.is_some() {}
-        Ok(ahead.report().corruption.is_empty())
+    /// Tells corruption from a torn write, at the end of the file.
+    fn judge(mut self) -> Judgement {
+        if let Some(said) = self.successor.filter(|s| s.valid_bytes > self.file_bytes) {
+            // A file shorter than its successor says has lost its end.
+            let missing = self.last_seq.saturating_add(1);
+            self.note_gap(Damage {
+                offset: self.file_bytes,
+                bytes: said.valid_bytes - self.file_bytes,
+                first_seq: missing,
+                last_seq: missing,
+                cause: DecodeError::Truncated("WAL file"),
+            });
+        }
+        let is_corrupt = |gap: &Gap| match self.successor {
+            Some(successor) if gap.damage.offset < successor.durable_bytes => true,
+            None if gap.proven_seq >= gap.damage.first_seq => true,
+            _ => gap.damage.misses_nothing(),
+        };
+        let torn_at = self.gaps.iter().position(|gap| !is_corrupt(gap));
+        let mut behind = self.gaps.split_off(torn_at.unwrap_or(self.gaps.len()));
+        let first = (!behind.is_empty()).then(|| behind.swap_remove(0));
+        let end = self.successor.map_or(self.limit, |s| s.valid_bytes.max(self.limit));
+        let records = self.batches + self.deletes;
+        Judgement {
+            corruption: self.gaps.into_iter().map(|gap| gap.damage).collect(),
+            torn_records: first.as_ref().map_or(0, |gap| records - gap.records_before),
+            torn: first.map(|gap| Damage { bytes: end - gap.damage.offset, ..gap.damage }),
+            last_seq: self.last_seq,
+            durable_bytes: self.durable_bytes,
+        }
     }
 
-    /// Tells corruption from torn writes; call when [`Self::next_record`] has answered `None`.
+    /// What the file held besides its records; call when [`Self::next_record`] has answered `None`.
     #[must_use]
     pub fn report(self) -> FileReport {
-        let (mut corruption, mut torn) = (Vec::new(), Vec::new());
-        for (damage, proven_seq) in self.damages {
-            let durable = match self.successor {
-                Some(successor) => damage.offset < successor.durable_bytes,
-                None => proven_seq >= damage.first_seq,
-            };
-            if durable { corruption.push(damage) } else { torn.push(damage) }
-        }
+        let (batches, deletes) = (self.batches, self.deletes);
+        let (ended, valid_bytes) = (self.ended, self.valid_bytes);
+        let found = match self.mode {
+            Mode::Judged(judgement) => judgement,
+            Mode::Sound | Mode::LookingAhead => self.judge(),
+        };
         FileReport {
-            batches: self.batches,
-            deletes: self.deletes,
-            last_seq: self.last_seq,
-            ended: self.ended,
-            valid_bytes: self.valid_bytes,
-            durable_bytes: self.durable_bytes,
-            corruption,
-            torn,
+            batches,
+            deletes,
+            last_seq: found.last_seq,
+            ended,
+            valid_bytes,
+            durable_bytes: found.durable_bytes.min(valid_bytes),
+            corruption: found.corruption,
+            torn: found.torn.into_iter().collect(),
+            torn_records: found.torn_records,
         }
     }
 }

@@ -131,16 +131,91 @@ fn damage_that_nothing_proves_durable_is_torn() {
     let middle = HEADERS_BYTES as usize + 50;
     edit(&file(&dir, 1), |bytes| bytes[middle] ^= 1);
     let (seqs, report) = read(&file(&dir, 1), None).unwrap();
-    assert_eq!(seqs, [2], "the batch behind it was written whole");
-    assert_eq!((report.torn.len(), report.corruption.len()), (1, 0));
+    assert_eq!(seqs, [] as [u64; 0], "the batch behind it is no prefix without it");
+    assert_eq!((report.torn.len(), report.corruption.len(), report.torn_records), (1, 0, 1));
+    assert_eq!((report.valid_bytes, report.last_seq), (HEADERS_BYTES, 2));
+    assert_eq!(report.torn[0].bytes, wal.bytes() - HEADERS_BYTES);
     // A successor that knows what was durable tells them apart.
     let bytes = wal.bytes();
     let successor =
         |durable_bytes| Predecessor { file_number: 1, valid_bytes: bytes, durable_bytes };
     let (_, report) = read(&file(&dir, 1), Some(successor(HEADERS_BYTES))).unwrap();
     assert_eq!((report.torn.len(), report.corruption.len()), (1, 0));
-    let (_, report) = read(&file(&dir, 1), Some(successor(bytes))).unwrap();
+    let (seqs, report) = read(&file(&dir, 1), Some(successor(bytes))).unwrap();
     assert_eq!((report.torn.len(), report.corruption.len()), (0, 1));
+    assert_eq!((seqs, report.torn_records), (vec![2], 0));
+}
+
+/// Four batches, of which the second and the fourth are damaged; `synced` of them, and a SYNC frame.
+fn two_holes(dir: &tempfile::TempDir, synced: u64) -> crate::Result<(Vec<u64>, FileReport)> {
+    let mut wal = create(dir.path(), 1);
+    let mut ends = vec![];
+    for seq in 1..=4 {
+        append(&mut wal, seq..=seq);
+        ends.push(wal.bytes() as usize);
+        if seq == synced {
+            wal.sync().unwrap();
+        }
+    }
+    wal.write_sync_frame().unwrap();
+    edit(&file(dir, 1), |bytes| {
+        bytes[ends[0]..ends[0] + 8].fill(0);
+        bytes[ends[2] + 50] ^= 1;
+    });
+    read(&file(dir, 1), None)
+}
+
+#[test]
+fn corruption_in_front_of_a_torn_write_is_told_from_it() {
+    // The proof of the first hole lies behind the second one.
+    for synced in 2..=3 {
+        let dir = tempfile::tempdir().unwrap();
+        let (seqs, report) = two_holes(&dir, synced).unwrap();
+        assert_eq!(seqs, [1, 3]);
+        let missing = |found: &[Damage]| -> Vec<_> {
+            found.iter().map(|damage| (damage.first_seq, damage.last_seq)).collect()
+        };
+        assert_eq!(missing(&report.corruption), [(2, 2)]);
+        assert_eq!((missing(&report.torn), report.torn_records), (vec![(4, 4)], 0));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (seqs, report) = two_holes(&dir, 1).unwrap();
+    assert_eq!((seqs, report.torn_records), (vec![1], 1), "the third is behind the tear");
+    assert!(report.corruption.is_empty());
+    let dir = tempfile::tempdir().unwrap();
+    let (seqs, report) = two_holes(&dir, 4).unwrap();
+    assert_eq!((seqs, report.corruption.len(), report.torn.len()), (vec![1, 3], 2, 0));
+}
+
+#[test]
+fn a_damaged_sync_frame_costs_no_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wal = create(dir.path(), 1);
+    append(&mut wal, 1..=1);
+    let sync_frame = wal.bytes() as usize;
+    wal.write_sync_frame().unwrap();
+    append(&mut wal, 2..=2);
+    edit(&file(&dir, 1), |bytes| bytes[sync_frame] ^= 1);
+    let (seqs, report) = read(&file(&dir, 1), None).unwrap();
+    assert_eq!(seqs, [1, 2], "the seqs show that nothing is missing");
+    assert_eq!((report.torn.len(), report.corruption.len()), (0, 1));
+    assert!(report.corruption[0].misses_nothing());
+}
+
+#[test]
+fn the_seq_of_a_damaged_last_batch_is_not_given_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wal = create(dir.path(), 1);
+    append(&mut wal, 1..=2);
+    let start = wal.bytes() as usize;
+    append(&mut wal, 3..=4);
+    wal.end().unwrap();
+    let end = wal.bytes() as usize - FRAME_HEADER_BYTES;
+    edit(&file(&dir, 1), |bytes| bytes[start..end].fill(0));
+    let (seqs, report) = read(&file(&dir, 1), None).unwrap();
+    assert_eq!((seqs, report.last_seq), (vec![1, 2], 4));
+    let damage = &report.corruption[0];
+    assert_eq!((damage.first_seq, damage.last_seq), (3, 4), "END has the last seq");
 }
 
 #[test]

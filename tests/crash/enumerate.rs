@@ -21,6 +21,8 @@ pub(crate) struct Enumeration {
     pub(crate) ignored: Option<SyncPoint>,
     /// Torn plans a crash point, beside the extremes.
     pub(crate) torn: u64,
+    /// Plans a crash point that lose pages and keep later ones.
+    pub(crate) holes: u64,
     /// Every `deep`-th crash point is followed by crashes of its recovery; 0 for none.
     pub(crate) deep: u64,
 }
@@ -67,7 +69,9 @@ impl Enumeration {
         tally.opened += 1;
         check(&fs.fork(), &record, Fate::Written).map_err(|e| format!("killed: {e}"))?;
         let mut seen = HashSet::new();
-        for plan in CrashPlan::spread(self.script.seed.wrapping_add(op << 8), self.torn) {
+        let seed = self.script.seed.wrapping_add(op << 8);
+        let holes = (0..self.holes).map(|i| CrashPlan::holes(seed + i));
+        for plan in CrashPlan::spread(seed, self.torn).into_iter().chain(holes) {
             let survivor = fs.crash(plan);
             tally.states += 1;
             if !seen.insert(digest(&survivor)) {
@@ -131,7 +135,7 @@ pub(crate) fn check(fs: &SimFs, record: &Record, floor: Fate) -> Result<(), Stri
 /// As [`check`], of a crash during recovery: only what was recovered counts.
 fn check_recovery(fs: &SimFs, record: &Record) -> Result<(), String> {
     let (db, found) = open_clean(fs)?;
-    record.explain(&found, Fate::Durable)?;
+    record.explain_prefix(&found, Fate::Durable)?;
     drop(db);
     let (_, again) = open_clean(&fs.crash(CrashPlan::ALL_LOST))?;
     if again == found { Ok(()) } else { Err("opening twice is not opening once".into()) }
@@ -140,7 +144,7 @@ fn check_recovery(fs: &SimFs, record: &Record) -> Result<(), String> {
 fn check_store(fs: &SimFs, record: &Record, floor: Fate) -> Result<(), String> {
     check_reader(fs, record, floor)?;
     let (db, found) = open_clean(fs)?;
-    record.explain(&found, floor)?;
+    record.explain_prefix(&found, floor)?;
     drop(db);
     check_tombstone_files(fs)?;
     // What was recovered is durable, and recovering it again changes nothing.
@@ -185,7 +189,7 @@ fn check_reader(fs: &SimFs, record: &Record, floor: Fate) -> Result<(), String> 
     match ReadOnlyDb::open(DIR, options(fs, &clock, Durability::Always)) {
         Ok(reader) => {
             let found = read_all(&reader.snapshot()).map_err(|e| format!("reader: {e}"))?;
-            record.explain(&found, floor).map_err(|e| format!("reader: {e}"))?;
+            record.explain_prefix(&found, floor).map_err(|e| format!("reader: {e}"))?;
         }
         Err(siltstone::Error::NotAStore { .. } | siltstone::Error::Io { .. })
             if record.promised(floor) == 0 => {}
@@ -217,7 +221,7 @@ fn enumerate(durability: Durability, first_seed: u64) {
     let mut total = Tally::default();
     for seed in first_seed..first_seed + seeds() {
         let script = Script { seed, steps: 40, durability };
-        let tally = Enumeration { script, ignored: None, torn: 3, deep: 48 }.run();
+        let tally = Enumeration { script, ignored: None, torn: 3, holes: 6, deep: 48 }.run();
         let tally = tally.unwrap_or_else(|violation| panic!("{durability:?}: {violation}"));
         total.points += tally.points;
         total.states += tally.states;

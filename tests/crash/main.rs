@@ -11,6 +11,7 @@
 //! | `attach` | attaches cut short: all of it or nothing, and the other store as it was |
 //! | `checkpoint` | checkpoints cut short, refused, and held against what they were made of |
 //! | `findings` | what the others found, each as a small test |
+//! | `holes` | pages lost in the middle of an unsynced log: a prefix comes back, or damage is reported |
 //! | `reader` | a read-only opener beside the writer |
 //!
 //! Promises, and whether what a store holds can be explained by them, are `siltstone_testing::record`.
@@ -26,6 +27,7 @@ mod enumerate;
 mod faults;
 mod findings;
 mod full_disk;
+mod holes;
 mod leftovers;
 mod missing;
 mod reader;

@@ -40,7 +40,7 @@ const SCRIPTS: &[Script] = &[
 ];
 
 fn without(point: SyncPoint, script: Script) -> Result<(), String> {
-    Enumeration { script, ignored: Some(point), torn: 3, deep: 0 }.run().map(|_| ())
+    Enumeration { script, ignored: Some(point), torn: 3, holes: 0, deep: 0 }.run().map(|_| ())
 }
 
 #[test]

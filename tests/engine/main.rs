@@ -16,6 +16,7 @@ mod links;
 mod losses;
 mod memory;
 mod merge_limits;
+mod ownership;
 mod pressure;
 mod real_data;
 mod regex;

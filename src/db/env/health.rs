@@ -1,13 +1,15 @@
 //! Whether a store may still be read and written: whether it was closed, the fault that refuses writes,
-//! and the lock file, which says that its files are this process's to change.
+//! and the claim, which says that its files are this process's to change. A claim that is found lost, because
+//! the directory was moved or its lock file removed, is a fault.
 //!
 //! Asked by every owner before it changes a file.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
-use crate::sys::LockGuard;
+use crate::sys::Claim;
 
 /// The state of health of an open store.
 #[derive(Debug)]
@@ -16,16 +18,12 @@ pub(in crate::db) struct Health {
     /// The fault after which writes are refused.
     fault: OnceLock<String>,
     /// Held until the store is let go.
-    lock: Mutex<Option<Box<dyn LockGuard>>>,
+    claim: Arc<Claim>,
 }
 
 impl Health {
-    pub(in crate::db) fn new(lock: Box<dyn LockGuard>) -> Self {
-        Self {
-            closed: AtomicBool::new(false),
-            fault: OnceLock::new(),
-            lock: Mutex::new(Some(lock)),
-        }
+    pub(in crate::db) fn new(claim: Arc<Claim>) -> Self {
+        Self { closed: AtomicBool::new(false), fault: OnceLock::new(), claim }
     }
 
     /// Closes the store for its callers; whether it was open.
@@ -35,7 +33,7 @@ impl Health {
 
     /// Lets another process open the store.
     pub(in crate::db) fn release_lock(&self) {
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.claim.let_go();
     }
 
     /// Refuses writes from here on; the first fault is kept.
@@ -51,17 +49,32 @@ impl Health {
 
     /// The fault after which writes are refused.
     pub(in crate::db) fn fault(&self) -> Option<&str> {
-        self.fault.get().map(String::as_str)
+        self.claim.lost().or(self.fault.get().map(String::as_str))
+    }
+
+    /// Whether the directory is still where it was, with its lock file: to be asked after something was written
+    /// and before it is acknowledged, unless a sync lies between these, which asks as well. If not, the
+    /// store has failed.
+    ///
+    /// # Errors
+    /// [`Error::Failed`]; an I/O error if it cannot be told.
+    pub(in crate::db) fn check_claim(&self, dir: &Path) -> Result<()> {
+        self.claim.check().map_err(|e| self.lost_claim().unwrap_or(Error::io("look at", dir, e)))
+    }
+
+    /// The error of a store whose claim was found lost.
+    pub(in crate::db) fn lost_claim(&self) -> Option<Error> {
+        let why = self.claim.lost()?;
+        // Logged once.
+        self.fail(&Error::Failed(why.into()));
+        Some(Error::Failed(why.into()))
     }
 
     /// Refuses to change the files of a store that another process may have opened since. The caller
     /// holds a lock that [`release_lock`](Self::release_lock) waits for (the runner of merges, the commit,
     /// the flush turn or the versions), so that the answer stays true.
     pub(in crate::db) fn check_owned(&self) -> Result<()> {
-        match &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(_) => Ok(()),
-            None => Err(Error::Closed),
-        }
+        if self.claim.is_held() { Ok(()) } else { Err(Error::Closed) }
     }
 
     /// Whether [`Db::close`](crate::Db::close) was not called yet.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `options` | what the embedder has chosen |
 //! | `observer` | whom the embedder wants notified |
-//! | `health` | closed, the fault that refuses writes, the lock file |
+//! | `health` | closed, the fault that refuses writes, the claim on the directory |
 //! | `reserve` | disk space kept back for a full disk |
 //! | `back_pressure` | how far merges are behind, and how long writers wait for them |
 //! | `flush_signal` | wakes the thread that flushes |
@@ -42,7 +42,7 @@ use self::reserve::Reserve;
 use self::segment_files::SegmentFiles;
 use crate::error::{Error, Result};
 use crate::segment::{BlockCache, Segment};
-use crate::sys::{Clock, Executor, LockGuard, Vfs};
+use crate::sys::{Claim, Clock, Executor, Vfs};
 use crate::types::{FileName, SegmentMeta};
 
 /// The surroundings of one open store.
@@ -73,7 +73,7 @@ pub(super) struct Identity {
 }
 
 impl Env {
-    /// The surroundings of the store in `dir`, of which `lock` keeps other processes out and no file has a
+    /// The surroundings of the store in `dir`, of which `claim` keeps other processes out and no file has a
     /// number of `next_file_number` or above.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Env {
         options: Options,
         identity: Identity,
         next_file_number: u64,
-        lock: Box<dyn LockGuard>,
+        claim: Arc<Claim>,
     ) -> Result<Self> {
         let executor = Executor::with_threads(options.query_threads)
             .map_err(|e| Error::io("start threads for", dir, e))?;
@@ -94,7 +94,7 @@ impl Env {
             cache: Arc::new(options.new_cache()),
             executor,
             counters: Counters::default(),
-            health: Health::new(lock),
+            health: Health::new(claim),
             reserve: Reserve::new(dir, options.reserve_bytes),
             back_pressure: BackPressure::default(),
             flush_signal: FlushSignal::default(),

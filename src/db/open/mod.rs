@@ -1,6 +1,6 @@
 //! Opening a store, and looking at one from outside.
 //!
-//! 1. Given a directory, the lock is taken, and the reserve that an earlier process held is given back.
+//! 1. Given a directory, it and its lock file are locked (`sys/claim.rs`), and the reserve that an earlier process held is given back.
 //! 2. The manifest is read, or created with a new identity.
 //! 3. Files that nothing lists are removed or set aside (`leftovers`).
 //! 4. The log is replayed, and what it held goes to segments (`recover`), so that nothing depends any more
@@ -56,7 +56,7 @@ use super::write::log_files::NewLogFile;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, StoreOptions};
 use crate::series::Registry;
-use crate::sys::{LockGuard, SyncPoint, Vfs, random_bytes};
+use crate::sys::{Claim, ClaimedFs, SyncPoint, Vfs, random_bytes};
 use crate::types::{FileName, TEMPORARY_SUFFIX};
 use crate::wal::WalWriter;
 
@@ -67,21 +67,23 @@ const TICKS_PER_SECOND: u64 = 1000;
 ///
 /// # Errors
 /// Those of [`Db::open`](crate::Db::open).
-pub(super) fn open(dir: &Path, options: Options) -> Result<(Compactor, OpenReport)> {
+pub(super) fn open(dir: &Path, mut options: Options) -> Result<(Compactor, OpenReport)> {
     options.check()?;
     let clock = Arc::clone(&options.clock);
     let start = clock.monotonic();
-    let vfs = Arc::clone(&options.vfs);
-    if !Manifest::exists(&*vfs, dir).unwrap_or(false) {
-        prepare_directory(&*vfs, dir, &options)?;
+    if !Manifest::exists(&*options.vfs, dir).unwrap_or(false) {
+        prepare_directory(&*options.vfs, dir, &options)?;
     }
-    let lock = lock(&*vfs, dir)?;
+    let claim = Arc::new(claim(&options.vfs, dir)?);
+    // From here on, nothing in the directory is changed but by whoever holds it.
+    let vfs: Arc<dyn Vfs> = Arc::new(ClaimedFs::new(Arc::clone(&claim)));
+    options.vfs = Arc::clone(&vfs);
     reserve::give_back_leftover(&*vfs, dir)?;
     let (manifest, obsolete, known) = open_manifest(&vfs, dir, &options)?;
     let next_file_number = first_free_number(&*vfs, dir, manifest.version().next_file_number())?;
     let identity =
         Identity { uuid: manifest.uuid(), ticks_per_second: manifest.ticks_per_second() };
-    let env = Arc::new(Env::new(dir, options, identity, next_file_number, lock)?);
+    let env = Arc::new(Env::new(dir, options, identity, next_file_number, claim)?);
     let orphans = Orphans::find(&*vfs, dir, next_file_number);
     let warnings = strays::find(&*vfs, dir, known);
     warnings.iter().for_each(|warning| tracing::warn!(%warning, "left alone"));
@@ -116,9 +118,9 @@ fn prepare_directory(vfs: &dyn Vfs, dir: &Path, options: &Options) -> Result<()>
     Ok(())
 }
 
-fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn LockGuard>> {
+fn claim(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<Claim> {
     let path = dir.join(FileName::Lock.to_string());
-    vfs.lock(&path).map_err(|e| match e.kind() {
+    Claim::take(Arc::clone(vfs), dir, &path).map_err(|e| match e.kind() {
         std::io::ErrorKind::WouldBlock => Error::Locked { path: dir.to_path_buf() },
         _ => Error::io("lock", path, e),
     })

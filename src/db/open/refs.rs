@@ -1,17 +1,14 @@
 //! The series refs of one log file, while it is replayed: which slot of the recovered registry each means.
 
-use crate::error::Result;
 use crate::series::Registry;
 use crate::types::DecodeError;
-use crate::wal::{BatchView, Record, WalReader};
+use crate::wal::{BatchView, Record};
 
 /// The refs of one log file.
 #[derive(Default)]
 pub(super) struct Refs {
-    /// The slot of each ref; `None` where the definition was lost.
+    /// The slot of each ref; `None` where the definition was in a damaged frame.
     slots: Vec<Option<u32>>,
-    /// Whether those that are missing were lost to a torn write; found out when asked.
-    torn: Option<bool>,
 }
 
 impl Refs {
@@ -28,19 +25,6 @@ impl Refs {
         let view = BatchView::decode(&batch.payload)?;
         self.define(&view, batch.offset, registry)?;
         Ok(view)
-    }
-
-    /// Whether every series of a batch is known.
-    pub(super) fn know(&self, view: &BatchView<'_>) -> bool {
-        view.runs().all(|(series_ref, _)| self.slot(series_ref).is_some())
-    }
-
-    /// Whether the file so far lacks frames because a crash tore them, not because of damage.
-    pub(super) fn lost_to_a_tear(&mut self, reader: &WalReader) -> Result<bool> {
-        if self.torn.is_none() {
-            self.torn = Some(reader.damage_is_torn()?);
-        }
-        Ok(self.torn == Some(true))
     }
 
     fn define(

@@ -5,6 +5,10 @@
 //! read-only openers; it writes nothing itself. Reading is idempotent: what the manifest covers is skipped,
 //! so a crash at any point of recovery only means that it runs again. The registry here belongs to the
 //! recovered memtable alone and has no limits, because what was accepted once must be recovered.
+//!
+//! What is recovered is a prefix of what was acknowledged, or damage is reported: a torn write ends the log, with
+//! the whole frames behind it, which nothing proves durable; damage that was durable costs itself alone
+//! (`wal/FORMAT.md`, "Reading"). The header of the next log file says where the prefix ends.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,9 +118,7 @@ impl Replay<'_> {
                     state.end_part(number, on_end)?;
                 }
                 let taken = match record.kind {
-                    RecordKind::Batch => {
-                        self.take_batch(&record, (&mut refs, &reader), &state, report)?
-                    }
+                    RecordKind::Batch => self.take_batch(&record, &mut refs, &state, report),
                     RecordKind::Delete => self.take_delete(&record, &mut state, report),
                 };
                 if let Err(source) = taken {
@@ -146,28 +148,18 @@ impl Replay<'_> {
         Ok(state)
     }
 
-    /// Takes in a batch. The inner error is one of the batch.
+    /// Takes in a batch.
     fn take_batch(
         &self,
         record: &Record,
-        (refs, reader): (&mut Refs, &WalReader),
+        refs: &mut Refs,
         state: &Recovered,
         report: &mut OpenReport,
-    ) -> Result<Result<(), DecodeError>> {
-        let view = match refs.read(record, &state.registry) {
-            Ok(view) => view,
-            Err(source) => return Ok(Err(source)),
-        };
-        if let Err(source) = self.check_seq(record, state) {
-            return Ok(Err(source));
-        }
-        if refs.know(&view) || !refs.lost_to_a_tear(reader)? {
-            self.apply(&view, record.seq, refs, state, report);
-        } else {
-            // A frame before it, unsynced like itself, did not survive: all or nothing.
-            report.torn_bytes += record.payload.len() as u64;
-        }
-        Ok(Ok(()))
+    ) -> Result<(), DecodeError> {
+        let view = refs.read(record, &state.registry)?;
+        self.check_seq(record, state)?;
+        self.apply(&view, record.seq, refs, state, report);
+        Ok(())
     }
 
     /// Takes in a delete, unless it is covered.
@@ -244,6 +236,7 @@ impl Replay<'_> {
                 self.note_missing(report, missing);
             }
             let says = successor.filter(|s| s.file_number == number);
+            let says = says.map(|said| Self::with_what_follows(said, &readers)).transpose()?;
             match WalReader::open(self.vfs, &path, (self.uuid, number), says) {
                 Ok(Some(reader)) => {
                     missing_log = false;
@@ -274,6 +267,22 @@ impl Replay<'_> {
         }
         readers.reverse();
         Ok(readers)
+    }
+
+    /// What the next file's header says of a file, but all of it durable if a record follows in a later file:
+    /// no record is written to the next file before what is in front of it is durable.
+    fn with_what_follows(
+        said: Predecessor,
+        later: &[(u64, PathBuf, WalReader)],
+    ) -> Result<Predecessor> {
+        if said.durable_bytes < said.valid_bytes {
+            for (_, _, reader) in later {
+                if reader.clone().next_record()?.is_some() {
+                    return Ok(Predecessor { durable_bytes: said.valid_bytes, ..said });
+                }
+            }
+        }
+        Ok(said)
     }
 
     /// A file that its successor names and nothing covers is gone.
@@ -317,18 +326,34 @@ impl Replay<'_> {
         for damage in &file.corruption {
             report.findings.push(Finding::new(path, describe(damage)));
         }
-        report.torn_bytes += file.torn.iter().map(|d| d.bytes).sum::<u64>();
+        report.torn_records += file.torn_records;
         for torn in &file.torn {
-            tracing::info!(path = %path.display(), offset = torn.offset, bytes = torn.bytes, "a torn write");
+            report.torn_bytes += torn.bytes;
+            let (offset, bytes, records) = (torn.offset, torn.bytes, file.torn_records);
+            tracing::info!(path = %path.display(), offset, bytes, records, "a torn write");
+        }
+        if file.torn_records > 0 {
+            tracing::warn!(
+                path = %path.display(), records = file.torn_records, first_seq = torn_seq(file),
+                "writes that were not synced are left out: one before them did not survive"
+            );
         }
     }
 }
 
+fn torn_seq(file: &FileReport) -> u64 {
+    file.torn.first().map_or(0, |torn| torn.first_seq)
+}
+
 fn describe(damage: &Damage) -> String {
-    format!(
-        "{} bytes of log at byte {} are damaged ({}): acknowledged batches from seq {} to {} are lost",
-        damage.bytes, damage.offset, damage.cause, damage.first_seq, damage.last_seq
-    )
+    let Damage { offset, bytes, first_seq, last_seq, cause } = damage;
+    let place = format!("{bytes} bytes of log at byte {offset} are damaged ({cause})");
+    match damage.misses_nothing() {
+        true => format!("{place}: no batch is lost"),
+        false => {
+            format!("{place}: acknowledged batches from seq {first_seq} to {last_seq} are lost")
+        }
+    }
 }
 
 /// Whether a store of this version has a log file at any moment, also after a crash: every one but a

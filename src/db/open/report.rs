@@ -14,8 +14,12 @@ pub struct OpenReport {
     pub recovered_rows: u64,
     /// Deletes of the log that were recovered.
     pub recovered_deletes: u64,
-    /// Bytes of writes that a crash cut short; nothing acknowledged as durable was in them.
+    /// Bytes of writes that a crash cut short, and of what was written behind them; nothing acknowledged as
+    /// durable was in them.
     pub torn_bytes: u64,
+    /// Batches and deletes among these bytes that were whole: something that was written before them is gone,
+    /// so they are left out. Nothing of them was acknowledged as durable.
+    pub torn_records: u64,
     /// Samples of readable batches whose series is unknown, because the frame that defined it is
     /// damaged.
     pub lost_rows: u64,

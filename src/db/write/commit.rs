@@ -9,7 +9,8 @@
 //!    with a stale handle, or that makes too large a frame, is refused alone.
 //! 5. All frames are written to the log with one call.
 //! 6. The rows are appended to the memtable, and shown to readers together.
-//! 7. The log is synced, if the policy is to sync always.
+//! 7. The log is synced, if the policy is to sync always. Either way it is looked whether the directory is
+//!    still the store's, and its lock file there: what another process opens meanwhile has the frames.
 //! 8. Every batch is answered. Then the deletes follow, which share one seal (`delete`).
 //!
 //! A failure before step 5 has changed nothing. One in step 5 closes the log file: the next commit starts
@@ -99,9 +100,7 @@ impl Writer {
         self.env.counters.batches_written.add(accepted.len() as u64);
         self.env.counters.samples_written.add(rows);
         let durable = matches!(self.env.options.durability, Durability::Always);
-        if durable {
-            self.sync_log(commit)?;
-        }
+        self.sync_or_check(commit, durable)?;
         for (i, seq) in accepted {
             group[i].outcome.acknowledge(Ack { seq, durable });
         }

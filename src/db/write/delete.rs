@@ -128,9 +128,7 @@ impl Writer {
         requests.iter().for_each(|request| drop(request.seen.set(Arc::clone(&view))));
         self.env.counters.deletes.add(tombstones.len() as u64);
         let durable = matches!(self.env.options.durability, Durability::Always);
-        if durable {
-            self.sync_log(commit)?;
-        }
+        self.sync_or_check(commit, durable)?;
         for (request, tombstone) in requests.iter().zip(&tombstones) {
             request.outcome.acknowledge(Ack { seq: tombstone.seq, durable });
         }

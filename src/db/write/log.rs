@@ -35,8 +35,18 @@ impl Writer {
             Err(error) => {
                 self.view.current().active.set_durability_unknown();
                 tracing::error!(%error, "a sync of the log failed: its memtable will be flushed to a new file");
-                Err(Error::DurabilityUnknown { durable_seq: self.durable.get() })
+                let unknown = Error::DurabilityUnknown { durable_seq: self.durable.get() };
+                Err(self.env.health.lost_claim().unwrap_or(unknown))
             }
+        }
+    }
+
+    /// What comes between writing a group and its acknowledgement: a sync, which looks whether the directory is
+    /// still the store's, or that look alone.
+    pub(super) fn sync_or_check(&self, commit: &mut CommitState, sync: bool) -> Result<()> {
+        match sync {
+            true => self.sync_log(commit),
+            false => self.env.health.check_claim(&self.env.dir),
         }
     }
 
@@ -79,6 +89,7 @@ impl Writer {
     pub(in crate::db) fn sync_and_seal_due(&self) -> Result<()> {
         let mut commit = self.lock_commit();
         self.env.health.check_owned()?;
+        self.env.health.check_claim(&self.env.dir)?;
         let now = self.env.clock().monotonic();
         self.registry.set_time(now);
         let unknown = || self.view.current().active.is_durability_unknown();

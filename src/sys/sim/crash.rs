@@ -39,6 +39,13 @@ pub enum DataSurvival {
         /// Chooses the states.
         seed: u64,
     },
+    /// The lengths, and of the 4 KiB pages any subset: the others are as they were at the last sync, which is
+    /// zeros where the file grew. So later writes survive earlier ones; the same for the same seed. An
+    /// even seed loses just one page of each file.
+    Holes {
+        /// Chooses the pages.
+        seed: u64,
+    },
 }
 
 /// Which unsynced changes of directories survive.
@@ -79,6 +86,12 @@ impl CrashPlan {
             data: DataSurvival::Torn { seed },
             directories: DirectorySurvival::Subset { seed: seed.rotate_left(32) },
         }
+    }
+
+    /// All names survive, all lengths, and any subset of the pages: see [`DataSurvival::Holes`].
+    #[must_use]
+    pub fn holes(seed: u64) -> Self {
+        Self { data: DataSurvival::Holes { seed }, directories: DirectorySurvival::Kept }
     }
 
     /// The plans that an enumerator tries at one crash point: the extremes, each alone for data and
@@ -128,6 +141,10 @@ pub(super) fn surviving_bytes(inode: &Inode, id: u64, survival: DataSurvival) ->
         }
         DataSurvival::Torn { .. } if inode.unsynced.is_empty() => inode.durable.to_vec(),
         DataSurvival::Torn { seed } => torn_bytes(inode, &mut Random::new(seed, id)),
+        DataSurvival::Holes { seed } => {
+            let random = &mut Random::new(seed, id);
+            bytes_with_holes(inode, before(u64::MAX), seed.is_multiple_of(2), random)
+        }
     }
 }
 
@@ -199,6 +216,27 @@ fn torn_bytes(inode: &Inode, random: &mut Random) -> Vec<u8> {
         bytes.extend_from_slice(&content);
     }
     bytes.resize(len, 0);
+    bytes
+}
+
+/// `bytes`, of which some unsynced pages, or `one` of them, are as they were at the last sync.
+fn bytes_with_holes(inode: &Inode, mut bytes: Vec<u8>, one: bool, random: &mut Random) -> Vec<u8> {
+    let is_unsynced =
+        |page: usize| page_at(inode, page, inode.unsynced.len()) != page_at(inode, page, 0);
+    let mut pages: Vec<usize> = (0..bytes.len().div_ceil(PAGE_BYTES)).collect();
+    pages.retain(|page| is_unsynced(*page));
+    if pages.is_empty() {
+        return bytes;
+    }
+    match one {
+        true => pages = vec![pages[random.below(pages.len())]],
+        false => pages.retain(|_| random.below(2) == 0),
+    }
+    for page in pages {
+        let start = page * PAGE_BYTES;
+        let end = (start + PAGE_BYTES).min(bytes.len());
+        bytes[start..end].copy_from_slice(&page_at(inode, page, 0)[..end - start]);
+    }
     bytes
 }
 

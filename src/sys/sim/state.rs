@@ -27,6 +27,8 @@ pub(super) struct State {
     next_id: u64,
     /// Files that are locked.
     pub(super) locks: BTreeSet<u64>,
+    /// Directories that are.
+    pub(super) dir_locks: BTreeSet<u64>,
     pub(super) faults: Faults,
     pub(super) capacity: u64,
     /// Operations so far, which is the number of the next one.
@@ -64,6 +66,7 @@ impl State {
             dirs: BTreeMap::from([(ROOT, Directory::default())]),
             next_id: ROOT + 1,
             locks: BTreeSet::new(),
+            dir_locks: BTreeSet::new(),
             faults: Faults::default(),
             capacity: CAPACITY_BYTES,
             ops: 0,
@@ -215,6 +218,7 @@ impl State {
     pub(super) fn fork(&self) -> Self {
         let mut fork = Self {
             locks: BTreeSet::new(),
+            dir_locks: BTreeSet::new(),
             faults: Faults::default(),
             trace: Vec::new(),
             crash_at: None,

@@ -71,11 +71,10 @@ impl Vfs for SimFs {
     }
 
     fn file_id(&self, path: &Path) -> io::Result<FileId> {
-        // Files and directories are numbered apart.
         self.state().look(|state| match state.file(path) {
-            Ok(inode) => Ok(FileId { device: 0, inode }),
+            Ok(inode) => Ok(FileId { device: OF_FILES, inode }),
             Err(e) if e.kind() == ErrorKind::IsADirectory => {
-                Ok(FileId { device: 1, inode: state.dir(path)? })
+                Ok(FileId { device: OF_DIRECTORIES, inode: state.dir(path)? })
             }
             Err(e) => Err(e),
         })
@@ -165,7 +164,20 @@ impl Vfs for SimFs {
         })?;
         Ok(Box::new(SimLock { handle: Handle { fs: self.clone(), id, path } }))
     }
+
+    fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn LockGuard>> {
+        let mut state = self.state();
+        let id = state.look(|state| state.dir(dir))?;
+        if !state.dir_locks.insert(id) {
+            return Err(io::Error::new(ErrorKind::WouldBlock, "the directory is locked"));
+        }
+        Ok(Box::new(SimDirLock { fs: self.clone(), id }))
+    }
 }
+
+/// Files and directories are numbered apart.
+const OF_FILES: u64 = 0;
+const OF_DIRECTORIES: u64 = 1;
 
 fn create_file(state: &mut State, path: &Path, op: u64) -> io::Result<u64> {
     let (dir, name) = state.parent(path)?;
@@ -358,11 +370,33 @@ struct SimLock {
     handle: Handle,
 }
 
-impl LockGuard for SimLock {}
+impl LockGuard for SimLock {
+    fn id(&self) -> io::Result<FileId> {
+        Ok(FileId { device: OF_FILES, inode: self.handle.id })
+    }
+}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
         let Handle { fs, id, .. } = &self.handle;
         fs.state().locks.remove(id);
+    }
+}
+
+#[derive(Debug)]
+struct SimDirLock {
+    fs: SimFs,
+    id: u64,
+}
+
+impl LockGuard for SimDirLock {
+    fn id(&self) -> io::Result<FileId> {
+        Ok(FileId { device: OF_DIRECTORIES, inode: self.id })
+    }
+}
+
+impl Drop for SimDirLock {
+    fn drop(&mut self) {
+        self.fs.state().dir_locks.remove(&self.id);
     }
 }

@@ -127,4 +127,8 @@ impl Vfs for GatedFs {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn LockGuard>> {
         self.fs.lock(path)
     }
+
+    fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn LockGuard>> {
+        self.fs.lock_dir(dir)
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! No two rows of a record have equal bits, so that every sample names the batch it came from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use siltstone::{Labels, Matcher, QueryOptions, Result, Snapshot, TimeRange};
 
@@ -153,6 +153,54 @@ impl Record {
         if expected == found { Ok(()) } else { Err(self.difference(&expected, found)) }
     }
 
+    /// Whether `found` is the last-write-wins answer of the first so many batches and deletes, in the order of
+    /// issue, among them all that were promised at least `floor`: of no series and time an older value,
+    /// and nothing younger than what is missing. What was promised nothing counts where it is to be seen,
+    /// as in [`explain`](Self::explain).
+    pub fn explain_prefix(&self, found: &[OracleSeries], floor: Fate) -> Result<(), String> {
+        self.explain(found, floor)?;
+        let events = self.events(found);
+        let least = events.iter().rposition(|event| event.is_there(floor)).map_or(0, |i| i + 1);
+        let mut expected = Oracle::default();
+        for taken in 0..=events.len() {
+            if taken >= least && expected.select(&[], TimeRange::ALL) == found {
+                return Ok(());
+            }
+            match events.get(taken).map(|event| &event.what) {
+                Some(What::Batch(batch)) => {
+                    batch.rows.iter().for_each(|(l, t, bits)| expected.write(l, *t, *bits));
+                }
+                Some(What::Delete(delete)) => expected.delete(&delete.matchers, delete.range),
+                None => {}
+            }
+        }
+        Err(format!(
+            "no prefix: of {} batches and deletes the first {least} are needed, but not all is there, or more",
+            events.len()
+        ))
+    }
+
+    /// What was acknowledged, or is to be seen, in the order of issue.
+    fn events(&self, found: &[OracleSeries]) -> Vec<Event<'_>> {
+        let samples = found.iter().flat_map(|(_, samples)| samples);
+        let seen: HashSet<usize> =
+            samples.filter_map(|(_, bits)| self.owner.get(bits).copied()).collect();
+        let batches = self.batches.iter().enumerate().map(|(place, batch)| {
+            (
+                place,
+                Event { what: What::Batch(batch), fate: batch.fate, seen: seen.contains(&place) },
+            )
+        });
+        let batches = batches.filter(|(_, event)| event.seen || event.fate >= Fate::Written);
+        let deletes = self.effective_deletes(found, Fate::Written).into_iter().map(|delete| {
+            (delete.place, Event { what: What::Delete(delete), fate: delete.fate, seen: false })
+        });
+        let mut events: Vec<_> = deletes.chain(batches).collect();
+        // Stable: deletes come before the batch that was issued behind them.
+        events.sort_by_key(|(place, _)| *place);
+        events.into_iter().map(|(_, event)| event).collect()
+    }
+
     fn difference(&self, expected: &[OracleSeries], found: &[OracleSeries]) -> String {
         let flat = |series: &[OracleSeries]| -> Vec<(Labels, i64, u64)> {
             let samples = series.iter().flat_map(|(labels, samples)| {
@@ -179,6 +227,25 @@ impl Record {
             batch.seq,
             batch.rows.len()
         )
+    }
+}
+
+/// A batch or a delete of a record.
+struct Event<'a> {
+    what: What<'a>,
+    fate: Fate,
+    /// Whether a sample of it was found.
+    seen: bool,
+}
+
+enum What<'a> {
+    Batch(&'a Batch),
+    Delete(&'a Delete),
+}
+
+impl Event<'_> {
+    fn is_there(&self, floor: Fate) -> bool {
+        self.seen || self.fate >= floor
     }
 }
 
