@@ -175,6 +175,31 @@ fn a_manifest_without_its_last_frames_is_refused() {
     }
 }
 
+/// Before an attach is acknowledged, the log says durably that its edit is durable: without that sync a
+/// power cut takes the proof.
+#[test]
+fn the_proof_of_an_attach_needs_its_sync() {
+    for is_synced in [true, false] {
+        let fs = SimFs::new();
+        let other = Db::open("/data/other", simple_options(&fs)).unwrap();
+        write(&other, "foreign");
+        other.close().unwrap();
+        let db = flushed(&fs);
+        if !is_synced {
+            fs.ignore_sync(SyncPoint::WalFrames);
+        }
+        db.attach("/data/other").unwrap();
+        let fs = fs.crash(CrashPlan::ALL_LOST);
+        let path = manifest(&fs);
+        let mut bytes = fs.read_file(&path).unwrap();
+        let last = *frames(&bytes).last().unwrap();
+        bytes[last..].fill(0);
+        fs.write_file(&path, &bytes).unwrap();
+        let opened = open(&fs, Durability::Always);
+        assert_eq!(opened.is_err(), is_synced, "synced: {is_synced}");
+    }
+}
+
 /// Whatever a crash leaves of the edit under way, the store opens with all that was acknowledged.
 #[test]
 fn a_torn_last_frame_still_opens() {
