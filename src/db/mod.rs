@@ -295,6 +295,7 @@ impl Db {
         }
         self.shared.stop();
         let flushed = self.writer().flush_all();
+        self.writer().prove_edits();
         self.compactor().let_go();
         flushed
     }

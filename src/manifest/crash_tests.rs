@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::files::manifest_numbers;
 use super::tests::add;
 use super::*;
 use crate::sys::{CrashPlan, SimFs};

@@ -105,6 +105,12 @@ pub(super) fn decode(number: u64, bytes: &[u8]) -> Result<Loaded, Damage> {
 }
 
 impl Loaded {
+    /// The number of the last complete edit.
+    #[must_use]
+    pub fn edit_number(&self) -> u64 {
+        self.edit_number
+    }
+
     /// Applies the next frame.
     fn take(&mut self, frame: &frame::Frame<'_>) -> Result<(), DecodeError> {
         let follows = self.report.edits == 0 || frame.edit_number == self.edit_number + 1;

@@ -23,6 +23,7 @@
 
 mod current;
 mod edit;
+mod files;
 mod frame;
 mod header;
 mod load;
@@ -39,6 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use edit::{VersionEdit, WalCovered};
+use files::{file_names, manifest_number, refuse_foreign_files, remove_others, still_there};
 use header::Header;
 pub use load::{LoadReport, Loaded, load};
 pub use version::Version;
@@ -152,7 +154,15 @@ impl Manifest {
     pub fn open(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<(Self, LoadReport)> {
         let loaded = load(vfs.as_ref(), dir)?;
         let report = loaded.report.clone();
-        Ok((Self::start(vfs, dir, loaded)?, report))
+        Ok((Self::go_on(vfs, dir, loaded)?, report))
+    }
+
+    /// Goes on from what [`load`] has read: starts a new file with a snapshot of it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::DiskFull`] if the new file cannot be written.
+    pub fn go_on(vfs: &Arc<dyn Vfs>, dir: &Path, loaded: Loaded) -> Result<Self> {
+        Self::start(vfs, dir, loaded)
     }
 
     /// The identity of the store.
@@ -171,6 +181,13 @@ impl Manifest {
     #[must_use]
     pub fn version(&self) -> &Arc<Version> {
         &self.version
+    }
+
+    /// The number of the last durable edit of the file; 0 if it has none but the snapshot, whose damage is
+    /// never taken for a torn write.
+    #[must_use]
+    pub fn last_edit(&self) -> u64 {
+        if self.file.len() > self.snapshot_bytes { self.edit_number } else { 0 }
     }
 
     /// Whether a fault stopped the file from taking edits; [`roll`](Self::roll) starts another.
@@ -340,61 +357,4 @@ fn discard(vfs: &dyn Vfs, path: &Path) {
 
 fn sync_dir(vfs: &dyn Vfs, dir: &Path, point: SyncPoint) -> Result<()> {
     vfs.sync_dir(dir, point).map_err(|e| Error::io("sync directory", dir, e))
-}
-
-fn file_names(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<FileName>> {
-    let entries = vfs.list(dir).map_err(|e| Error::io("list", dir, e))?;
-    Ok(entries.iter().filter_map(|entry| FileName::parse(entry.name.to_str()?)).collect())
-}
-
-fn manifest_number(name: &FileName) -> Option<u64> {
-    if let FileName::Manifest(number) = name { Some(*number) } else { None }
-}
-
-fn manifest_numbers(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<u64>> {
-    Ok(file_names(vfs, dir)?.iter().filter_map(manifest_number).collect())
-}
-
-/// Those of `removed` whose files are among `found`, sorted.
-fn still_there(found: &[FileName], removed: &HashSet<u64>) -> Vec<u64> {
-    let mut numbers: Vec<u64> = found
-        .iter()
-        .filter_map(|name| match name {
-            FileName::Segment(number) => Some(*number).filter(|number| removed.contains(number)),
-            _ => None,
-        })
-        .collect();
-    numbers.sort_unstable();
-    numbers
-}
-
-/// Removes the manifests that `CURRENT` durably names no more: all of them have lower numbers. A
-/// failure is harmless: the next roll tries again.
-fn remove_others(vfs: &dyn Vfs, dir: &Path, live: u64) {
-    let numbers = manifest_numbers(vfs, dir).unwrap_or_default();
-    for number in numbers.into_iter().filter(|&number| number < live) {
-        let path = dir.join(FileName::Manifest(number).to_string());
-        if let Err(e) = vfs.remove(&path) {
-            tracing::warn!(path = %path.display(), error = %e, "an old manifest stays");
-        }
-    }
-}
-
-/// Refuses to make a store of a directory that holds more than an interrupted creation leaves.
-fn refuse_foreign_files(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
-    let entries = vfs.list(dir).map_err(|e| Error::io("list", dir, e))?;
-    let foreign = entries.iter().find(|entry| match entry.name.to_str() {
-        Some(name) if name == FileName::Current.temporary() => false,
-        Some(name) => {
-            !matches!(FileName::parse(name), Some(FileName::Lock | FileName::Manifest(_)))
-        }
-        None => true,
-    });
-    match foreign {
-        None => Ok(()),
-        Some(entry) => Err(Error::NotAStore {
-            path: dir.to_path_buf(),
-            found: entry.name.to_string_lossy().into_owned(),
-        }),
-    }
 }

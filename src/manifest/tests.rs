@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::files::manifest_numbers;
 use super::*;
 use crate::sys::DiskFs;
 use crate::types::SegmentMeta;

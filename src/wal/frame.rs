@@ -31,6 +31,8 @@ pub(super) enum FrameKind {
     End,
     /// One delete.
     Delete,
+    /// Which edit of the manifest was durable.
+    Manifest,
     /// A kind of a later version that may be skipped.
     Skipped,
 }
@@ -51,7 +53,7 @@ impl FrameKind {
         match self {
             Self::Batch => Some(RecordKind::Batch),
             Self::Delete => Some(RecordKind::Delete),
-            Self::Sync | Self::End | Self::Skipped => None,
+            Self::Sync | Self::End | Self::Manifest | Self::Skipped => None,
         }
     }
 }
@@ -71,9 +73,10 @@ impl FrameHeader {
             FrameKind::Sync => 2,
             FrameKind::End => 3,
             FrameKind::Delete => 4,
+            FrameKind::Manifest => 5,
             FrameKind::Skipped => unreachable!("no writer makes frames of unknown kinds"),
         };
-        out[9] = MUST_UNDERSTAND;
+        out[9] = if self.kind == FrameKind::Manifest { 0 } else { MUST_UNDERSTAND };
         out[12..16].copy_from_slice(&self.payload_crc.to_le_bytes());
         out[16..24].copy_from_slice(&self.seq.to_le_bytes());
         out[24..32].copy_from_slice(&self.synced_seq.to_le_bytes());
@@ -103,8 +106,9 @@ impl FrameHeader {
             2 => FrameKind::Sync,
             3 => FrameKind::End,
             4 => FrameKind::Delete,
+            5 => FrameKind::Manifest,
             kind if must_understand => {
-                return Err(DecodeError::Newer { found: u32::from(kind), supported: 4 });
+                return Err(DecodeError::Newer { found: u32::from(kind), supported: 5 });
             }
             _ => FrameKind::Skipped,
         };

@@ -240,7 +240,7 @@ impl WalReader {
             self.unproven.pop_front();
         }
         self.ended |= frame.kind == FrameKind::End;
-        if matches!(frame.kind, FrameKind::Sync | FrameKind::End) {
+        if matches!(frame.kind, FrameKind::Sync | FrameKind::End | FrameKind::Manifest) {
             // More than was read if the last record is damaged: its seq is not to be given again.
             self.last_seq = self.last_seq.max(frame.seq);
         }
@@ -271,7 +271,7 @@ impl WalReader {
         let last_seq = next.map_or(first_seq, |frame| match frame.kind {
             // Its seq is the next one, or the last one.
             FrameKind::Batch | FrameKind::Delete => frame.seq.saturating_sub(1),
-            FrameKind::Sync | FrameKind::End => frame.seq.max(self.last_seq),
+            FrameKind::Sync | FrameKind::End | FrameKind::Manifest => frame.seq.max(self.last_seq),
             FrameKind::Skipped => first_seq,
         });
         self.note_gap(Damage { offset: start, bytes: end - start, first_seq, last_seq, cause });

@@ -320,3 +320,63 @@ fn damage_behind_the_last_seq_of_all_is_reported() {
     let (_, report) = read(&path, None).unwrap();
     assert_eq!((report.torn.len(), report.torn[0].first_seq), (1, u64::MAX));
 }
+
+fn proven(path: &Path) -> u64 {
+    durable_edit(&DiskFs, path, UUID).unwrap()
+}
+
+#[test]
+fn a_file_says_once_which_edit_is_durable_and_readers_pass_over_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wal = create(dir.path(), 1);
+    append(&mut wal, 1..=1);
+    assert_eq!(proven(&file(&dir, 1)), 0);
+    wal.note_edit(7);
+    wal.note_edit(6);
+    assert!(wal.owes_edit());
+    let before = wal.bytes();
+    append(&mut wal, 2..=3);
+    assert!(!wal.owes_edit());
+    let with_edit = wal.bytes() - before;
+    append(&mut wal, 4..=5);
+    assert_eq!(with_edit, wal.bytes() - before - with_edit + 48, "a frame of 48 bytes, once");
+    assert_eq!(proven(&file(&dir, 1)), 7);
+    wal.note_edit(9);
+    wal.end().unwrap();
+    assert_eq!(proven(&file(&dir, 1)), 9);
+    let (seqs, report) = read(&file(&dir, 1), None).unwrap();
+    assert_eq!(seqs, [1, 2, 3, 4, 5]);
+    assert!(report.ended && report.corruption.is_empty() && report.torn.is_empty());
+    assert_eq!(durable_edit(&DiskFs, &file(&dir, 1), [1; 16]).unwrap(), 0, "of another store");
+}
+
+#[test]
+fn no_flipped_byte_of_a_file_makes_it_name_another_edit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wal = create(dir.path(), 1);
+    for (edit, seq) in [(7, 1), (9, 2)] {
+        wal.note_edit(edit);
+        append(&mut wal, seq..=seq);
+    }
+    wal.write_sync_frame().unwrap();
+    let path = file(&dir, 1);
+    for at in 0..wal.bytes() as usize {
+        edit(&path, |bytes| bytes[at] ^= 1 << (at % 8));
+        assert!([7, 9].contains(&proven(&path)), "byte {at}: {}", proven(&path));
+        edit(&path, |bytes| bytes[at] ^= 1 << (at % 8));
+    }
+    for cut in 0..wal.bytes() as usize {
+        edit(&path, |bytes| bytes.truncate(wal.bytes() as usize - cut));
+        assert!([0, 7, 9].contains(&proven(&path)), "cut by {cut}");
+    }
+}
+
+#[test]
+fn a_payload_longer_than_a_window_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wal = create(dir.path(), 1);
+    wal.append(RecordKind::Batch, &[(1, &vec![0x55; 300_000])]).unwrap();
+    wal.note_edit(3);
+    wal.append(RecordKind::Batch, &[(2, &[0; 8])]).unwrap();
+    assert_eq!(proven(&file(&dir, 1)), 3);
+}

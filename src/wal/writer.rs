@@ -4,6 +4,9 @@
 //! *sealed* and its successor's header says how much of it counts); after a failed sync the file is
 //! *poisoned*: it is never synced or appended to again, because the kernel may have dropped the
 //! pages while a second sync would answer "ok".
+//!
+//! The file also says which edit of the manifest is durable: whoever makes edits notes that here
+//! ([`WalWriter::note_edit`]), and the next write begins with a MANIFEST frame.
 
 use std::path::{Path, PathBuf};
 
@@ -41,6 +44,10 @@ pub struct WalWriter {
     preallocated_bytes: u64,
     last_seq: u64,
     durable_seq: u64,
+    /// The last edit of the manifest that is known to be durable, 0 for none.
+    edit: u64,
+    /// The one that the last MANIFEST frame of this file names.
+    edit_written: u64,
 }
 
 impl WalWriter {
@@ -73,6 +80,8 @@ impl WalWriter {
             preallocated_bytes: HEADERS_BYTES,
             last_seq: header.last_seq,
             durable_seq: header.last_seq,
+            edit: 0,
+            edit_written: 0,
             header,
         })
     }
@@ -91,8 +100,9 @@ impl WalWriter {
             RecordKind::Batch => FrameKind::Batch,
             RecordKind::Delete => FrameKind::Delete,
         };
+        let proof = self.manifest_frame();
         let mut headers = Vec::with_capacity(records.len());
-        let mut offset = self.valid_bytes;
+        let mut offset = self.valid_bytes + proof.len() as u64;
         let mut last_seq = self.last_seq;
         for &(seq, payload) in records {
             assert!(seq > last_seq, "seqs rise");
@@ -101,12 +111,14 @@ impl WalWriter {
             headers.push(self.frame_header(kind, seq, payload).encode(&self.header, offset));
             offset += frame_bytes(payload.len());
         }
-        let mut parts: Vec<&[u8]> = Vec::with_capacity(3 * records.len());
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(1 + 3 * records.len());
+        parts.push(&proof);
         for (header, (_, payload)) in headers.iter().zip(records) {
             let padding = frame_bytes(payload.len()) as usize - FRAME_HEADER_BYTES - payload.len();
             parts.extend([&header[..], payload, &PADDING[..padding]]);
         }
         self.write(&parts, offset)?;
+        self.edit_written = self.edit;
         self.last_seq = last_seq;
         Ok(())
     }
@@ -118,6 +130,28 @@ impl WalWriter {
     /// unknown for ever.
     pub fn sync(&mut self) -> Result<u64> {
         self.sync_as(SyncPoint::WalFrames)
+    }
+
+    /// Notes that edit `number` of the manifest is durable: the next write to the file says so in a
+    /// MANIFEST frame before anything else. It costs no sync of its own.
+    pub fn note_edit(&mut self, number: u64) {
+        self.edit = self.edit.max(number);
+    }
+
+    /// Whether the file does not say yet which edit is durable.
+    #[must_use]
+    pub fn owes_edit(&self) -> bool {
+        self.edit > self.edit_written
+    }
+
+    /// The frame that the file owes; empty if it owes none.
+    fn manifest_frame(&self) -> Vec<u8> {
+        if !self.owes_edit() {
+            return Vec::new();
+        }
+        let payload = self.edit.to_le_bytes();
+        let header = self.frame_header(FrameKind::Manifest, self.last_seq, &payload);
+        [&header.encode(&self.header, self.valid_bytes)[..], &payload].concat()
     }
 
     /// Writes and syncs a SYNC frame, so that damage of the frames before it can be told from a
@@ -149,9 +183,12 @@ impl WalWriter {
     }
 
     fn write_empty(&mut self, kind: FrameKind) -> Result<()> {
-        let offset = self.valid_bytes;
+        let proof = self.manifest_frame();
+        let offset = self.valid_bytes + proof.len() as u64;
         let frame = self.frame_header(kind, self.last_seq, &[]).encode(&self.header, offset);
-        self.write(&[&frame], offset + frame_bytes(0))
+        self.write(&[&proof, &frame], offset + frame_bytes(0))?;
+        self.edit_written = self.edit;
+        Ok(())
     }
 
     fn write(&mut self, parts: &[&[u8]], end: u64) -> Result<()> {

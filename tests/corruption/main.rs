@@ -43,7 +43,7 @@ fn every_flipped_byte_is_noticed_or_harmless() {
             let what = format!("byte {offset} flipped");
             let verdict = case(&store, &file, what, |bytes| bytes[offset as usize] ^= mask(offset));
             verdict.nothing_silent();
-            // Damage of the last frame looks like a write that a crash cut short, and the log's
+            // Damage of the log's last frame looks like a write that a crash cut short, and its
             // header is there twice. All else is proven.
             let twice = store.kind(&file) == "wal" && offset < 256;
             let provable = !(store.is_last_frame(&file, offset) || twice);

@@ -109,11 +109,10 @@ impl Store {
         log.file_name().unwrap().to_string_lossy().into_owned()
     }
 
-    /// Whether a byte belongs to a frame that nothing valid follows: damage there looks like a
-    /// write that a crash cut short.
+    /// Whether a byte belongs to a frame of the log that nothing valid follows: damage there looks
+    /// like a write that a crash cut short. Of the manifest's last frame the log says that it was durable.
     pub(crate) fn is_last_frame(&self, file: &str, offset: u64) -> bool {
-        self.is_torn_write(file, offset as usize)
-            && (self.kind(file) == "MANIFEST" || offset as usize >= self.log_bytes)
+        self.is_torn_write(file, offset as usize) && offset as usize >= self.log_bytes
     }
 
     /// Whether damage of everything from `offset` on looks like a write that a crash cut short.
@@ -121,9 +120,6 @@ impl Store {
         match self.kind(file) {
             // Behind the first of its two headers.
             "wal" => offset >= 128,
-            "MANIFEST" => {
-                offset >= self.bytes(file).windows(4).rposition(|w| w == b"EDIT").unwrap()
-            }
             _ => false,
         }
     }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use siltstone::sys::{CrashPlan, SimFs, SyncPoint, Vfs};
+use siltstone::sys::{CrashPlan, Op, OpKind, SimFs, SyncPoint, Vfs};
 use siltstone::{Db, Durability, Snapshot, TimeRange};
 
 use crate::findings::{batch, counts, files, open};
@@ -12,7 +12,8 @@ use crate::workload::DIR;
 
 fn quarantined(fs: &SimFs) -> Vec<String> {
     let inside = fs.files().into_iter().filter(|p| p.to_string_lossy().contains("/quarantine/"));
-    inside.map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    let names = inside.map(|p| p.file_name().unwrap().to_string_lossy().into_owned());
+    names.filter(|name| !name.ends_with(".elsewhere")).collect()
 }
 
 /// A store whose four flushes were merged while a snapshot holds them.
@@ -79,22 +80,44 @@ fn in_store(name: &str) -> PathBuf {
     Path::new(DIR).join(name)
 }
 
-/// A store of one segment with orphans of the same size beside it. Bytes of each.
-fn with_orphans(fs: &SimFs, orphans: &[&str]) -> u64 {
-    let db = open(fs, Durability::Always).unwrap();
+/// A store of one segment and a log whose recovery was cut short three times, each time before the edit
+/// that lists the segment which it wrote. Names and bytes of these: one in its place, two set aside.
+fn with_orphans() -> (SimFs, Vec<String>, u64) {
+    let mut fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
     db.write(&batch(&db, &["a"], 3)).unwrap();
-    db.close().unwrap();
-    let bytes = fs.read_file(&files(fs, ".seg")[0]).unwrap();
-    for name in orphans {
-        fs.write_file(in_store(name), &bytes).unwrap();
+    db.flush().unwrap();
+    db.write(&batch(&db, &["b"], 3)).unwrap();
+    fs = fs.crash(CrashPlan::ALL_LOST);
+    let listed = files(&fs, ".seg");
+    drop(db);
+    for _ in 0..3 {
+        let (first, whole) = (fs.ops(), fs.fork());
+        drop(open(&whole, Durability::Always).unwrap());
+        let trace = whole.trace();
+        let is_edit = |op: &&Op| {
+            let is_manifest = op.path.to_string_lossy().contains("MANIFEST-");
+            op.number >= first && is_manifest && matches!(op.kind, OpKind::Append { .. })
+        };
+        // The snapshot comes first.
+        fs.crash_at(trace.iter().filter(is_edit).nth(1).unwrap().number);
+        open(&fs, Durability::Always).unwrap_err();
+        fs = fs.crash(CrashPlan::ALL_LOST);
     }
-    bytes.len() as u64
+    let mut found = files(&fs, ".seg");
+    found.retain(|path| !listed.contains(path));
+    assert_eq!(quarantined(&fs).len(), 2);
+    let bytes = fs.read_file(&found[0]).unwrap().len() as u64;
+    let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    let mut names: Vec<String> = found.iter().map(name).collect();
+    names.sort();
+    assert_eq!(names.len(), 3, "{found:?}");
+    (fs, names, bytes)
 }
 
 #[test]
 fn orphans_take_a_hundredth_of_the_disk_and_the_oldest_go_first() {
-    let fs = SimFs::new();
-    let bytes = with_orphans(&fs, &["000101.seg", "000103.seg", "000102.seg"]);
+    let (fs, orphans, bytes) = with_orphans();
     fs.set_capacity(250 * bytes);
     drop(open(&fs, Durability::Always).unwrap());
     assert_eq!(quarantined(&fs).len(), 3, "for one opening each stays");
@@ -102,33 +125,63 @@ fn orphans_take_a_hundredth_of_the_disk_and_the_oldest_go_first() {
     for name in damaged {
         fs.write_file(in_store("quarantine").join(name), &vec![0; bytes as usize]).unwrap();
     }
-    drop(open(&fs, Durability::Always).unwrap());
-    let kept = [&damaged[..], &["000102.seg", "000103.seg"]].concat();
+    let db = open(&fs, Durability::Always).unwrap();
+    assert!(db.open_report().findings.is_empty(), "{:?}", db.open_report());
+    drop(db);
+    let kept = [&[&*orphans[1], &*orphans[2]][..], &damaged].concat();
     assert_eq!(quarantined(&fs), kept);
     fs.set_capacity(99 * bytes);
     drop(open(&fs, Durability::Always).unwrap());
     assert_eq!(quarantined(&fs), damaged);
+    let db = open(&fs, Durability::Always).unwrap();
+    assert_eq!(counts(&db).len(), 2);
+    assert!(files(&fs, ".elsewhere").is_empty(), "{:?}", fs.files());
 }
 
 #[test]
 fn orphans_stay_while_anything_is_missing() {
-    let fs = SimFs::new();
-    let bytes = with_orphans(&fs, &["000101.seg", "000102.seg"]);
+    let (fs, orphans, bytes) = with_orphans();
     fs.set_capacity(99 * bytes);
     fs.remove(&files(&fs, ".seg")[0]).unwrap();
     for _ in 0..2 {
         let db = open(&fs, Durability::Always).unwrap();
         assert_eq!(db.open_report().findings.len(), 1);
         drop(db);
-        assert_eq!(quarantined(&fs), ["000101.seg", "000102.seg"]);
+        assert_eq!(quarantined(&fs), orphans);
+    }
+}
+
+/// However opening is cut short, what the log had is known to have been there.
+#[test]
+fn an_orphan_that_was_replayed_is_never_reported() {
+    let (fs, orphans, _) = with_orphans();
+    let (first, whole) = (fs.ops(), fs.fork());
+    drop(open(&whole, Durability::Always).unwrap());
+    for op in first..=whole.ops() {
+        let cut = fs.fork();
+        cut.crash_at(op);
+        let _ = open(&cut, Durability::Always);
+        for plan in CrashPlan::spread(op, 6) {
+            let left = cut.fork().crash(plan);
+            let db = open(&left, Durability::Always).unwrap();
+            let findings = &db.open_report().findings;
+            assert!(findings.is_empty(), "op {op}, {plan:?}: {findings:?}");
+            let warnings = &db.open_report().warnings;
+            assert!(warnings.is_empty(), "op {op}, {plan:?}: {warnings:?}");
+            assert_eq!(counts(&db).len(), 2, "op {op}, {plan:?}");
+            let aside = quarantined(&left);
+            assert!(orphans.iter().all(|name| aside.contains(name)), "op {op}, {plan:?}");
+        }
     }
 }
 
 /// A store with an unlisted segment, which opening sets aside, and whose bytes no other file has.
 fn with_orphan() -> (SimFs, Vec<u8>) {
     let fs = SimFs::new();
-    with_orphans(&fs, &["000101.seg"]);
-    let bytes = [fs.read_file(in_store("000101.seg")).unwrap(), vec![7; 99]].concat();
+    let db = open(&fs, Durability::Always).unwrap();
+    db.write(&batch(&db, &["a"], 3)).unwrap();
+    db.close().unwrap();
+    let bytes = [fs.read_file(&files(&fs, ".seg")[0]).unwrap(), vec![7; 99]].concat();
     fs.write_file(in_store("000101.seg"), &bytes).unwrap();
     (fs, bytes)
 }

@@ -7,6 +7,7 @@
 //! | `sync_points` | each sync ignored: the enumeration turns red, or the reason why not |
 //! | `faults` | errors of single operations |
 //! | `full_disk` | no room |
+//! | `manifest_tail` | the end of the manifest, damaged and torn |
 //! | `missing` | files that are gone |
 //! | `attach` | attaches cut short: all of it or nothing, and the other store as it was |
 //! | `checkpoint` | checkpoints cut short, refused, and held against what they were made of |
@@ -29,6 +30,7 @@ mod findings;
 mod full_disk;
 mod holes;
 mod leftovers;
+mod manifest_tail;
 mod missing;
 mod reader;
 mod sync_points;

@@ -87,6 +87,29 @@ fn version_1_passes_verification() {
     assert_eq!((report.segments, report.batches), (2, LOGGED_BATCHES));
 }
 
+/// The same samples, written by a build that names durable edits in the log.
+#[test]
+fn a_log_that_names_edits_is_read_and_proves_the_manifest() {
+    let expected = fs::read_to_string(golden().join("expected.txt")).unwrap();
+    let store = golden().join("store-naming-edits");
+    let reader = ReadOnlyDb::open(&store, options()).unwrap();
+    assert!(reader.open_report().findings.is_empty(), "{:?}", reader.open_report().findings);
+    assert_eq!(listing(&everything(&reader.snapshot())), expected);
+    let dir = tempfile::tempdir().unwrap();
+    copy(&store, dir.path());
+    let manifest = dir.path().join("MANIFEST-000001");
+    let good = fs::read(&manifest).unwrap();
+    let mut bad = good.clone();
+    *bad.last_mut().unwrap() ^= 1;
+    fs::write(&manifest, &bad).unwrap();
+    let refused = Db::open(dir.path(), options()).unwrap_err();
+    assert!(refused.to_string().contains("MANIFEST-000001 is damaged"), "{refused}");
+    fs::write(&manifest, &good).unwrap();
+    let db = Db::open(dir.path(), options()).unwrap();
+    assert!(db.open_report().findings.is_empty(), "{:?}", db.open_report());
+    assert_eq!(listing(&everything(&db.snapshot().unwrap())), expected);
+}
+
 /// What the golden store is made of: each kind of value and of time, several scripts.
 fn parts() -> Vec<Vec<answers::Series>> {
     let regular = |series: i64, start: i64, rows: i64, value: &dyn Fn(i64) -> f64| {
@@ -142,6 +165,18 @@ fn write_part(db: &Db, part: &[answers::Series]) {
 #[test]
 #[ignore = "writes testdata/v1 anew"]
 fn regenerate() {
+    let expected = generate("store");
+    fs::write(golden().join("expected.txt"), listing(&expected)).unwrap();
+}
+
+#[test]
+#[ignore = "writes testdata/v1/store-naming-edits anew"]
+fn regenerate_naming_edits() {
+    generate("store-naming-edits");
+}
+
+/// Writes the golden store to the directory `name`; what it holds.
+fn generate(name: &str) -> Vec<answers::Series> {
     let clock: Arc<SimClock> = sim_clock();
     let dir = tempfile::tempdir().unwrap();
     let options = Options { create: true, clock: Arc::clone(&clock) as _, ..options() };
@@ -158,10 +193,8 @@ fn regenerate() {
     }
     clock.advance(Duration::from_secs(1));
     db.tick().unwrap();
-    let store = golden().join("store");
+    let store = golden().join(name);
     let _ = fs::remove_dir_all(&store);
     copy(dir.path(), &store);
-    let expected: Vec<answers::Series> =
-        expected.into_iter().map(|(l, samples)| (l, samples.into_iter().collect())).collect();
-    fs::write(golden().join("expected.txt"), listing(&expected)).unwrap();
+    expected.into_iter().map(|(l, samples)| (l, samples.into_iter().collect())).collect()
 }

@@ -4,26 +4,28 @@
 
 use std::collections::HashSet;
 
+use super::orphans::{self, Mark};
 use super::replay::Recovered;
 use super::strays;
+use super::unlisted::{Explanations, Unlisted};
 use crate::db::env::Env;
 use crate::db::versions::quarantine::{is_damaged, set_aside};
 use crate::db::write::log_files;
 use crate::error::{Error, Result};
 use crate::manifest::Version;
-use crate::segment::Segment;
 use crate::types::{FileName, TEMPORARY_SUFFIX};
 
 /// Deletes temporary files; tombstone files of which the manifest lists nothing: the log still has
 /// what is in them, or nothing needs it any more; and segments that no manifest lists and nobody
 /// can need: those that an edit removed, as merges and retention do, and outputs of a merge that was
-/// not published, whose inputs are all there. Sets aside the other unlisted segments, such as those
-/// of an interrupted flush, whose samples the log still has, and those that a merge found damaged.
+/// not published, whose inputs are all there (`unlisted`). Sets aside the other unlisted segments, such as
+/// those of an interrupted flush, whose samples the log still has, and those that a merge found damaged.
 /// What is no file of the store, whatever its name, is left alone (`strays`).
 pub(super) fn remove(env: &Env, version: &Version, obsolete: &HashSet<u64>) -> Result<()> {
     let next = env.next_file_number();
     let listed: HashSet<u64> = version.segments().iter().map(|m| m.file_number).collect();
     let entries = env.vfs().list(&env.dir).map_err(|e| Error::io("list", &env.dir, e))?;
+    let mut unlisted = Vec::new();
     for entry in entries {
         let Some(name) = entry.name.to_str() else { continue };
         if entry.is_dir || strays::is_beyond(name, next) {
@@ -36,7 +38,7 @@ pub(super) fn remove(env: &Env, version: &Version, obsolete: &HashSet<u64>) -> R
             }
             Some(FileName::Segment(number)) => {
                 if !listed.contains(&number) {
-                    remove_unlisted(env, version, number, obsolete.contains(&number))?;
+                    unlisted.push(number);
                 }
                 false
             }
@@ -46,37 +48,40 @@ pub(super) fn remove(env: &Env, version: &Version, obsolete: &HashSet<u64>) -> R
             env.vfs().remove(&path).map_err(|e| Error::io("remove", &path, e))?;
         }
     }
-    Ok(())
+    remove_segments(env, version, obsolete, unlisted)
 }
 
-fn remove_unlisted(env: &Env, version: &Version, number: u64, is_obsolete: bool) -> Result<()> {
-    let path = env.path(FileName::Segment(number));
+/// Removes or sets aside the segments `unlisted`.
+fn remove_segments(
+    env: &Env,
+    version: &Version,
+    obsolete: &HashSet<u64>,
+    unlisted: Vec<u64>,
+) -> Result<()> {
+    let is_obsolete = |number: &u64| obsolete.contains(number);
+    let (known, unknown): (Vec<u64>, Vec<u64>) = unlisted.into_iter().partition(is_obsolete);
     let vfs = &**env.vfs();
-    let needless = is_obsolete && !is_damaged(vfs, &env.dir, number)
-        || !is_obsolete && is_unpublished_merge(env, version, number);
-    if needless {
-        tracing::info!(path = %path.display(), "a segment that nothing lists any more");
-        return vfs.remove(&path).map_err(|e| Error::io("remove", path, e));
-    }
-    tracing::info!(path = %path.display(), "a segment that nothing lists is set aside");
-    set_aside(vfs, &env.dir, &path)
-}
-
-/// Whether a segment is the output of a merge of segments that are all listed and there.
-fn is_unpublished_merge(env: &Env, version: &Version, file_number: u64) -> bool {
-    let Ok(footer) = Segment::discover_replaced(&**env.vfs(), &env.dir, file_number) else {
-        return false;
-    };
-    let is_whole = |&number: &u64| {
+    let explanations = Explanations { env, version, removed: obsolete };
+    let mut found = explanations.of(&unknown)?;
+    found.extend(known.into_iter().map(|number| (number, Unlisted::Needless)));
+    found.sort_unstable_by_key(|&(number, _)| number);
+    for (number, what) in found {
         let path = env.path(FileName::Segment(number));
-        let segments = version.segments();
-        let listed = segments.iter().find(|meta| meta.file_number == number);
-        listed.is_some_and(|meta| {
-            env.vfs().file_len(&path).is_ok_and(|bytes| bytes == meta.file_bytes)
-        })
-    };
-    let (uuid, replaced) = footer;
-    uuid == env.uuid && !replaced.is_empty() && replaced.iter().all(is_whole)
+        // That a merge found damaged stays, whatever else is known of it.
+        if what == Unlisted::Needless && !is_damaged(vfs, &env.dir, number) {
+            tracing::info!(path = %path.display(), "a segment that nothing lists any more");
+            vfs.remove(&path).map_err(|e| Error::io("remove", path, e))?;
+            continue;
+        }
+        tracing::info!(path = %path.display(), ?what, "a segment that nothing lists is set aside");
+        match what {
+            Unlisted::Elsewhere => orphans::mark(vfs, &env.dir, number, Mark::Elsewhere)?,
+            Unlisted::Unacknowledged => orphans::mark(vfs, &env.dir, number, Mark::Unacknowledged)?,
+            Unlisted::Needless | Unlisted::Unexplained => {}
+        }
+        set_aside(vfs, &env.dir, &path)?;
+    }
+    Ok(())
 }
 
 /// Removes the log files before `first`, all of them covered; those with damage are set aside.

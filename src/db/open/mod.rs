@@ -1,19 +1,23 @@
 //! Opening a store, and looking at one from outside.
 //!
-//! 1. Given a directory, it and its lock file are locked (`sys/claim.rs`), and the reserve that an earlier process held is given back.
-//! 2. The manifest is read, or created with a new identity.
+//! 1. Given a directory, it and its lock file are locked (`sys/claim.rs`), and the manifest is read. One that
+//!    is damaged, or that has lost edits at its end (`lost_edits`), is refused before anything is changed.
+//! 2. The reserve that an earlier process held is given back, and a new manifest is begun, or one created with
+//!    a new identity.
 //! 3. Files that nothing lists are removed or set aside (`leftovers`).
 //! 4. The log is replayed, and what it held goes to segments (`recover`), so that nothing depends any more
 //!    on pages that an earlier process may have failed to sync.
 //! 5. The listed segments are opened, the first log file is made, and the old ones are removed.
 //! 6. The owners are made: view, versions, writer, compactor.
-//! 7. Orphans beyond their share of the disk are removed from `quarantine/` if nothing was found damaged.
+//! 7. Orphans whose samples are elsewhere and beyond their share of the disk are removed from `quarantine/` if
+//!    nothing was found damaged; the others stay and are reported.
 //!
 //! A crash at any point only means that it runs again.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `leftovers`, `orphans` | files that nothing lists |
+//! | `lost_edits` | whether the manifest has lost its end |
+//! | `leftovers`, `unlisted`, `orphans` | files that nothing lists |
 //! | `strays` | what is named like a file of the store and is none |
 //! | `recover`, `replay` | from log files to segments |
 //! | `report` | what opening found |
@@ -23,6 +27,7 @@
 
 pub(super) mod checkpoint;
 mod leftovers;
+mod lost_edits;
 mod orphans;
 pub(super) mod read_only;
 mod recover;
@@ -30,6 +35,7 @@ mod refs;
 mod replay;
 pub(super) mod report;
 mod strays;
+mod unlisted;
 pub(super) mod verify;
 
 use std::collections::HashSet;
@@ -54,7 +60,7 @@ use super::write::Writer;
 use super::write::commit_state::CommitState;
 use super::write::log_files::NewLogFile;
 use crate::error::{Error, Result};
-use crate::manifest::{Manifest, StoreOptions};
+use crate::manifest::{Loaded, Manifest, StoreOptions};
 use crate::series::Registry;
 use crate::sys::{Claim, ClaimedFs, SyncPoint, Vfs, random_bytes};
 use crate::types::{FileName, TEMPORARY_SUFFIX};
@@ -78,8 +84,13 @@ pub(super) fn open(dir: &Path, mut options: Options) -> Result<(Compactor, OpenR
     // From here on, nothing in the directory is changed but by whoever holds it.
     let vfs: Arc<dyn Vfs> = Arc::new(ClaimedFs::new(Arc::clone(&claim)));
     options.vfs = Arc::clone(&vfs);
+    // Before anything is changed: a manifest that has lost its end is refused.
+    let loaded = match Manifest::exists(&*vfs, dir)? {
+        true => Some(lost_edits::load(&*vfs, dir)?),
+        false => None,
+    };
     reserve::give_back_leftover(&*vfs, dir)?;
-    let (manifest, obsolete, known) = open_manifest(&vfs, dir, &options)?;
+    let (manifest, obsolete, known) = start_manifest(&vfs, dir, &options, loaded)?;
     let next_file_number = first_free_number(&*vfs, dir, manifest.version().next_file_number())?;
     let identity =
         Identity { uuid: manifest.uuid(), ticks_per_second: manifest.ticks_per_second() };
@@ -95,6 +106,7 @@ pub(super) fn open(dir: &Path, mut options: Options) -> Result<(Compactor, OpenR
     if report.findings.is_empty() {
         orphans.trim(&*vfs);
     }
+    orphans::note(&*vfs, dir, next_file_number, &mut report);
     report.elapsed = clock.monotonic().saturating_sub(start);
     env.start_reserve()?;
     Ok((compactor, report))
@@ -126,21 +138,23 @@ fn claim(vfs: &Arc<dyn Vfs>, dir: &Path) -> Result<Claim> {
     })
 }
 
-/// The manifest, the file numbers of segments that its edits removed, and the next numbers as it said
-/// them.
-fn open_manifest(
+/// The manifest that goes on from `loaded`, or that of a new store; the file numbers of segments that
+/// edits removed, and the next numbers as the manifest said them.
+fn start_manifest(
     vfs: &Arc<dyn Vfs>,
     dir: &Path,
     options: &Options,
+    loaded: Option<Loaded>,
 ) -> Result<(Manifest, HashSet<u64>, Next)> {
     let wanted = options.ticks_per_second;
-    if !Manifest::exists(&**vfs, dir)? {
+    let Some(loaded) = loaded else {
         let uuid = random_bytes::<16>().map_err(|e| Error::io("draw random bytes for", dir, e))?;
         let ticks_per_second = if wanted == 0 { TICKS_PER_SECOND } else { wanted };
         let manifest = Manifest::create(vfs, dir, uuid, StoreOptions { ticks_per_second })?;
         return Ok((manifest, HashSet::new(), Next { file: 1, manifest: 1 }));
-    }
-    let (manifest, report) = Manifest::open(vfs, dir)?;
+    };
+    let report = loaded.report.clone();
+    let manifest = Manifest::go_on(vfs, dir, loaded)?;
     if report.torn_bytes > 0 {
         tracing::info!(bytes = report.torn_bytes, "the manifest ended with a torn write");
     }

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lost_edits;
+use super::orphans;
 use super::replay::{Ended, Replay, has_log};
 use super::report::OpenReport;
 use super::strays::{self, Next};
@@ -331,7 +333,7 @@ impl View {
         report: &mut OpenReport,
     ) -> Result<Option<Self>> {
         let vfs = &options.vfs;
-        let loaded = manifest::load(&**vfs, dir)?;
+        let loaded = lost_edits::load(&**vfs, dir)?;
         let next_file_number = loaded.version.next_file_number();
         let logs = log_files::list(&**vfs, dir, next_file_number)?;
         report.warnings = strays::find(&**vfs, dir, Next::of(&loaded));
@@ -354,6 +356,7 @@ impl View {
             SegmentFiles { vfs, dir, uuid: loaded.uuid, read_mode: options.read_mode, cache };
         let mut listed = files.open_listed(&loaded.version, known)?;
         report.findings.append(&mut listed.findings);
+        orphans::note(&**vfs, dir, next_file_number, report);
         // Last: had the owner removed a log file or a segment since, it would say so.
         if manifest::load(&**vfs, dir)?.version != loaded.version {
             return Ok(None);

@@ -217,7 +217,7 @@ impl Replay<'_> {
 
     /// A reader for each file, in order. Opened from the last to the first, since each file's header
     /// says how much of the one before it counts.
-    fn readers(
+    pub(super) fn readers(
         &self,
         report: &mut OpenReport,
         damaged: &mut Vec<u64>,

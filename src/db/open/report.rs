@@ -26,7 +26,9 @@ pub struct OpenReport {
     /// Damage, each with its place. The store is open and serves everything else.
     pub findings: Vec<Finding>,
     /// Files that are none of the store's although they are named like them: numbers that it cannot have
-    /// given out, and directories. They are left alone.
+    /// given out, and directories, which are left alone. And segments in `quarantine/` with samples that
+    /// nobody was promised: what a crash left of an attach, or of the recovery from a log that no sync had
+    /// covered.
     pub warnings: Vec<Finding>,
     /// How long opening took.
     pub elapsed: Duration,

@@ -7,6 +7,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lost_edits;
+use super::orphans;
 use super::replay::{Ended, Replay, has_log};
 use super::report::OpenReport;
 use super::strays::{self, Next};
@@ -118,7 +120,7 @@ impl<'a> Verify<'a> {
     /// damaged manifest is a finding, and then the segments are not known.
     pub fn run(mut self) -> Result<VerifyReport> {
         let (dir, options) = (self.dir, &self.options);
-        let loaded = match manifest::load(&*options.vfs, dir) {
+        let loaded = match lost_edits::load(&*options.vfs, dir) {
             Ok(loaded) => loaded,
             Err(error @ Error::Corrupt { .. }) => {
                 (self.on_finding)(&Finding::of(dir, &error));
@@ -129,9 +131,16 @@ impl<'a> Verify<'a> {
             }
             Err(error) => return Err(error),
         };
-        let warnings = strays::find(&*options.vfs, dir, Next::of(&loaded));
+        let mut warnings = strays::find(&*options.vfs, dir, Next::of(&loaded));
+        let mut orphans = OpenReport::default();
+        let next = loaded.version.next_file_number();
+        orphans::note(&*options.vfs, dir, next, &mut orphans);
+        warnings.append(&mut orphans.warnings);
         warnings.iter().for_each(|warning| (self.on_warning)(warning));
-        let report = verify(dir, options, &loaded, &mut *self.on_progress, &mut *self.on_finding)?;
+        let mut report =
+            verify(dir, options, &loaded, &mut *self.on_progress, &mut *self.on_finding)?;
+        orphans.findings.iter().for_each(|orphan| (self.on_finding)(orphan));
+        report.findings += orphans.findings.len() as u64;
         Ok(VerifyReport { warnings: warnings.len() as u64, ..report })
     }
 }

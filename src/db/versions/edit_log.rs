@@ -37,6 +37,11 @@ impl EditLog {
         self.manifest.version()
     }
 
+    /// The number of the last durable edit; 0 if there is none but the snapshot.
+    pub(in crate::db) fn last_edit(&self) -> u64 {
+        self.manifest.last_edit()
+    }
+
     /// Writes a manifest without the edits that failed, if there were any, and removes what they were to
     /// list.
     ///

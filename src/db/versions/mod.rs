@@ -64,6 +64,8 @@ pub(super) struct VersionSet {
     pub(super) retention: Retention,
     /// The seq of the attach under way, 0 without one.
     attach_seq: AtomicU64,
+    /// The number of the last edit that is durable.
+    durable_edit: AtomicU64,
 }
 
 /// An edit, and what readers see of it.
@@ -108,10 +110,17 @@ impl VersionSet {
             retention: Retention::new(&env, edits.version()),
             env,
             view,
+            durable_edit: AtomicU64::new(edits.last_edit()),
             state: Mutex::new(edits),
             obsolete: ObsoleteFiles::default(),
             attach_seq: AtomicU64::new(0),
         }
+    }
+
+    /// The number of the last edit of the manifest that is durable, 0 without one: the log says so, so that a
+    /// manifest which lacks it is known to be damaged.
+    pub(super) fn durable_edit(&self) -> u64 {
+        self.durable_edit.load(Ordering::Acquire)
     }
 
     /// The lock of the versions: while it is held, no edit is made.
@@ -143,6 +152,7 @@ impl VersionSet {
         let removed = edit.removed.clone();
         let newest = edit.added.iter().map(|meta| meta.max_timestamp).max();
         let version = edits.append(edit, outputs)?;
+        self.durable_edit.store(edits.last_edit(), Ordering::Release);
         newest.into_iter().for_each(|timestamp| self.retention.note(timestamp));
         let is_removed = |number: u64| removed.contains(&number);
         let open = self.view.current();

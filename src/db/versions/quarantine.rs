@@ -111,7 +111,11 @@ pub(in crate::db) fn is_damaged(vfs: &dyn Vfs, dir: &Path, file_number: u64) -> 
     vfs.file_len(&quarantine.join(report_name(file_number))).is_ok()
 }
 
-fn create(vfs: &dyn Vfs, dir: &Path) -> Result<PathBuf> {
+/// The folder, which is made if it is not there.
+///
+/// # Errors
+/// I/O errors.
+pub(in crate::db) fn create(vfs: &dyn Vfs, dir: &Path) -> Result<PathBuf> {
     let quarantine = dir.join(FileName::Quarantine.to_string());
     vfs.create_dir_all(&quarantine).map_err(|e| Error::io("create", &quarantine, e))?;
     Ok(quarantine)

@@ -80,6 +80,7 @@ impl Writer {
         let frames: Vec<(u64, &[u8])> =
             accepted.iter().map(|&(i, seq)| (seq, group[i].encoded.payload())).collect();
         let wal = commit.wal.as_mut().expect("a writable generation has a log file");
+        wal.note_edit(self.versions.durable_edit());
         wal.append(RecordKind::Batch, &frames)?;
         let now = self.env.clock().monotonic();
         self.registry.set_time(now);

@@ -159,6 +159,7 @@ impl Writer {
         let payloads: Vec<(u64, Vec<u8>)> = tombstones.iter().map(encode).collect();
         let frames: Vec<(u64, &[u8])> = payloads.iter().map(|(seq, p)| (*seq, &p[..])).collect();
         let wal = commit.wal.as_mut().expect("a writable generation has a log file");
+        wal.note_edit(self.versions.durable_edit());
         wal.append(RecordKind::Delete, &frames)?;
         let now = self.env.clock().monotonic();
         commit.last_seq = wal.last_seq();

@@ -3,6 +3,9 @@
 //! Called under the commit lock. A failed sync is not tried again on the same file, since the kernel may
 //! have dropped what it could not write: from then on nobody knows which batches of the generation survive
 //! a power cut, the next commit starts another generation, and this one is flushed to a new file.
+//!
+//! The log also says which edit of the manifest is durable, so that a manifest that loses its end is known to
+//! be damaged: with the next commit, which costs no sync of its own, or else from the timer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +53,26 @@ impl Writer {
         }
     }
 
+    /// Makes the log say, durably, which edit of the manifest is durable, unless it says so already. A
+    /// failure costs only that: until the log says so, damage of the manifest's last frame can pass for a
+    /// torn write.
+    pub(in crate::db) fn prove_edits(&self) {
+        let mut commit = self.lock_commit();
+        if self.owes_edit(&mut commit)
+            && let Err(error) = self.write_sync_frame(&mut commit)
+        {
+            tracing::warn!(%error, "the log does not say which edit of the manifest is durable");
+        }
+    }
+
+    /// Whether the log has yet to say which edit of the manifest is durable.
+    fn owes_edit(&self, commit: &mut CommitState) -> bool {
+        commit.wal.as_mut().filter(|wal| wal.is_open()).is_some_and(|wal| {
+            wal.note_edit(self.versions.durable_edit());
+            wal.owes_edit()
+        })
+    }
+
     /// Proves the frames before it durable to a later reader of the log.
     fn write_sync_frame(&self, commit: &mut CommitState) -> Result<()> {
         let Some(wal) = commit.wal.as_mut().filter(|wal| wal.is_open()) else { return Ok(()) };
@@ -67,6 +90,7 @@ impl Writer {
     /// says.
     pub(super) fn end_log(&self, commit: &mut CommitState) {
         let Some(wal) = &mut commit.wal else { return };
+        wal.note_edit(self.versions.durable_edit());
         let ended = if wal.is_open() { wal.end() } else { wal.sync().map(|_| ()) };
         match ended {
             Ok(()) => {
@@ -118,7 +142,9 @@ impl Writer {
             self.sync_log(commit)?;
         }
         let idle = commit.last_write.is_some_and(|last| now.saturating_sub(last) >= IDLE);
-        if idle && !matches!(self.env.options.durability, Durability::Never) {
+        // What the reserve has left on a full disk is not for this.
+        let owes = self.owes_edit(commit) && !self.env.reserve.is_given_back();
+        if (idle || owes) && !matches!(self.env.options.durability, Durability::Never) {
             commit.last_write = None;
             self.write_sync_frame(commit)?;
         }

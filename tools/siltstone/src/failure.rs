@@ -133,6 +133,10 @@ impl From<Error> for Failure {
             ),
             Error::NotAStore { .. } => (USAGE, "give the directory of a store with --data"),
             Error::UnsupportedVersion { .. } => (USAGE, ""),
+            Error::Corrupt { section, .. } if section.starts_with("manifest") => (
+                FOUND,
+                "nothing was changed: keep a copy of the directory as it is, and go on from a checkpoint or a backup",
+            ),
             Error::Corrupt { .. } | Error::Lost(_) => {
                 (FOUND, "run siltstone verify to see all damage")
             }
