@@ -43,7 +43,9 @@
 mod crash;
 mod directory;
 mod faults;
+mod handle;
 mod inode;
+mod locks;
 mod state;
 #[cfg(test)]
 mod tests;

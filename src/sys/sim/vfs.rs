@@ -1,12 +1,14 @@
 //! The simulated disk behind the seam: [`Vfs`] and the three kinds of handles.
 
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::SimFs;
 use super::directory::Entry;
+use super::handle::{Handle, OF_DIRECTORIES, OF_FILES};
 use super::inode::Inode;
+use super::locks::{SimDirLock, SimLock};
 use super::state::{State, absolute};
 use super::trace::OpKind;
 use crate::sys::file_bounds::{checked_end, length_changed, truncate_beyond_end};
@@ -175,10 +177,6 @@ impl Vfs for SimFs {
     }
 }
 
-/// Files and directories are numbered apart.
-const OF_FILES: u64 = 0;
-const OF_DIRECTORIES: u64 = 1;
-
 fn create_file(state: &mut State, path: &Path, op: u64) -> io::Result<u64> {
     let (dir, name) = state.parent(path)?;
     if state.dirs[&dir].current.contains_key(&name) {
@@ -209,20 +207,6 @@ fn rename(state: &mut State, from: &Path, to: &Path, op: u64) -> io::Result<()> 
         state.relink(from_dir, op, vec![unlink]);
     }
     Ok(())
-}
-
-/// An open file. It keeps the file from being forgotten, whatever becomes of its name.
-#[derive(Debug)]
-struct Handle {
-    fs: SimFs,
-    id: u64,
-    path: PathBuf, // as opened, absolute
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.fs.state().inode(self.id).handles -= 1;
-    }
 }
 
 #[derive(Debug)]
@@ -362,41 +346,5 @@ impl ReadFile for SimReadFile {
         let range = offset as usize..offset as usize + len;
         fs.state().inode(*id).wrong_in_memory.retain(|(at, _)| !range.contains(at));
         self.read(offset, len, ReadMode::Pread)
-    }
-}
-
-#[derive(Debug)]
-struct SimLock {
-    handle: Handle,
-}
-
-impl LockGuard for SimLock {
-    fn id(&self) -> io::Result<FileId> {
-        Ok(FileId { device: OF_FILES, inode: self.handle.id })
-    }
-}
-
-impl Drop for SimLock {
-    fn drop(&mut self) {
-        let Handle { fs, id, .. } = &self.handle;
-        fs.state().locks.remove(id);
-    }
-}
-
-#[derive(Debug)]
-struct SimDirLock {
-    fs: SimFs,
-    id: u64,
-}
-
-impl LockGuard for SimDirLock {
-    fn id(&self) -> io::Result<FileId> {
-        Ok(FileId { device: OF_DIRECTORIES, inode: self.id })
-    }
-}
-
-impl Drop for SimDirLock {
-    fn drop(&mut self) {
-        self.fs.state().dir_locks.remove(&self.id);
     }
 }
