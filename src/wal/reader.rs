@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, RecordKind};
+use super::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, MANIFEST_FRAME_BYTES, RecordKind};
 use super::header::{HEADERS_BYTES, Predecessor, WalHeader};
 use crate::error::{Error, Result};
 use crate::sys::checksum::crc32c;
@@ -348,11 +348,16 @@ impl WalReader {
                 cause: DecodeError::Truncated("WAL file"),
             });
         }
-        let is_corrupt = |gap: &Gap| match self.successor {
-            Some(successor) if gap.damage.offset < successor.durable_bytes => true,
-            None if gap.proven_seq >= gap.damage.first_seq => true,
-            _ => gap.damage.misses_nothing(),
+        let was_durable = |gap: &Gap| match self.successor {
+            Some(successor) => gap.damage.offset < successor.durable_bytes,
+            None => gap.proven_seq >= gap.damage.first_seq,
         };
+        // A MANIFEST frame is written with the record behind it: a crash may take it alone.
+        self.gaps.retain(|gap| {
+            let is_note = gap.damage.misses_nothing() && gap.damage.bytes == MANIFEST_FRAME_BYTES;
+            !is_note || was_durable(gap)
+        });
+        let is_corrupt = |gap: &Gap| was_durable(gap) || gap.damage.misses_nothing();
         let torn_at = self.gaps.iter().position(|gap| !is_corrupt(gap));
         let mut behind = self.gaps.split_off(torn_at.unwrap_or(self.gaps.len()));
         let first = (!behind.is_empty()).then(|| behind.swap_remove(0));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::frame::MANIFEST_FRAME_BYTES;
 use super::*;
 use crate::sys::{DiskFs, Vfs};
 
@@ -200,6 +201,28 @@ fn a_damaged_sync_frame_costs_no_batch() {
     assert_eq!(seqs, [1, 2], "the seqs show that nothing is missing");
     assert_eq!((report.torn.len(), report.corruption.len()), (0, 1));
     assert!(report.corruption[0].misses_nothing());
+}
+
+/// A MANIFEST frame is written with the frame behind it and not synced before: a power cut may take it alone.
+#[test]
+fn a_manifest_frame_that_a_crash_took_alone_is_no_damage() {
+    for synced in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut wal = create(dir.path(), 1);
+        append(&mut wal, 1..=1);
+        wal.sync().unwrap();
+        let note = wal.bytes() as usize;
+        wal.note_edit(7);
+        append(&mut wal, 2..=3);
+        if synced {
+            wal.sync().unwrap();
+            wal.write_sync_frame().unwrap();
+        }
+        edit(&file(&dir, 1), |bytes| bytes[note..note + MANIFEST_FRAME_BYTES as usize].fill(0));
+        let (seqs, report) = read(&file(&dir, 1), None).unwrap();
+        assert_eq!((seqs, report.torn.len(), report.torn_records), (vec![1, 2, 3], 0, 0));
+        assert_eq!(report.corruption.len(), usize::from(synced), "what is behind it is durable");
+    }
 }
 
 #[test]
