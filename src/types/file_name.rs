@@ -26,7 +26,7 @@ pub const NUMBER_MAX: u64 = 1 << 62;
 /// edit where flushes, merges and edits fail and are tried again: ten in a second, for thirteen years.
 const AHEAD_MAX: u64 = 1 << 32;
 
-/// The first number that no file has of which the manifest says that `next` is free: see [`AHEAD_MAX`].
+/// The first number that no file has of which the manifest says that `next` is free: see `AHEAD_MAX`.
 #[must_use]
 pub fn numbers_end(next: u64) -> u64 {
     next.saturating_add(AHEAD_MAX).min(NUMBER_MAX)
