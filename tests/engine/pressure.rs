@@ -145,10 +145,10 @@ fn a_merge_that_fails_ends_a_stall() {
     assert_eq!((db.stats().slowdowns, db.stats().stalls), (slowdowns + 3, 1));
     fs.set(Merges::Pass);
     clock.advance(Duration::from_secs(10));
-    while db.stats().level0_segments > 0 {
+    // The segments are replaced a moment before the merge counts as done.
+    while db.stats().level0_segments > 0 || db.stats().merge_trouble.is_some() {
         std::thread::yield_now();
     }
-    assert_eq!(db.stats().merge_trouble, None);
 }
 
 #[test]
