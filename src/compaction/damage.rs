@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use crate::error::Error;
 use crate::segment::Segment;
 use crate::types::{Labels, LostChunk, Timestamp};
 
@@ -95,7 +96,13 @@ impl DamageList {
                 path: segment.path().to_path_buf(),
                 file_number,
                 offset: samples.offset,
-                message: samples.to_string(),
+                message: match samples.source {
+                    Some(source) => {
+                        let (path, section) = (samples.path.clone(), samples.section);
+                        Error::decode(path, section, samples.offset, source).to_string()
+                    }
+                    None => samples.to_string(),
+                },
                 labels: labels.clone(),
                 first,
                 last,
