@@ -260,7 +260,7 @@ impl Machine {
             }
         };
         if let Err(error) = done {
-            let is_damage = matches!(error, Error::Corrupt { .. });
+            let is_damage = matches!(error, Error::Corrupt { .. } | Error::Lost(_));
             assert!(!is_damage, "what cannot be read is not damaged: {error}");
         }
         // Other faults are called off with it, which `trouble` need not know.
