@@ -82,9 +82,7 @@ impl DamageList {
     pub(super) fn note(&mut self, segment: &Segment, lost: &LostChunk, labels: &Labels) {
         let file_number = segment.meta().file_number;
         let LostChunk { first, last, rows, .. } = *lost;
-        let known = !lost.times.is_empty();
-        let samples =
-            lost.place.samples(Some(labels.clone()), (first, last), u64::from(rows), known);
+        let samples = lost.samples(Some(labels.clone()));
         self.rows += u64::from(rows);
         self.chunks += 1;
         if !self.files.contains(&file_number) {

@@ -197,12 +197,6 @@ impl InputCursor {
         }
     }
 
-    fn refusal(&self, lost: &LostChunk, labels: Labels) -> Error {
-        let known = !lost.times.is_empty();
-        let (range, rows) = ((lost.first, lost.last), u64::from(lost.rows));
-        Error::Lost(Box::new(lost.place.samples(Some(labels), range, rows, known)))
-    }
-
     fn misplaced(&self, what: &'static str) -> Error {
         self.segment.damaged("chunk index", 0, DecodeError::Invalid(what))
     }
@@ -266,7 +260,7 @@ impl SeriesCursor for InputCursor {
             };
             let labels = ledger.labels.clone().expect("a series was started");
             if ledger.losses == Losses::Refuse && !lost.is_accepted {
-                return Err(self.refusal(&lost, labels).into());
+                return Err(Error::Lost(Box::new(lost.samples(Some(labels)))).into());
             }
             if lost.place.source.is_some() {
                 ledger.damage.note(&self.segment, &lost, &labels);

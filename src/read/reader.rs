@@ -125,9 +125,7 @@ impl SeriesReader {
     fn error(&self, lost: &LostChunk) -> Error {
         let mut parts = self.parts.iter();
         let labels = parts.find_map(|&(source, key)| self.sources.source(source).labels_of(key));
-        let range = (lost.first, lost.last);
-        let known = !lost.times.is_empty();
-        Error::Lost(Box::new(lost.place.samples(labels, range, u64::from(lost.rows), known)))
+        Error::Lost(Box::new(lost.samples(labels)))
     }
 
     /// Passes over the next samples of the opened series if `wanted` takes their summary; see

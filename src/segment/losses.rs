@@ -58,8 +58,7 @@ impl Segment {
                         })?;
                     }
                     let labels = series.as_ref().map(|(_, labels)| labels.clone());
-                    let known = !lost.times.is_empty();
-                    visit(lost.place.samples(labels, (lost.first, lost.last), rows, known));
+                    visit(lost.samples(labels));
                 }
             }
             walk.advance();

@@ -290,10 +290,7 @@ impl Run<'_> {
             Ok(Some(lost)) => {
                 self.totals.lost_samples += u64::from(lost.rows);
                 let labels = labels.get(entry.ordinal as usize).cloned();
-                let range = (lost.first, lost.last);
-                let known = !lost.times.is_empty();
-                let samples = lost.place.samples(labels, range, u64::from(lost.rows), known);
-                self.found(Error::Lost(Box::new(samples)), false, Vec::new());
+                self.found(Error::Lost(Box::new(lost.samples(labels))), false, Vec::new());
             }
             Ok(None) => {}
             Err(error) => self.found(error, false, Vec::new()),

@@ -67,6 +67,14 @@ pub(crate) struct LostChunk {
     pub place: Arc<LostPlace>,
 }
 
+impl LostChunk {
+    /// The same for people, of the series with these labels.
+    pub(crate) fn samples(&self, labels: Option<Labels>) -> LostSamples {
+        let times_are_known = !self.times.is_empty();
+        self.place.samples(labels, (self.first, self.last), u64::from(self.rows), times_are_known)
+    }
+}
+
 /// Where lost samples were.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LostPlace {
