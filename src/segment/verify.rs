@@ -40,6 +40,7 @@ impl Segment {
             segment: Arc::clone(&fresh),
             report,
             totals: VerifyReport::default(),
+            is_damaged: false,
             covered: BTreeMap::new(),
         };
         match fresh.loaded() {
@@ -54,6 +55,8 @@ struct Run<'a> {
     segment: Arc<Segment>,
     report: &'a mut dyn FnMut(Finding),
     totals: VerifyReport,
+    /// Whether a part of the file is damaged: what was lost before it was written is not.
+    is_damaged: bool,
     /// Where checked parts start and end.
     covered: BTreeMap<u64, u64>,
 }
@@ -71,7 +74,7 @@ impl Run<'_> {
         let footer = &loaded.footer;
         let stated = (u64::from(footer.series), footer.chunks, footer.samples);
         let counted = (self.totals.series, self.totals.chunks, self.totals.samples);
-        if self.totals.findings == 0 && stated != counted {
+        if !self.is_damaged && stated != counted {
             let source = DecodeError::Invalid("number of series, chunks or samples");
             let at = self.segment.meta().footer_twin_offset;
             self.found(self.segment.damaged("footer", at, source), false, Vec::new());
@@ -80,6 +83,7 @@ impl Run<'_> {
 
     fn found(&mut self, error: Error, has_twin: bool, lost: Vec<LostRange>) {
         self.totals.findings += 1;
+        self.is_damaged |= !matches!(error, Error::Lost(_));
         (self.report)(Finding { error, has_twin, lost });
     }
 
@@ -327,7 +331,7 @@ impl Run<'_> {
             match outcome {
                 Ok(len) => self.totals.bytes += len,
                 // Parts that damaged indexes lead to are not strays.
-                Err(_) if self.totals.findings > 0 => {}
+                Err(_) if self.is_damaged => {}
                 Err(error) => self.found(error, true, Vec::new()),
             }
         }

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use super::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind};
+use super::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, MANIFEST_PAYLOAD_BYTES};
 use super::header::{HEADERS_BYTES, WalHeader};
 use crate::error::{Error, Result};
 use crate::sys::checksum::crc32c;
@@ -15,8 +15,6 @@ use crate::sys::{Bytes, ReadFile, ReadMode, Vfs};
 
 /// Bytes read at a time: a longer payload is not read at all.
 const WINDOW_BYTES: u64 = 64 << 10;
-/// The payload of a MANIFEST frame in bytes.
-const PAYLOAD_BYTES: usize = 8;
 
 /// The highest edit number in the MANIFEST frames of the log file at `path`; 0 if it has none, or if
 /// it is no log file of the store `uuid`.
@@ -42,8 +40,11 @@ pub fn durable_edit(vfs: &dyn Vfs, path: &Path, uuid: [u8; 16]) -> Result<u64> {
             at += 8;
             continue;
         };
-        if frame.kind == FrameKind::Manifest && frame.payload_bytes as usize == PAYLOAD_BYTES {
-            let payload = window.at(at + FRAME_HEADER_BYTES as u64, PAYLOAD_BYTES).map_err(io)?;
+        if frame.kind == FrameKind::Manifest
+            && frame.payload_bytes as usize == MANIFEST_PAYLOAD_BYTES
+        {
+            let payload =
+                window.at(at + FRAME_HEADER_BYTES as u64, MANIFEST_PAYLOAD_BYTES).map_err(io)?;
             let payload = payload.filter(|payload| crc32c(0, payload) == frame.payload_crc);
             if let Some(payload) = payload.and_then(|payload| payload.try_into().ok()) {
                 found = found.max(u64::from_le_bytes(payload));

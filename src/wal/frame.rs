@@ -6,8 +6,10 @@ use crate::types::DecodeError;
 
 /// Bytes of a frame header.
 pub const FRAME_HEADER_BYTES: usize = 40;
-/// Bytes of a MANIFEST frame: its payload is one number.
-pub(super) const MANIFEST_FRAME_BYTES: u64 = FRAME_HEADER_BYTES as u64 + 8;
+/// The payload of a MANIFEST frame in bytes: one number.
+pub(super) const MANIFEST_PAYLOAD_BYTES: usize = 8;
+/// Bytes of a MANIFEST frame.
+pub(super) const MANIFEST_FRAME_BYTES: u64 = (FRAME_HEADER_BYTES + MANIFEST_PAYLOAD_BYTES) as u64;
 /// The largest payload of a frame in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 32 << 20;
 const MAGIC: &[u8; 4] = b"SWFr";

@@ -272,3 +272,34 @@ fn what_is_wrong_in_memory_alone_is_read_again() {
     }
     assert!(right_again > not_read, "{right_again} {not_read}");
 }
+
+/// What is lost already hides no other damage from verifying: every byte counts, padding too.
+#[test]
+fn every_byte_of_a_segment_with_losses_is_verified() {
+    let (sim, vfs, dir) = sim();
+    let info = SegmentInfo { uuid: UUID, min_seq: 1, max_seq: 1, ..SegmentInfo::default() };
+    let mut writer = SegmentWriter::create(&vfs, &dir, 3, info).unwrap();
+    writer.begin_series(&labels(&[("id", "a")])).unwrap();
+    writer.chunk(&[1, 2, 5], &[1.0, 2.5, 9.0]).unwrap();
+    let origin = LossOrigin { file_number: 1, offset: 64, is_accepted: false };
+    writer.lost_chunk(LostTimes::Known(&[6, 9]), origin).unwrap();
+    writer.lost_chunk(LostTimes::Within { first: 10, last: 90, rows: 4 }, origin).unwrap();
+    let meta = writer.finish().unwrap();
+    let verify = || {
+        let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+        let (mut lost, mut damaged) = (0, 0);
+        let mut count = |finding: Finding| match finding.error {
+            Error::Lost(samples) => lost += samples.samples,
+            _ => damaged += 1,
+        };
+        segment.verify(&mut count).unwrap();
+        (lost, damaged)
+    };
+    assert_eq!(verify(), (6, 0));
+    for at in 0..meta.file_bytes {
+        sim.flip(file(&dir, 3), at, 0x10).unwrap();
+        let (_, damaged) = verify();
+        assert!(damaged > 0, "byte {at}");
+        sim.flip(file(&dir, 3), at, 0x10).unwrap();
+    }
+}
