@@ -26,7 +26,11 @@ counts. The damaged files go to quarantine/, each with a list of what was lost
 in it. Writing the samples again, from a copy, heals a loss as well. It can be
 stopped and run again.
 
-The exit code is 0 if nothing is lost, and 1 if something is or was accepted.";
+A segment whose index is damaged cannot be accepted: which series it holds is
+not known. It is named and stays as it is, and queries of its time fail.
+
+The exit code is 0 if nothing is lost or damaged, and 1 otherwise, also if it
+was accepted.";
 
 /// Say what a damaged store has lost, and accept it
 #[derive(Debug, ClapArgs)]
@@ -116,7 +120,8 @@ fn print(args: &Args, report: &Report) -> Result<()> {
     report.lost.iter().for_each(|lost| messages::warning(&lost.to_string()));
     report.findings.iter().for_each(|finding| messages::warning(&finding.to_string()));
     let samples = units::grouped(report.samples);
-    output::print(&match (report.samples, args.accept) {
+    let mut text = match (report.samples, args.accept) {
+        (0, _) if !report.findings.is_empty() => String::new(),
         (0, _) => "no samples are lost\n".to_owned(),
         (_, false) => {
             format!("{samples} samples are lost; with --accept queries succeed without them\n")
@@ -125,5 +130,10 @@ fn print(args: &Args, report: &Report) -> Result<()> {
             "{samples} lost samples are accepted; {} segments were written anew\n",
             units::grouped(report.segments)
         ),
-    })
+    };
+    if !report.findings.is_empty() {
+        let count = units::grouped(report.findings.len() as u64);
+        text.push_str(&format!("{count} damaged places are not mended by this command\n"));
+    }
+    output::print(&text)
 }

@@ -11,9 +11,10 @@ fn import(data: &str, lines: &str) {
     assert_eq!(ran.code, 0, "{}", ran.err);
 }
 
-/// A store in which the newer of two segments has replaced the first of two values, and is damaged.
+/// A store in which the newer of two segments has replaced the first of two values, and is damaged at the
+/// place that `at` finds in its bytes.
 #[expect(clippy::disallowed_methods, reason = "an input of the test, not a store in use")]
-fn damaged(data: &str) {
+fn damaged(data: &str, at: impl Fn(&[u8]) -> usize) {
     let city = "\"__name__\":\"دما\",\"city\":\"تبریز\"";
     import(data, &(line(city, "1", 1000) + &line(city, "1", 2000)));
     import(data, &line(city, "2", 1000));
@@ -22,7 +23,8 @@ fn damaged(data: &str) {
     segments.sort();
     let newest = Path::new(data).join(segments.pop().unwrap());
     let mut bytes = std::fs::read(&newest).unwrap();
-    bytes[64] ^= 1;
+    let place = at(&bytes);
+    bytes[place] ^= 1;
     write_file(&newest, &bytes);
 }
 
@@ -31,7 +33,7 @@ const SERIES: &str = "{\"دما\",city=\"تبریز\"}";
 #[test]
 fn a_loss_is_said_skipped_and_accepted() {
     let (_dir, data) = place();
-    damaged(&data);
+    damaged(&data, |_| 64);
     let export = run(&["export", "--data", &data]);
     assert_eq!((export.code, export.out.as_str()), (1, ""), "{}", export.err);
     assert!(
@@ -91,4 +93,21 @@ fn a_loss_is_said_skipped_and_accepted() {
     let verified = run(&["verify", "--data", &data, "--json"]);
     let verify: Value = serde_json::from_str(&verified.out).unwrap();
     assert_eq!((verified.code, &verify["accepted_samples"]), (0, &Value::from(1)));
+}
+
+#[test]
+fn a_damaged_index_is_named_and_not_accepted() {
+    let (_dir, data) = place();
+    // The labels are stored once, in the index.
+    let label = "تبریز".as_bytes();
+    damaged(&data, |bytes| bytes.windows(label.len()).position(|w| w == label).unwrap());
+    for _ in 0..2 {
+        let ran = run(&["repair", "--data", &data, "--accept"]);
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (1, "1 damaged places are not mended by this command\n")
+        );
+        assert!(ran.err.contains("label block"), "{}", ran.err);
+        assert_eq!(run(&["export", "--data", &data]).code, 1);
+    }
 }
