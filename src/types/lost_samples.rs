@@ -91,6 +91,13 @@ pub(crate) struct LostPlace {
 }
 
 impl LostPlace {
+    /// One that tests need and do not look at.
+    #[cfg(test)]
+    pub(crate) fn anywhere() -> Arc<Self> {
+        let path = "1.seg".into();
+        Arc::new(Self { path, file_number: 1, section: "block", offset: 0, source: None })
+    }
+
     /// Samples from `first` to `last` that were here.
     pub(crate) fn samples(
         &self,

@@ -115,6 +115,7 @@ fn a_merge_does_not_bring_back_what_a_damaged_segment_had_replaced() {
     let held = db.snapshot().unwrap();
     let report = db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!((report.merges, report.damaged_rows), (1, 20));
+    assert_eq!((report.lost, report.lost_ended), (20, 0));
     assert_eq!((db.stats().samples_lost, db.stats().samples_accepted), (20, 0));
     check_lost(&held, &origin);
     check_lost(&db.snapshot().unwrap(), &origin);
@@ -172,7 +173,7 @@ fn newer_values_heal_a_loss_before_and_after_a_merge() {
 }
 
 #[test]
-fn deletes_and_retention_end_a_loss() {
+fn deletes_end_a_loss() {
     let fs = SimFs::new();
     let db = overwritten(&fs);
     damage_values(&fs);
@@ -182,7 +183,8 @@ fn deletes_and_retention_end_a_loss() {
     assert_eq!((answers.len(), errors.len()), (1, 1));
     assert!(answers[0].1.iter().copied().eq(older_around()));
     db.delete(&[Matcher::equal("name", "b")], TimeRange::ALL).unwrap();
-    db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+    let report = db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((report.lost, report.lost_ended, report.deleted), (0, 20, 20), "counted apart");
     assert!(db.losses().unwrap().is_whole());
     assert_eq!(everything(&db.snapshot().unwrap()).len(), 1);
     assert_eq!(verify(&fs), 0);

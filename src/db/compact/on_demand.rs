@@ -63,6 +63,10 @@ pub struct CompactReport {
     pub damage: Vec<DamagedRange>,
     /// How many samples.
     pub damaged_rows: u64,
+    /// Lost samples whose times are known that the merges carried on, this damage among them.
+    pub lost: u64,
+    /// Lost samples that are so no longer, since they were written again, deleted or have expired.
+    pub lost_ended: u64,
     /// Segments that could not be merged. They are as they were.
     pub findings: Vec<Finding>,
     /// Whether the caller stopped it.
@@ -84,6 +88,9 @@ impl CompactReport {
         self.deleted += merged.account.deleted.rows;
         self.expired += merged.account.expired.rows;
         self.damaged_rows += merged.damaged_rows;
+        let lost = merged.lost;
+        self.lost += lost.written.rows;
+        self.lost_ended += lost.superseded.rows + lost.deleted.rows + lost.expired.rows;
         let room = DAMAGE_MAX - self.damage.len();
         self.damage.extend(merged.damage.into_iter().take(room));
     }

@@ -1,7 +1,6 @@
 //! Losses in the merge, against a map of what is known of each tick.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::*;
 use crate::types::{LostChunk, LostPlace};
@@ -57,19 +56,12 @@ impl SeriesCursor for Layer {
             }
             return Ok(batch.len());
         }
-        let place = LostPlace {
-            path: "1.seg".into(),
-            file_number: 1,
-            section: "block",
-            offset: 0,
-            source: None,
-        };
         let times = match fate {
             Fate::Unknown => Vec::new(),
             _ => batch.iter().map(|s| s.0).collect(),
         };
         let (first, last) = (batch[0].0, batch[batch.len() - 1].0);
-        let (rows, place) = (batch.len() as u32, Arc::new(place));
+        let (rows, place) = (batch.len() as u32, LostPlace::anywhere());
         let is_accepted = *fate == Fate::Mask;
         Err(Unread::Lost(Box::new(LostChunk { first, last, rows, times, is_accepted, place })))
     }
