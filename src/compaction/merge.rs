@@ -6,9 +6,10 @@
 //!    the outputs are cut (`windows`).
 //! 3. The series of all inputs are taken in label order (`series`). Each is opened in every input that
 //!    has it, with what deletes hide of it there.
-//! 4. Its rows are decoded and counted; expired, deleted and damaged ones are left out (`input`). The
-//!    others are merged as a query would; those that a later write replaced are counted too.
-//! 5. What is left is cut by window and by chunk, and written (`outputs`).
+//! 4. Its rows are decoded and counted; expired and deleted ones are left out, and those that cannot be
+//!    read go on as lost (`input`). They are merged as a query would; those that a later write replaced are
+//!    counted too.
+//! 5. What is left is cut by window and by chunk, and written, lost rows in their place (`outputs`).
 //! 6. When no series is left, every row that the inputs should have must be accounted for (`proof`);
 //!    otherwise the job fails.
 //! 7. The outputs are completed, one at a time, and handed to the caller.

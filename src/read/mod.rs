@@ -14,13 +14,16 @@
 //!    each as one visit takes, 65,536 samples, and no more than the bytes that the query may hold.
 //! 5. For each series a [`reader`] opens its parts with their ranks and what deletes hide of each. A part
 //!    whose extent is out of the range, or hidden as a whole, is not decoded.
-//! 6. `cursor/merge` yields its samples in time order, each timestamp once, batch by batch.
+//! 6. `cursor/merge` yields its samples in time order, each timestamp once, batch by batch. A sample that is
+//!    lost, and that nothing newer has written again, is an error there, or is left out and listed.
 //! 7. Series that turn out to have samples are visited in label order ([`scan`]); what is left of a
 //!    long one is read when the visitor gets there.
 //!
 //! # Invariants
 //!
 //! - Series come in label order, samples in time order, each timestamp once: the last write.
+//! - What is returned is certain: nothing older stands in for a sample that cannot be read, nor for series
+//!   that are not known.
 //! - The answer depends on what was written, not on how it is spread over sources, on the executor or
 //!   on the read mode.
 //! - A bounded number of series is decoded ahead of the reader, and a query holds no more than these
