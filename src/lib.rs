@@ -87,8 +87,9 @@ pub use cursor::{Column, Columns, ReadCost, Samples};
 pub use db::{
     AcceptReport, Ack, AttachOptions, AttachReport, BATCH_ROWS_MAX, Background, BytesByKind,
     Changes, CheckpointReport, CompactProgress, CompactReport, Db, DeleteReceipt, DeletedShare,
-    Durability, Event, Finding, Latency, LeftOut, Losses, Mark, Observer, OpenReport, Options,
-    ReadOnlyDb, Snapshot, Stats, Ticket, Verify, VerifyReport, WriteBatch,
+    Durability, Event, Fate, Finding, Latency, LeftOut, Losses, Mark, Observer, OpenReport,
+    Options, ReadOnlyDb, Repair, RepairPlan, RepairSegment, Snapshot, Stats, Ticket, Verify,
+    VerifyReport, WriteBatch,
 };
 pub use error::{Error, Result};
 pub use read::{

@@ -12,7 +12,7 @@ use super::env::segment_files::SegmentFiles;
 use super::open::read_only::ReadOnlyDb;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
-use crate::segment::Segment;
+use crate::segment::{Discovered, Segment};
 use crate::types::FileName;
 
 /// Most segments that are merged at a time: as the other store's merges have not brought them down,
@@ -96,7 +96,7 @@ fn lone_segment(
     file_number: u64,
     options: AttachOptions,
 ) -> Result<Foreign> {
-    let (uuid, meta) = Segment::discover(&**env.vfs(), dir, file_number)?;
+    let Discovered { uuid, meta, .. } = Segment::discover(&**env.vfs(), dir, file_number)?;
     let path = dir.join(FileName::Segment(file_number).to_string());
     check_identity(env, &path, uuid, options)?;
     let cache = Arc::new(env.options.new_cache());

@@ -58,6 +58,7 @@ pub use env::options::{Background, Durability, Options};
 pub use losses::Losses;
 pub use open::checkpoint::CheckpointReport;
 pub use open::read_only::ReadOnlyDb;
+pub use open::repair::{Fate, Repair, RepairPlan, RepairSegment};
 pub use open::report::OpenReport;
 pub use open::verify::{Verify, VerifyReport};
 pub use snapshot::Snapshot;

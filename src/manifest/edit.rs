@@ -20,7 +20,7 @@ const MUST_UNDERSTAND: u8 = 1;
 const SEGMENT_BYTES: usize = 88;
 
 /// How far the write-ahead log is in segments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WalCovered {
     /// No WAL file with a lower number is needed any more.
     pub file_number: u64,

@@ -5,7 +5,8 @@ use crate::sys::checksum::crc32c;
 use crate::types::{DecodeError, Fields};
 
 const MAGIC: [u8; 4] = *b"EDIT";
-const FRAME_HEADER_BYTES: usize = 24;
+/// Bytes of a frame in front of its payload.
+pub(super) const FRAME_HEADER_BYTES: usize = 24;
 /// The longest payload of a frame in bytes.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
@@ -33,36 +34,64 @@ pub(super) struct Frame<'a> {
     pub(super) bytes: usize,
 }
 
-/// Decodes the frame that `bytes` starts with.
-pub(super) fn decode(seed: u32, bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
-    let mut fields = Fields::new(bytes);
-    if fields.array("frame header")? != MAGIC {
-        return Err(DecodeError::Invalid("magic of a frame"));
-    }
-    let payload_bytes = fields.u32("frame header")? as usize;
-    let edit_number = fields.u64("frame header")?;
-    let payload_crc = fields.u32("frame header")?;
-    if fields.u32("frame header")? != crc32c(seed, &bytes[..FRAME_HEADER_BYTES - 4]) {
-        return Err(DecodeError::Checksum("frame header"));
-    }
-    if payload_bytes > PAYLOAD_BYTES_MAX {
-        return Err(DecodeError::Invalid("length of a frame"));
-    }
-    let payload = fields.bytes(payload_bytes, "frame payload")?;
-    if crc32c(seed, payload) != payload_crc {
-        return Err(DecodeError::Checksum("frame payload"));
-    }
-    let frame_bytes = (FRAME_HEADER_BYTES + payload_bytes).next_multiple_of(8);
-    fields.zeros(frame_bytes - FRAME_HEADER_BYTES - payload_bytes, "padding of a frame")?;
-    Ok(Frame { edit_number, payload, bytes: frame_bytes })
+/// What the header of a frame says.
+struct FrameHeader {
+    payload_bytes: usize,
+    edit_number: u64,
+    payload_crc: u32,
 }
 
-/// Whether a valid frame starts at a multiple of 8 in `bytes`, after its beginning.
+impl FrameHeader {
+    fn decode(seed: u32, bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut fields = Fields::new(bytes);
+        if fields.array("frame header")? != MAGIC {
+            return Err(DecodeError::Invalid("magic of a frame"));
+        }
+        let payload_bytes = fields.u32("frame header")? as usize;
+        let edit_number = fields.u64("frame header")?;
+        let payload_crc = fields.u32("frame header")?;
+        if fields.u32("frame header")? != crc32c(seed, &bytes[..FRAME_HEADER_BYTES - 4]) {
+            return Err(DecodeError::Checksum("frame header"));
+        }
+        if payload_bytes > PAYLOAD_BYTES_MAX {
+            return Err(DecodeError::Invalid("length of a frame"));
+        }
+        Ok(Self { payload_bytes, edit_number, payload_crc })
+    }
+}
+
+/// Decodes the frame that `bytes` starts with.
+pub(super) fn decode(seed: u32, bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
+    let header = FrameHeader::decode(seed, bytes)?;
+    let mut fields = Fields::new(&bytes[FRAME_HEADER_BYTES..]);
+    let payload = fields.bytes(header.payload_bytes, "frame payload")?;
+    if crc32c(seed, payload) != header.payload_crc {
+        return Err(DecodeError::Checksum("frame payload"));
+    }
+    let frame_bytes = (FRAME_HEADER_BYTES + payload.len()).next_multiple_of(8);
+    fields.zeros(frame_bytes - FRAME_HEADER_BYTES - payload.len(), "padding of a frame")?;
+    Ok(Frame { edit_number: header.edit_number, payload, bytes: frame_bytes })
+}
+
+/// Whether `bytes` start with the header of a frame, whatever follows.
+pub(super) fn is_header(seed: u32, bytes: &[u8]) -> bool {
+    FrameHeader::decode(seed, bytes).is_ok()
+}
+
+/// Of a frame whose header is valid and whose payload is there: the length of the payload in bytes, the
+/// checksum that it should have, and the one that it has.
+pub(super) fn payload_checks(seed: u32, bytes: &[u8]) -> Option<(usize, u32, u32)> {
+    let header = FrameHeader::decode(seed, bytes).ok()?;
+    let payload = bytes[FRAME_HEADER_BYTES..].get(..header.payload_bytes)?;
+    Some((header.payload_bytes, header.payload_crc, crc32c(seed, payload)))
+}
+
+/// Where, at a multiple of 8 behind their beginning, the next valid frame starts in `bytes`.
 ///
 /// Only a header that validates makes this look at a payload, so that the walk is linear for
 /// anything but a file made to defeat it, and there the seed is in the way.
-pub(super) fn follows(seed: u32, bytes: &[u8]) -> bool {
-    (8..bytes.len()).step_by(8).any(|at| decode(seed, &bytes[at..]).is_ok())
+pub(super) fn next(seed: u32, bytes: &[u8]) -> Option<usize> {
+    (8..bytes.len()).step_by(8).find(|&at| decode(seed, &bytes[at..]).is_ok())
 }
 
 #[cfg(test)]
@@ -105,12 +134,13 @@ mod tests {
     #[test]
     fn a_later_frame_is_found_and_the_first_does_not_count() {
         let mut bytes = frame(b"one");
-        assert!(!follows(5, &bytes));
+        assert_eq!(next(5, &bytes), None);
         bytes[30] ^= 1;
         bytes.extend_from_slice(&[0; 16]);
-        assert!(!follows(5, &bytes));
+        assert_eq!(next(5, &bytes), None);
+        let at = bytes.len();
         bytes.extend_from_slice(&frame(b"two"));
-        assert!(follows(5, &bytes));
+        assert_eq!(next(5, &bytes), Some(at));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::StoreOptions;
 use super::current::{self, CURRENT_BYTES_MAX};
 use super::edit::VersionEdit;
 use super::frame;
@@ -62,7 +63,7 @@ pub fn load(vfs: &dyn Vfs, dir: &Path) -> Result<Loaded> {
 }
 
 /// Reads a whole file of at most `bytes_max` bytes; of a longer one, that much and a byte.
-fn read_file(vfs: &dyn Vfs, path: &PathBuf, bytes_max: u64) -> Result<Bytes> {
+pub(super) fn read_file(vfs: &dyn Vfs, path: &PathBuf, bytes_max: u64) -> Result<Bytes> {
     let file = vfs.open_read(path).map_err(|e| Error::io("open", path, e))?;
     let len = file.len().map_err(|e| Error::io("read", path, e))?;
     let len = len.min(bytes_max.saturating_add(1));
@@ -91,7 +92,7 @@ pub(super) fn decode(number: u64, bytes: &[u8]) -> Result<Loaded, Damage> {
     while at < bytes.len() || loaded.report.edits == 0 {
         let frame = match frame::decode(seed, &bytes[at..]) {
             Ok(frame) => frame,
-            Err(e) if loaded.report.edits == 0 || frame::follows(seed, &bytes[at..]) => {
+            Err(e) if loaded.report.edits == 0 || frame::next(seed, &bytes[at..]).is_some() => {
                 return Err(("manifest frame", at, e));
             }
             Err(_) => break,
@@ -105,6 +106,22 @@ pub(super) fn decode(number: u64, bytes: &[u8]) -> Result<Loaded, Damage> {
 }
 
 impl Loaded {
+    /// What a manifest would say that was rebuilt from other files: see [`salvage`](super::salvage()).
+    /// `number` is the highest of a manifest of the store, `edit_number` that of an edit, `removed` what is
+    /// known to have been removed by edits.
+    #[must_use]
+    pub fn rebuilt(
+        (uuid, options): ([u8; 16], StoreOptions),
+        version: Version,
+        removed: HashSet<u64>,
+        number: u64,
+        edit_number: u64,
+    ) -> Self {
+        let report = LoadReport { manifest_number: number, removed, ..LoadReport::default() };
+        let ticks_per_second = options.ticks_per_second;
+        Self { uuid, ticks_per_second, version, report, number, edit_number }
+    }
+
     /// The number of the last complete edit.
     #[must_use]
     pub fn edit_number(&self) -> u64 {
@@ -112,7 +129,7 @@ impl Loaded {
     }
 
     /// Applies the next frame.
-    fn take(&mut self, frame: &frame::Frame<'_>) -> Result<(), DecodeError> {
+    pub(super) fn take(&mut self, frame: &frame::Frame<'_>) -> Result<(), DecodeError> {
         let follows = self.report.edits == 0 || frame.edit_number == self.edit_number + 1;
         if !follows || frame.edit_number > COUNTER_MAX {
             return Err(DecodeError::Invalid("edit number"));

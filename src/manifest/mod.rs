@@ -27,6 +27,8 @@ mod files;
 mod frame;
 mod header;
 mod load;
+mod mend;
+mod salvage;
 mod version;
 
 #[cfg(test)]
@@ -43,6 +45,7 @@ pub use edit::{VersionEdit, WalCovered};
 use files::{file_names, manifest_number, refuse_foreign_files, remove_others, still_there};
 use header::Header;
 pub use load::{LoadReport, Loaded, load};
+pub use salvage::{Facts, ManifestDamage, Salvaged, salvage};
 pub use version::Version;
 
 use crate::error::{Error, Result};

@@ -272,7 +272,7 @@ mod tests {
         let dense = write(&vfs, &dir, 200, Encoding::Dense);
         assert_eq!((fast.features, dense.features), (0, 1));
         assert!(dense.file_bytes < fast.file_bytes * 19 / 20, "{dense:?} {fast:?}");
-        assert_eq!(Segment::discover(vfs.as_ref(), &dir, 2).unwrap().1, dense);
+        assert_eq!(Segment::discover(vfs.as_ref(), &dir, 2).unwrap().meta, dense);
         let segment = open(&vfs, &dir, &dense);
         assert_reads_back(&segment, 200, false);
         assert_reads_back(&segment, 200, true);

@@ -4,11 +4,12 @@ use super::header::check_version;
 use crate::sys::checksum::crc32c;
 use crate::types::{DecodeError, FEATURE_LOST, Fields, Timestamp};
 
-const MAGIC: [u8; 8] = *b"SILTFOOT";
+pub(super) const MAGIC: [u8; 8] = *b"SILTFOOT";
 const END_MAGIC: [u8; 8] = *b"SILT.END";
 /// Length, CRC and magic at the end of a footer, in bytes.
 pub(super) const TAIL_BYTES: usize = 16;
-const FIXED_BYTES: usize = 136;
+/// Bytes of a footer in front of its lists.
+pub(super) const FIXED_BYTES: usize = 136;
 const SECTION_BYTES: usize = 32;
 
 const MUST_UNDERSTAND: u16 = 1;
@@ -288,6 +289,14 @@ pub(super) fn decode_tail(bytes: &[u8]) -> Result<(u32, u32), DecodeError> {
         return Err(DecodeError::Invalid("end of a footer"));
     }
     Ok((footer_bytes, crc))
+}
+
+/// How long the footer is that starts with the bytes `head`; `None` if they are too few.
+pub(super) fn stated_bytes(head: &[u8]) -> Option<u64> {
+    let mut fields = Fields::new(head.get(FIXED_BYTES - 8..FIXED_BYTES)?);
+    let replaces = fields.u32("number of replaced segments").ok()?;
+    let sections = fields.u32("number of sections").ok()?;
+    Some(Footer::encoded_bytes(replaces as usize, sections as usize) as u64)
 }
 
 fn decode_section(fields: &mut Fields<'_>) -> Result<Section, DecodeError> {

@@ -17,7 +17,7 @@ use super::loaded::Loaded;
 use super::time_table;
 use crate::error::{Error, Result};
 use crate::index::Index;
-use crate::sys::{Bytes, ReadFile, ReadMode, Vfs};
+use crate::sys::{ReadFile, ReadMode, Vfs};
 use crate::types::{DecodeError, FileName, SegmentMeta};
 
 /// A segment that is open for reading. Shared by all readers.
@@ -79,77 +79,6 @@ impl Segment {
             twin_reads: AtomicU64::new(0),
             second_reads: AtomicU64::new(0),
         }))
-    }
-
-    /// What the manifest knows of a segment file that no manifest lists: reads its last footer, and
-    /// takes its word for everything.
-    ///
-    /// # Errors
-    /// [`Error::Io`], [`Error::Corrupt`] or [`Error::UnsupportedVersion`].
-    pub fn discover(
-        vfs: &dyn Vfs,
-        dir: &Path,
-        file_number: u64,
-    ) -> Result<([u8; 16], SegmentMeta)> {
-        let (footer, meta) = Self::discover_footer(vfs, dir, file_number)?;
-        Ok((footer.uuid, meta))
-    }
-
-    /// The store of a segment file that no manifest lists, and the segments that it says it replaces.
-    ///
-    /// # Errors
-    /// As [`discover`](Self::discover).
-    pub fn discover_replaced(
-        vfs: &dyn Vfs,
-        dir: &Path,
-        file_number: u64,
-    ) -> Result<([u8; 16], Vec<u64>)> {
-        let (footer, _) = Self::discover_footer(vfs, dir, file_number)?;
-        Ok((footer.uuid, footer.replaces))
-    }
-
-    fn discover_footer(
-        vfs: &dyn Vfs,
-        dir: &Path,
-        file_number: u64,
-    ) -> Result<(Footer, SegmentMeta)> {
-        let path = dir.join(FileName::Segment(file_number).to_string());
-        let file = vfs.open_read(&path).map_err(|e| Error::io("open", &path, e))?;
-        let file_bytes = file.len().map_err(|e| Error::io("read", &path, e))?;
-        let last = |n: u64| -> Result<(u64, Bytes)> {
-            let at = file_bytes.checked_sub(n).ok_or(DecodeError::Truncated("footer"));
-            let at = at.map_err(|e| Error::decode(&path, "footer", 0, e))?;
-            let read = file.read(at, n as usize, ReadMode::Pread);
-            Ok((at, read.map_err(|e| Error::io("read", &path, e))?))
-        };
-        let damaged = |at, e| Error::decode(&path, "footer", at, e);
-        let (at, tail) = last(footer::TAIL_BYTES as u64)?;
-        let (footer_bytes, _) = footer::decode_tail(&tail).map_err(|e| damaged(at, e))?;
-        let (at, bytes) = last(u64::from(footer_bytes))?;
-        let (footer, footer_crc) =
-            Footer::decode(&bytes, file_bytes).map_err(|e| damaged(at, e))?;
-        if footer.file_number != file_number {
-            return Err(damaged(at, DecodeError::Invalid("file number")));
-        }
-        // The first footer follows the timestamp table.
-        let footer_twin_offset = footer.section(SectionTag::TimeTable).end().next_multiple_of(8);
-        let meta = SegmentMeta {
-            file_number,
-            file_bytes,
-            footer_crc,
-            footer_bytes,
-            footer_twin_offset,
-            min_timestamp: footer.min_timestamp,
-            max_timestamp: footer.max_timestamp,
-            min_seq: footer.min_seq,
-            max_seq: footer.max_seq,
-            samples: footer.samples,
-            series: footer.series,
-            features: footer.features,
-            level: footer.level,
-            tombstone_seq: footer.tombstone_seq,
-        };
-        Ok((footer, meta))
     }
 
     /// What the manifest says of the segment.

@@ -125,7 +125,8 @@ fn what_is_written_is_read_on_both_disks_and_in_both_modes() {
         assert_eq!(meta.samples as usize, model.values().flatten().map(Vec::len).sum::<usize>());
         assert_eq!((meta.min_timestamp, meta.max_timestamp), (i64::MIN, i64::MAX));
         assert_eq!(meta.file_bytes, vfs.file_len(&file(dir, 3)).unwrap());
-        assert_eq!(Segment::discover(vfs.as_ref(), dir, 3).unwrap(), (UUID, meta));
+        let found = Segment::discover(vfs.as_ref(), dir, 3).unwrap();
+        assert_eq!((found.uuid, found.meta), (UUID, meta));
         assert_eq!(vfs.list(dir).unwrap().len(), 1, "no temporary file stays");
         for mode in MODES {
             let segment = open(&vfs, dir, &meta, mode).unwrap();
@@ -337,7 +338,7 @@ fn the_name_of_a_segment_is_never_given_to_a_part_of_one() {
                 }
                 named += 1;
                 let read = Segment::discover(after.as_ref(), &dir, 1)
-                    .and_then(|(_, meta)| open(&after, &dir, &meta, ReadMode::Pread))
+                    .and_then(|found| open(&after, &dir, &found.meta, ReadMode::Pread))
                     .and_then(|segment| read_all(&segment));
                 if !read.is_ok_and(|read| read == model) {
                     return false;

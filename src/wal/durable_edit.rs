@@ -55,6 +55,18 @@ pub fn durable_edit(vfs: &dyn Vfs, path: &Path, uuid: [u8; 16]) -> Result<u64> {
     Ok(found)
 }
 
+/// The store that the log file at `path` belongs to; `None` if its header cannot be read.
+///
+/// # Errors
+/// I/O errors.
+pub fn owner(vfs: &dyn Vfs, path: &Path) -> Result<Option<[u8; 16]>> {
+    let io = |e| Error::io("read", path, e);
+    let file = vfs.open_read(path).map_err(io)?;
+    let end = file.len().map_err(io)?;
+    let head = file.read(0, end.min(HEADERS_BYTES) as usize, ReadMode::Pread).map_err(io)?;
+    Ok(WalHeader::decode(&head).ok().map(|header| header.uuid))
+}
+
 /// A part of a file in memory.
 struct Window<'a> {
     file: &'a dyn ReadFile,

@@ -26,7 +26,7 @@ mod reader;
 mod writer;
 
 pub use batch::{BatchColumns, BatchView, Definition, Definitions, EncodedBatch};
-pub use durable_edit::durable_edit;
+pub use durable_edit::{durable_edit, owner};
 pub use frame::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, RecordKind};
 pub use header::{HEADERS_BYTES, Predecessor, WalHeader};
 pub use reader::{Damage, FileReport, Record, WalReader};

@@ -33,5 +33,6 @@ mod leftovers;
 mod manifest_tail;
 mod missing;
 mod reader;
+mod repair;
 mod sync_points;
 mod workload;

@@ -11,13 +11,13 @@ use siltstone_testing::record::read_all;
 use crate::findings::{batch, counts, files, open, simple_options};
 use crate::workload::DIR;
 
-type Files = Vec<(PathBuf, Vec<u8>)>;
+pub(crate) type Files = Vec<(PathBuf, Vec<u8>)>;
 
-fn content(fs: &SimFs) -> Files {
+pub(crate) fn content(fs: &SimFs) -> Files {
     fs.files().into_iter().map(|path| (path.clone(), fs.read_file(&path).unwrap())).collect()
 }
 
-fn manifest(fs: &SimFs) -> PathBuf {
+pub(crate) fn manifest(fs: &SimFs) -> PathBuf {
     let mut found = fs.files();
     let is_ours = |path: &Path| {
         path.parent() == Some(Path::new(DIR)) && path.to_string_lossy().contains("MANIFEST-")
@@ -28,11 +28,11 @@ fn manifest(fs: &SimFs) -> PathBuf {
 }
 
 /// Where the frames of a manifest start.
-fn frames(bytes: &[u8]) -> Vec<usize> {
+pub(crate) fn frames(bytes: &[u8]) -> Vec<usize> {
     (56..bytes.len()).step_by(8).filter(|&at| bytes[at..].starts_with(b"EDIT")).collect()
 }
 
-fn write(db: &Db, name: &str) {
+pub(crate) fn write(db: &Db, name: &str) {
     assert!(db.write(&batch(db, &[name], 3)).unwrap().durable);
 }
 
@@ -47,13 +47,13 @@ fn flushed(fs: &SimFs) -> Db {
 }
 
 /// A store that somebody has used and left, and what it holds.
-struct Left {
-    what: &'static str,
-    fs: SimFs,
-    held: Vec<OracleSeries>,
+pub(crate) struct Left {
+    pub(crate) what: &'static str,
+    pub(crate) fs: SimFs,
+    pub(crate) held: Vec<OracleSeries>,
 }
 
-fn left(what: &'static str, leave: impl FnOnce(&SimFs, Db)) -> Left {
+pub(crate) fn left(what: &'static str, leave: impl FnOnce(&SimFs, Db)) -> Left {
     let fs = SimFs::new();
     let db = flushed(&fs);
     leave(&fs, db);
@@ -64,7 +64,7 @@ fn left(what: &'static str, leave: impl FnOnce(&SimFs, Db)) -> Left {
     Left { what, fs, held }
 }
 
-fn stores() -> Vec<Left> {
+pub(crate) fn stores() -> Vec<Left> {
     vec![
         left("closed", |_, db| db.close().unwrap()),
         left("closed after a last write", |_, db| {

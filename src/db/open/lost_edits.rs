@@ -41,7 +41,7 @@ const TRIES_MAX: usize = 10;
 pub(super) fn load(vfs: &dyn Vfs, dir: &Path) -> Result<Loaded> {
     for _ in 0..TRIES_MAX {
         let loaded = manifest::load(vfs, dir)?;
-        let Some(lost) = Traces { vfs, dir, loaded: &loaded }.lost()? else { return Ok(loaded) };
+        let Some(lost) = lost(vfs, dir, &loaded)? else { return Ok(loaded) };
         // In a store that is open elsewhere the edit may have been made meanwhile.
         if manifest::load(vfs, dir)? == loaded {
             let name = FileName::Manifest(loaded.report.manifest_number).to_string();
@@ -51,6 +51,32 @@ pub(super) fn load(vfs: &dyn Vfs, dir: &Path) -> Result<Loaded> {
         }
     }
     Err(Error::SnapshotGone { path: dir.to_path_buf() })
+}
+
+/// What the manifest that says `loaded` has lost at its end, in words; `None` if nothing tells of a loss.
+///
+/// # Errors
+/// I/O errors of the log.
+pub(super) fn lost(vfs: &dyn Vfs, dir: &Path, loaded: &Loaded) -> Result<Option<&'static str>> {
+    Traces { vfs, dir, loaded }.lost()
+}
+
+/// The last edit that the log files `logs` prove durable; 0 if they prove none. A later file knows of all that
+/// an earlier one does.
+///
+/// # Errors
+/// I/O errors.
+pub(super) fn proven_edit(vfs: &dyn Vfs, dir: &Path, uuid: [u8; 16], logs: &[u64]) -> Result<u64> {
+    for &number in logs.iter().rev() {
+        match wal::durable_edit(vfs, &dir.join(FileName::Wal(number).to_string()), uuid) {
+            Ok(0) => {}
+            Ok(edit) => return Ok(edit),
+            // The owner has removed it.
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(0)
 }
 
 /// What else than the manifest knows of its edits.
@@ -65,7 +91,8 @@ impl Traces<'_> {
     fn lost(&self) -> Result<Option<&'static str>> {
         let next = self.loaded.version.next_file_number();
         let logs = log_files::numbers(self.vfs, self.dir, next)?;
-        if self.proven_edit(&logs)? > self.loaded.edit_number() {
+        let proven = proven_edit(self.vfs, self.dir, self.loaded.uuid, &logs)?;
+        if proven > self.loaded.edit_number() {
             return Ok(Some("the edits that the log proves to have been durable"));
         }
         let is_torn = self.loaded.report.torn_bytes > 0;
@@ -78,21 +105,6 @@ impl Traces<'_> {
         }
         let is_merged = is_torn && self.replaces_missing(&unlisted);
         Ok(is_merged.then_some("the edits for which merged segments were removed"))
-    }
-
-    /// The last edit that the log proves durable; 0 if it proves none. A later file knows of all that an
-    /// earlier one does.
-    fn proven_edit(&self, logs: &[u64]) -> Result<u64> {
-        for &number in logs.iter().rev() {
-            match wal::durable_edit(self.vfs, &self.log(number), self.loaded.uuid) {
-                Ok(0) => {}
-                Ok(edit) => return Ok(edit),
-                // The owner has removed it.
-                Err(error) if is_missing(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(0)
     }
 
     /// Whether a log file that no readable edit covers, and that its successor names, is gone.
@@ -136,7 +148,7 @@ impl Traces<'_> {
         let covered = self.loaded.version.wal_covered().seq;
         unlisted.iter().any(|&number| {
             let found = Segment::discover(self.vfs, self.dir, number);
-            found.is_ok_and(|(uuid, meta)| uuid == self.loaded.uuid && meta.min_seq > covered)
+            found.is_ok_and(|found| found.uuid == self.loaded.uuid && found.meta.min_seq > covered)
         })
     }
 
@@ -150,9 +162,9 @@ impl Traces<'_> {
                 && found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
         };
         unlisted.iter().any(|&number| {
-            let found = Segment::discover_replaced(self.vfs, self.dir, number);
-            found.is_ok_and(|(uuid, replaced)| {
-                uuid == self.loaded.uuid && replaced.iter().any(is_gone)
+            let found = Segment::discover(self.vfs, self.dir, number);
+            found.is_ok_and(|found| {
+                found.uuid == self.loaded.uuid && found.replaces.iter().any(is_gone)
             })
         })
     }

@@ -22,6 +22,7 @@
 //! | `recover`, `replay` | from log files to segments |
 //! | `report` | what opening found |
 //! | `read_only` | a second process's view |
+//! | `repair` | a manifest that is damaged, put together again |
 //! | `verify` | every byte of a store |
 //! | `checkpoint` | the store once more, by hard links |
 
@@ -32,6 +33,7 @@ mod orphans;
 pub(super) mod read_only;
 mod recover;
 mod refs;
+pub(super) mod repair;
 mod replay;
 pub(super) mod report;
 mod strays;

@@ -23,7 +23,7 @@ use super::report::OpenReport;
 use crate::db::env::finding::Finding;
 use crate::db::versions::quarantine::{create, report_name};
 use crate::error::{Error, Result};
-use crate::segment::Segment;
+use crate::segment::{Discovered, Segment};
 use crate::sys::Vfs;
 use crate::types::FileName;
 
@@ -109,7 +109,7 @@ pub(super) fn note(vfs: &dyn Vfs, dir: &Path, next: u64, report: &mut OpenReport
         };
         let path = quarantine.join(FileName::Segment(orphan.file_number).to_string());
         let held = match Segment::discover(vfs, &quarantine, orphan.file_number) {
-            Ok((_, meta)) => format!(
+            Ok(Discovered { meta, .. }) => format!(
                 "{} samples from {} to {}, seqs {} to {}",
                 meta.samples, meta.min_timestamp, meta.max_timestamp, meta.min_seq, meta.max_seq
             ),

@@ -75,9 +75,8 @@ impl Explanations<'_> {
     /// What a complete segment of this store says of itself and of what it replaces.
     fn discover(&self, number: u64) -> Option<(SegmentMeta, Vec<u64>)> {
         let (vfs, dir) = (&**self.env.vfs(), &self.env.dir);
-        let (uuid, meta) = Segment::discover(vfs, dir, number).ok()?;
-        let (_, replaced) = Segment::discover_replaced(vfs, dir, number).ok()?;
-        (uuid == self.env.uuid).then_some((meta, replaced))
+        let found = Segment::discover(vfs, dir, number).ok()?;
+        (found.uuid == self.env.uuid).then_some((found.meta, found.replaces))
     }
 
     /// Whether what the segments `inputs` hold is in others, or was let go of by an edit.

@@ -157,7 +157,7 @@ fn verifying_survives_a_table_that_leads_beyond_every_file() {
     bytes.extend(footer.encode());
     sim.write_file(file(&dir, 5), &bytes).unwrap();
 
-    let (_, meta) = Segment::discover(&*vfs, &dir, 5).unwrap();
+    let meta = Segment::discover(&*vfs, &dir, 5).unwrap().meta;
     let mut findings = Vec::new();
     let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
     segment.verify(&mut |finding| findings.push(finding.error.to_string())).unwrap();

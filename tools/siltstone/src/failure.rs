@@ -131,12 +131,16 @@ impl From<Error> for Failure {
                 LOCKED,
                 "stop the other process, or use a command that only reads: export, samples, query, digest, ls, show, verify, stats",
             ),
-            Error::NotAStore { .. } => (USAGE, "give the directory of a store with --data"),
-            Error::UnsupportedVersion { .. } => (USAGE, ""),
-            Error::Corrupt { section, .. } if section.starts_with("manifest") => (
-                FOUND,
-                "nothing was changed: keep a copy of the directory as it is, and go on from a checkpoint or a backup",
+            Error::NotAStore { .. } => (
+                USAGE,
+                "give the directory of a store with --data; if this is one that has lost its CURRENT, run siltstone repair",
             ),
+            Error::UnsupportedVersion { .. } => (USAGE, ""),
+            Error::Corrupt { section, .. }
+                if section.starts_with("manifest") || *section == "CURRENT" =>
+            {
+                (FOUND, "nothing was changed: siltstone repair says what can be done")
+            }
             Error::Corrupt { .. } | Error::Lost(_) => {
                 (FOUND, "run siltstone verify to see all damage")
             }

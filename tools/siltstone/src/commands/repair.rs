@@ -1,10 +1,12 @@
-//! `siltstone repair`: what a damaged store has lost, and accepting that.
+//! `siltstone repair`: a store that does not open is made to, and what a damaged one has lost is said and accepted.
+
+mod plan_text;
 
 use std::ops::ControlFlow;
 
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
-use siltstone::{Finding, LostSamples, Options, Verify};
+use siltstone::{Finding, LostSamples, Options, Repair, RepairPlan, Verify};
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::interrupt::Interrupt;
@@ -15,30 +17,45 @@ use crate::{messages, output, progress, target, units};
 const EXAMPLES: &str = "\
 Examples:
   siltstone repair
+  siltstone repair --apply
   siltstone repair --accept
 
-Without --accept it changes nothing, and works on a store in use: it says which
-samples are lost. A query that needs them fails until they are accepted.
+Without --apply and --accept it changes nothing, and works on a store in use.
 
-With --accept they count as never written: queries succeed without them, what
-is older at the same times stays hidden, and what is written there later
-counts. The damaged files go to quarantine/, each with a list of what was lost
-in it. Writing the samples again, from a copy, heals a loss as well. It can be
-stopped and run again.
+It first looks at the manifest, the list of the files that make up the store.
+If that, or CURRENT, is damaged or gone, the store does not open, although its
+samples are there. The command says what it would do with each segment, and
+what is lost; --apply does it: the list is made again from what can be read of
+it and from what segments, tombstone files and the log say of themselves.
+Nothing is removed: copies of the damaged files, and segments that are not
+listed, go to quarantine/. If it is stopped or fails, run it again.
+
+Then it reads every segment and says which samples are lost. A query that needs
+them fails until they are accepted: with --accept they count as never written,
+queries succeed without them, what is older at the same times stays hidden, and
+what is written there later counts. The damaged files go to quarantine/, each
+with a list of what was lost in it. Writing the samples again, from a copy,
+heals a loss as well. It can be stopped and run again.
 
 A segment whose index is damaged cannot be accepted: which series it holds is
 not known. It is named and stays as it is, and queries of its time fail.
 
 The exit code is 0 if nothing is lost or damaged, and 1 otherwise, also if it
-was accepted.";
+was repaired or accepted.";
 
-/// Say what a damaged store has lost, and accept it
+/// Make a store open again, say what it has lost, and accept that
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// Make the manifest again, if it is damaged
+    #[arg(long)]
+    apply: bool,
     /// Accept what is lost, so that queries succeed without it
     #[arg(long)]
     accept: bool,
+    /// The time scale of the store: only if no manifest can be read that says it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    ticks_per_second: Option<u64>,
     #[command(flatten)]
     data: DataFlag,
     /// Print JSON
@@ -56,10 +73,25 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args) -> Result {
+    let plan = manifest(args)?;
+    // A store that does not open has no losses that could be looked for.
+    if plan.is_needed() && !args.apply {
+        plan_text::print(&plan, args)?;
+        return Ok(Outcome::Found);
+    }
     let report = if args.accept { accept(args)? } else { look(args)? };
-    print(args, &report)?;
+    print(args, &plan, &report)?;
     let is_whole = report.lost.is_empty() && report.findings.is_empty();
-    Ok(if is_whole { Outcome::Good } else { Outcome::Found })
+    Ok(if is_whole && !plan.is_needed() { Outcome::Good } else { Outcome::Found })
+}
+
+/// What is to be done about the manifest, or was.
+fn manifest(args: &Args) -> Result<RepairPlan> {
+    let mut repair = Repair::new(&args.data.data).options(read_only());
+    if let Some(ticks_per_second) = args.ticks_per_second {
+        repair = repair.ticks_per_second(ticks_per_second);
+    }
+    Ok(if args.apply { repair.apply() } else { repair.plan() }?)
 }
 
 /// Reads every byte.
@@ -105,11 +137,12 @@ fn accept(args: &Args) -> Result<Report> {
     })
 }
 
-fn print(args: &Args, report: &Report) -> Result<()> {
+fn print(args: &Args, plan: &RepairPlan, report: &Report) -> Result<()> {
     if args.json {
         let lost: Vec<Value> = report.lost.iter().map(lost_json).collect();
         let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
         return output::print_json(&json!({
+            "manifest": plan_text::json(plan, true),
             "accepted": args.accept,
             "lost_samples": report.samples,
             "segments": report.segments,
@@ -117,23 +150,29 @@ fn print(args: &Args, report: &Report) -> Result<()> {
             "findings": findings,
         }));
     }
+    if plan.is_needed() {
+        plan_text::print(plan, args)?;
+    }
     report.lost.iter().for_each(|lost| messages::warning(&lost.to_string()));
     report.findings.iter().for_each(|finding| messages::warning(&finding.to_string()));
-    let samples = units::grouped(report.samples);
+    let is = |n: u64, what: &str| {
+        format!("{} {}", units::counted(n, what), if n == 1 { "is" } else { "are" })
+    };
     let mut text = match (report.samples, args.accept) {
-        (0, _) if !report.findings.is_empty() => String::new(),
+        (0, _) if !report.findings.is_empty() || plan.is_needed() => String::new(),
         (0, _) => "no samples are lost\n".to_owned(),
-        (_, false) => {
-            format!("{samples} samples are lost; with --accept queries succeed without them\n")
+        (n, false) => {
+            format!("{} lost; with --accept queries succeed without them\n", is(n, "sample"))
         }
-        (_, true) => format!(
-            "{samples} lost samples are accepted; {} segments were written anew\n",
-            units::grouped(report.segments)
+        (n, true) => format!(
+            "{} accepted; written anew: {}\n",
+            is(n, "lost sample"),
+            units::counted(report.segments, "segment")
         ),
     };
     if !report.findings.is_empty() {
-        let count = units::grouped(report.findings.len() as u64);
-        text.push_str(&format!("{count} damaged places are not mended by this command\n"));
+        let places = is(report.findings.len() as u64, "damaged place");
+        text.push_str(&format!("{places} not mended by this command\n"));
     }
     output::print(&text)
 }

@@ -1,4 +1,5 @@
-//! `siltstone repair`, and the commands that read on where samples are lost.
+//! `siltstone repair`: manifests made again, losses accepted; and the commands that read on where samples are
+//! lost.
 
 use std::path::Path;
 
@@ -72,11 +73,11 @@ fn a_loss_is_said_skipped_and_accepted() {
     assert_eq!(verify["lost"][0], report["lost"][0]);
     assert_eq!(
         run(&["repair", "--data", &data]).out,
-        "1 samples are lost; with --accept queries succeed without them\n"
+        "1 sample is lost; with --accept queries succeed without them\n"
     );
 
     let accepted = run(&["repair", "--data", &data, "--accept"]);
-    assert_eq!(accepted.out, "1 lost samples are accepted; 1 segments were written anew\n");
+    assert_eq!(accepted.out, "1 lost sample is accepted; written anew: 1 segment\n");
     assert_eq!(accepted.code, 1, "{}", accepted.err);
     for again in [&["repair"][..], &["repair", "--accept"]] {
         let nothing = run(&[again, &["--data", &data]].concat());
@@ -105,9 +106,67 @@ fn a_damaged_index_is_named_and_not_accepted() {
         let ran = run(&["repair", "--data", &data, "--accept"]);
         assert_eq!(
             (ran.code, ran.out.as_str()),
-            (1, "1 damaged places are not mended by this command\n")
+            (1, "1 damaged place is not mended by this command\n")
         );
         assert!(ran.err.contains("label block"), "{}", ran.err);
         assert_eq!(run(&["export", "--data", &data]).code, 1);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an input of the test, not a store in use")]
+#[test]
+fn a_store_without_its_manifest_is_made_to_open_again() {
+    let (_dir, data) = place();
+    let city = "\"__name__\":\"دما\",\"city\":\"تبریز\"";
+    import(&data, &line(city, "1", 1000));
+    import(&data, &line(city, "2", 2000));
+    let nothing = run(&["repair", "--data", &data, "--apply"]);
+    assert_eq!((nothing.code, &*nothing.out), (0, "no samples are lost\n"), "{}", nothing.err);
+    let before = run(&["export", "--data", &data]).out;
+    let manifest = names(&data).into_iter().find(|name| name.starts_with("MANIFEST-")).unwrap();
+    let path = Path::new(&data).join(&manifest);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[90] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+
+    // One wrong bit: known exactly.
+    for command in [&["export"][..], &["ls"], &["stats"], &["flush"]] {
+        let refused = run(&[command, &["--data", &data]].concat());
+        assert_eq!((refused.code, &*refused.out), (1, ""), "{command:?}: {}", refused.err);
+        assert!(refused.err.contains("siltstone repair"), "{command:?}: {}", refused.err);
+    }
+    let looked = run(&["repair", "--data", &data]);
+    assert_eq!(looked.code, 1);
+    assert!(looked.err.contains("a single wrong bit, which is set right"), "{}", looked.err);
+    assert!(looked.out.contains("known exactly: 2 segments with 2 samples"), "{}", looked.out);
+    assert!(looked.out.contains("nothing was changed: --apply does it"), "{}", looked.out);
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "looking changes nothing");
+
+    // A sector of zeros: from the other files.
+    bytes[56..].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+    let plan = run(&["repair", "--data", &data, "--json"]);
+    let plan: Value = serde_json::from_str(&plan.out).unwrap();
+    let manifest = &plan["manifest"];
+    assert_eq!((&manifest["exact"], &manifest["repaired"]), (&false.into(), &false.into()));
+    assert_eq!(manifest["segments"].as_array().unwrap().len(), 2, "{plan}");
+    let done = run(&["repair", "--data", &data, "--apply"]);
+    assert_eq!(done.code, 1, "{}", done.err);
+    assert!(done.out.contains("done: the store opens again"), "{}", done.out);
+    let after = run(&["export", "--data", &data]);
+    assert_eq!((after.code, &after.out), (0, &before), "{}", after.err);
+    assert_eq!(run(&["repair", "--data", &data]).code, 0);
+
+    // All of it, and the time scale with it.
+    std::fs::remove_file(Path::new(&data).join("CURRENT")).unwrap();
+    for name in names(&data).iter().filter(|name| name.starts_with("MANIFEST-")) {
+        std::fs::remove_file(Path::new(&data).join(name)).unwrap();
+    }
+    let lost = run(&["export", "--data", &data]);
+    assert!(lost.code == 2 && lost.err.contains("siltstone repair"), "{}", lost.err);
+    let asked = run(&["repair", "--data", &data, "--apply"]);
+    assert!(asked.code == 2 && asked.err.contains("ticks"), "{}", asked.err);
+    let done = run(&["repair", "--data", &data, "--apply", "--ticks-per-second", "1000"]);
+    assert_eq!(done.code, 1, "{}", done.err);
+    assert_eq!(run(&["export", "--data", &data]).out, before);
 }
