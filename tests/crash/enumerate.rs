@@ -213,7 +213,7 @@ fn open_clean(fs: &SimFs) -> Result<(Db, Vec<OracleSeries>), String> {
 }
 
 /// How many seeds each policy is tried with.
-fn seeds() -> u64 {
+pub(crate) fn seeds() -> u64 {
     std::env::var("SILTSTONE_CRASH_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 

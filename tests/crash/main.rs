@@ -14,6 +14,7 @@
 //! | `findings` | what the others found, each as a small test |
 //! | `holes` | pages lost in the middle of an unsynced log: a prefix comes back, or damage is reported |
 //! | `reader` | a read-only opener beside the writer |
+//! | `repair` | manifests damaged in every way and made again; a crash of that |
 //!
 //! Promises, and whether what a store holds can be explained by them, are `siltstone_testing::record`.
 //!

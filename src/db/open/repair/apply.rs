@@ -14,7 +14,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::plan::{self, Fate, Made, RepairPlan};
+use super::make::{self, Made};
+use super::plan::{Fate, RepairPlan};
 use crate::db::open::claim;
 use crate::db::open::orphans::{self, Mark};
 use crate::db::versions::quarantine;
@@ -34,14 +35,14 @@ pub(super) fn apply(
     ticks_per_second: Option<u64>,
 ) -> Result<RepairPlan> {
     // What is no store is not to get a lock file.
-    let looked = plan::make(&**vfs, dir, ticks_per_second)?.plan;
+    let looked = make::make(&**vfs, dir, ticks_per_second)?.plan;
     if !looked.is_needed() {
         return Ok(looked);
     }
     let claim = Arc::new(claim(vfs, dir)?);
     let vfs: Arc<dyn Vfs> = Arc::new(ClaimedFs::new(claim));
     let Made { plan, loaded, is_manifest_damaged, tombstone_files } =
-        plan::make(&*vfs, dir, ticks_per_second)?;
+        make::make(&*vfs, dir, ticks_per_second)?;
     if is_manifest_damaged {
         keep_copies(&*vfs, dir, loaded.report.manifest_number.saturating_add(1))?;
     }

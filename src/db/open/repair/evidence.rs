@@ -1,6 +1,6 @@
 //! What the files of a store say of themselves, where its manifest does not tell.
 //!
-//! Called by `plan`. Writes nothing.
+//! Called by `make`. Writes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -20,23 +20,24 @@
 //!
 //! - Nothing is removed. What is not listed lies in `quarantine/`.
 //! - No sample that was acknowledged is left out while a readable file has it: a segment is left out only if
-//!    an edit removed it, others hold its samples, or the log does.
+//!   an edit removed it, others hold its samples, or the log does.
 //! - A segment that a readable edit lists stays listed even if its file is gone or damaged: queries of its time
-//!    fail, as they do in any store, instead of showing what is older.
+//!   fail, as they do in any store, instead of showing what is older.
 //! - No delete that can still be read is left out: a tombstone that has been carried out hides nothing that
-//!    anybody wants.
+//!   anybody wants.
 //!
 //! # Limits
 //!
 //! - A delete is lost if the edit that listed it, its `.tomb` file and its log file are all gone or damaged.
 //! - If the edit that published a merge is lost, its inputs are all there still, and it cannot be told that all
-//!    of its outputs are, the inputs are listed: what was deleted before that merge, and whose tombstone is gone,
-//!    is back. The plan says so ([`Fate::Unpublished`]).
+//!   of its outputs are, the inputs are listed: what was deleted before that merge, and whose tombstone is gone,
+//!   is back. The plan says so ([`Fate::Unpublished`]).
 //! - What retention has dropped is back until the next time, if the file is still there.
 //! - The time scale is known to manifests alone: without any header of one it must be given.
 
 mod apply;
 mod evidence;
+mod make;
 mod plan;
 mod rebuild;
 
@@ -102,7 +103,7 @@ impl<'a> Repair<'a> {
     /// contradict each other, or if nothing says the time scale;
     /// [`Error::UnsupportedVersion`](crate::Error::UnsupportedVersion) if a newer build wrote them; I/O errors.
     pub fn plan(&self) -> Result<RepairPlan> {
-        Ok(plan::make(&*self.options.vfs, self.dir, self.ticks_per_second)?.plan)
+        Ok(make::make(&*self.options.vfs, self.dir, self.ticks_per_second)?.plan)
     }
 
     /// Does what is to be done, and says what that was. Where nothing is, it changes nothing.

@@ -1,6 +1,6 @@
 //! The version of a store, put together from what can be read. Pure.
 //!
-//! Called by `plan`, with a manifest of which edits are missing. A *missing edit* is one that nobody can read.
+//! Called by `make`, with a manifest of which edits are missing. A *missing edit* is one that nobody can read.
 //!
 //! 1. *What was ever live.* A segment was if a readable edit adds or removes it, or if another says that it was
 //!    merged from it: a merge takes live segments only.
