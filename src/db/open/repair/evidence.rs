@@ -39,20 +39,46 @@ pub(super) struct Evidence {
     pub(super) warnings: Vec<Finding>,
 }
 
-/// What the log has.
+/// What the log has: pieces between which log files are missing, in order.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    /// The first log file: its number, and the seq of the last record before it.
-    pub(super) first: Option<(u64, u64)>,
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// Log files that follow each other without a gap.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// The number of its first file.
+    pub(super) file_number: u64,
+    /// The seq of the last record before it.
+    pub(super) before: u64,
     /// The seqs of the records that a replay will find: inclusive ranges, rising.
-    pub(super) seqs: Vec<(u64, u64)>,
+    seqs: Vec<(u64, u64)>,
 }
 
 impl Log {
+    /// Whether the record `seq` is in a piece that begins with the log file `from` or a later one.
+    pub(super) fn has(&self, seq: u64, from: u64) -> bool {
+        let pieces = self.pieces.iter().filter(|piece| piece.file_number >= from);
+        pieces.into_iter().any(|piece| piece.has(seq))
+    }
+
+    /// The first log file that has records behind `seq`, or else the first of the last piece.
+    pub(super) fn first_behind(&self, seq: u64) -> Option<&Piece> {
+        let is_behind = |piece: &&Piece| piece.last().is_some_and(|last| last > seq);
+        self.pieces.iter().find(is_behind).or(self.pieces.last())
+    }
+}
+
+impl Piece {
     /// Whether the record `seq` is there.
     pub(super) fn has(&self, seq: u64) -> bool {
         let behind = self.seqs.partition_point(|&(first, _)| first <= seq);
         behind > 0 && seq <= self.seqs[behind - 1].1
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.seqs.last().map(|&(_, last)| last)
     }
 
     fn note(&mut self, seq: u64) {
@@ -233,12 +259,19 @@ fn read_log(
     };
     // Damage of the log is found again by the opening, which reports it.
     let (mut report, mut damaged) = (OpenReport::default(), Vec::new());
-    let mut log = Log::default();
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut previous = None;
     for (number, _, mut reader) in replay.readers(&mut report, &mut damaged)? {
-        log.first.get_or_insert((number, reader.header().last_seq));
+        let header = *reader.header();
+        if previous.is_none_or(|previous| previous != header.predecessor.file_number) {
+            let (before, seqs) = (header.last_seq, Vec::new());
+            pieces.push(Piece { file_number: number, before, seqs });
+        }
+        previous = Some(number);
+        let piece = pieces.last_mut().expect("one was begun");
         while let Some(record) = reader.next_record()? {
-            log.note(record.seq);
+            piece.note(record.seq);
         }
     }
-    Ok(log)
+    Ok(Log { pieces })
 }

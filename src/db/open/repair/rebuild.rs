@@ -11,8 +11,9 @@
 //!    only some outputs, and that deletes are carried out in outputs alone. Outputs are written by rising window:
 //!    if one reaches to where the inputs end, all are there, and they are taken. If not, the inputs are.
 //! 4. *Flushes whose edit is missing*, the newest first: if the log has the first and the last batch of the
-//!    segment, it is left to the log. Flushes follow the order of writes, so that all older ones were published
-//!    once one is listed.
+//!    segment, behind which no log file is missing, it is left to the log. Flushes follow the order of writes, so
+//!    that all older ones were published once one is listed. A log file that is missing between others was
+//!    removed, as all before it were, whose names a power cut may have brought back.
 //! 5. *Attaches whose edit is missing* are taken: nothing else holds what is in them.
 //! 6. *Two that overlap in time and in seq* cannot both be live. The later file was made from the other, by steps
 //!    whose files are gone.
@@ -50,7 +51,7 @@ pub(super) fn rebuild(evidence: &Evidence) -> Result<Rebuilt> {
     run.conflicts();
     let covered = run.covered();
     let (covered, gap) = run.first_log(covered);
-    let tombstones = run.tombstones(covered.seq);
+    let tombstones = run.tombstones(covered);
     let facts = &evidence.facts;
     let seqs = run.live.values().map(|meta| meta.max_seq.max(meta.tombstone_seq));
     let seqs = seqs.chain(tombstones.iter().map(|(_, tombstone)| tombstone.seq));
@@ -169,9 +170,11 @@ impl Run<'_> {
         let is_flush = |meta: &&SegmentMeta| self.is_unlisted_flush(meta);
         let mut flushes: Vec<SegmentMeta> = self.live.values().filter(is_flush).copied().collect();
         flushes.sort_by_key(|meta| std::cmp::Reverse(meta.max_seq));
-        let log = &self.evidence.log;
+        let log = self.evidence.log.pieces.last();
+        let in_log =
+            |m: &SegmentMeta| log.is_some_and(|log| log.has(m.min_seq) && log.has(m.max_seq));
         for meta in flushes {
-            if meta.max_seq > covered && log.has(meta.min_seq) && log.has(meta.max_seq) {
+            if meta.max_seq > covered && in_log(&meta) {
                 self.leave(meta.file_number, Fate::InLog);
             } else {
                 covered = covered.max(meta.max_seq);
@@ -219,18 +222,19 @@ impl Run<'_> {
     /// From which file on the log is needed, and the seqs that nothing has between the segments and it.
     fn first_log(&self, seq: u64) -> (WalCovered, Option<(u64, u64)>) {
         let known = self.evidence.facts.wal_covered.file_number;
-        let Some((number, before)) = self.evidence.log.first else {
+        let Some(piece) = self.evidence.log.first_behind(seq) else {
             return (WalCovered { file_number: known, seq }, None);
         };
-        let gap = (before > seq).then_some((seq + 1, before));
-        (WalCovered { file_number: known.max(number), seq: seq.max(before) }, gap)
+        let gap = (piece.before > seq).then_some((seq + 1, piece.before));
+        let file_number = known.max(piece.file_number);
+        (WalCovered { file_number, seq: seq.max(piece.before) }, gap)
     }
 
-    /// Step 7. `covered`: up to which seq the log is not replayed.
-    fn tombstones(&self, covered: u64) -> Vec<(u64, Arc<Tombstone>)> {
+    /// Step 7. `covered`: from where on the log is replayed.
+    fn tombstones(&self, covered: WalCovered) -> Vec<(u64, Arc<Tombstone>)> {
         let Evidence { facts, tombstones, log, .. } = self.evidence;
         let mut all = tombstones.clone();
-        all.retain(|seq, _| *seq <= covered || !log.has(*seq));
+        all.retain(|seq, _| *seq <= covered.seq || !log.has(*seq, covered.file_number));
         all.extend(facts.tombstones.iter().map(|(seq, t)| (*seq, t.clone())));
         all.retain(|seq, _| !facts.tombstones_removed.contains(seq));
         let listed = |seq: &u64| facts.tombstones.contains_key(seq);
