@@ -85,11 +85,11 @@ pub mod wal;
 pub use compaction::{CompactionPlan, DamagedRange, PlannedInput, PlannedMerge, Reason};
 pub use cursor::{Column, Columns, ReadCost, Samples};
 pub use db::{
-    AcceptReport, Ack, AttachOptions, AttachReport, BATCH_ROWS_MAX, Background, BytesByKind,
-    Changes, CheckpointReport, CompactProgress, CompactReport, Db, DeleteReceipt, DeletedShare,
-    Durability, Event, Fate, Finding, Latency, LeftOut, Losses, Mark, Observer, OpenReport,
-    Options, ReadOnlyDb, Repair, RepairPlan, RepairSegment, Snapshot, Stats, Ticket, Verify,
-    VerifyReport, WriteBatch,
+    AcceptOptions, AcceptReport, Ack, AttachOptions, AttachReport, BATCH_ROWS_MAX, Background,
+    BytesByKind, Changes, CheckpointReport, CompactProgress, CompactReport, Db, DeleteReceipt,
+    DeletedShare, Durability, Event, Fate, Finding, Latency, LeftOut, Losses, Mark, Observer,
+    OpenReport, Options, ReadOnlyDb, Repair, RepairPlan, RepairSegment, Snapshot, Stats, Ticket,
+    Verify, VerifyReport, WriteBatch,
 };
 pub use error::{Error, Result};
 pub use read::{

@@ -23,8 +23,8 @@ pub struct DamagedRange {
     pub offset: u64,
     /// What is wrong with it.
     pub message: String,
-    /// The series.
-    pub labels: Labels,
+    /// The series; `None`: all that the segment had, whichever these were.
+    pub labels: Option<Labels>,
     /// The time of the first sample.
     pub first: Timestamp,
     /// The time of the last sample, inclusive.
@@ -40,13 +40,19 @@ impl DamagedRange {
     pub fn to_json(&self) -> String {
         let mut line = format!("{{\"file\":{}", json(&self.path.to_string_lossy()));
         let _ = write!(line, ",\"offset\":{},\"error\":{}", self.offset, json(&self.message));
-        line.push_str(",\"series\":{");
-        for (i, (name, value)) in self.labels.iter().enumerate() {
-            let comma = if i > 0 { "," } else { "" };
-            let _ = write!(line, "{comma}{}:{}", json(name), json(value));
+        line.push_str(",\"series\":");
+        match &self.labels {
+            Some(labels) => {
+                for (i, (name, value)) in labels.iter().enumerate() {
+                    let before = if i > 0 { ',' } else { '{' };
+                    let _ = write!(line, "{before}{}:{}", json(name), json(value));
+                }
+                line.push('}');
+            }
+            None => line.push_str("null"),
         }
         let (first, last, rows) = (self.first, self.last, self.rows);
-        let _ = write!(line, "}},\"first\":{first},\"last\":{last},\"samples\":{rows}}}");
+        let _ = write!(line, ",\"first\":{first},\"last\":{last},\"samples\":{rows}}}");
         line
     }
 }
@@ -101,7 +107,7 @@ impl DamageList {
                     }
                     None => samples.to_string(),
                 },
-                labels: labels.clone(),
+                labels: Some(labels.clone()),
                 first,
                 last,
                 rows,
@@ -122,7 +128,7 @@ mod tests {
             file_number: 1,
             offset: 64,
             message: "bad".into(),
-            labels,
+            labels: Some(labels),
             first: -5,
             last: 7,
             rows: 3,
@@ -132,5 +138,8 @@ mod tests {
         assert_eq!(json["series"]["城市"], "\"北\\\n");
         assert_eq!((json["first"].as_i64(), json["samples"].as_u64()), (Some(-5), Some(3)));
         assert!(!line.contains('\n'));
+        let line = DamagedRange { labels: None, ..range }.to_json();
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert!(json["series"].is_null());
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::attach::{AttachOptions, attach};
 use super::compact::AttachReport;
-use super::compact::accept::AcceptReport;
+use super::compact::accept::{AcceptOptions, AcceptReport};
 use super::compact::on_demand::{CompactProgress, CompactReport};
 use super::losses::Losses;
 use super::open::checkpoint::{CheckpointReport, checkpoint};
@@ -114,11 +114,12 @@ impl Db {
     /// when it breaks, what is done stays.
     ///
     /// ```
-    /// # use siltstone::{Db, Options};
+    /// # use siltstone::{AcceptOptions, Db, Options};
     /// # use std::ops::ControlFlow;
     /// # let dir = tempfile::tempdir()?;
     /// # let db = Db::open(dir.path(), Options::default())?;
-    /// let report = db.accept_losses(|_, _| ControlFlow::Continue(()))?;
+    /// let options = AcceptOptions::default();
+    /// let report = db.accept_losses(options, |_, _| ControlFlow::Continue(()))?;
     /// for lost in &report.accepted {
     ///     println!("{lost}");
     /// }
@@ -132,9 +133,10 @@ impl Db {
     /// [`Error::Closed`](crate::Error::Closed). A segment whose index is damaged is no error: see [`AcceptReport`].
     pub fn accept_losses(
         &self,
+        options: AcceptOptions,
         mut progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<AcceptReport> {
-        self.compactor().accept_losses(&mut progress)
+        self.compactor().accept_losses(options, &mut progress)
     }
 
     /// The merges that would come next, were nothing written meanwhile.

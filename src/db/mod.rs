@@ -49,7 +49,7 @@ use crate::types::{Labels, SeriesHandle};
 
 pub use attach::AttachOptions;
 pub use compact::AttachReport;
-pub use compact::accept::AcceptReport;
+pub use compact::accept::{AcceptOptions, AcceptReport};
 pub use compact::on_demand::{CompactProgress, CompactReport};
 pub use env::counters::Latency;
 pub use env::finding::Finding;

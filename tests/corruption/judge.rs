@@ -102,7 +102,11 @@ impl Case<'_> {
         let verified = Verify::new(Path::new(STORE)).options(options()).run().unwrap();
         assert!(before.1 || verified.findings > 0, "{} {}: nothing is said", self.file, self.what);
         let db = Db::open(STORE, options()).unwrap();
-        let accepted = db.accept_losses(|_, _| std::ops::ControlFlow::Continue(())).unwrap();
+        let accepted = db
+            .accept_losses(siltstone::AcceptOptions::default(), |_, _| {
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
         if accepted.findings.is_empty() {
             let (found, errors) = salvage(&db.snapshot().unwrap(), &[], TimeRange::ALL);
             assert_eq!(

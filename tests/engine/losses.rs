@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use siltstone::sys::SimFs;
+use siltstone::sys::{SimFs, Vfs};
 use siltstone::{
-    Background, Damage, Db, Error, Labels, LostSamples, Matcher, Options, QueryOptions, ReadOnlyDb,
-    Snapshot, TimeRange, Verify,
+    AcceptOptions, Background, Damage, Db, Error, Labels, LostSamples, Matcher, Options,
+    QueryOptions, ReadOnlyDb, Snapshot, TimeRange, Verify,
 };
 use siltstone_testing::answers::{
     STORE, everything, labels, salvage, sim_clock, sim_options, write,
@@ -199,7 +199,8 @@ fn an_accepted_loss_is_no_error_and_hides_what_is_older() {
         if merges {
             db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
         }
-        let report = db.accept_losses(|_, _| ControlFlow::Continue(())).unwrap();
+        let report =
+            db.accept_losses(AcceptOptions::default(), |_, _| ControlFlow::Continue(())).unwrap();
         assert_eq!((report.segments, report.accepted_samples, report.accepted.len()), (1, 20, 2));
         assert_eq!((db.stats().samples_lost, db.stats().samples_accepted), (20, 20));
         assert!(report.accepted.iter().all(|lost| lost.path == origin && lost.first == 10));
@@ -214,7 +215,12 @@ fn an_accepted_loss_is_no_error_and_hides_what_is_older() {
         // Nothing older is listed behind a merge of everything.
         assert_eq!(db.losses().unwrap().accepted_samples, if merges { 0 } else { 20 });
         assert_eq!(verify(&fs), 0);
-        assert_eq!(db.accept_losses(|_, _| ControlFlow::Continue(())).unwrap().segments, 0);
+        assert_eq!(
+            db.accept_losses(AcceptOptions::default(), |_, _| ControlFlow::Continue(()))
+                .unwrap()
+                .segments,
+            0
+        );
         db.close().unwrap();
         let db = open(&fs);
         check(&db);
@@ -265,7 +271,65 @@ fn behind_a_damaged_index_nothing_older_is_shown() {
         db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
         let (answers, _) = salvage(&db.snapshot().unwrap(), &[], TimeRange::ALL);
         assert!(answers.is_empty(), "{section}: {answers:?}");
-        let report = db.accept_losses(|_, _| ControlFlow::Continue(())).unwrap();
+        let report =
+            db.accept_losses(AcceptOptions::default(), |_, _| ControlFlow::Continue(())).unwrap();
         assert_eq!((report.segments, report.findings.len()), (0, 1), "{section}");
+        gives_up(&fs, db, section);
+    }
+}
+
+/// Gives up the one segment that cannot be read: what is older at other times is there, what is older in its
+/// range is not, and what is written there later is, before and after merges and reopening.
+fn gives_up(fs: &SimFs, db: Db, what: &str) {
+    let options = AcceptOptions { give_up_unreadable: true };
+    let accept = |db: &Db| db.accept_losses(options, |_, _| ControlFlow::Continue(())).unwrap();
+    let report = accept(&db);
+    assert_eq!((report.given_up, report.findings.len()), (1, 0), "{what}: {report:?}");
+    assert_eq!(report.accepted_samples, report.accepted[0].samples, "{what}");
+    assert_eq!(accept(&db).given_up, 0, "{what}: once");
+    let check = |db: &Db, step: &str| {
+        let found = everything(&db.snapshot().unwrap());
+        assert_eq!(found.len(), 2, "{what}, {step}");
+        for (name, samples) in found {
+            let samples: BTreeMap<i64, u64> = samples.into_iter().collect();
+            assert_eq!(samples, older_around(), "{what}, {step}, {name}");
+        }
+        assert!(db.losses().unwrap().is_whole(), "{what}, {step}");
+    };
+    check(&db, "given up");
+    db.close().unwrap();
+    let db = open(fs);
+    assert!(db.open_report().findings.is_empty(), "{what}: {:?}", db.open_report());
+    check(&db, "reopened");
+    db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+    check(&db, "merged");
+    db.close().unwrap();
+    let db = open(fs);
+    check(&db, "merged and reopened");
+    assert_eq!(db.stats().tombstones, 0, "{what}: the mask went with what it hid");
+}
+
+#[test]
+fn a_segment_that_is_gone_is_given_up() {
+    for what in ["gone", "cut"] {
+        let fs = SimFs::new();
+        let db = overwritten(&fs);
+        db.close().unwrap();
+        let newest = segment_files(&fs).pop().unwrap();
+        let bytes = fs.read_file(&newest).unwrap();
+        match what {
+            "cut" => fs.write_file(&newest, &bytes[..bytes.len() / 2]).unwrap(),
+            _ => fs.remove(&newest).unwrap(),
+        }
+        let db = open(&fs);
+        assert_eq!(db.open_report().findings.len(), 1, "{what}");
+        assert!(!salvage(&db.snapshot().unwrap(), &[], TimeRange::ALL).1.is_empty(), "{what}");
+        let kept = db.accept_losses(AcceptOptions::default(), |_, _| ControlFlow::Continue(()));
+        assert_eq!((kept.as_ref().unwrap().given_up, kept.unwrap().findings.len()), (0, 1));
+        gives_up(&fs, db, what);
+        let aside = fs.files().into_iter().filter(|path| {
+            path.to_string_lossy().contains("quarantine/") && path.extension() == newest.extension()
+        });
+        assert_eq!(aside.count(), usize::from(what == "cut"), "{what}: what is there is kept");
     }
 }

@@ -7,7 +7,8 @@
 //! 4. The output takes the place of the segment with one edit, as of any merge; a file that is damaged goes
 //!    to `quarantine/`. So a crash leaves a segment accepted or not, and asking again goes on with the rest.
 //!
-//! A segment whose index is damaged stays as it is, and is named: which series it has is not known.
+//! A segment whose index is damaged, or whose file cannot be opened, stays as it is, and is named: which series it
+//! has is not known. If that is asked for, it is given up as a whole (`give_up`).
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -17,10 +18,20 @@ use crate::compaction::{ClosedSet, Merged, Purpose, Step};
 use crate::db::env::finding::Finding;
 use crate::error::{Error, Result};
 use crate::segment::Segment;
-use crate::types::LostSamples;
+use crate::types::{FileName, LostSamples, SegmentMeta};
 
 /// Losses that a report lists at most.
 const LISTED_MAX: usize = 10_000;
+
+/// How [`Db::accept_losses`](crate::Db::accept_losses) accepts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AcceptOptions {
+    /// Whether segments of which it is not known what is lost, since their file is gone or their index is
+    /// damaged, are given up: none of their samples counts any more, and what is older in their range of time is
+    /// deleted, of every series, since any of it may have been replaced. Their files go to `quarantine/`. Default:
+    /// false, they stay, and queries of their time fail.
+    pub give_up_unreadable: bool,
+}
 
 /// What [`Db::accept_losses`](crate::Db::accept_losses) did.
 #[derive(Debug, Default)]
@@ -32,6 +43,8 @@ pub struct AcceptReport {
     pub accepted_samples: u64,
     /// Segments that were written anew.
     pub segments: u64,
+    /// Segments that were given up as a whole.
+    pub given_up: u64,
     /// Segments of which it cannot be said what is lost. They are as they were.
     pub findings: Vec<Finding>,
     /// Whether the caller stopped it.
@@ -46,6 +59,7 @@ impl Compactor {
     /// Those of the flush, I/O errors, a full disk: what is accepted stays so.
     pub(in crate::db) fn accept_losses(
         &self,
+        options: AcceptOptions,
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<AcceptReport> {
         self.env.health.check_open()?;
@@ -53,7 +67,7 @@ impl Compactor {
         let mut report = AcceptReport::default();
         let view = self.view.current();
         for broken in &view.broken {
-            report.findings.push(Finding::of(&self.env.dir, &broken.error));
+            self.unreadable(&broken.meta, &broken.error, options, &mut report)?;
         }
         let all = view.segments.len();
         for (done, segment) in view.segments.iter().enumerate() {
@@ -61,12 +75,17 @@ impl Compactor {
                 report.cancelled = true;
                 break;
             }
-            self.accept_in(segment, &mut report)?;
+            self.accept_in(segment, options, &mut report)?;
         }
         Ok(report)
     }
 
-    fn accept_in(&self, segment: &Segment, report: &mut AcceptReport) -> Result<()> {
+    fn accept_in(
+        &self,
+        segment: &Segment,
+        options: AcceptOptions,
+        report: &mut AcceptReport,
+    ) -> Result<()> {
         let (mut lost, mut of_index) = (Vec::new(), None);
         segment.verify(&mut |finding| match finding.error {
             Error::Lost(samples) => lost.push(*samples),
@@ -84,18 +103,50 @@ impl Compactor {
             Ok(true) => {}
             // Replaced meanwhile: what came in its place is looked at when this is asked for again.
             Ok(false) => return Ok(()),
-            Err(error @ (Error::Corrupt { .. } | Error::UnsupportedVersion { .. })) => {
+            Err(error @ Error::Corrupt { .. }) => {
+                return self.unreadable(segment.meta(), &error, options, report);
+            }
+            Err(error @ Error::UnsupportedVersion { .. }) => {
                 report.findings.push(Finding::of(segment.path(), &error));
                 return Ok(());
             }
             Err(error) => return Err(error),
         }
         report.segments += 1;
+        self.accepted(lost, report);
+        Ok(())
+    }
+
+    fn accepted(&self, lost: Vec<LostSamples>, report: &mut AcceptReport) {
         let accepted = lost.iter().map(|samples| samples.samples).sum::<u64>();
         self.env.counters.samples_accepted.add(accepted);
         report.accepted_samples += accepted;
         let room = LISTED_MAX - report.accepted.len();
         report.accepted.extend(lost.into_iter().take(room));
+    }
+
+    /// A segment of which it is not known what is lost: it is given up if that is asked for.
+    fn unreadable(
+        &self,
+        meta: &SegmentMeta,
+        error: &Error,
+        options: AcceptOptions,
+        report: &mut AcceptReport,
+    ) -> Result<()> {
+        if options.give_up_unreadable {
+            if let Some(lost) = self.give_up_segment(meta, error)? {
+                report.given_up += 1;
+                self.accepted(vec![lost], report);
+            }
+            return Ok(());
+        }
+        let path = self.env.path(FileName::Segment(meta.file_number));
+        let mut finding = Finding::of(path, error);
+        finding.message.push_str(&format!(
+            "; which of its {} samples from {} to {} are lost is not known",
+            meta.samples, meta.min_timestamp, meta.max_timestamp
+        ));
+        report.findings.push(finding);
         Ok(())
     }
 

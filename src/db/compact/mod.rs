@@ -23,6 +23,7 @@ mod attach;
 mod attaching;
 mod choose;
 mod disk_headroom;
+mod give_up;
 pub(super) mod on_demand;
 mod publish;
 mod retention;

@@ -75,7 +75,7 @@ pub struct DamageAnswer {
     pub offset: u64,
     /// What is wrong with it.
     pub error: String,
-    /// The labels of the series.
+    /// The labels of the series; none: all that the segment had.
     pub series: BTreeMap<String, String>,
     /// The tick of the first sample left out.
     pub first: i64,
@@ -92,7 +92,7 @@ impl From<&DamagedRange> for DamageAnswer {
             file: range.path.to_string_lossy().into_owned(),
             offset: range.offset,
             error: range.message.clone(),
-            series: range.labels.iter().map(owned).collect(),
+            series: range.labels.iter().flatten().map(owned).collect(),
             first: range.first,
             last: range.last,
             samples: range.rows,

@@ -87,7 +87,12 @@ fn what_is_lost_is_said_and_nothing_older_is_shown() {
     assert_eq!((&lost["start"], &lost["end"]), (&Value::from(0), &Value::from(60_000)));
     assert_eq!((&lost["samples"], &lost["timesAreKnown"]), (&Value::from(2), &Value::from(true)));
     assert!(lost["file"].as_str().unwrap().ends_with(".seg") && lost["offset"] == 64, "{lost}");
-    server.db.accept_losses(|_, _| std::ops::ControlFlow::Continue(())).unwrap();
+    server
+        .db
+        .accept_losses(siltstone::AcceptOptions::default(), |_, _| {
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
     let export = server.get(EXPORT);
     assert_eq!((export.status, export.text().lines().count()), (200, 1));
     assert!(export.text().contains("\"timestamps\":[120000]"), "{}", export.text());

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
-use siltstone::{Finding, LostSamples, Options, Repair, RepairPlan, Verify};
+use siltstone::{AcceptOptions, Finding, LostSamples, Options, Repair, RepairPlan, Verify};
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::interrupt::Interrupt;
@@ -37,8 +37,10 @@ what is written there later counts. The damaged files go to quarantine/, each
 with a list of what was lost in it. Writing the samples again, from a copy,
 heals a loss as well. It can be stopped and run again.
 
-A segment whose index is damaged cannot be accepted: which series it holds is
-not known. It is named and stays as it is, and queries of its time fail.
+Of a segment whose file is gone or whose index is damaged it is not known which
+series it had. It is named and stays as it is, and queries of its time fail. With
+--give-up-unreadable none of its samples counts any more, and what is older in
+its range of time is deleted, of all series: any of it may have been replaced.
 
 The exit code is 0 if nothing is lost or damaged, and 1 otherwise, also if it
 was repaired or accepted.";
@@ -53,6 +55,9 @@ pub(crate) struct Args {
     /// Accept what is lost, so that queries succeed without it
     #[arg(long)]
     accept: bool,
+    /// With --accept: give up segments of which it is not known what is lost, whole
+    #[arg(long, requires = "accept")]
+    give_up_unreadable: bool,
     /// The time scale of the store: only if no manifest can be read that says it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     ticks_per_second: Option<u64>,
@@ -69,6 +74,7 @@ struct Report {
     lost: Vec<LostSamples>,
     samples: u64,
     segments: u64,
+    given_up: u64,
     findings: Vec<Finding>,
 }
 
@@ -121,7 +127,8 @@ fn look(args: &Args) -> Result<Report> {
 fn accept(args: &Args) -> Result<Report> {
     let interrupt = Interrupt::watch()?;
     let (report, _) = target::with_own(&args.data.data, Options::default(), |db| {
-        Ok(db.accept_losses(|_, _| match interrupt.is_requested() {
+        let options = AcceptOptions { give_up_unreadable: args.give_up_unreadable };
+        Ok(db.accept_losses(options, |_, _| match interrupt.is_requested() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         })?)
@@ -133,6 +140,7 @@ fn accept(args: &Args) -> Result<Report> {
         lost: report.accepted,
         samples: report.accepted_samples,
         segments: report.segments,
+        given_up: report.given_up,
         findings: report.findings,
     })
 }
@@ -146,6 +154,7 @@ fn print(args: &Args, plan: &RepairPlan, report: &Report) -> Result<()> {
             "accepted": args.accept,
             "lost_samples": report.samples,
             "segments": report.segments,
+            "given_up": report.given_up,
             "lost": lost,
             "findings": findings,
         }));
@@ -165,9 +174,10 @@ fn print(args: &Args, plan: &RepairPlan, report: &Report) -> Result<()> {
             format!("{} lost; with --accept queries succeed without them\n", is(n, "sample"))
         }
         (n, true) => format!(
-            "{} accepted; written anew: {}\n",
+            "{} accepted; written anew: {}; given up: {}\n",
             is(n, "lost sample"),
-            units::counted(report.segments, "segment")
+            units::counted(report.segments, "segment"),
+            units::counted(report.given_up, "segment"),
         ),
     };
     if !report.findings.is_empty() {

@@ -77,7 +77,10 @@ fn a_loss_is_said_skipped_and_accepted() {
     );
 
     let accepted = run(&["repair", "--data", &data, "--accept"]);
-    assert_eq!(accepted.out, "1 lost sample is accepted; written anew: 1 segment\n");
+    assert_eq!(
+        accepted.out,
+        "1 lost sample is accepted; written anew: 1 segment; given up: 0 segments\n"
+    );
     assert_eq!(accepted.code, 1, "{}", accepted.err);
     for again in [&["repair"][..], &["repair", "--accept"]] {
         let nothing = run(&[again, &["--data", &data]].concat());
@@ -97,7 +100,7 @@ fn a_loss_is_said_skipped_and_accepted() {
 }
 
 #[test]
-fn a_damaged_index_is_named_and_not_accepted() {
+fn a_damaged_index_is_named_and_given_up_on_demand() {
     let (_dir, data) = place();
     // The labels are stored once, in the index.
     let label = "تبریز".as_bytes();
@@ -111,6 +114,15 @@ fn a_damaged_index_is_named_and_not_accepted() {
         assert!(ran.err.contains("label block"), "{}", ran.err);
         assert_eq!(run(&["export", "--data", &data]).code, 1);
     }
+    let ran = run(&["repair", "--data", &data, "--accept", "--give-up-unreadable"]);
+    assert_eq!(
+        ran.out,
+        "1 lost sample is accepted; written anew: 0 segments; given up: 1 segment\n"
+    );
+    let export = run(&["export", "--data", &data]);
+    assert_eq!((export.code, &*export.err), (0, ""));
+    assert!(export.out.contains("[2000]") && !export.out.contains("1000"), "{}", export.out);
+    assert_eq!(run(&["repair", "--data", &data]).code, 0);
 }
 
 #[expect(clippy::disallowed_methods, reason = "an input of the test, not a store in use")]

@@ -1,0 +1,120 @@
+//! Giving up a segment of which it is not known what is lost: a file that is gone or cannot be opened, or whose
+//! index is damaged.
+//!
+//! Called by `accept`, where somebody asks for it.
+//!
+//! 1. Given a listed segment, no merge is under way.
+//! 2. One edit takes it out of the version, and puts in its place a delete of everything in its range of time that
+//!    is older than it: which series it had is not known, so that whatever is older there may have been
+//!    replaced by it, and is not shown. Where nothing older is listed there, no delete is needed.
+//! 3. The file goes to `quarantine/`, with a report.
+//!
+//! The delete is one like any other: newer samples count, it is carried out by merges, and then it goes. Its seq
+//! is one that the segment had, so that it is behind everything older, and in front of everything newer.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Compactor;
+use crate::compaction::DamagedRange;
+use crate::db::versions::Transition;
+use crate::db::versions::pending_outputs::PendingOutputs;
+use crate::db::versions::quarantine::report_damage;
+use crate::deletes;
+use crate::error::{Error, Result};
+use crate::manifest::{Version, VersionEdit};
+use crate::types::{FileName, LostPlace, LostSamples, Matcher, SegmentMeta, TimeRange, Tombstone};
+
+impl Compactor {
+    /// Gives up the segment `meta`, which `error` keeps from being read. What is lost, at most; `None` if it is
+    /// not listed any more.
+    ///
+    /// # Errors
+    /// I/O errors, a full disk: the segment is listed as before.
+    pub(super) fn give_up_segment(
+        &self,
+        meta: &SegmentMeta,
+        error: &Error,
+    ) -> Result<Option<LostSamples>> {
+        let mut runner = self.lock_runner();
+        self.abandon_merge(&mut runner);
+        self.env.health.check_open()?;
+        let number = meta.file_number;
+        let place = self.place(meta, error);
+        let path = place.path.clone();
+        let is_there = self.env.vfs().file_len(&path).is_ok();
+        if is_there {
+            report_damage(&**self.env.vfs(), &self.env.dir, number, &[range(meta, &place, error)])?;
+        }
+        let content = self.view.current().extent_of(&[number]);
+        let outputs = PendingOutputs::new(&self.env);
+        let is_listed = self.versions.apply(outputs, |version, outputs| {
+            if !version.segments().iter().any(|listed| listed.file_number == number) {
+                return Ok(None);
+            }
+            let mut edit = VersionEdit { removed: vec![number], ..VersionEdit::default() };
+            if let Some(mask) = self.mask(version, meta)? {
+                let file_number = self.env.new_file_number();
+                let (vfs, mask) = (&**self.env.vfs(), Arc::new(mask));
+                deletes::write(
+                    vfs,
+                    &self.env.dir,
+                    (self.env.uuid, file_number),
+                    std::slice::from_ref(&mask),
+                )?;
+                outputs.add(FileName::Tombstones(file_number));
+                edit.tombstones_added = vec![(file_number, mask)];
+            }
+            let damaged: &[u64] = if is_there { &[number] } else { &[] };
+            Ok(Some(Transition::new(edit, content).damaged(damaged)))
+        })?;
+        self.versions.remove_obsolete();
+        self.tombstones.look_again();
+        let extent = (meta.min_timestamp, meta.max_timestamp);
+        Ok(is_listed.then(|| place.samples(None, extent, meta.samples, false)))
+    }
+
+    /// The delete of what may have been replaced by the segment, if anything may.
+    fn mask(&self, version: &Version, meta: &SegmentMeta) -> Result<Option<Tombstone>> {
+        let taken: HashSet<u64> = version.tombstones().map(|tombstone| tombstone.seq).collect();
+        let seq = (meta.min_seq..=meta.max_seq).rev().find(|seq| !taken.contains(seq));
+        let others = || version.segments().iter().filter(|m| m.file_number != meta.file_number);
+        let Some(seq) = seq else {
+            return Err(Error::InvalidArgument(format!(
+                "segment {} was written with others by one attach, and one of these was given up before: compact, then try again",
+                meta.file_number
+            )));
+        };
+        let everything = Matcher::regex("__name__", ".*").map_err(Error::Matcher)?;
+        let mask = Tombstone {
+            seq,
+            range: TimeRange::new(meta.min_timestamp, meta.max_timestamp.saturating_add(1)),
+            matchers: vec![everything],
+            created_ms: self.env.clock().wall_ms(),
+        };
+        Ok(others().any(|older| mask.applies_to(older)).then_some(mask))
+    }
+
+    fn place(&self, meta: &SegmentMeta, error: &Error) -> LostPlace {
+        let path = self.env.path(FileName::Segment(meta.file_number));
+        let (_, section, offset) = error.damaged_place().unwrap_or((&path, "file", 0));
+        let source = match error {
+            Error::Corrupt { source, .. } => Some(*source),
+            _ => None,
+        };
+        LostPlace { file_number: meta.file_number, section, offset, source, path: path.clone() }
+    }
+}
+
+fn range(meta: &SegmentMeta, place: &LostPlace, error: &Error) -> DamagedRange {
+    DamagedRange {
+        path: place.path.clone(),
+        file_number: meta.file_number,
+        offset: place.offset,
+        message: format!("given up as a whole: {error}"),
+        labels: None,
+        first: meta.min_timestamp,
+        last: meta.max_timestamp,
+        rows: u32::try_from(meta.samples).unwrap_or(u32::MAX),
+    }
+}
