@@ -23,7 +23,7 @@
 //! | `report` | what opening found |
 //! | `read_only` | a second process's view |
 //! | `repair` | a manifest that is damaged, put together again |
-//! | `verify` | every byte of a store |
+//! | `verify`, `verify_answers` | every byte of a store; whether queries answer alike on all ways |
 //! | `checkpoint` | the store once more, by hard links |
 
 pub(super) mod checkpoint;
@@ -39,6 +39,7 @@ pub(super) mod report;
 mod strays;
 mod unlisted;
 pub(super) mod verify;
+mod verify_answers;
 
 use std::collections::HashSet;
 use std::path::Path;

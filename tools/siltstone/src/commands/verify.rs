@@ -13,6 +13,11 @@ const EXAMPLES: &str = "\
 Examples:
   siltstone verify
   siltstone verify --data /backup/siltstone --json
+  siltstone verify --deep
+
+Every block is decoded and every number compared with what it counts. With --deep
+everything is read several times more, as queries read it, and where two ways
+of reading answer differently, that is said.
 
 The exit code is 1 if anything is damaged or lost; siltstone repair says what to do. It changes nothing and works on a store in use.";
 
@@ -22,6 +27,9 @@ The exit code is 1 if anything is damaged or lost; siltstone repair says what to
 pub(crate) struct Args {
     #[command(flatten)]
     data: DataFlag,
+    /// Read everything as queries do, too, and compare the answers
+    #[arg(long)]
+    deep: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -33,6 +41,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let mut bytes = 0;
     let result = Verify::new(&args.data.data)
         .options(read_only())
+        .deep(args.deep)
         .on_progress(|done, total| {
             bytes = done;
             bar.set_length(total);
