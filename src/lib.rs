@@ -101,6 +101,7 @@ pub use series::{Cardinality, EncodedLabels};
 pub use sys::{Clock, DiskFs, Executor, ReadMode, SystemClock, Vfs};
 pub use types::{
     AnchoredRegex, DecodeError, Label, LabelError, Labels, LabelsLimits, Limit, LimitExceeded,
-    LostSamples, MatchOp, Matcher, MatcherError, ParseError, PatternBudget, Sample, SegmentMeta,
-    Selector, SeriesHandle, SeriesId, TimeRange, TimeScale, Timestamp, Tombstone, ValueCaptures,
+    LossCounts, LostSamples, MatchOp, Matcher, MatcherError, ParseError, PatternBudget, Sample,
+    SegmentMeta, Selector, SeriesHandle, SeriesId, TimeRange, TimeScale, Timestamp, Tombstone,
+    ValueCaptures,
 };

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::env::finding::Finding;
 use super::env::segment_files::BrokenSegment;
 use crate::error::{Error, Result};
+use crate::manifest::Version;
 use crate::segment::{LostTotals, Segment};
-use crate::types::LostSamples;
+use crate::types::{LossCounts, LostSamples};
 
 /// Losses that are listed at most; those beyond are counted.
 const LISTED_MAX: usize = 10_000;
@@ -25,6 +26,8 @@ pub struct Losses {
     pub lost_samples: u64,
     /// Samples whose loss was accepted, and that still hide older ones; at most.
     pub accepted_samples: u64,
+    /// What the store has lost since it was made, also what was written again, deleted or accepted since.
+    pub lifetime: LossCounts,
     /// Segments of which it is not known what is lost: files that cannot be opened, damaged indexes.
     pub unreadable: Vec<Finding>,
 }
@@ -40,8 +43,12 @@ impl Losses {
     ///
     /// # Errors
     /// I/O errors; damage is listed.
-    pub(super) fn of(segments: &[Arc<Segment>], broken: &[Arc<BrokenSegment>]) -> Result<Self> {
-        let mut losses = Self::default();
+    pub(super) fn of(
+        version: &Version,
+        segments: &[Arc<Segment>],
+        broken: &[Arc<BrokenSegment>],
+    ) -> Result<Self> {
+        let mut losses = Self { lifetime: version.losses(), ..Self::default() };
         let mut totals = LostTotals::default();
         for broken in broken {
             let place = broken.error.damaged_place();

@@ -104,7 +104,7 @@ impl Db {
     pub fn losses(&self) -> Result<Losses> {
         self.env().health.check_open()?;
         let view = self.compactor().view.current();
-        Losses::of(&view.segments, &view.broken)
+        Losses::of(&view.version, &view.segments, &view.broken)
     }
 
     /// Reads every segment and accepts what is lost of it: from then on these samples count as never

@@ -78,10 +78,10 @@ pub struct Stats {
     pub samples_deleted: u64,
     /// Samples that retention dropped, with whole segments or in merges.
     pub samples_expired: u64,
-    /// Samples that merges could not read because their block is damaged: lost, until they are written again,
-    /// deleted or accepted. See [`Db::losses`](crate::Db::losses) for what is lost now.
+    /// Samples that merges could not read because their block is damaged, since the store was made: lost, until
+    /// they are written again, deleted or accepted. See [`Db::losses`](crate::Db::losses) for what is lost now.
     pub samples_lost: u64,
-    /// Samples whose loss was accepted.
+    /// Samples whose loss was accepted, since the store was made.
     pub samples_accepted: u64,
     /// Merges.
     pub merges: u64,
@@ -222,8 +222,8 @@ fn of_merges(compactor: &Compactor, view: &ReadView) -> Stats {
         samples_merged: counters.samples_merged.get(),
         samples_deleted: counters.samples_deleted.get(),
         samples_expired: counters.samples_expired.get(),
-        samples_lost: counters.samples_lost.get(),
-        samples_accepted: counters.samples_accepted.get(),
+        samples_lost: view.version.losses().lost,
+        samples_accepted: view.version.losses().accepted,
         merges: counters.merges.get(),
         merge_failures: counters.merge_failures.get(),
         merge_trouble: compactor.trouble(),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::types::{ClockRecord, DecodeError, Fields, SegmentMeta, SuspectClock, Tombstone};
+use crate::types::{
+    ClockRecord, DecodeError, Fields, LossCounts, SegmentMeta, SuspectClock, Tombstone,
+};
 
 const ADD_SEGMENT: u8 = 1;
 const REMOVE_SEGMENT: u8 = 2;
@@ -15,6 +17,7 @@ const REMOVE_TOMBSTONE: u8 = 8;
 const CLOCK: u8 = 9;
 const SUSPECT_CLOCK: u8 = 10;
 const OBSOLETE: u8 = 11;
+const LOSSES: u8 = 12;
 
 const MUST_UNDERSTAND: u8 = 1;
 const SEGMENT_BYTES: usize = 88;
@@ -52,6 +55,8 @@ pub struct VersionEdit {
     pub clock: ClockRecord,
     /// In a snapshot: file numbers of segments that an earlier edit removed and whose files were there.
     pub obsolete: Vec<u64>,
+    /// What the store has lost over its life, if that has changed; never falls.
+    pub losses: Option<LossCounts>,
 }
 
 impl VersionEdit {
@@ -94,6 +99,9 @@ impl VersionEdit {
         }
         for number in &self.obsolete {
             entry(OBSOLETE, &number.to_le_bytes(), out);
+        }
+        if let Some(losses) = self.losses {
+            entry(LOSSES, &pair(losses.lost, losses.accepted), out);
         }
     }
 
@@ -155,6 +163,11 @@ impl VersionEdit {
                 once(&mut self.clock.suspect, SuspectClock { wall_ms, run_ms })?;
             }
             OBSOLETE => self.obsolete.push(fields.u64("obsolete segment")?),
+            LOSSES => {
+                let lost = fields.u64("lost samples")?;
+                let accepted = fields.u64("accepted samples")?;
+                once(&mut self.losses, LossCounts { lost, accepted })?;
+            }
             _ => return Ok(false),
         }
         fields.finish("length of an edit's body")?;
@@ -192,8 +205,9 @@ fn once<T>(field: &mut Option<T>, value: T) -> Result<(), DecodeError> {
 }
 
 fn entry(kind: u8, body: &[u8], out: &mut Vec<u8>) {
-    // A build that does not know what is obsolete sets it aside instead of removing it.
-    let flags = if kind == OBSOLETE { 0 } else { MUST_UNDERSTAND };
+    // A build that does not know what is obsolete sets it aside instead of removing it; one that does not
+    // know what was lost counts anew.
+    let flags = if matches!(kind, OBSOLETE | LOSSES) { 0 } else { MUST_UNDERSTAND };
     out.extend_from_slice(&[kind, flags, 0, 0]);
     out.extend_from_slice(&(body.len() as u32).to_le_bytes());
     out.extend_from_slice(body);
@@ -298,12 +312,15 @@ mod tests {
             trusted_ms: Option<i64>,
             suspect in any::<Option<(i64, u64)>>(),
             obsolete in prop::collection::vec(any::<u64>(), 0..4),
+            losses in any::<Option<(u64, u64)>>(),
         ) -> VersionEdit {
+            let counts = |(lost, accepted)| LossCounts { lost, accepted };
             let suspect = suspect.map(|(wall_ms, run_ms)| SuspectClock { wall_ms, run_ms });
             let wal_covered = wal.map(|(file_number, seq)| WalCovered { file_number, seq });
             VersionEdit {
                 erased, added, removed, tombstones_added, tombstones_removed,
                 wal_covered, next_file_number, last_seq, clock: ClockRecord { trusted_ms, suspect }, obsolete,
+                losses: losses.map(counts),
             }
         }
     }

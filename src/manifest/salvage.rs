@@ -26,7 +26,7 @@ use super::version::{COUNTER_MAX, Version};
 use super::{StoreOptions, mend};
 use crate::error::{Error, Result};
 use crate::sys::Vfs;
-use crate::types::{ClockRecord, DecodeError, FileName, SegmentMeta, Tombstone};
+use crate::types::{ClockRecord, DecodeError, FileName, LossCounts, SegmentMeta, Tombstone};
 
 /// A damaged place of `CURRENT` or of a manifest.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub struct Facts {
     pub last_seq: u64,
     /// The latest record of the wall clock.
     pub clock: ClockRecord,
+    /// The latest count of what was lost.
+    pub losses: LossCounts,
     /// The highest number of an edit.
     pub edit_number: u64,
     /// Whether edits are missing: the file is damaged, or it is not known to end where it should.
@@ -297,6 +299,7 @@ impl Facts {
         self.next_file_number = self.next_file_number.max(edit.next_file_number.unwrap_or(0));
         self.last_seq = self.last_seq.max(edit.last_seq.unwrap_or(0));
         self.clock = self.clock.then(edit.clock);
+        self.losses = edit.losses.unwrap_or(self.losses);
         self.edit_number = self.edit_number.max(number);
     }
 }

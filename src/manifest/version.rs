@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::edit::{VersionEdit, WalCovered};
-use crate::types::{ClockRecord, DecodeError, NUMBER_MAX, SegmentMeta, Tombstone};
+use crate::types::{ClockRecord, DecodeError, LossCounts, NUMBER_MAX, SegmentMeta, Tombstone};
 
 /// Edit numbers, file numbers and seqs stay below this, so that counting on cannot overflow.
 pub(super) const COUNTER_MAX: u64 = NUMBER_MAX;
@@ -23,6 +23,7 @@ pub struct Version {
     next_file_number: u64,
     last_seq: u64,
     clock: ClockRecord,
+    losses: LossCounts,
 }
 
 impl Default for Version {
@@ -35,6 +36,7 @@ impl Default for Version {
             next_file_number: 1,
             last_seq: 0,
             clock: ClockRecord::default(),
+            losses: LossCounts::default(),
         }
     }
 }
@@ -99,6 +101,12 @@ impl Version {
         self.clock
     }
 
+    /// What the store has lost over its life.
+    #[must_use]
+    pub fn losses(&self) -> LossCounts {
+        self.losses
+    }
+
     /// The edit that makes this version from nothing.
     #[must_use]
     pub fn snapshot(&self) -> VersionEdit {
@@ -113,6 +121,7 @@ impl Version {
             last_seq: Some(self.last_seq),
             clock: self.clock,
             obsolete: Vec::new(),
+            losses: Some(self.losses).filter(|losses| *losses != LossCounts::default()),
         }
     }
 
@@ -132,6 +141,7 @@ impl Version {
             next_file_number: edit.next_file_number.unwrap_or(self.next_file_number),
             last_seq: edit.last_seq.unwrap_or(self.last_seq),
             clock: self.clock.then(edit.clock),
+            losses: edit.losses.unwrap_or(self.losses),
         };
         if next.wal_covered.file_number < self.wal_covered.file_number
             || next.wal_covered.seq < self.wal_covered.seq
@@ -140,6 +150,9 @@ impl Version {
         }
         if next.next_file_number.max(next.last_seq) > COUNTER_MAX {
             return Err(DecodeError::Invalid("counter of an edit, too large to count on"));
+        }
+        if next.losses.lost < self.losses.lost || next.losses.accepted < self.losses.accepted {
+            return Err(DecodeError::Invalid("counts of what is lost, which fall"));
         }
         if next.next_file_number < self.next_file_number {
             return Err(DecodeError::Invalid("next file number of an edit, which falls"));

@@ -12,6 +12,7 @@ mod labels;
 mod limit_exceeded;
 mod limits;
 mod literal_set;
+mod loss_counts;
 mod lost_samples;
 mod matcher;
 mod matcher_error;
@@ -36,6 +37,7 @@ pub use file_name::{FileName, MANIFEST_PREFIX, NUMBER_MAX, TEMPORARY_SUFFIX, num
 pub use labels::{Label, LabelError, LabelIter, Labels};
 pub use limit_exceeded::{Limit, LimitExceeded};
 pub use limits::LabelsLimits;
+pub use loss_counts::LossCounts;
 pub use lost_samples::LostSamples;
 pub(crate) use lost_samples::{LostChunk, LostPlace};
 pub use matcher::{MatchOp, Matcher};

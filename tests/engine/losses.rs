@@ -227,6 +227,16 @@ fn an_accepted_loss_is_no_error_and_hides_what_is_older() {
         db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
         check(&db);
         assert_eq!(db.losses().unwrap().accepted_samples, 0, "the mask has left with what it hid");
+        // What was lost is counted for the life of the store, also in a copy and by who only looks.
+        db.checkpoint("/copy").unwrap();
+        db.close().unwrap();
+        for dir in [STORE, "/copy"] {
+            let reader = ReadOnlyDb::open(dir, options(&fs)).unwrap();
+            let lifetime = reader.losses().unwrap().lifetime;
+            assert_eq!((lifetime.lost, lifetime.accepted), (20, 20), "{dir}");
+        }
+        let db = open(&fs);
+        assert_eq!((db.stats().samples_lost, db.stats().samples_accepted), (20, 20));
         write(&db, &series("a"), &[(12, 4)]);
         assert_eq!(everything(&db.snapshot().unwrap())[0].1.len(), 21, "new values count");
     }

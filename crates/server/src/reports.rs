@@ -81,6 +81,8 @@ pub fn losses(losses: &Losses, scale: TimeScale) -> String {
         .flag("whole", losses.is_whole())
         .number("lostSamples", losses.lost_samples)
         .number("acceptedSamples", losses.accepted_samples)
+        .number("lifetimeLostSamples", losses.lifetime.lost)
+        .number("lifetimeAcceptedSamples", losses.lifetime.accepted)
         .raw("lost", &array(lost))
         .raw("unreadable", &array(unreadable))
         .end()

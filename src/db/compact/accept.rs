@@ -51,6 +51,14 @@ pub struct AcceptReport {
     pub cancelled: bool,
 }
 
+impl AcceptReport {
+    fn take(&mut self, lost: Vec<LostSamples>) {
+        self.accepted_samples += lost.iter().map(|samples| samples.samples).sum::<u64>();
+        let room = LISTED_MAX - self.accepted.len();
+        self.accepted.extend(lost.into_iter().take(room));
+    }
+}
+
 impl Compactor {
     /// Accepts what is lost of each segment; `progress` is called before each, with the number done and
     /// of all.
@@ -99,7 +107,8 @@ impl Compactor {
         if lost.is_empty() && of_index.is_none() {
             return Ok(());
         }
-        match self.rewrite(segment.meta().file_number) {
+        let accepted = lost.iter().map(|samples| samples.samples).sum::<u64>();
+        match self.rewrite(segment.meta().file_number, accepted) {
             Ok(true) => {}
             // Replaced meanwhile: what came in its place is looked at when this is asked for again.
             Ok(false) => return Ok(()),
@@ -113,16 +122,8 @@ impl Compactor {
             Err(error) => return Err(error),
         }
         report.segments += 1;
-        self.accepted(lost, report);
+        report.take(lost);
         Ok(())
-    }
-
-    fn accepted(&self, lost: Vec<LostSamples>, report: &mut AcceptReport) {
-        let accepted = lost.iter().map(|samples| samples.samples).sum::<u64>();
-        self.env.counters.samples_accepted.add(accepted);
-        report.accepted_samples += accepted;
-        let room = LISTED_MAX - report.accepted.len();
-        report.accepted.extend(lost.into_iter().take(room));
     }
 
     /// A segment of which it is not known what is lost: it is given up if that is asked for.
@@ -136,7 +137,7 @@ impl Compactor {
         if options.give_up_unreadable {
             if let Some(lost) = self.give_up_segment(meta, error)? {
                 report.given_up += 1;
-                self.accepted(vec![lost], report);
+                report.take(vec![lost]);
             }
             return Ok(());
         }
@@ -150,8 +151,9 @@ impl Compactor {
         Ok(())
     }
 
-    /// Merges a segment alone, with what is lost of it accepted; false if it is not listed any more.
-    fn rewrite(&self, file_number: u64) -> Result<bool> {
+    /// Merges a segment alone, with what is lost of it, `accepted` samples, accepted; false if it is not listed
+    /// any more.
+    fn rewrite(&self, file_number: u64, accepted: u64) -> Result<bool> {
         let mut runner = self.lock_runner();
         self.abandon_merge(&mut runner);
         self.env.health.check_open()?;
@@ -167,7 +169,7 @@ impl Compactor {
                 Step::Done(merged) => break merged,
             }
         };
-        self.publish_merge(&[file_number], &merged, Purpose::Accept)?;
+        self.publish_merge(&[file_number], &merged, (Purpose::Accept, accepted))?;
         Ok(true)
     }
 }

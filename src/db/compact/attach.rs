@@ -47,7 +47,7 @@ use crate::db::view::changes::Change;
 use crate::db::write::seal::SealFor;
 use crate::error::{Error, Result};
 use crate::segment::Segment;
-use crate::types::{SegmentMeta, Tombstone};
+use crate::types::{LossCounts, SegmentMeta, Tombstone};
 
 /// Segments of another store, open and checked.
 pub(in crate::db) struct Foreign {
@@ -200,7 +200,8 @@ impl Compactor {
         let pending = std::mem::replace(&mut attaching.pending, PendingOutputs::new(&self.env));
         let extents = outputs.iter().map(|meta| (meta.min_timestamp, meta.max_timestamp));
         let content = Change::hull(extents);
-        self.list_segments(&outputs, pending, |edit| Transition::new(edit, content))?;
+        let losses = LossCounts::default();
+        self.list_segments(&outputs, pending, losses, |edit| Transition::new(edit, content))?;
         self.end_attach(runner);
         // All that is older is in segments since it began.
         self.writer.note_durable(report.seq);

@@ -23,7 +23,9 @@ use crate::db::versions::quarantine::report_damage;
 use crate::deletes;
 use crate::error::{Error, Result};
 use crate::manifest::{Version, VersionEdit};
-use crate::types::{FileName, LostPlace, LostSamples, Matcher, SegmentMeta, TimeRange, Tombstone};
+use crate::types::{
+    FileName, LossCounts, LostPlace, LostSamples, Matcher, SegmentMeta, TimeRange, Tombstone,
+};
 
 impl Compactor {
     /// Gives up the segment `meta`, which `error` keeps from being read. What is lost, at most; `None` if it is
@@ -52,7 +54,9 @@ impl Compactor {
             if !version.segments().iter().any(|listed| listed.file_number == number) {
                 return Ok(None);
             }
-            let mut edit = VersionEdit { removed: vec![number], ..VersionEdit::default() };
+            let more = LossCounts { lost: meta.samples, accepted: meta.samples };
+            let losses = Some(version.losses().plus(more));
+            let mut edit = VersionEdit { removed: vec![number], losses, ..VersionEdit::default() };
             if let Some(mask) = self.mask(version, meta)? {
                 let file_number = self.env.new_file_number();
                 let (vfs, mask) = (&**self.env.vfs(), Arc::new(mask));

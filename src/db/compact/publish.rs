@@ -11,10 +11,10 @@ use crate::db::versions::quarantine::report_damage;
 use crate::db::view::changes::Change;
 use crate::error::Result;
 use crate::manifest::VersionEdit;
-use crate::types::SegmentMeta;
+use crate::types::{LossCounts, SegmentMeta};
 
 impl Compactor {
-    /// Puts the outputs of a merge in the place of its inputs.
+    /// Puts the outputs of a merge in the place of its inputs; `accepted` lost samples are accepted with it.
     ///
     /// # Errors
     /// The inputs stay; the outputs are removed, as soon as no manifest can list them.
@@ -22,7 +22,7 @@ impl Compactor {
         &self,
         inputs: &[u64],
         merged: &Merged,
-        purpose: Purpose,
+        (purpose, accepted): (Purpose, u64),
     ) -> Result<()> {
         let outputs = PendingOutputs::of_segments(&self.env, &merged.outputs);
         for &number in &merged.damaged_files {
@@ -34,14 +34,14 @@ impl Compactor {
         let is_whole = is_known && purpose == Purpose::Replace;
         let content =
             if is_whole { Change::Nothing } else { self.view.current().extent_of(inputs) };
-        self.list_segments(&merged.outputs, outputs, |edit| {
+        let losses = LossCounts { lost: merged.damaged_rows, accepted };
+        self.list_segments(&merged.outputs, outputs, losses, |edit| {
             let edit = VersionEdit { removed: inputs.to_vec(), ..edit };
             Transition::new(edit, content).damaged(&merged.damaged_files)
         })?;
         if merged.damaged_chunks > 0 {
             self.env.counters.blocks_quarantined.add(merged.damaged_chunks);
             self.env.counters.corruption.add(merged.damaged_chunks);
-            self.env.counters.samples_lost.add(merged.damaged_rows);
             let event = Event::Damaged { ranges: &merged.damage, rows: merged.damaged_rows };
             self.env.notify(event);
         }
@@ -49,7 +49,8 @@ impl Compactor {
         Ok(())
     }
 
-    /// Makes an edit that adds `segments`, which are `outputs`; `complete` says what else it does.
+    /// Makes an edit that adds `segments`, which are `outputs`, and counts `losses`; `complete` says what else it
+    /// does.
     ///
     /// # Errors
     /// Those of opening them and of the edit: nothing has changed, and the outputs are removed as soon as
@@ -58,6 +59,7 @@ impl Compactor {
         &self,
         segments: &[SegmentMeta],
         outputs: PendingOutputs,
+        losses: LossCounts,
         complete: impl FnOnce(VersionEdit) -> Transition,
     ) -> Result<()> {
         let opened = segments.iter().map(|meta| self.env.open_segment(meta));
@@ -68,6 +70,7 @@ impl Compactor {
             let edit = VersionEdit {
                 last_seq: newest.filter(|&seq| seq > version.last_seq()),
                 added: segments.to_vec(),
+                losses: (losses != LossCounts::default()).then(|| version.losses().plus(losses)),
                 ..VersionEdit::default()
             };
             Ok(Some(complete(edit).opened(opened)))

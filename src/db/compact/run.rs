@@ -91,7 +91,7 @@ impl Compactor {
                 let Running { reason, inputs, bytes, started, job, .. } = running;
                 drop(job);
                 let elapsed = self.env.clock().monotonic().saturating_sub(started);
-                self.publish_merge(&inputs, &merged, Purpose::Replace)?;
+                self.publish_merge(&inputs, &merged, (Purpose::Replace, 0))?;
                 self.count_merge(bytes, &merged, elapsed);
                 let account = &merged.account;
                 self.env.notify(Event::Merged {

@@ -70,10 +70,6 @@ pub(in crate::db) struct Counters {
     pub(in crate::db) samples_merged: Counter,
     pub(in crate::db) samples_deleted: Counter,
     pub(in crate::db) samples_expired: Counter,
-    /// Samples that merges could not read.
-    pub(in crate::db) samples_lost: Counter,
-    /// Samples whose loss was accepted.
-    pub(in crate::db) samples_accepted: Counter,
     pub(in crate::db) merges: Counter,
     pub(in crate::db) merge_failures: Counter,
     pub(in crate::db) flush_bytes_written: Counter,

@@ -181,7 +181,7 @@ impl ReadOnlyDb {
     /// # Errors
     /// I/O errors; [`Error::SnapshotGone`].
     pub fn losses(&self) -> Result<Losses> {
-        Losses::of(&self.view.segments, &self.view.broken)
+        Losses::of(&self.view.loaded.version, &self.view.segments, &self.view.broken)
     }
 
     /// First tick and length in ticks of the window that the segment with this file number is

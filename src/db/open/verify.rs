@@ -21,7 +21,7 @@ use crate::deletes;
 use crate::error::{Error, Result};
 use crate::manifest;
 use crate::segment::{self, BlockCache};
-use crate::types::{FileName, SegmentMeta};
+use crate::types::{FileName, LossCounts, SegmentMeta};
 
 /// Blocks of a segment's index that are kept while it is verified, in bytes.
 const CACHE_BYTES: usize = 8 << 20;
@@ -42,6 +42,8 @@ pub struct VerifyReport {
     pub lost_samples: u64,
     /// Samples whose loss was accepted and that still hide older ones, at most. They are no findings.
     pub accepted_samples: u64,
+    /// What the store has lost over its life, also what was written again, deleted or accepted since.
+    pub lifetime: LossCounts,
     /// Tombstone files checked.
     pub tombstone_files: u64,
     /// Batches of the log.
@@ -173,7 +175,9 @@ fn verify(
     progress: &mut dyn FnMut(u64, u64),
     finding: &mut dyn FnMut(&Finding),
 ) -> Result<VerifyReport> {
-    let mut run = Run { dir, options, report: VerifyReport::default(), finding };
+    let lifetime = loaded.version.losses();
+    let report = VerifyReport { lifetime, ..VerifyReport::default() };
+    let mut run = Run { dir, options, report, finding };
     let wal = wal_bytes(dir, options, loaded.version.next_file_number())?;
     let total = loaded.version.segments().iter().map(|meta| meta.file_bytes).sum::<u64>() + wal;
     for meta in loaded.version.segments() {

@@ -129,8 +129,16 @@ fn merging(page: &mut Page, stats: &Stats) -> fmt::Result {
         ("deletes", "Deletes acknowledged.", stats.deletes),
         ("samples_deleted", "Deleted samples that merges erased.", stats.samples_deleted),
         ("samples_expired", "Samples that retention dropped.", stats.samples_expired),
-        ("samples_lost", "Samples that merges could not read.", stats.samples_lost),
-        ("samples_accepted", "Lost samples that were accepted.", stats.samples_accepted),
+        (
+            "samples_lost",
+            "Samples that merges could not read, since the store was made.",
+            stats.samples_lost,
+        ),
+        (
+            "samples_accepted",
+            "Lost samples that were accepted, since the store was made.",
+            stats.samples_accepted,
+        ),
         ("segments_dropped", "Segments that retention dropped.", stats.segments_dropped),
         ("blocks_quarantined", "Damaged chunks set aside.", stats.blocks_quarantined),
         ("slowdowns", "Groups of writes slowed down by the debt.", stats.slowdowns),

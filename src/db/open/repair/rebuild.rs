@@ -64,6 +64,7 @@ pub(super) fn rebuild(evidence: &Evidence) -> Result<Rebuilt> {
         next_file_number: Some(evidence.next_file_number),
         last_seq: Some(last_seq),
         clock: facts.clock,
+        losses: Some(facts.losses),
         ..VersionEdit::default()
     };
     let version = Version::default().apply(&edit).map_err(|e| {

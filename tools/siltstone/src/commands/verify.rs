@@ -2,7 +2,7 @@
 
 use clap::Args as ClapArgs;
 use serde_json::json;
-use siltstone::Verify;
+use siltstone::{LossCounts, Verify};
 
 use crate::failure::{Outcome, Result};
 use crate::lost_text::lost_json;
@@ -68,6 +68,8 @@ pub(crate) fn run(args: &Args) -> Result {
             "lost_samples": report.lost_samples,
             "accepted_samples": report.accepted_samples,
             "lost": lost,
+            "lifetime_lost_samples": report.lifetime.lost,
+            "lifetime_accepted_samples": report.lifetime.accepted,
         }))?;
     } else {
         let verdict = match count {
@@ -76,6 +78,13 @@ pub(crate) fn run(args: &Args) -> Result {
             n => format!("{} places are damaged", units::grouped(n)),
         };
         output::print(&format!("{} checked: {verdict}\n", units::bytes(bytes)))?;
+        if report.lifetime != LossCounts::default() {
+            output::print(&format!(
+                "since it was made, the store has lost {}, of which {} accepted\n",
+                units::counted(report.lifetime.lost, "sample"),
+                units::grouped(report.lifetime.accepted)
+            ))?;
+        }
     }
     Ok(if count == 0 { Outcome::Good } else { Outcome::Found })
 }
