@@ -37,7 +37,7 @@ pub use labels::{Label, LabelError, LabelIter, Labels};
 pub use limit_exceeded::{Limit, LimitExceeded};
 pub use limits::LabelsLimits;
 pub use lost_samples::LostSamples;
-pub(crate) use lost_samples::{LostChunk, LostPlace};
+pub(crate) use lost_samples::{LostChunk, LostPlace, WHOLE_FILE};
 pub use matcher::{MatchOp, Matcher};
 pub use matcher_error::MatcherError;
 pub use pattern_budget::PatternBudget;
