@@ -3,7 +3,8 @@
 //!
 //! A chunk that does not verify is noted and handed on as lost, as is one that was lost before, unless the
 //! rows come from another store. Lost rows are counted as rows are, in an account of their own. Damage of
-//! the index ends the merge: what is unknown cannot be noted.
+//! the index ends the merge: what is unknown cannot be noted. So do an I/O error, which may not come again, and a
+//! file that is not as long as it was written, which may be put back.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

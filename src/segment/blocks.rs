@@ -1,5 +1,7 @@
 //! Sections and blocks of an open segment: read, checked, read again where they do not verify, and from
-//! their twins where there are any. Every byte that the other files of this folder use comes from here.
+//! their twins where there are any. Every byte that the other files of this folder use comes from here, and is
+//! the reader's own by then, whatever the mode of reading: what was checked cannot change before it is decoded
+//! (`sys/mapping.rs`).
 
 use std::io;
 use std::sync::Arc;

@@ -112,7 +112,9 @@ fn cycle(
         }
     }
     let lives = is_alive(&mut server)?;
-    server.kill()?;
+    if lives {
+        server.kill()?;
+    }
     disk.restore()?;
     let (mut server, _) = store.start_ready(&data, address, &log, interrupt)?;
     let mut after = Answers::default();
