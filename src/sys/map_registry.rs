@@ -124,7 +124,8 @@ impl Slot {
         let version = self.version.load(Ordering::Acquire);
         let (start, len) = (self.start.load(Ordering::Relaxed), self.len.load(Ordering::Relaxed));
         fence(Ordering::Acquire);
-        let is_at_rest = version % 2 == 0 && self.version.load(Ordering::Relaxed) == version;
+        let is_at_rest =
+            version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version;
         is_at_rest && address.wrapping_sub(start) < len
     }
 
