@@ -80,7 +80,7 @@ mod handler {
 
     use libc::{sigaction, siginfo_t};
 
-    use super::super::map_registry::{Registry, Slot};
+    use crate::sys::map_registry::{Registry, Slot};
 
     /// The action that was there before, written before ours can be called.
     static PREVIOUS_ACTION: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
@@ -211,8 +211,8 @@ mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    use super::super::mapping::Mapping;
     use super::turn_map_faults_into_errors;
+    use crate::sys::mapping::Mapping;
     use crate::sys::{DiskFs, ReadMode, Vfs};
 
     const PAGE: usize = 4096;
