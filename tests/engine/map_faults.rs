@@ -188,19 +188,26 @@ fn a_file_that_was_cut_before_a_query_is_named_and_others_answer() {
     store.is_whole();
 }
 
+/// More rounds than any thread makes.
+const ENDED: usize = usize::MAX / 2;
+
 /// Lets nobody wait for a thread that has ended.
 struct Ended<'a>(&'a AtomicUsize);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        self.0.store(usize::MAX / 2, Ordering::Relaxed);
+        self.0.store(ENDED, Ordering::Relaxed);
     }
 }
 
 /// Waits until each counter has risen by so much.
 fn each_goes_on(rounds: &[AtomicUsize; 3], by: usize) {
     let aims = rounds.each_ref().map(|count| count.load(Ordering::Relaxed) + by);
-    while rounds.iter().zip(aims).any(|(count, aim)| count.load(Ordering::Relaxed) < aim) {
+    let waits = |(count, aim): (&AtomicUsize, usize)| {
+        let now = count.load(Ordering::Relaxed);
+        now < aim && now < ENDED
+    };
+    while rounds.iter().zip(aims).any(waits) {
         std::thread::yield_now();
     }
 }
