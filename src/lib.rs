@@ -98,7 +98,7 @@ pub use read::{
 };
 pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{Cardinality, EncodedLabels};
-pub use sys::{Clock, DiskFs, Executor, ReadMode, SystemClock, Vfs};
+pub use sys::{Clock, DiskFs, Executor, ReadMode, SystemClock, Vfs, turn_map_faults_into_errors};
 pub use types::{
     AnchoredRegex, DecodeError, Label, LabelError, Labels, LabelsLimits, Limit, LimitExceeded,
     LossCounts, LostSamples, MatchOp, Matcher, MatcherError, ParseError, PatternBudget, Sample,

@@ -3,7 +3,8 @@
 //!
 //! A chunk that does not verify is noted and handed on as lost, as is one that was lost before, unless the
 //! rows come from another store. Lost rows are counted as rows are, in an account of their own. Damage of
-//! the index ends the merge: what is unknown cannot be noted.
+//! the index ends the merge: what is unknown cannot be noted. So do an I/O error, which may not come again, and a
+//! file that is not as long as it was written, which may be put back.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -258,6 +259,9 @@ impl SeriesCursor for InputCursor {
                 }
                 continue;
             };
+            if let Some(error) = changed_file(&lost) {
+                return Err(error.into());
+            }
             let labels = ledger.labels.clone().expect("a series was started");
             if ledger.losses == Losses::Refuse && !lost.is_accepted {
                 return Err(Error::Lost(Box::new(lost.samples(Some(labels)))).into());
@@ -279,6 +283,16 @@ impl SeriesCursor for InputCursor {
     fn skip(&mut self) {
         unreachable!("there is no summary")
     }
+}
+
+/// The error that stops a merge of a file that was truncated under it. What a merge carries on as lost is so for
+/// good; such a file may be put back from a copy, and until then its segment is as one that was found
+/// short when the store was opened: not merged, and every query that needs it says so.
+fn changed_file(lost: &LostChunk) -> Option<Error> {
+    let place = &lost.place;
+    let source = place.source.filter(|_| place.is_whole_file())?;
+    let (path, section, offset) = (place.path.clone(), place.section, place.offset);
+    Some(Error::Corrupt { path, section, offset, source })
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Sections and blocks of an open segment: read, checked, read again where they do not verify, and from
-//! their twins where there are any. Every byte that the other files of this folder use comes from here.
+//! their twins where there are any. Every byte that the other files of this folder use comes from here, and is
+//! the reader's own by then, whatever the mode of reading: what was checked cannot change before it is decoded
+//! (`sys/mapping.rs`).
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -58,7 +61,11 @@ impl Segment {
                 self.second_reads.fetch_add(1, Ordering::Relaxed);
                 Ok(found)
             }
-            _ => Err(error),
+            Ok(Err(_)) => Err(error),
+            Err(e) => Err(match self.unread(file, e) {
+                changed @ Error::Corrupt { .. } => changed,
+                _ => error,
+            }),
         }
     }
 
@@ -73,7 +80,16 @@ impl Segment {
         if offset.checked_add(len).is_none_or(|end| end > self.meta().file_bytes) {
             return Err(self.damaged(section, offset, DecodeError::Invalid("place in the file")));
         }
-        file.read(offset, len as usize, self.mode).map_err(|e| Error::io("read", self.path(), e))
+        file.read(offset, len as usize, self.mode).map_err(|e| self.unread(file, e))
+    }
+
+    /// Why a part of the file could not be read. A file that is not as long as it was written is damaged as
+    /// a whole, as [`Segment::open`] finds it: another try cannot help. Of anything else it might.
+    fn unread(&self, file: &Arc<dyn ReadFile>, e: io::Error) -> Error {
+        match file.len() {
+            Ok(now) if now != self.meta().file_bytes => self.wrong_size(now),
+            _ => Error::io("read", self.path(), e),
+        }
     }
 
     /// After the failure `first`, takes the twin; if that fails too, the first failure is the one

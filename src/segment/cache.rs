@@ -2,8 +2,8 @@
 //!
 //! Holds heap copies of what many queries walk: label blocks, unpacked chunk blocks, timestamp
 //! blocks, and of value blocks those that were packed and that queries of a few series have unpacked
-//! (`chunk_reader.rs`). Others are read from the map, which the kernel caches already, and checked on
-//! each load, since a mapped page may be dropped and read again from a disk that has gone bad.
+//! (`chunk_reader.rs`). Others are copied out of the map, which the kernel caches already, and the
+//! copy is checked on each load, since a mapped page may be dropped and read again from a disk that has gone bad.
 //!
 //! One per `Db`, shared by its segments, whose open files it bounds as well (`handles.rs`): keys are file numbers, unique within a store only.
 

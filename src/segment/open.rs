@@ -18,7 +18,7 @@ use super::time_table;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::sys::{ReadFile, ReadMode, Vfs};
-use crate::types::{DecodeError, FileName, SegmentMeta};
+use crate::types::{DecodeError, FileName, SegmentMeta, WHOLE_FILE};
 
 /// A segment that is open for reading. Shared by all readers.
 #[derive(Debug)]
@@ -61,8 +61,7 @@ impl Segment {
         let path = dir.join(FileName::Segment(meta.file_number).to_string());
         let file_bytes = vfs.file_len(&path).map_err(|e| Error::io("open", &path, e))?;
         if file_bytes != meta.file_bytes {
-            let source = DecodeError::Invalid("size of the file");
-            return Err(Error::Corrupt { path, section: "file", offset: file_bytes, source });
+            return Err(wrong_size(path, file_bytes));
         }
         if meta.features & !footer::FEATURES_KNOWN != 0 {
             return Err(Error::UnsupportedVersion { path, found: 2, supported: 1 });
@@ -121,6 +120,11 @@ impl Segment {
 
     pub(crate) fn damaged(&self, section: &'static str, offset: u64, e: DecodeError) -> Error {
         Error::decode(&self.path, section, offset, e)
+    }
+
+    /// The error of a file that has not the length with which it was written.
+    pub(super) fn wrong_size(&self, file_bytes: u64) -> Error {
+        wrong_size(self.path.clone(), file_bytes)
     }
 
     /// Opens the segment and keeps it open while the pin lives.
@@ -203,6 +207,12 @@ impl Segment {
             Ok(footer)
         })
     }
+}
+
+fn wrong_size(path: PathBuf, file_bytes: u64) -> Error {
+    let source =
+        DecodeError::Invalid("its size, which something outside of the store has changed,");
+    Error::Corrupt { path, section: WHOLE_FILE, offset: file_bytes, source }
 }
 
 /// A file that nobody will read again takes no place, and no space on the disk, once it is removed.

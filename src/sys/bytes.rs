@@ -1,28 +1,18 @@
-//! Owned bytes of a file, on the heap or in a memory map; callers cannot tell.
+//! Owned bytes of a file, on the heap.
 //!
-//! What every read returns. A clone or a slice shares the backing, which lives as long as one of
-//! them: a cached block keeps the map of its file alive after the file was removed.
+//! What every read returns. A clone or a slice shares the memory, which lives as long as one of
+//! them. Nobody else changes them, whatever becomes of the file: what was checked stays as it was. That is why
+//! they never lie in a memory map (`mapping.rs`).
 
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use super::mapping::Mapping;
-
 /// Bytes that are cheap to clone and to slice.
-///
-/// Do not trust them further than their checksum was checked: mapped bytes are the file's own and
-/// change with it, if someone outside damages it.
 #[derive(Clone)]
 pub struct Bytes {
-    backing: Backing,
+    backing: Arc<Vec<u8>>,
     range: Range<usize>, // lies within the backing
-}
-
-#[derive(Clone)]
-enum Backing {
-    Heap(Arc<Vec<u8>>),
-    Mapped(Arc<Mapping>),
 }
 
 impl Bytes {
@@ -44,24 +34,19 @@ impl Bytes {
             return None;
         }
         let range = self.range.start + range.start..self.range.start + range.end;
-        Some(Self { backing: self.backing.clone(), range })
-    }
-
-    pub(super) fn mapped(mapping: Arc<Mapping>, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= mapping.len(), "{range:?} is not mapped");
-        Self { backing: Backing::Mapped(mapping), range }
+        Some(Self { backing: Arc::clone(&self.backing), range })
     }
 
     pub(super) fn shared(bytes: Arc<Vec<u8>>, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= bytes.len(), "{range:?} is not there");
-        Self { backing: Backing::Heap(bytes), range }
+        Self { backing: bytes, range }
     }
 }
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
         let range = 0..bytes.len();
-        Self { backing: Backing::Heap(Arc::new(bytes)), range }
+        Self { backing: Arc::new(bytes), range }
     }
 }
 
@@ -69,10 +54,7 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &self.backing {
-            Backing::Heap(bytes) => &bytes[self.range.clone()],
-            Backing::Mapped(mapping) => &mapping[self.range.clone()],
-        }
+        &self.backing[self.range.clone()]
     }
 }
 

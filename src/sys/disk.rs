@@ -7,10 +7,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::file_bounds::{checked_end, truncate_beyond_end};
+use super::file_bounds::{checked_end, length_changed, truncate_beyond_end};
 use super::mapping::Mapping;
 use super::{
     Bytes, DirEntry, FileId, LockGuard, ReadFile, ReadMode, Space, SyncPoint, Vfs, WriteFile,
@@ -41,7 +42,13 @@ impl Vfs for DiskFs {
     fn open_read(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
         let file = File::open(path)?;
         let len_opened = file_len(&file.metadata()?)?;
-        Ok(Arc::new(DiskReadFile { file, len_opened, mapping: OnceLock::new() }))
+        Ok(Arc::new(DiskReadFile {
+            file,
+            len_opened,
+            mapping: OnceLock::new(),
+            path: path.to_path_buf(),
+            told_of_fault: AtomicBool::new(false),
+        }))
     }
 
     fn file_len(&self, path: &Path) -> io::Result<u64> {
@@ -232,16 +239,44 @@ fn preallocate(_: &File, _: u64, _: u64) -> io::Result<()> {
 struct DiskReadFile {
     file: File,
     len_opened: u64,
-    mapping: OnceLock<Arc<Mapping>>,
+    mapping: OnceLock<Mapping>,
+    /// What it was called when it was opened, for the log.
+    path: PathBuf,
+    told_of_fault: AtomicBool,
 }
 
 impl DiskReadFile {
-    fn mapping(&self) -> io::Result<&Arc<Mapping>> {
+    fn mapping(&self) -> io::Result<&Mapping> {
         if let Some(mapping) = self.mapping.get() {
             return Ok(mapping);
         }
-        let mapping = Arc::new(Mapping::new(&self.file, self.len_opened)?);
+        let mapping = Mapping::new(&self.file, self.len_opened)?;
         Ok(self.mapping.get_or_init(|| mapping)) // of two racing threads one drops its map
+    }
+
+    /// Reads by pread into `bytes`, which is empty.
+    fn copy(&self, offset: u64, len: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        // The length at opening answers for most reads without a system call.
+        if checked_end(offset, len, self.len_opened).is_err() {
+            checked_end(offset, len, self.len()?)?;
+        }
+        *bytes = vec![0; len];
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    /// The same for a file whose map has had a fault, with an error that says so.
+    fn copy_after_fault(&self, offset: u64, len: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        if !self.told_of_fault.swap(true, Ordering::Relaxed) {
+            let path = self.path.display();
+            tracing::error!(%path, "a file was truncated, or its device failed, while it was mapped");
+        }
+        self.copy(offset, len, bytes).map_err(|e| match self.len() {
+            Ok(now) if now != self.len_opened => length_changed(self.len_opened, now),
+            _ => io::Error::new(
+                e.kind(),
+                format!("{e}, at byte {offset}; its device failed while the file was mapped"),
+            ),
+        })
     }
 }
 
@@ -251,26 +286,20 @@ impl ReadFile for DiskReadFile {
     }
 
     fn read(&self, offset: u64, len: usize, mode: ReadMode) -> io::Result<Bytes> {
-        match mode {
-            ReadMode::Map => {
-                let end = checked_end(offset, len, self.len_opened)?;
-                if len == 0 {
-                    return Ok(Bytes::from(Vec::new()));
-                }
-                let mapping = self.mapping()?;
-                // Both fit: they are at most the length of the map.
-                Ok(Bytes::mapped(Arc::clone(mapping), offset as usize..end as usize))
-            }
-            ReadMode::Pread => {
-                // The length at opening answers for most reads without a system call.
-                if checked_end(offset, len, self.len_opened).is_err() {
-                    checked_end(offset, len, self.len()?)?;
-                }
-                let mut bytes = vec![0; len];
-                self.file.read_exact_at(&mut bytes, offset)?;
-                Ok(Bytes::from(bytes))
+        let mut bytes = Vec::new();
+        if mode == ReadMode::Pread {
+            self.copy(offset, len, &mut bytes)?;
+            return Ok(Bytes::from(bytes));
+        }
+        let end = checked_end(offset, len, self.len_opened)?;
+        if len > 0 {
+            // Both fit: they are at most the length of the map.
+            let range = offset as usize..end as usize;
+            if !self.mapping()?.copy(range, &mut bytes) {
+                self.copy_after_fault(offset, len, &mut bytes)?;
             }
         }
+        Ok(Bytes::from(bytes))
     }
 
     fn reread(&self, offset: u64, len: usize) -> io::Result<Bytes> {

@@ -129,15 +129,21 @@ pub trait ReadFile: Send + Sync + fmt::Debug {
     }
 }
 
-/// How bytes of a file reach memory. The answers are identical.
+/// How bytes of a file reach memory. The answers are identical, and what a read returns is the reader's
+/// alone, whatever becomes of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ReadMode {
-    /// Through a memory map of the whole file, made at the first such read of a handle. Only for
-    /// published files, which nobody changes: if the length changed since the file was opened, the
-    /// read is `InvalidData`.
+    /// Copied out of a memory map of the whole file, made at the first such read of a handle: no system call
+    /// for what is in memory. Only for published files, which nobody changes: if the length changed
+    /// since the file was opened, the read is `InvalidData`.
+    ///
+    /// A file that is truncated, or whose device fails, after it was mapped ends the process with SIGBUS, unless
+    /// [`turn_map_faults_into_errors`](crate::turn_map_faults_into_errors) was called: then such reads, and
+    /// all later ones of the open file, are as with [`Pread`](Self::Pread).
     #[default]
     Map,
-    /// Copied to the heap: for files that may still grow, and for embedders who want no maps.
+    /// Read into memory by a system call each: for files that may still grow, and for embedders who want no
+    /// maps and no signal handler. A device that fails is an error.
     Pread,
 }
 

@@ -75,6 +75,9 @@ impl LostChunk {
     }
 }
 
+/// The section of damage that is of the file as a whole: it has not the size that it was written with.
+pub(crate) const WHOLE_FILE: &str = "file";
+
 /// Where lost samples were.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LostPlace {
@@ -91,6 +94,12 @@ pub(crate) struct LostPlace {
 }
 
 impl LostPlace {
+    /// Whether the file as a whole is not what was written. A good copy of it may be put back, which nothing
+    /// should be in the way of.
+    pub(crate) fn is_whole_file(&self) -> bool {
+        self.section == WHOLE_FILE
+    }
+
     /// One that tests need and do not look at.
     #[cfg(test)]
     pub(crate) fn anywhere() -> Arc<Self> {

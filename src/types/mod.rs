@@ -39,7 +39,7 @@ pub use limit_exceeded::{Limit, LimitExceeded};
 pub use limits::LabelsLimits;
 pub use loss_counts::LossCounts;
 pub use lost_samples::LostSamples;
-pub(crate) use lost_samples::{LostChunk, LostPlace};
+pub(crate) use lost_samples::{LostChunk, LostPlace, WHOLE_FILE};
 pub use matcher::{MatchOp, Matcher};
 pub use matcher_error::MatcherError;
 pub use pattern_budget::PatternBudget;

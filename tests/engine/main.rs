@@ -14,6 +14,7 @@ mod golden;
 mod limits;
 mod links;
 mod losses;
+mod map_faults;
 mod memory;
 mod merge_limits;
 mod ownership;

@@ -114,7 +114,8 @@ pub struct Options {
     /// Most segments that are open at a time, at least 16; more can be stored and read, they are
     /// opened and closed as they are used. Default: 512, half of what a process may commonly have.
     pub open_files_max: usize,
-    /// How segments are read. Default: [`ReadMode::Map`].
+    /// How segments are read. Default: [`ReadMode::Map`], for which see
+    /// [`turn_map_faults_into_errors`](crate::turn_map_faults_into_errors).
     pub read_mode: ReadMode,
     /// Threads that decode in parallel for queries, 0 for the caller's own. Default: the number of
     /// processors, at most 8.

@@ -248,6 +248,44 @@ fn verifying_names_what_is_lost() {
     assert!(finding.lost.contains(&lost) && !finding.has_twin);
 }
 
+/// A file that is cut in the middle of a page reads as zeros to the end of the page, without any fault: a block
+/// that was checked before, and of which more is read afterwards, must not lie there.
+#[test]
+fn a_block_that_was_checked_is_what_is_decoded_whatever_becomes_of_the_file() {
+    let root = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(crate::sys::DiskFs);
+    let dir = root.path();
+    let info = SegmentInfo { uuid: UUID, min_seq: 1, max_seq: 1, ..SegmentInfo::default() };
+    let mut writer = SegmentWriter::create(&vfs, dir, 3, info).unwrap();
+    let noise = |row: u64| 1.0 + (row * 0x9E37_79B9 % 1009) as f64 / 1010.7;
+    writer.begin_series(&labels(&[("id", "a")])).unwrap();
+    for chunk in 0..4u64 {
+        let rows = chunk * 100..(chunk + 1) * 100;
+        let timestamps: Vec<i64> = rows.clone().map(|row| row as i64).collect();
+        writer.chunk(&timestamps, &rows.map(noise).collect::<Vec<_>>()).unwrap();
+    }
+    let meta = writer.finish().unwrap();
+    let segment = open(&vfs, dir, &meta, ReadMode::Map).unwrap();
+    let chunks: Vec<_> =
+        segment.chunks(&[0], i64::MIN..=i64::MAX).unwrap().map(Result::unwrap).collect();
+    assert!(chunks.iter().all(|chunk| chunk.block == chunks[0].block), "they share a block");
+    assert!(chunks[0].block.unpacked == 0 && meta.file_bytes < 4096 + u64::from(meta.footer_bytes));
+    let mut reader = ChunkReader::new(Arc::clone(&segment));
+    let mut columns = ChunkSamples::default();
+    reader.read(&chunks[0], &mut columns).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "damages a file from outside")]
+    let outside = std::fs::File::options().write(true).open(file(dir, 3)).unwrap();
+    outside.set_len(100).unwrap();
+    for (chunk, first) in chunks.iter().zip([0, 100, 200, 300]) {
+        reader.read(chunk, &mut columns).unwrap();
+        assert!(columns.values.iter().copied().eq((first..first + 100).map(noise)), "{first}");
+    }
+    // Who has to load it finds it cut.
+    let again = ChunkReader::new(Arc::clone(&segment)).read(&chunks[0], &mut columns).unwrap_err();
+    assert!(matches!(again, Error::Corrupt { section: "file", offset: 100, .. }), "{again}");
+    assert!(again.to_string().contains("000003.seg is damaged: file at byte 100"), "{again}");
+}
+
 /// Bits that are wrong in memory alone, in every part: the second read is right, and is counted.
 #[test]
 fn what_is_wrong_in_memory_alone_is_read_again() {

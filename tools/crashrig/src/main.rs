@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is the product")]
 
+mod baddisk;
 mod compare;
 mod crash_loop;
 mod diskfull;
@@ -41,7 +42,7 @@ use crate::verdict::Verdict;
     after_help = "Examples:\n  crashrig prometheus --minutes 10 --kills 5\n  \
     crashrig prometheus --minutes 20 --kills 8 --delete-every 60s --reader \\\n    \
     --serve-arg=--flush-interval=1s\n  \
-    crashrig kill9 --loops 200\n  crashrig powercut --loops 50\n  crashrig diskfull"
+    crashrig kill9 --loops 200\n  crashrig powercut --loops 50\n  crashrig diskfull\n  crashrig baddisk"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -59,6 +60,9 @@ enum Rig {
     Powercut(LoopArgs),
     /// A small disk is filled and enlarged; writes must resume (root)
     Diskfull(CycleArgs),
+    /// The disk under a server that reads by memory maps fails; it must live on and answer rightly or
+    /// with an error (root and loop devices)
+    Baddisk(CycleArgs),
 }
 
 #[derive(Debug, Args)]
@@ -111,7 +115,7 @@ struct LoopArgs {
 struct CycleArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// Times that a disk is filled
+    /// Times that a disk is filled, or fails
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     loops: u32,
 }
@@ -141,6 +145,7 @@ fn main() -> ExitCode {
         Rig::Kill9(args) => run_kill9(args, &interrupt),
         Rig::Powercut(args) => run_powercut(args, &interrupt),
         Rig::Diskfull(args) => run_diskfull(args, &interrupt),
+        Rig::Baddisk(args) => run_baddisk(args, &interrupt),
     });
     match result {
         Ok(Ran::Judged(verdict)) => {
@@ -241,6 +246,17 @@ fn run_diskfull(args: &CycleArgs, interrupt: &Interrupt) -> Result<Ran, RigError
     diskfull::run(&store, args.loops, &work.path, interrupt).map(Ran::Judged)
 }
 
+fn run_baddisk(args: &CycleArgs, interrupt: &Interrupt) -> Result<Ran, RigError> {
+    use mount::PowerCutDisk;
+    let programs = [PowerCutDisk::PROGRAMS, PowerCutDisk::LOSING_PROGRAMS].concat();
+    if let Err(unable) = mount::able(&programs) {
+        return Ok(Ran::Skipped(unable));
+    }
+    let store = args.common.store()?;
+    let work = args.common.work()?;
+    baddisk::run(&store, args.loops, &work.path, interrupt).map(Ran::Judged)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,7 +281,7 @@ mod tests {
         }
         assert!(parse(&["kill9", "--loops", "3", "--serve-arg=--durability=never"]).is_ok());
         assert!(parse(&["powercut", "--seed", "9"]).is_ok());
-        assert!(parse(&["diskfull"]).is_ok());
+        assert!(parse(&["diskfull"]).is_ok() && parse(&["baddisk", "--loops", "2"]).is_ok());
         assert_eq!(parse(&["kill9", "--loops", "0"]).unwrap_err(), ErrorKind::ValueValidation);
         assert_eq!(parse(&["diskfull", "--seed"]).unwrap_err(), ErrorKind::InvalidValue);
         assert_eq!(parse(&["unknown"]).unwrap_err(), ErrorKind::InvalidSubcommand);

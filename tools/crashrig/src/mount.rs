@@ -23,6 +23,9 @@ const SHUTDOWN: &str = "import fcntl, os, struct, sys\n\
     sys.stdin.readline()\n\
     fcntl.ioctl(fd, 0x8004587d, struct.pack('I', 2))\n";
 
+/// Read ahead of a disk that is going to fail: 32 KiB.
+const READ_AHEAD_SECTORS: &str = "64";
+
 /// Why this machine cannot do what a rig needs; the rig is skipped then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unable(pub(crate) String);
@@ -42,13 +45,23 @@ pub(crate) fn able(programs: &[&str]) -> Result<(), Unable> {
 }
 
 fn run(program: &str, arguments: &[&OsStr]) -> Result<(), RigError> {
+    output(program, arguments).map(drop)
+}
+
+/// Copies a file, holes as holes.
+fn copy(from: &Path, to: &Path) -> Result<(), RigError> {
+    run("cp", &["--sparse=always".as_ref(), from.as_os_str(), to.as_os_str()])
+}
+
+/// What a program prints that ends well.
+fn output(program: &str, arguments: &[&OsStr]) -> Result<String, RigError> {
     let what = || {
         let words: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
         format!("{program} {}", words.join(" "))
     };
     let output = Command::new(program).args(arguments).output().map_err(RigError::io(what()))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(RigError::failed(format!("{}: {}: {}", what(), output.status, said.trim_end())))
@@ -136,6 +149,8 @@ pub(crate) struct PowerCutDisk {
 impl PowerCutDisk {
     /// The programs that it needs.
     pub(crate) const PROGRAMS: &[&str] = &["mount", "umount", "mkfs.ext4", "python3"];
+    /// Those that [`Self::keep`], [`Self::lose_end`] and [`Self::restore`] need beside them.
+    pub(crate) const LOSING_PROGRAMS: &[&str] = &["blockdev", "cp", "findmnt", "losetup"];
 
     /// Makes a file system of `bytes` below `work` and mounts it.
     ///
@@ -174,6 +189,53 @@ impl PowerCutDisk {
     pub(crate) fn cut(&mut self) -> Result<(), RigError> {
         let cutter = self.cutter.take();
         cutter.ok_or_else(|| RigError::failed("the power was cut already"))?.cut()
+    }
+
+    /// Keeps a copy of the disk for [`Self::restore`]. It is unmounted for that, so nothing of it stays in memory,
+    /// and little is read ahead from then on; no process may have files on it.
+    ///
+    /// # Errors
+    /// If it cannot be copied or mounted again.
+    pub(crate) fn keep(&mut self) -> Result<(), RigError> {
+        self.cutter = None;
+        self.mounted = None;
+        copy(&self.image, &self.kept())?;
+        self.mount()?;
+        run("blockdev", &["--setra".as_ref(), READ_AHEAD_SECTORS.as_ref(), self.device()?.as_ref()])
+    }
+
+    /// The loop device.
+    fn device(&self) -> Result<String, RigError> {
+        let found = output("findmnt", &["-no".as_ref(), "SOURCE".as_ref(), self.dir.as_os_str()])?;
+        Ok(found.trim().into())
+    }
+
+    /// Makes every access to the device behind its first `bytes` an I/O error, as of a disk that fails.
+    ///
+    /// # Errors
+    /// If the device does not follow its file.
+    pub(crate) fn lose_end(&self, bytes: u64) -> Result<(), RigError> {
+        File::options()
+            .write(true)
+            .open(&self.image)
+            .and_then(|file| file.set_len(bytes))
+            .map_err(RigError::io(format!("shortening {}", self.image.display())))?;
+        run("losetup", &["-c".as_ref(), self.device()?.as_ref()])
+    }
+
+    /// Mounts the disk as it was kept; no process may have files on it.
+    ///
+    /// # Errors
+    /// If it cannot be copied or mounted.
+    pub(crate) fn restore(&mut self) -> Result<(), RigError> {
+        self.cutter = None;
+        self.mounted = None;
+        copy(&self.kept(), &self.image)?;
+        self.mount()
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.image.with_extension("kept")
     }
 
     /// Mounts what is on the disk after [`Self::cut`]; no process may have files on it.

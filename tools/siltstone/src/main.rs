@@ -96,6 +96,8 @@ enum Command {
 
 fn main() -> ExitCode {
     abort_on_panic();
+    // Where there is no such handler, a fault of a disk ends the command as it always did.
+    let _ = siltstone::turn_map_faults_into_errors();
     let cli = Cli::parse();
     let Some(command) = cli.command else {
         // Asking for nothing is a usage error, but a helpful one.

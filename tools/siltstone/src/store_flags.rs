@@ -126,9 +126,9 @@ fn parse_ahead(text: &str) -> Result<Ahead, String> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ReadModeFlag {
-    /// Memory maps
+    /// Memory maps, and reads where a file or its disk fails under one
     Map,
-    /// Reads into memory, for disks that may fail under a map
+    /// Reads into memory, a system call each
     Pread,
 }
 
