@@ -5,7 +5,7 @@
 //! rows come from another store. Lost rows are counted as rows are, in an account of their own. Damage of
 //! the index ends the merge: what is unknown cannot be noted.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::damage::DamageList;
 use super::proof::{Account, SeriesHash};
@@ -14,6 +14,7 @@ use crate::cursor::{
 };
 use crate::error::{Error, Result};
 use crate::segment::{ChunkReader, ChunkWalk, Segment};
+use crate::sys::sync::{Mutex, MutexGuard};
 use crate::types::{DecodeError, Labels, LostChunk, TimeRange, Timestamp};
 
 /// What the inputs of a merge and its job count together.

@@ -37,7 +37,7 @@ mod write;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use self::compact::Compactor;
@@ -45,6 +45,7 @@ use self::env::Env;
 use self::write::Writer;
 use crate::error::Result;
 use crate::series::{Cardinality, EncodedLabels};
+use crate::sys::sync::Mutex;
 use crate::types::{Labels, SeriesHandle};
 
 pub use attach::AttachOptions;

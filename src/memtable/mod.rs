@@ -47,10 +47,11 @@ mod collect;
 mod row;
 mod seqs;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::PoisonError;
 
 use crate::sparse_array::SparseArray;
+use crate::sys::sync::RwLock;
+use crate::sys::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use row::{Link, Row};
 use seqs::SeqRuns;
 

@@ -2,7 +2,6 @@
 //! their twins where there are any. Every byte that the other files of this folder use comes from here.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::chunk_index::ChunkBlock;
 use super::footer::{Footer, Section, SectionTag};
@@ -11,6 +10,7 @@ use super::open::Segment;
 use super::time_table::{self, TimeBlock};
 use crate::error::{Error, Result};
 use crate::sys::checksum::crc32c;
+use crate::sys::sync::atomic::Ordering;
 use crate::sys::{Bytes, ReadFile};
 use crate::types::{DecodeError, Timestamp};
 

@@ -1,9 +1,8 @@
 //! The words of each slot that the write path reads and changes without a lock.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::activity::{ActivityClock, Seen};
 use crate::sparse_array::SparseArray;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::types::SeriesHandle;
 
 /// Three atomic words per slot.

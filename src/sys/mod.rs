@@ -19,6 +19,7 @@ mod file_bounds;
 mod mapping;
 mod random;
 mod sim;
+pub(crate) mod sync;
 mod sync_point;
 mod threads;
 mod vfs;
