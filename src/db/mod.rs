@@ -38,7 +38,6 @@ mod write;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
-use std::thread::JoinHandle;
 
 use self::compact::Compactor;
 use self::env::Env;
@@ -46,6 +45,7 @@ use self::write::Writer;
 use crate::error::Result;
 use crate::series::{Cardinality, EncodedLabels};
 use crate::sys::sync::Mutex;
+use crate::sys::sync::thread::JoinHandle;
 use crate::types::{Labels, SeriesHandle};
 
 pub use attach::AttachOptions;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::sys::sync::statistics::{AtomicU64, Mutex, Ordering};
+use crate::sys::sync::unscheduled::{AtomicU64, Mutex, Ordering};
 
 /// Longest latency that is told apart: an hour, in microseconds.
 const LATENCY_US_MAX: u64 = 3_600_000_000;

@@ -34,7 +34,7 @@ use std::collections::{HashSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::PoisonError;
 
-use crate::sys::sync::atomic::{AtomicU64, Ordering};
+use crate::sys::sync::unscheduled::{AtomicU64, Ordering};
 use crate::sys::sync::{Mutex, MutexGuard};
 use crate::types::{TimeRange, Timestamp};
 

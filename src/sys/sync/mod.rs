@@ -18,11 +18,8 @@
 //! - `Arc` and `Weak`. Shuttle has none of its own, and a type of ours could not hold a `dyn` trait. Counting
 //!   up and down commutes, so only who decides something by the count needs a point: [`counted`].
 //! - `PoisonError`, which shuttle's locks answer with as well.
-//! - The directories of `sparse_array`: a page is made by whoever comes first and never changes; what
-//!   is in it comes from here.
+//! - [`unscheduled`]: what no order can matter for.
 //! - The tables of `types`, below this floor: constants that are computed at their first use.
-//! - [`statistics`]: counters that nothing is decided by. A point at each would only make the interesting
-//!   orders rarer.
 //!
 //! Shuttle treats every order of an atomic as `SeqCst`. Too weak an `Ordering` is not found by schedules; that is
 //! what ThreadSanitizer is for (`RELIABILITY.md`).
@@ -37,7 +34,7 @@ pub(crate) use crossbeam::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockW
 #[cfg(not(siltstone_schedules))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, atomic};
 #[cfg(not(siltstone_schedules))]
-pub(super) use std::thread;
+pub(crate) use std::thread;
 
 #[cfg(siltstone_schedules)]
 pub(crate) use self::scheduled::{Condvar, Mutex, MutexGuard, OnceLock};
@@ -47,12 +44,14 @@ pub(crate) use shuttle::sync::{
     RwLockWriteGuard as ShardedLockWriteGuard, atomic,
 };
 #[cfg(siltstone_schedules)]
-pub(super) use shuttle::thread;
+pub(crate) use shuttle::thread;
 
-/// What counts for statistics: `std`'s, also under the schedules. Its lock is held for nothing but counting.
-pub(crate) mod statistics {
-    pub(crate) use std::sync::Mutex;
-    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+/// What is `std`'s under the schedules too, since no order of it can matter or since it outlives a schedule:
+/// statistics, numbers of a whole process, pages that are filled once. A point at each would only make
+/// the orders that do matter rarer.
+pub(crate) mod unscheduled {
+    pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::{Mutex, OnceLock};
 }
 
 /// To be called before something is decided by how many references there are: a point at which another

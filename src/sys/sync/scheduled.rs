@@ -88,6 +88,10 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         MutexGuard::take(&self.0)
     }
+
+    pub(crate) fn get_mut(&mut self) -> LockResult<&mut T> {
+        self.0.get_mut()
+    }
 }
 
 impl<'a, T> MutexGuard<'a, T> {
