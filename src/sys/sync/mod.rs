@@ -21,8 +21,8 @@
 //! - [`unscheduled`]: what no order can matter for.
 //! - The tables of `types`, below this floor: constants that are computed at their first use.
 //!
-//! Shuttle treats every order of an atomic as `SeqCst`. Too weak an `Ordering` is not found by schedules; that is
-//! what ThreadSanitizer is for (`RELIABILITY.md`).
+//! Shuttle treats every order of an atomic as `SeqCst`: too weak an `Ordering` is not found by schedules
+//! (`RELIABILITY.md`, "Known limits").
 //!
 //! Invariant, held by `tests/tidy`: no file above `sys` names these types of `std` itself.
 

@@ -6,18 +6,24 @@
 //!   second thread waits in a way that the scheduler sees.
 //! - [`Condvar`]: shuttle's own never times out, so that two threads which wait for each other with a timeout
 //!   would count as a deadlock. Here such a wait lets others run a few times and then is over, whatever the
-//!   clock says. A wait without a timeout is shuttle's: who is never woken is reported.
+//!   clock says. A wait without a timeout may end for no reason, as `std` says of its own: who waits so looks
+//!   at what he waits for at any moment, where shuttle alone would let him look only when he is woken. In
+//!   the end such a wait is shuttle's, and who is never woken is reported.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LockResult, PoisonError};
 use std::time::Duration;
 
+use shuttle::rand::RngCore;
 use shuttle::sync;
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 
 /// How often others may run while a thread waits with a timeout.
 const TURNS: usize = 3;
+
+/// All but one of so many waits without a timeout end before anybody wakes them.
+const WAKES_FOR_NOTHING: u32 = 8;
 
 /// A point at which another thread may run.
 pub(super) fn point() {
@@ -134,6 +140,11 @@ impl Condvar {
 
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         let mutex = guard.mutex;
+        if shuttle::rand::thread_rng().next_u32() % WAKES_FOR_NOTHING != 0 {
+            drop(guard);
+            shuttle::thread::yield_now();
+            return MutexGuard::take(mutex);
+        }
         match self.0.wait(guard.guard) {
             Ok(guard) => Ok(MutexGuard { guard, mutex }),
             Err(poisoned) => {

@@ -5,12 +5,15 @@
 //! that would not survive a power cut.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
-use siltstone::Error;
 use siltstone::sys::{SimFs, SyncPoint};
+use siltstone::{Background, Db, Durability, Error, Options};
 
 use crate::explore::explore;
-use crate::store::{after_power_cut, open, read, read_now, spawn, try_write, write};
+use crate::store::{
+    STORE, after_power_cut, open, options, read, read_now, spawn, try_write, write,
+};
 
 fn close_beside_all() {
     let fs = SimFs::new();
@@ -85,4 +88,42 @@ fn failed_sync_beside_waiters() {
 #[test]
 fn a_failed_sync_answers_everybody() {
     explore("failed sync beside waiters", failed_sync_beside_waiters);
+}
+
+/// A store with threads of its own: they sync, flush and merge while it is used, and end with it.
+fn threads_of_its_own() {
+    let fs = SimFs::new();
+    let threads = Options {
+        background: Background::Threads,
+        level0_merge: 2,
+        ..options(&fs, Durability::Interval(Duration::from_millis(100)))
+    };
+    let db = Db::open(STORE, threads).unwrap();
+    let writer = spawn(&db, |db| {
+        for value in 0..2 {
+            let ack = write(&db, &[("a", value, value as u64)]);
+            db.wait_durable(ack.seq).unwrap();
+            assert!(db.durable_seq() >= ack.seq);
+            db.flush().unwrap();
+        }
+    });
+    let reader = spawn(&db, |db| {
+        for _ in 0..2 {
+            let values: Vec<u64> = read_now(&db).iter().map(|sample| sample.2).collect();
+            assert!(values.is_empty() || values == [0] || values == [0, 1], "{values:?}");
+        }
+    });
+    writer.join().unwrap();
+    reader.join().unwrap();
+    // Dropping the last handle ends the threads as closing does, but for the answer.
+    if shuttle::rand::RngCore::next_u32(&mut shuttle::rand::thread_rng()) % 2 == 0 {
+        db.close().unwrap();
+    }
+    drop(db);
+    assert_eq!(read_now(&open(&fs)).len(), 2);
+}
+
+#[test]
+fn its_threads_end_with_the_store() {
+    explore("threads of its own", threads_of_its_own);
 }

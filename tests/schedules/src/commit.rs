@@ -5,10 +5,12 @@
 //! the durable seq never falls, and what it covers survives a power cut at that moment.
 
 use siltstone::sys::SimFs;
-use siltstone::{Db, Durability};
+use siltstone::{Db, Durability, WriteBatch};
 
 use crate::explore::explore;
-use crate::store::{Sample, after_power_cut, open, options, read, read_now, spawn, write};
+use crate::store::{
+    STORE, Sample, after_power_cut, labels, open, options, read, read_now, spawn, write,
+};
 
 /// Batches of each writer.
 const BATCHES: u64 = 2;
@@ -66,7 +68,7 @@ fn watch(db: &Db) {
 
 fn commit_as(durability: Durability) {
     let fs = SimFs::new();
-    let db = Db::open(crate::store::STORE, options(&fs, durability)).unwrap();
+    let db = Db::open(STORE, options(&fs, durability)).unwrap();
     let writers = [1, 2].map(|writer| spawn(&db, move |db| write_batches(&db, writer)));
     let watcher = spawn(&db, |db| watch(&db));
     let disk = fs.clone();
@@ -103,4 +105,31 @@ fn what_is_acknowledged_is_seen_and_synced() {
 #[test]
 fn who_waits_for_a_seq_is_told_when_it_is_durable() {
     explore("commit, synced by who waits", || commit_as(Durability::Never));
+}
+
+/// Nothing but the hand-over: one row each, of a series that is known, so that most points are those between
+/// a leader that answers and a follower that asks.
+fn one_row_each() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    let series = db.series(&labels("a")).unwrap();
+    let writers = [1, 2].map(|value| {
+        spawn(&db, move |db| {
+            let mut batch = WriteBatch::new();
+            batch.push(series, value as i64, value as f64).unwrap();
+            let seq = db.write(&batch).unwrap().seq;
+            let snapshot = db.snapshot().unwrap();
+            let seen = read(&snapshot);
+            assert!(seen.contains(&("a".into(), value as i64, value)), "{value} in {seen:?}");
+            seq
+        })
+    });
+    let mut seqs = writers.map(|writer| writer.join().unwrap());
+    seqs.sort_unstable();
+    assert_eq!(seqs, [1, 2]);
+}
+
+#[test]
+fn an_answer_comes_after_the_rows() {
+    explore("commit of one row each", one_row_each);
 }

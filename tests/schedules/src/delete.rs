@@ -4,8 +4,8 @@
 //! answer has nothing of what is older; rows with a higher seq than the delete are seen, those with a lower one
 //! are not; who does not see the delete sees no row that is newer than it.
 
-use siltstone::Db;
 use siltstone::sys::SimFs;
+use siltstone::{Db, Matcher, TimeRange};
 
 use crate::explore::explore;
 use crate::store::{Sample, delete, open, read, read_now, spawn, write};
@@ -96,4 +96,32 @@ fn rows_of_a_segment() {
 #[test]
 fn rows_that_are_being_flushed() {
     explore("delete beside a flush", || delete_beside_all(Rows::BeingFlushed));
+}
+
+/// There is one sample before the delete, none after it, and one again when the next is written: never two.
+fn preview_beside_a_delete() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    write(&db, &[("gone", 1, 1)]);
+    // The active memtable is empty, so that the delete finds nothing to seal.
+    db.flush().unwrap();
+    let deleter = spawn(&db, |db| {
+        delete(&db, "gone");
+        write(&db, &[("gone", 2, 2)]);
+    });
+    let previewer = spawn(&db, |db| {
+        for _ in 0..3 {
+            let matchers = [Matcher::equal("__name__", "gone")];
+            let samples = db.preview_delete(&matchers, TimeRange::ALL).unwrap().samples;
+            assert!(samples <= 1, "a row that is newer than a delete, without the delete");
+        }
+    });
+    deleter.join().unwrap();
+    previewer.join().unwrap();
+    assert_eq!(read_now(&db), [("gone".to_owned(), 2, 2)]);
+}
+
+#[test]
+fn a_preview_is_of_one_moment() {
+    explore("preview beside a delete", preview_beside_a_delete);
 }
