@@ -61,3 +61,27 @@ pub(crate) fn counted() {
     #[cfg(siltstone_schedules)]
     scheduled::point();
 }
+
+#[cfg(all(test, not(siltstone_schedules)))]
+mod tests {
+    use std::any::TypeId;
+
+    #[test]
+    fn a_normal_build_has_the_types_of_std_themselves() {
+        let same = [
+            (TypeId::of::<super::Mutex<u8>>(), TypeId::of::<std::sync::Mutex<u8>>()),
+            (TypeId::of::<super::RwLock<u8>>(), TypeId::of::<std::sync::RwLock<u8>>()),
+            (TypeId::of::<super::OnceLock<u8>>(), TypeId::of::<std::sync::OnceLock<u8>>()),
+            (TypeId::of::<super::Condvar>(), TypeId::of::<std::sync::Condvar>()),
+            (
+                TypeId::of::<super::atomic::AtomicU64>(),
+                TypeId::of::<std::sync::atomic::AtomicU64>(),
+            ),
+            (
+                TypeId::of::<super::ShardedLock<u8>>(),
+                TypeId::of::<crossbeam::sync::ShardedLock<u8>>(),
+            ),
+        ];
+        assert!(same.iter().all(|(ours, theirs)| ours == theirs));
+    }
+}
