@@ -6,11 +6,16 @@
 //! (in practice atomics). There are two levels of directory, so that an array over a few thousand
 //! indexes costs kilobytes, not the 2^32 / `LEN` pointers of a flat one.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::sys::sync::unscheduled::{AtomicUsize, OnceLock, Ordering};
 
 /// Pages under one entry of the top directory.
 const FANOUT: usize = 1024;
+
+/// The elements of a page: `len`, or few where the elements are those of the schedules, which are large and
+/// new for each of thousands of stores.
+pub(crate) const fn page_len(len: usize) -> usize {
+    if cfg!(siltstone_schedules) { 64 } else { len }
+}
 
 type Page<T, const LEN: usize> = OnceLock<Box<[T; LEN]>>;
 type Directory<T, const LEN: usize> = OnceLock<Box<[Page<T, LEN>]>>;
@@ -25,7 +30,10 @@ pub(crate) struct SparseArray<T, const LEN: usize> {
 
 impl<T: Default, const LEN: usize> SparseArray<T, LEN> {
     /// Entries of the top directory that together cover every `u32`.
-    const TOP: usize = ((1u64 << 32) / (LEN as u64 * FANOUT as u64)) as usize;
+    const TOP: usize = match cfg!(siltstone_schedules) {
+        true => 1,
+        false => ((1u64 << 32) / (LEN as u64 * FANOUT as u64)) as usize,
+    };
 
     /// An empty array: only the top directory is allocated.
     pub(crate) fn new() -> Self {

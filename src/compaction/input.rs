@@ -6,7 +6,7 @@
 //! the index ends the merge: what is unknown cannot be noted. So do an I/O error, which may not come again, and a
 //! file that is not as long as it was written, which may be put back.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::damage::DamageList;
 use super::proof::{Account, SeriesHash};
@@ -15,6 +15,7 @@ use crate::cursor::{
 };
 use crate::error::{Error, Result};
 use crate::segment::{ChunkReader, ChunkWalk, Segment};
+use crate::sys::sync::{Mutex, MutexGuard};
 use crate::types::{DecodeError, Labels, LostChunk, TimeRange, Timestamp};
 
 /// What the inputs of a merge and its job count together.

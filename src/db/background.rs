@@ -7,7 +7,6 @@
 //! A thread that panics makes the store refuse writes.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use super::compact::{Compactor, run};
 use super::env::Env;
@@ -15,6 +14,7 @@ use super::env::options::Durability;
 use super::write::log::TIMER_INTERVAL;
 use crate::error::{Error, Result};
 use crate::sys::spawn;
+use crate::sys::sync::thread::JoinHandle;
 
 /// How long the flusher waits after a failure.
 const RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);

@@ -37,14 +37,15 @@ mod write;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
 
 use self::compact::Compactor;
 use self::env::Env;
 use self::write::Writer;
 use crate::error::Result;
 use crate::series::{Cardinality, EncodedLabels};
+use crate::sys::sync::Mutex;
+use crate::sys::sync::thread::JoinHandle;
 use crate::types::{Labels, SeriesHandle};
 
 pub use attach::AttachOptions;
@@ -256,9 +257,12 @@ impl Db {
     /// # Errors
     /// [`Error::Closed`](crate::Error::Closed).
     pub fn snapshot(&self) -> Result<Snapshot> {
-        self.env().health.check_open()?;
         let compactor = self.compactor();
-        Ok(Snapshot::of_now(&compactor.view, &compactor.versions))
+        let snapshot = Snapshot::of_now(&compactor.view, &compactor.versions);
+        // Looked at last: closing keeps the files open of those snapshots that are complete when it begins,
+        // and the next owner may remove what any other would read.
+        self.env().health.check_open()?;
+        Ok(snapshot)
     }
 
     /// The fault after which the store refuses writes, if there was one: as

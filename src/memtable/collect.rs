@@ -1,9 +1,8 @@
 //! Reading one series back: its chain, newest row first, becomes columns in time order.
 
-use std::sync::atomic::Ordering;
-
 use super::row::{Link, Row};
 use super::{Memtable, PAGE_ROWS};
+use crate::sys::sync::atomic::Ordering;
 
 impl Memtable {
     /// Appends the samples of `slot` with `start <= t < end` (an `end` of `i64::MAX` includes that

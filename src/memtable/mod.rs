@@ -47,17 +47,18 @@ mod collect;
 mod row;
 mod seqs;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::PoisonError;
 
-use crate::sparse_array::SparseArray;
+use crate::sparse_array::{SparseArray, page_len};
+use crate::sys::sync::RwLock;
+use crate::sys::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use row::{Link, Row};
 use seqs::SeqRuns;
 
 /// Rows per page: 768 KiB, large enough that the allocator maps and returns it by itself.
-const PAGE_ROWS: usize = 32 * 1024;
+const PAGE_ROWS: usize = page_len(32 * 1024);
 /// Chain heads per page: 16 KiB.
-const PAGE_HEADS: usize = 4096;
+const PAGE_HEADS: usize = page_len(4096);
 
 /// The most rows one memtable can hold; a batch that would pass it must go to the next generation.
 pub const ROWS_MAX: u32 = u32::MAX - 1;

@@ -1,6 +1,6 @@
 //! One row of the log: a sample, the slot of its series and the series' row before it.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use crate::sys::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 /// Rows are stored whole, not as columns: a walk along a chain then costs one cache line a row.
 ///

@@ -12,9 +12,9 @@
 //!   query still counted as held: a query that fails need not give back piece by piece.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Result;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::types::{Limit, LimitExceeded};
 
 /// Unit in which queries take from the pool, so that they seldom meet there.

@@ -1,8 +1,7 @@
 //! Counts what a query uses and stops it at its limits.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::options::Unreadable;
@@ -10,6 +9,8 @@ use super::{QueryMemory, QueryOptions};
 use crate::cursor::{Layer, SeriesSource};
 use crate::error::{Error, Result};
 use crate::sys::Clock;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
+use crate::sys::sync::{RwLock, RwLockReadGuard};
 use crate::types::{Limit, LimitExceeded, TimeRange};
 
 /// The use of one query, shared by the threads that work on it.

@@ -1,12 +1,13 @@
 //! What a query may use, and how it is stopped.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::QueryMemory;
 use crate::error::Error;
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
+use crate::sys::sync::{Mutex, MutexGuard};
 use crate::types::TimeRange;
 
 /// Limits of one query. The defaults suit a question that a person asks; an export raises

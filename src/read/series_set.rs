@@ -19,7 +19,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::listing::{Kept, Listing, Places};
 use super::meter::Meter;
@@ -28,6 +28,7 @@ use super::{Outline, QueryOptions, Sources};
 use crate::cursor::{Columns, ReadCost, Summary};
 use crate::error::{Error, Result};
 use crate::segment::SegmentPin;
+use crate::sys::sync::Mutex;
 use crate::types::{Labels, Matcher, TimeRange};
 
 /// Bytes of a sample in columns.

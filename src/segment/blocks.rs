@@ -5,7 +5,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::chunk_index::ChunkBlock;
 use super::footer::{Footer, Section, SectionTag};
@@ -14,6 +13,7 @@ use super::open::Segment;
 use super::time_table::{self, TimeBlock};
 use crate::error::{Error, Result};
 use crate::sys::checksum::crc32c;
+use crate::sys::sync::atomic::Ordering;
 use crate::sys::{Bytes, ReadFile};
 use crate::types::{DecodeError, Timestamp};
 

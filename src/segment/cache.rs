@@ -8,10 +8,11 @@
 //! One per `Db`, shared by its segments, whose open files it bounds as well (`handles.rs`): keys are file numbers, unique within a store only.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::handles::Handles;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
+use crate::sys::sync::{Mutex, MutexGuard};
 
 const SHARDS: usize = 16;
 /// What an entry takes beside its bytes, about.
@@ -139,7 +140,7 @@ impl BlockCache {
 
 /// A panic elsewhere leaves a shard consistent: each method finishes its updates without calls that
 /// may panic in between.
-fn lock(shard: &Mutex<Shard>) -> std::sync::MutexGuard<'_, Shard> {
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

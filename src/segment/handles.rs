@@ -7,9 +7,10 @@
 //! One per [`BlockCache`](super::BlockCache), which the segments of a store share. Evicts by the clock
 //! algorithm; a use costs no lock here.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::loaded::Loaded;
+use crate::sys::sync::{Mutex, MutexGuard};
 
 /// Half of the files that a process may commonly have open.
 const OPEN_MAX_DEFAULT: usize = 512;

@@ -3,13 +3,13 @@
 //! `open` loads it, `handles` decides how long it is kept, everything that reads a segment shares it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chunk_index::ChunkBlock;
 use super::footer::Footer;
 use super::time_table::TimeBlock;
 use crate::index::Index;
 use crate::sys::ReadFile;
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
 
 /// What is in memory while a segment is open.
 #[derive(Debug)]

@@ -6,8 +6,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::bytes_by_kind::BytesByKind;
 use super::cache::BlockCache;
@@ -17,6 +16,8 @@ use super::loaded::Loaded;
 use super::time_table;
 use crate::error::{Error, Result};
 use crate::index::Index;
+use crate::sys::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sys::sync::{Mutex, OnceLock};
 use crate::sys::{ReadFile, ReadMode, Vfs};
 use crate::types::{DecodeError, FileName, SegmentMeta, WHOLE_FILE};
 

@@ -24,7 +24,7 @@
 //! its place to a new one only when there is no other room, those idle longest first.
 //!
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::sys::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Ages that are told apart, in rounds; the last one stands for all above and for idle by time.
 pub(super) const AGES: usize = 16;

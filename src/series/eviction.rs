@@ -4,12 +4,12 @@
 //! new memory is taken, so what is held stays near the most that was ever in use, and that near the
 //! limit.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Registry;
 use super::activity::{AGES, IDLE_AGE};
 use super::catalog::Catalog;
+use crate::sys::sync::atomic::Ordering;
 
 /// [`Registry::fullness`] of a registry that takes no new series.
 pub(super) const FULL: u64 = 1024;

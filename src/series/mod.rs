@@ -49,12 +49,11 @@ mod select;
 mod slots;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
-
 use crate::error::{Error, Result};
+use crate::sys::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use crate::sys::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 use crate::types::{Labels, LabelsLimits, Limit, LimitExceeded};
 use catalog::Catalog;
 use hash::KeyedHash;

@@ -1,9 +1,8 @@
 //! The words of each slot that the write path reads and changes without a lock.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::activity::{ActivityClock, Seen};
-use crate::sparse_array::SparseArray;
+use crate::sparse_array::{SparseArray, page_len};
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::types::SeriesHandle;
 
 /// Three atomic words per slot.
@@ -12,7 +11,7 @@ use crate::types::SeriesHandle;
 /// the same word decides between a use and an eviction, and the words guard no other memory.
 #[derive(Debug)]
 pub(super) struct Slots {
-    words: SparseArray<Words, 4096>,
+    words: SparseArray<Words, { page_len(4096) }>,
     pub(super) activity: ActivityClock,
 }
 

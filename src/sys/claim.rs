@@ -27,8 +27,9 @@
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 
+use super::sync::{Mutex, OnceLock};
 use super::{DirEntry, FileId, LockGuard, ReadFile, Space, SyncPoint, Vfs, WriteFile};
 
 /// A directory that this process holds.

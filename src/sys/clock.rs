@@ -2,8 +2,9 @@
 #![expect(clippy::disallowed_methods, reason = "this is the module that owns these calls")]
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Where the engine gets the time from.
 pub trait Clock: Send + Sync + fmt::Debug {

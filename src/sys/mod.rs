@@ -21,6 +21,7 @@ mod map_registry;
 mod mapping;
 mod random;
 mod sim;
+pub(crate) mod sync;
 mod sync_point;
 mod threads;
 mod vfs;

@@ -1,5 +1,5 @@
 //! Randomness of the operating system: keys, salts and uuids. Never for simulations, which have
-//! seeds.
+//! seeds. Under the schedules (see `sys::sync`) they come from the schedule, so that it can be run again.
 
 use std::io;
 
@@ -10,7 +10,10 @@ use std::io;
 /// If the system has no source of randomness; there is nothing to fall back to.
 pub fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
+    #[cfg(not(siltstone_schedules))]
     getrandom::fill(&mut bytes).map_err(io::Error::from)?;
+    #[cfg(siltstone_schedules)]
+    shuttle::rand::RngCore::fill_bytes(&mut shuttle::rand::thread_rng(), &mut bytes);
     Ok(bytes)
 }
 

@@ -2,7 +2,8 @@
 //! [`Executor`](super::Executor), so that a simulation needs one thread.
 
 use std::io;
-use std::thread::{Builder, JoinHandle};
+
+use super::sync::thread::{Builder, JoinHandle};
 
 /// Starts a thread that shows as `name` (the system keeps 15 bytes of it) in debuggers and `top`.
 ///

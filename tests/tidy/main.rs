@@ -8,6 +8,7 @@ mod circles;
 mod imports;
 mod modules;
 mod rust_text;
+mod seam;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};

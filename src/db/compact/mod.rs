@@ -31,7 +31,7 @@ pub(super) mod run;
 mod runner;
 mod tombstones;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use self::runner::Runner;
 use self::tombstones::Tombstones;
@@ -40,6 +40,7 @@ use super::versions::VersionSet;
 use super::view::View;
 use super::write::Writer;
 use crate::compaction::PickerOptions;
+use crate::sys::sync::{Mutex, MutexGuard};
 
 pub(super) use self::attach::{Foreign, groups};
 pub use self::attaching::AttachReport;

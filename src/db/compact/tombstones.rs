@@ -13,7 +13,7 @@
 //! they apply to is not listed yet.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::Compactor;
 use crate::db::versions::Transition;
@@ -24,6 +24,7 @@ use crate::deletes::{first_match, is_due, needless};
 use crate::error::{Error, Result};
 use crate::manifest::{Version, VersionEdit};
 use crate::segment::Segment;
+use crate::sys::sync::{Mutex, MutexGuard};
 use crate::types::{SegmentMeta, Tombstone};
 
 /// Segments whose indexes one step asks, so that a flush does not wait for long.

@@ -5,11 +5,12 @@
 //! one will. A debt that nobody works off (paused,
 //! failing, no thread, nothing that may be picked) only slows down: no stall is without an end.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::Env;
+use crate::sys::sync::atomic::{AtomicUsize, Ordering};
+use crate::sys::sync::{Condvar, Mutex, MutexGuard};
 
 /// The longest wait of a slowdown.
 const SLOWDOWN_MAX: Duration = Duration::from_millis(50);

@@ -1,10 +1,11 @@
 //! What an open store counts and times. Counting never decides anything.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+
+use crate::sys::sync::unscheduled::{AtomicU64, Mutex, Ordering};
 
 /// Longest latency that is told apart: an hour, in microseconds.
 const LATENCY_US_MAX: u64 = 3_600_000_000;

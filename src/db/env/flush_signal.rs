@@ -3,8 +3,10 @@
 //! Raised by whoever seals a memtable or needs series evicted; waited for by the background threads.
 //! Its lock is held for a few instructions, and no other is taken under it.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
+
+use crate::sys::sync::{Condvar, Mutex};
 
 /// Wakes the thread that flushes, and tells it and the timer to end.
 #[derive(Debug, Default)]

@@ -5,11 +5,12 @@
 //! Asked by every owner before it changes a file.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::sys::Claim;
+use crate::sys::sync::OnceLock;
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
 
 /// The state of health of an open store.
 #[derive(Debug)]

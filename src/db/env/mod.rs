@@ -30,7 +30,6 @@ pub(super) mod segment_files;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::back_pressure::BackPressure;
 use self::counters::Counters;
@@ -42,6 +41,7 @@ use self::reserve::Reserve;
 use self::segment_files::SegmentFiles;
 use crate::error::{Error, Result};
 use crate::segment::{BlockCache, Segment};
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::sys::{Claim, Clock, Executor, Vfs};
 use crate::types::{FileName, SegmentMeta};
 

@@ -19,10 +19,11 @@
 //! reserve waits for more room.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use crate::error::{Error, Result};
 use crate::sys::Vfs;
+use crate::sys::sync::{Mutex, MutexGuard};
 use crate::types::FileName;
 
 /// The reserve of an open store.

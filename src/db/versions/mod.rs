@@ -36,8 +36,7 @@ pub(super) mod quarantine;
 pub(super) mod retention_clock;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use self::edit_log::EditLog;
 use self::obsolete_files::ObsoleteFiles;
@@ -51,6 +50,8 @@ use crate::deletes;
 use crate::error::Result;
 use crate::manifest::{Version, VersionEdit};
 use crate::segment::Segment;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
+use crate::sys::sync::{Mutex, MutexGuard, counted};
 use crate::types::{FileName, Tombstone};
 
 /// The versions of an open store.
@@ -206,6 +207,7 @@ impl VersionSet {
     /// the next owner may merge them away.
     pub(super) fn pin_what_is_read(&self) {
         let view = self.view.current();
+        counted();
         let held = view.segments.iter().filter(|segment| Arc::strong_count(segment) > 1).cloned();
         self.view.keep_open(held.chain(self.obsolete.held()));
     }

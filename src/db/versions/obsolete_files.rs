@@ -5,12 +5,13 @@
 //! the file goes: it is removed, or moved to `quarantine/` if it was damaged. Whatever a crash leaves,
 //! the next opening removes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::quarantine::set_aside;
 use crate::db::env::Env;
 use crate::error::Error;
 use crate::segment::Segment;
+use crate::sys::sync::{Mutex, MutexGuard, counted};
 use crate::types::{FileName, SegmentMeta};
 
 /// The obsolete files of an open store.
@@ -67,6 +68,7 @@ impl ObsoleteFiles {
 
     /// Takes those out that nobody holds.
     fn released(&self) -> Vec<ObsoleteFile> {
+        counted();
         self.lock().extract_if(.., |file| file.segment.strong_count() == 0).collect()
     }
 

@@ -8,13 +8,14 @@
 //! Owned by the version set, whose edits record the clock. Read by snapshots; moved on by the compactor,
 //! which drops what has expired; the commit notes how new its samples are.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::compaction::RetentionClock;
 use crate::db::env::Env;
 use crate::manifest::Version;
+use crate::sys::sync::atomic::{AtomicI64, Ordering};
+use crate::sys::sync::{Mutex, MutexGuard};
 use crate::types::{ClockRecord, Timestamp};
 
 /// What an open store knows of the time of retention.

@@ -32,9 +32,10 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
+use crate::sys::sync::unscheduled::{AtomicU64, Ordering};
+use crate::sys::sync::{Mutex, MutexGuard};
 use crate::types::{TimeRange, Timestamp};
 
 /// Ranges of a slot, and of an answer.

@@ -3,12 +3,13 @@
 //! The active generation takes writes; a *sealed* one waits for its flush. Deletes of a generation lie in
 //! its log before its rows. Made by the writer, and by opening for what it has recovered.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::memtable::Memtable;
 use crate::series::Registry;
+use crate::sys::sync::OnceLock;
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
 
 /// One memtable and the log files that hold its batches.
 #[derive(Debug)]

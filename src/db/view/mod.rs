@@ -30,7 +30,7 @@ pub(super) mod generation;
 pub(super) mod read_view;
 pub(super) mod sources;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use self::changes::{Change, ChangeLog, Mark};
 use self::generation::Generation;
@@ -39,6 +39,7 @@ use super::env::Env;
 use crate::error::Error;
 use crate::memtable::Memtable;
 use crate::segment::{Segment, SegmentPin};
+use crate::sys::sync::{Mutex, RwLock, counted};
 use crate::types::{FileName, Timestamp};
 
 /// What readers see.
@@ -141,6 +142,7 @@ impl View {
     /// The oldest generation whose memtable anybody holds; 0 without one.
     pub(super) fn oldest_held(&self) -> u32 {
         let mut memtables = self.memtables.lock().unwrap_or_else(PoisonError::into_inner);
+        counted();
         memtables.retain(|memtable| memtable.strong_count() > 0);
         let alive = memtables.iter().filter_map(Weak::upgrade);
         alive.map(|memtable| memtable.generation()).min().unwrap_or(0)

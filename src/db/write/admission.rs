@@ -23,13 +23,14 @@
 //! samples each. Counting idle series instead lets short-lived ones through (four samples each, in
 //! turn) and refuses the same series that 16 would refuse.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::Writer;
 use super::seal::SealFor;
 use crate::error::{Error, Result};
 use crate::series::{EncodedLabels, SeriesHandle};
+use crate::sys::sync::{Condvar, Mutex, MutexGuard};
 
 /// An early seal that holds as many samples a series is worth it for few idle series.
 const SAMPLES_PER_SERIES_MIN: u64 = 16;

@@ -12,7 +12,7 @@
 //! Invariant: rows of the generation that a delete belongs to are newer than the delete, all others
 //! are older.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::Writer;
 use super::batch::Ack;
@@ -25,6 +25,7 @@ use crate::db::view::changes::Change;
 use crate::db::view::generation::Generation;
 use crate::db::view::read_view::PendingDelete;
 use crate::error::{Error, Result};
+use crate::sys::sync::OnceLock;
 use crate::types::{
     Limit, LimitExceeded, Matcher, TOMBSTONE_BYTES_MAX, TOMBSTONE_MATCHERS_MAX, TimeRange,
     Tombstone,

@@ -3,12 +3,13 @@
 //! Raised by syncs of the log, if no older batch is left of which nothing is known, and by flushes. Its
 //! lock is held for a few instructions, and no other is taken under it.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::Writer;
 use crate::db::env::options::Durability;
 use crate::error::{Error, Result};
+use crate::sys::sync::{Condvar, Mutex};
 
 /// A timer that has not synced for so long after its interval is taken for stuck: who waits for it syncs
 /// himself.

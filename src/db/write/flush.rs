@@ -17,7 +17,6 @@
 //!
 //! Invariant: log files are removed only after the edit that covers them is durable.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +35,7 @@ use crate::manifest::{Version, VersionEdit, WalCovered};
 use crate::memtable::Memtable;
 use crate::series::Registry;
 use crate::sys::SyncPoint;
+use crate::sys::sync::atomic::Ordering;
 use crate::types::{FileName, Tombstone};
 
 /// What one flush makes durable; its memtable or its deletes are not empty.

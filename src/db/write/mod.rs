@@ -36,8 +36,7 @@ pub(super) mod request;
 pub(super) mod seal;
 mod submit;
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use self::admission::Admission;
@@ -48,6 +47,8 @@ use super::env::Env;
 use super::versions::VersionSet;
 use super::view::View;
 use crate::series::Registry;
+use crate::sys::sync::atomic::AtomicU64;
+use crate::sys::sync::{Mutex, MutexGuard};
 
 /// The writing side of an open store.
 #[derive(Debug)]

@@ -4,11 +4,12 @@
 //! Filled by `submit`, emptied by the leader in `commit`. Under the queue's lock no other is taken.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use super::batch::Ack;
 use super::request::{BatchRequest, DeleteRequest, Ticket};
 use crate::error::Error;
+use crate::sys::sync::{Condvar, Mutex, MutexGuard};
 
 /// Most bytes of payload that one leader takes.
 const GROUP_BYTES_MAX: usize = 64 << 20;

@@ -1,11 +1,12 @@
 //! What is asked of the writer: a batch or a delete in the queue, and what became of it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::batch::Ack;
 use crate::db::view::read_view::ReadView;
 use crate::error::{Error, Result};
 use crate::series::SeriesHandle;
+use crate::sys::sync::OnceLock;
 use crate::types::{Limit, LimitExceeded, Tombstone};
 use crate::wal::{EncodedBatch, PAYLOAD_BYTES_MAX};
 

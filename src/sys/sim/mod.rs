@@ -56,12 +56,13 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use self::directory::Entry;
 use self::inode::Inode;
 use self::state::{State, absolute};
 use super::SyncPoint;
+use crate::sys::sync::{Mutex, MutexGuard};
 
 pub use self::crash::{CrashPlan, DataSurvival, DirectorySurvival};
 pub use self::state::is_crash;
