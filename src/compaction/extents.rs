@@ -103,6 +103,19 @@ mod tests {
         assert!(extents.is_empty());
     }
 
+    #[test]
+    fn a_loss_that_joins_others_is_accepted_only_if_all_are() {
+        for accepted in [[true, true], [true, false], [false, true], [false, false]] {
+            let mut extents = Extents::default();
+            for (first, is_accepted) in [(0, accepted[0]), (5, accepted[1])] {
+                extents.insert(Extent { is_accepted, ..extent(first, first + 9) });
+            }
+            let joined = extents.take_first().unwrap();
+            assert_eq!((joined.first, joined.last, extents.is_empty()), (0, 14, true));
+            assert_eq!(joined.is_accepted, accepted == [true, true], "{accepted:?}");
+        }
+    }
+
     proptest! {
         /// As a set of ticks, without those that have rows.
         #[test]

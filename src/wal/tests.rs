@@ -277,6 +277,33 @@ fn frames_of_other_files_and_places_do_not_validate() {
     assert_eq!(read(&file(&dir, 1), None).unwrap().0, [] as [u64; 0], "zeros");
 }
 
+/// The bytes of a file with two frames: its header, and the frames.
+fn two_frames(dir: &tempfile::TempDir) -> (Vec<u8>, Vec<u8>) {
+    append(&mut create(dir.path(), 1), 1..=2);
+    let mut frames = Vec::new();
+    edit(&file(dir, 1), |bytes| frames = bytes.split_off(HEADERS_BYTES as usize));
+    let mut head = Vec::new();
+    edit(&file(dir, 1), |bytes| head = bytes.clone());
+    (head, frames)
+}
+
+#[test]
+fn a_frame_that_moved_does_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let (head, frames) = two_frames(&dir);
+    edit(&file(&dir, 1), |bytes| *bytes = [&head[..], &[0; 8], &frames].concat());
+    assert_eq!(read(&file(&dir, 1), None).unwrap().0, [] as [u64; 0]);
+}
+
+#[test]
+fn a_frame_that_is_there_again_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (head, frames) = two_frames(&dir);
+    let first = &frames[..frames.len() / 2];
+    edit(&file(&dir, 1), |bytes| *bytes = [&head[..], first, first].concat());
+    assert_eq!(read(&file(&dir, 1), None).unwrap().0, [1]);
+}
+
 #[test]
 fn wrong_files_are_refused() {
     let dir = tempfile::tempdir().unwrap();

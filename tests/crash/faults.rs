@@ -341,3 +341,44 @@ fn an_error_says_that_writes_have_stopped_only_where_they_have() {
     }
     assert!(failed > 20 && stopped == 0, "{failed}, {stopped}");
 }
+
+/// Recovery whose flush fails keeps the logs: what it has read is in memory, and nowhere else.
+#[test]
+fn a_recovery_that_cannot_flush_keeps_the_logs() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
+    let seq = db.write(&batch(&db, &["a"], 3)).unwrap().seq;
+    drop(db);
+    fs.fail_sync(SyncPoint::SegmentData, 0, ErrorKind::Other);
+    let db = open(&fs, Durability::Always).unwrap();
+    assert_eq!(names(&db), ["a"]);
+    assert!(db.durable_seq() < seq, "a log that an earlier process wrote may not be synced");
+    for plan in [CrashPlan::ALL_LOST, CrashPlan::ALL_KEPT] {
+        let cut = open(&fs.fork().crash(plan), Durability::Always).unwrap();
+        assert_eq!(names(&cut), ["a"], "{plan:?}");
+    }
+    db.tick().unwrap();
+    db.flush().unwrap();
+    assert!(db.durable_seq() >= seq);
+    assert_eq!(names(&open(&fs.crash(CrashPlan::ALL_LOST), Durability::Always).unwrap()), ["a"]);
+}
+
+/// A batch whose frame cannot be written is refused, and nobody sees it, then or later.
+#[test]
+fn what_could_not_be_written_is_shown_to_nobody() {
+    for durability in [Durability::Always, Durability::Never] {
+        let fs = SimFs::new();
+        let db = open(&fs, durability).unwrap();
+        db.write(&batch(&db, &["a"], 3)).unwrap();
+        // The append of the next commit, and what may come before it.
+        (fs.ops()..fs.ops() + 4).for_each(|op| fs.fail_op(op, ErrorKind::Other));
+        assert!(db.write(&batch(&db, &["lost"], 3)).is_err());
+        assert_eq!(names(&db), ["a"], "{durability:?}");
+        fs.heal();
+        db.write(&batch(&db, &["b"], 3)).unwrap();
+        db.flush().unwrap();
+        assert_eq!(names(&db), ["a", "b"], "{durability:?}");
+        db.close().unwrap();
+        assert_eq!(names(&open(&fs, durability).unwrap()), ["a", "b"], "{durability:?}");
+    }
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use siltstone::sys::{CrashPlan, SimClock, SimFs, SyncPoint, Vfs};
+use siltstone::sys::{CrashPlan, OpKind, SimClock, SimFs, SyncPoint, Vfs};
 use siltstone::{Db, Durability, Labels, Options, Result, WriteBatch};
 use siltstone_testing::record::read_all;
 
@@ -293,4 +293,36 @@ fn a_store_is_never_without_a_log() {
         }
     }
     assert!(opened > 0);
+}
+
+/// A store that is opened with less memory flushes a log in parts. Cut short behind the first, recovery goes on
+/// there: what is in a segment is not replayed a second time.
+#[test]
+fn a_recovery_that_was_cut_short_between_two_flushes_goes_on_behind_the_first() {
+    let fs = SimFs::new();
+    let large =
+        Options { memory_budget_bytes: 128 << 20, wal_bytes_max: 128 << 20, ..simple_options(&fs) };
+    let db = Db::open(DIR, large).unwrap();
+    db.write(&batch(&db, &["a"], 200_000)).unwrap();
+    db.write(&batch(&db, &["a", "c"], 2)).unwrap();
+    drop(db);
+    let whole = fs.fork();
+    drop(open(&whole, Durability::Always).unwrap());
+    let is_edit = |op: &&siltstone::sys::Op| {
+        op.number >= fs.ops() && op.kind == OpKind::SyncData(SyncPoint::ManifestEdit)
+    };
+    let trace = whole.trace();
+    let edits: Vec<u64> = trace.iter().filter(is_edit).map(|op| op.number).collect();
+    assert!(edits.len() >= 2, "one a part: {edits:?}");
+    let cut = fs.fork();
+    cut.crash_at(edits[0] + 1);
+    let _ = open(&cut, Durability::Always);
+    for plan in [CrashPlan::ALL_LOST, CrashPlan::ALL_KEPT] {
+        let disk = cut.crash(plan);
+        let db = open(&disk, Durability::Always).unwrap();
+        let report = db.open_report();
+        assert!(report.findings.is_empty(), "{plan:?}: {report:?}");
+        assert_eq!(report.recovered_batches, 1, "{plan:?}: {report:?}");
+        assert_eq!(counts(&db), [("a".to_owned(), 200_000), ("c".to_owned(), 2)]);
+    }
 }

@@ -81,6 +81,8 @@ pub(crate) fn stores() -> Vec<Left> {
             let other = Db::open("/data/other", simple_options(fs)).unwrap();
             write(&other, "foreign");
             other.close().unwrap();
+            // What is older is in a segment before the attach is listed.
+            write(&db, "c");
             db.attach("/data/other").unwrap();
             drop(db);
         }),
@@ -175,6 +177,29 @@ fn a_manifest_without_its_last_frames_is_refused() {
     }
 }
 
+/// What else speaks for an edit that the log does not name yet: the log file that a flush has removed, beside
+/// the segment with its rows; the inputs that a merge has removed.
+#[test]
+fn what_an_edit_removed_proves_it() {
+    let flush = left("killed after a flush", |_, db| drop(db));
+    let bytes = flush.fs.read_file(manifest(&flush.fs)).unwrap();
+    let last = *frames(&bytes).last().unwrap();
+    assert!(
+        judge(&flush, "without its last edit", |bytes| bytes.truncate(last)),
+        "a flush: opened"
+    );
+    // The death of the process alone: after a power cut the inputs are back, and needed.
+    let fs = SimFs::new();
+    let db = flushed(&fs);
+    let held = read_all(&db.snapshot().unwrap()).unwrap();
+    db.compact(TimeRange::ALL, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    drop(db);
+    let merge = Left { what: "killed after a merge", fs, held };
+    let bytes = merge.fs.read_file(manifest(&merge.fs)).unwrap();
+    let last = *frames(&bytes).last().unwrap();
+    assert!(judge(&merge, "the last edit torn", |bytes| bytes[last..].fill(0)), "a merge: opened");
+}
+
 /// Before an attach is acknowledged, the log says durably that its edit is durable: without that sync a
 /// power cut takes the proof.
 #[test]
@@ -235,7 +260,7 @@ fn a_torn_last_frame_still_opens() {
 
 /// A segment of this store that no manifest lists, and whose batches no log has, although none is missing:
 /// what recovery makes of a log that was never synced. Its name.
-fn with_unpromised(fs: &SimFs) -> String {
+fn with_unpromised(fs: &SimFs, later: impl FnOnce(Db)) -> String {
     let db = flushed(fs);
     let branch = fs.fork();
     drop(db);
@@ -245,7 +270,7 @@ fn with_unpromised(fs: &SimFs) -> String {
     db.flush().unwrap();
     drop(db);
     let new = files(&branch, ".seg").into_iter().find(|path| !before.contains(path)).unwrap();
-    drop(open(fs, Durability::Always).unwrap());
+    later(open(fs, Durability::Always).unwrap());
     fs.write_file(&new, &branch.read_file(&new).unwrap()).unwrap();
     new.file_name().unwrap().to_string_lossy().into_owned()
 }
@@ -310,6 +335,49 @@ fn a_segment_that_nothing_explains_stays_and_is_a_finding() {
 #[test]
 fn a_segment_that_nobody_was_promised_stays_and_is_a_warning() {
     let fs = SimFs::new();
-    let name = with_unpromised(&fs);
+    let name = with_unpromised(&fs, drop);
     stays(&fs, &name, (0, 1));
+}
+
+/// A log that has lost something does not say what was promised.
+#[test]
+fn a_segment_that_a_damaged_log_may_have_had_is_a_finding() {
+    for (what, harm) in [("its first batch", 296..300), ("its header", 0..256)] {
+        let fs = SimFs::new();
+        let name = with_unpromised(&fs, |db| {
+            write(&db, "x");
+            write(&db, "y");
+        });
+        let log = files(&fs, ".wal").pop().unwrap();
+        let mut bytes = fs.read_file(&log).unwrap();
+        bytes[harm].fill(0x55);
+        fs.write_file(&log, &bytes).unwrap();
+        let db = open(&fs, Durability::Always).unwrap();
+        let report = db.open_report();
+        assert!(report.warnings.is_empty(), "{what}: {report:?}");
+        let names_it = report.findings.iter().any(|finding| finding.to_string().contains(&name));
+        assert!(names_it && report.findings.len() == 2, "{what}: {report:?}");
+    }
+}
+
+/// The segment of a flush that failed, and came back: its batches are in another by now.
+#[test]
+fn a_segment_whose_batches_are_in_another_is_no_finding() {
+    let fs = SimFs::new();
+    let db = flushed(&fs);
+    write(&db, "c");
+    let branch = fs.fork();
+    fs.fail_sync(SyncPoint::SegmentData, 0, std::io::ErrorKind::Other);
+    db.flush().unwrap_err();
+    db.flush().unwrap();
+    let twin = open(&branch, Durability::Always).unwrap();
+    twin.flush().unwrap();
+    drop((db, twin));
+    let listed = files(&fs, ".seg");
+    let failed = files(&branch, ".seg").into_iter().find(|path| !listed.contains(path)).unwrap();
+    fs.write_file(&failed, &branch.read_file(&failed).unwrap()).unwrap();
+    let db = open(&fs, Durability::Always).unwrap();
+    let report = db.open_report();
+    assert_eq!((report.findings.len(), report.warnings.len()), (0, 0), "{report:?}");
+    assert_eq!(counts(&db).len(), 3);
 }

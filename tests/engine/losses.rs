@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use siltstone::sys::{SimFs, Vfs};
+use siltstone::sys::{CrashPlan, SimFs, Vfs};
 use siltstone::{
     AcceptOptions, Background, Damage, Db, Error, Labels, LostSamples, Matcher, Options,
     QueryOptions, ReadOnlyDb, Snapshot, TimeRange, Verify,
@@ -208,7 +208,11 @@ fn an_accepted_loss_is_no_error_and_hides_what_is_older() {
             let found = everything(&db.snapshot().unwrap());
             assert_eq!(found.len(), 2);
             assert!(found.iter().all(|(_, samples)| samples.iter().copied().eq(older_around())));
-            assert_eq!(certain(&db.snapshot().unwrap()).1.len(), 0);
+            let snapshot = db.snapshot().unwrap();
+            assert_eq!(certain(&snapshot).1.len(), 0);
+            let inside = TimeRange::new(10, 20);
+            let listed = snapshot.series(&[], inside, &QueryOptions::default(), 9).unwrap();
+            assert!(listed.is_empty(), "no series has a sample there: {listed:?}");
             assert!(db.losses().unwrap().is_whole());
         };
         check(&db);
@@ -264,6 +268,7 @@ fn behind_a_damaged_index_nothing_older_is_shown() {
                 .unwrap(),
         };
         fs.flip(&newest, offset, 1).unwrap();
+        newer_is_shown(&fs, section);
         let db = open(&fs);
         let snapshot = db.snapshot().unwrap();
         let (answers, errors) = salvage(&snapshot, &[], TimeRange::ALL);
@@ -285,6 +290,18 @@ fn behind_a_damaged_index_nothing_older_is_shown() {
             db.accept_losses(AcceptOptions::default(), |_, _| ControlFlow::Continue(())).unwrap();
         assert_eq!((report.segments, report.findings.len()), (0, 1), "{section}");
         gives_up(&fs, db, section);
+    }
+}
+
+/// What is written after a segment that cannot be read is certain, in memory and in a segment.
+fn newer_is_shown(fs: &SimFs, what: &str) {
+    let fs = fs.fork().crash(CrashPlan::ALL_KEPT);
+    let db = open(&fs);
+    write(&db, &series("a"), &[(12, 5)]);
+    for flushed in [false, true] {
+        let (found, _) = certain(&db.snapshot().unwrap());
+        assert_eq!(found["a"].get(&12), Some(&5), "{what}, flushed: {flushed}");
+        db.flush().unwrap();
     }
 }
 
@@ -334,6 +351,16 @@ fn a_segment_that_is_gone_is_given_up() {
         let db = open(&fs);
         assert_eq!(db.open_report().findings.len(), 1, "{what}");
         assert!(!salvage(&db.snapshot().unwrap(), &[], TimeRange::ALL).1.is_empty(), "{what}");
+        newer_is_shown(&fs, what);
+        let (found, errors) = certain(&db.snapshot().unwrap());
+        assert_eq!(errors.len(), 1, "{what}: {errors:?}");
+        for name in ["a", "b"] {
+            assert_eq!(
+                found[name],
+                older_around(),
+                "{what}, {name}: what it may have replaced is shown"
+            );
+        }
         let kept = db.accept_losses(AcceptOptions::default(), |_, _| ControlFlow::Continue(()));
         assert_eq!((kept.as_ref().unwrap().given_up, kept.unwrap().findings.len()), (0, 1));
         gives_up(&fs, db, what);
