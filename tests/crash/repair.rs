@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use siltstone::sys::{CrashPlan, OpKind, SimFs, Vfs};
+use siltstone::sys::{CrashPlan, SimFs, Vfs};
 use siltstone::{Db, Durability, Error, Fate, Repair, RepairPlan, TimeRange, Verify};
 use siltstone_testing::oracle::OracleSeries;
 use siltstone_testing::record::{self, Record, read_all};
 
 use crate::enumerate::{digest, seeds};
-use crate::findings::{batch, labels, open, simple_options};
+use crate::findings::{batch, open, simple_options};
 use crate::manifest_tail::{Left, content, frames, left, manifest, stores, write};
 use crate::workload::{DIR, Script};
 
@@ -20,7 +20,7 @@ fn repair<T>(fs: &SimFs, act: impl FnOnce(Repair<'_>) -> T) -> T {
     act(repair.ticks_per_second(TICKS))
 }
 
-fn apply(fs: &SimFs) -> siltstone::Result<RepairPlan> {
+pub(crate) fn apply(fs: &SimFs) -> siltstone::Result<RepairPlan> {
     repair(fs, |repair| repair.apply())
 }
 
@@ -29,7 +29,7 @@ fn current() -> PathBuf {
 }
 
 /// What a closed, merged store with deletes has that the others have not.
-fn richer() -> Vec<Left> {
+pub(crate) fn richer() -> Vec<Left> {
     let merge = |db: &Db| {
         db.compact(TimeRange::ALL, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     };
@@ -120,7 +120,7 @@ fn harms(store: &Left) -> Vec<(String, Harm)> {
 }
 
 /// Opens after the repair, twice, and holds it against what the store held.
-fn holds(fs: &SimFs, held: &[OracleSeries], place: &str) {
+pub(crate) fn holds(fs: &SimFs, held: &[OracleSeries], place: &str) {
     for _ in 0..2 {
         let db = open(fs, Durability::Always).unwrap_or_else(|e| panic!("{place}: {e}"));
         assert!(db.open_report().findings.is_empty(), "{place}: {:?}", db.open_report());
@@ -303,133 +303,4 @@ fn what_cannot_be_decided_is_refused_and_named() {
     fs.write_file(current(), &[0; 38]).unwrap();
     assert!(matches!(apply(&fs), Err(Error::Locked { .. })));
     drop(db);
-}
-
-/// Whenever the power goes, what the damaged manifest held is there still, in its place or in quarantine.
-#[test]
-fn a_damaged_manifest_is_kept_through_a_crash_of_its_repair() {
-    let store = &richer()[0];
-    let path = manifest(&store.fs);
-    let mut damaged = store.fs.read_file(&path).unwrap();
-    let end = damaged.len();
-    damaged[end - 40..].fill(0x55);
-    store.fs.write_file(&path, &damaged).unwrap();
-    let whole = store.fs.fork();
-    assert!(apply(&whole).unwrap().is_needed());
-    let mut states = 0;
-    for op in store.fs.ops()..=whole.ops() {
-        let crashed = store.fs.fork();
-        crashed.crash_at(op);
-        drop(apply(&crashed));
-        for plan in CrashPlan::spread(op, 3) {
-            let found = content(&crashed.crash(plan));
-            let is_kept = found.iter().any(|(_, bytes)| *bytes == damaged);
-            assert!(is_kept, "operation {op}, {plan:?}: {:?}", crashed.files());
-            states += 1;
-        }
-    }
-    assert!(states > 50, "{states}");
-}
-
-/// Two flushes of samples of two windows far apart, each too large to be joined with the other by a merge.
-fn of_two_windows() -> SimFs {
-    let fs = SimFs::new();
-    let db = open(&fs, Durability::Always).unwrap();
-    let mut random = 1u64;
-    for rows in [90_000i64, 10] {
-        for start in [0, 1_000_000_000_000] {
-            let mut batch = siltstone::WriteBatch::new();
-            for row in 0..rows {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let value = f64::from_bits(random >> 2);
-                batch.push(db.series(&labels("a")).unwrap(), start + row, value).unwrap();
-            }
-            db.write(&batch).unwrap();
-        }
-        db.flush().unwrap();
-    }
-    db.close().unwrap();
-    fs
-}
-
-/// The outputs of a merge are written one after the other: where the last of them is not there, nor a manifest,
-/// the inputs are what counts.
-#[test]
-fn a_merge_that_was_cut_short_is_not_taken() {
-    let before = of_two_windows();
-    let merge = |fs: &SimFs| -> siltstone::Result<(u64, Vec<OracleSeries>)> {
-        let db = open(fs, Durability::Always)?;
-        let (ops, held) = (fs.ops(), read_all(&db.snapshot()?)?);
-        db.compact(TimeRange::ALL, &mut |_| std::ops::ControlFlow::Continue(()))?;
-        Ok((ops, held))
-    };
-    let whole = before.fork();
-    let (first, held) = merge(&whole).unwrap();
-    let named = whole.trace().into_iter().filter(|op| {
-        let is_segment = op.path.to_string_lossy().contains(".seg");
-        op.number >= first && is_segment && matches!(op.kind, OpKind::Rename { .. })
-    });
-    let named: Vec<u64> = named.map(|op| op.number).collect();
-    assert_eq!(named.len(), 2, "one output a window");
-    let mut unpublished = 0;
-    for op in [named[0], named[0] + 1, named[1] - 1, named[1], named[1] + 1] {
-        let fs = before.fork();
-        fs.crash_at(op);
-        drop(merge(&fs));
-        let fs = fs.crash(CrashPlan::ALL_KEPT);
-        fs.remove(&manifest(&fs)).unwrap();
-        let plan = apply(&fs).unwrap();
-        unpublished += plan.segments.iter().filter(|s| s.fate == Fate::Unpublished).count();
-        holds(&fs, &held, &format!("operation {op}"));
-    }
-    assert!(unpublished > 1, "{unpublished}");
-}
-
-/// A segment that an edit has removed, and in whose place there is none, stays removed, although its file is there.
-#[test]
-fn what_an_edit_has_removed_is_not_listed_again() {
-    let fs = SimFs::new();
-    let db = open(&fs, Durability::Always).unwrap();
-    write(&db, "a");
-    db.flush().unwrap();
-    let reader = db.snapshot().unwrap();
-    db.delete(&[siltstone::Matcher::equal("__name__", "a")], TimeRange::ALL).unwrap();
-    db.compact(TimeRange::ALL, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
-    db.tick().unwrap();
-    write(&db, "b");
-    db.flush().unwrap();
-    let held = read_all(&db.snapshot().unwrap()).unwrap();
-    assert_eq!(held.len(), 1);
-    drop((db, reader));
-    let fs = fs.crash(CrashPlan::ALL_KEPT);
-    let path = manifest(&fs);
-    let mut bytes = fs.read_file(&path).unwrap();
-    let starts = frames(&bytes);
-    // The snapshot, which is of an empty store.
-    bytes[starts[0]..starts[1]].fill(0);
-    fs.write_file(&path, &bytes).unwrap();
-    let plan = apply(&fs).unwrap();
-    assert!(plan.segments.iter().any(|segment| segment.fate == Fate::Removed), "{plan:?}");
-    holds(&fs, &held, "a segment that was removed");
-}
-
-/// A manifest that lies there still, older than the one that `CURRENT` names, is not the whole of it.
-#[test]
-fn an_older_manifest_is_not_taken_for_the_one_that_is_gone() {
-    let fs = SimFs::new();
-    let mut older = Vec::new();
-    for name in ["a", "b"] {
-        let db = open(&fs, Durability::Always).unwrap();
-        write(&db, name);
-        db.flush().unwrap();
-        db.close().unwrap();
-        let path = manifest(&fs);
-        older.push((path.clone(), fs.read_file(&path).unwrap()));
-    }
-    let db = open(&fs.fork(), Durability::Always).unwrap();
-    let held = read_all(&db.snapshot().unwrap()).unwrap();
-    fs.remove(&older[1].0).unwrap();
-    fs.write_file(&older[0].0, &older[0].1).unwrap();
-    assert!(!apply(&fs).unwrap().is_exact);
-    holds(&fs, &held, "an older manifest");
 }
