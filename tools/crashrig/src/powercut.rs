@@ -23,6 +23,7 @@ const VARIANTS: &[&[&str]] = &[
     &["--wal-max", "1MiB"],
     &["--wal-max", "2MiB", "--memory-budget", "16MiB"],
     &["--flush-interval", "1s"],
+    &["--wal-max", "1MiB", "--level0-merge", "2"],
 ];
 
 /// Runs the loops.
