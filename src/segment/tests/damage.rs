@@ -311,6 +311,31 @@ fn what_is_wrong_in_memory_alone_is_read_again() {
     assert!(right_again > not_read, "{right_again} {not_read}");
 }
 
+/// A second read that fails says nothing: it may be right the next time, so it is no damage, which a merge would
+/// carry on as lost.
+#[test]
+fn a_second_read_that_fails_is_no_damage() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let ordinals = segment.select(&[]).unwrap();
+    let before = sim.reads();
+    // The first value block.
+    sim.flip(file(&dir, 3), 64, 0x10).unwrap();
+    let mut reader = ChunkReader::new(Arc::clone(&segment));
+    let mut chunks = segment.chunks(&ordinals, i64::MIN..=i64::MAX).unwrap();
+    let entry = chunks.next().unwrap().unwrap();
+    let up_to_it = sim.reads() - before;
+    assert!(reader.read(&entry, &mut ChunkSamples::default()).is_err());
+    assert!(sim.reads() - before >= up_to_it + 2, "it was read twice");
+    sim.fail_read(sim.reads() + 1, std::io::ErrorKind::Other);
+    let second = reader.read(&entry, &mut ChunkSamples::default()).unwrap_err();
+    assert!(matches!(second, Error::Io { .. }), "{second}");
+    sim.heal();
+    sim.flip(file(&dir, 3), 64, 0x10).unwrap();
+}
+
 /// What is lost already hides no other damage from verifying: every byte counts, padding too.
 #[test]
 fn every_byte_of_a_segment_with_losses_is_verified() {
