@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use siltstone::sys::{CrashPlan, SimFs, Vfs};
+use siltstone::sys::{CrashPlan, SimFs, SyncPoint, Vfs};
 use siltstone::{Db, Durability, Error, Fate, Repair, RepairPlan, TimeRange, Verify};
 use siltstone_testing::oracle::OracleSeries;
 use siltstone_testing::record::{self, Record, read_all};
 
 use crate::enumerate::{digest, seeds};
-use crate::findings::{batch, open, simple_options};
+use crate::findings::{batch, files, open, simple_options};
 use crate::manifest_tail::{Left, content, frames, left, manifest, stores, write};
 use crate::workload::{DIR, Script};
 
@@ -273,6 +273,37 @@ fn lose_manifest(survivor: &SimFs, record: &Record, op: u64) -> Result<u64, Stri
             .map_err(|e| format!("all of it {is_whole}: {e}"))?;
     }
     Ok(states)
+}
+
+/// A segment that was flushed and that no edit lists, as after a crash, while the log of it is damaged in the middle:
+/// the segment has what the log has lost.
+#[test]
+fn a_segment_is_left_to_the_log_only_if_that_has_all_of_it() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
+    ["a", "b", "c"].into_iter().for_each(|name| write(&db, name));
+    let held = read_all(&db.snapshot().unwrap()).unwrap();
+    fs.fail_sync(SyncPoint::ManifestEdit, 0, std::io::ErrorKind::Other);
+    assert!(db.flush().is_err());
+    let fs = fs.crash(CrashPlan::ALL_KEPT);
+    drop(db);
+    let fate = |fs: &SimFs| {
+        fs.remove(&manifest(fs)).unwrap();
+        let plan = apply(fs).unwrap();
+        let segments = plan.segments.iter().map(|segment| segment.fate).collect::<Vec<_>>();
+        let db = open(fs, Durability::Always).unwrap();
+        assert_eq!(read_all(&db.snapshot().unwrap()).unwrap(), held, "{segments:?}");
+        segments
+    };
+    assert_eq!(fate(&fs.fork()), [Fate::InLog]);
+    let logs = files(&fs, ".wal").into_iter();
+    let log = logs.max_by_key(|path| fs.read_file(path).unwrap().len()).unwrap();
+    let bytes = fs.read_file(&log).unwrap();
+    let starts: Vec<usize> =
+        (256..bytes.len()).filter(|&at| bytes[at..].starts_with(b"SWFr")).collect();
+    let middle = starts[starts.len() / 2] + 60;
+    fs.flip(&log, middle as u64, 1).unwrap();
+    assert_eq!(fate(&fs), [Fate::Kept]);
 }
 
 #[test]

@@ -115,7 +115,8 @@ impl Part {
             let ranges = slots / DELETE_SLOTS;
             let first = hash % ranges;
             let last = (first + hash / ranges % 6).min(ranges - 1);
-            let series = (0..self.series).map(|s| mix(hash ^ u64::from(s)).is_multiple_of(3)).collect();
+            let series =
+                (0..self.series).map(|s| mix(hash ^ u64::from(s)).is_multiple_of(3)).collect();
             return Op::Delete { series, slots: first * DELETE_SLOTS..(last + 1) * DELETE_SLOTS };
         }
         match number % OVERWRITE_ONE_IN == 0 {

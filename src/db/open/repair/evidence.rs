@@ -73,8 +73,13 @@ impl Log {
 impl Piece {
     /// Whether the record `seq` is there.
     pub(super) fn has(&self, seq: u64) -> bool {
-        let behind = self.seqs.partition_point(|&(first, _)| first <= seq);
-        behind > 0 && seq <= self.seqs[behind - 1].1
+        self.has_all(seq, seq)
+    }
+
+    /// Whether every record from `first` to `last` is there.
+    pub(super) fn has_all(&self, first: u64, last: u64) -> bool {
+        let behind = self.seqs.partition_point(|&(start, _)| start <= first);
+        behind > 0 && last <= self.seqs[behind - 1].1
     }
 
     fn last(&self) -> Option<u64> {
