@@ -90,7 +90,7 @@ pub fn owner(vfs: &dyn Vfs, dir: &Path, file_number: u64) -> Result<Option<[u8; 
     let head = file.read(0, end.min(HEADER_BYTES as u64) as usize, ReadMode::Pread).map_err(io)?;
     let head: &[u8] = &head;
     let uuid = head.get(16..32).and_then(|uuid| <[u8; 16]>::try_from(uuid).ok());
-    Ok(uuid.filter(|uuid| decode_header(&head, *uuid, file_number).is_ok()))
+    Ok(uuid.filter(|uuid| decode_header(head, *uuid, file_number).is_ok()))
 }
 
 fn encode(uuid: [u8; 16], file_number: u64, tombstones: &[Arc<Tombstone>]) -> Vec<u8> {

@@ -161,6 +161,31 @@ fn a_log_file_of_a_copy_is_of_another_store_to_the_first_and_the_reverse() {
     }
 }
 
+/// Not even if the store is through with the log files of that number: those it removes when it is opened.
+#[test]
+fn a_log_file_of_a_copy_with_an_old_number_is_named_and_kept() {
+    let (fs, _) = apart(&SimFs::new(), COPY, DIR);
+    let stray = newest_log(&fs, COPY);
+    let path = Path::new(DIR).join(stray.file_name().unwrap());
+    let db = open(&fs, Durability::Always).unwrap();
+    while newest_log(&fs, DIR) <= path {
+        db.write(&batch(&db, &["own"], 4)).unwrap();
+        db.flush().unwrap();
+    }
+    let held = seen(&db);
+    db.close().unwrap();
+    fs.write_file(&path, &fs.read_file(&stray).unwrap()).unwrap();
+    let db = open(&fs, Durability::Always).unwrap();
+    let findings = &db.open_report().findings;
+    assert!(findings.len() == 1 && findings[0].path == path, "{findings:?}");
+    assert_eq!(seen(&db), held);
+    db.close().unwrap();
+    assert!(
+        fs.files().contains(&Path::new(DIR).join("quarantine").join(path.file_name().unwrap()))
+    );
+    assert_eq!(self::held(&fs, DIR).unwrap(), Some(held));
+}
+
 /// Over a log file of the store: what that alone held is lost, which is said, and nothing comes in its place.
 #[test]
 fn a_log_file_of_a_copy_over_that_of_its_store_is_not_replayed() {
