@@ -116,15 +116,20 @@ fn cut_vanished_foreign_and_swapped_files_are_recognised() {
         assert!(matches!(read_all(&segment), Err(Error::Corrupt { .. })), "cut at {cut}");
         assert!(Segment::discover(vfs.as_ref(), &dir, 4).is_err(), "cut at {cut}");
     }
-    let fault = |uuid, meta: &SegmentMeta| {
+    let of_store = |ids: &StoreIds, meta: &SegmentMeta| {
         let cache = Arc::new(BlockCache::new(0));
-        let segment = Segment::open(&vfs, &dir, uuid, meta, ReadMode::Map, cache).unwrap();
-        match segment.select(&[]) {
-            Err(Error::Corrupt { section: "footer", source, .. }) => source,
-            other => panic!("{other:?}"),
-        }
+        Segment::open(&vfs, &dir, ids, meta, ReadMode::Map, cache).unwrap()
+    };
+    let fault = |uuid: [u8; 16], meta: &SegmentMeta| match of_store(&uuid.into(), meta).select(&[])
+    {
+        Err(Error::Corrupt { section: "footer", source, .. }) => source,
+        other => panic!("{other:?}"),
     };
     assert_eq!(fault([8; 16], &meta), DecodeError::Invalid("uuid of the store"));
+    // A copy has the segments of the stores that it was copied from.
+    let copy = StoreIds::new([8; 16], [UUID, [9; 16]].into());
+    assert!(of_store(&copy, &meta).select(&[]).is_ok());
+    of_store(&copy, &meta).verify(&mut |found| panic!("{found:?}")).unwrap();
     sim.write_file(file(&dir, 4), &bytes).unwrap();
     let copied = SegmentMeta { file_number: 4, ..meta };
     assert_eq!(fault(UUID, &copied), DecodeError::Invalid("file number"));

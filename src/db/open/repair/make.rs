@@ -99,7 +99,7 @@ fn of_manifest(
     plan.segments.sort_by(|a, b| a.path.cmp(&b.path));
     let options = StoreOptions { ticks_per_second };
     let loaded = Loaded::rebuilt(
-        (evidence.uuid, options),
+        (evidence.ids.own, options),
         rebuilt.version,
         evidence.facts.removed.clone(),
         evidence.manifest_number,

@@ -65,6 +65,7 @@ pub(super) fn rebuild(evidence: &Evidence) -> Result<Rebuilt> {
         last_seq: Some(last_seq),
         clock: facts.clock,
         losses: Some(facts.losses),
+        origins_added: evidence.ids.origins().to_vec(),
         ..VersionEdit::default()
     };
     let version = Version::default().apply(&edit).map_err(|e| {
