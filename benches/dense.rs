@@ -132,7 +132,8 @@ fn report(name: &str, series: &[Series], dense_rows: usize) {
         let meta = meta.unwrap();
         let vfs: Arc<dyn Vfs> = Arc::new(DiskFs);
         let cache = Arc::new(BlockCache::new(64 << 20));
-        let segment = Segment::open(&vfs, dir, [0; 16], &meta, ReadMode::Map, cache).unwrap();
+        let segment =
+            Segment::open(&vfs, dir, &[0; 16].into(), &meta, ReadMode::Map, cache).unwrap();
         let read = fastest(|| assert_eq!(scan(&segment, series.len()), meta.samples));
         let samples = meta.samples as f64;
         let described = segment.describe().unwrap();

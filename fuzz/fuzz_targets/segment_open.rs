@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use siltstone::segment::{BlockCache, ChunkReader, ChunkSamples, Segment};
+use siltstone::segment::{BlockCache, ChunkReader, ChunkSamples, Discovered, Segment};
 use siltstone::sys::checksum::crc32c;
 use siltstone::sys::{ReadMode, SimFs, Vfs};
 use siltstone::{Matcher, Result};
@@ -31,9 +31,9 @@ fuzz_target!(|data: &[u8]| {
 
 fn read(vfs: &Arc<dyn Vfs>) -> Result<()> {
     let dir = Path::new("/");
-    let (uuid, meta) = Segment::discover(&**vfs, dir, FILE_NUMBER)?;
+    let Discovered { uuid, meta, .. } = Segment::discover(&**vfs, dir, FILE_NUMBER)?;
     let cache = Arc::new(BlockCache::new(1 << 20));
-    let segment = Segment::open(vfs, dir, uuid, &meta, ReadMode::Pread, cache)?;
+    let segment = Segment::open(vfs, dir, &uuid.into(), &meta, ReadMode::Pread, cache)?;
     let mut findings = 0;
     let verified = segment.verify(&mut |_| findings += 1)?;
     assert_eq!(verified.findings, findings);

@@ -13,7 +13,7 @@ use super::open::read_only::ReadOnlyDb;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::segment::{Discovered, Segment};
-use crate::types::FileName;
+use crate::types::{FileName, StoreIds};
 
 /// Most segments that are merged at a time: as the other store's merges have not brought them down,
 /// this many is what fits the memory of one.
@@ -22,9 +22,10 @@ pub(super) const INPUTS_MAX: usize = 256;
 /// How [`Db::attach_with`](crate::Db::attach_with) attaches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AttachOptions {
-    /// Whether what is attached may be a copy of this very store, such as a checkpoint or a backup of it.
-    /// As one late write, its samples replace those that were written or deleted here since the copy was
-    /// made, and all others are written a second time. Default: false.
+    /// Whether what is attached may be a copy of this very store, such as a checkpoint or a backup of it, or the
+    /// store that this one is a copy of, or another copy of that. As one late write, its samples replace those that
+    /// were written or deleted here since the copy was made, and all others are written a second time. Default:
+    /// false.
     pub allow_copy: bool,
 }
 
@@ -76,14 +77,14 @@ pub(super) fn open_foreign(
     Ok(foreign)
 }
 
-/// Refuses what has the identity of this store, unless that is meant.
-fn check_identity(env: &Env, path: &Path, uuid: [u8; 16], options: AttachOptions) -> Result<()> {
-    if uuid != env.uuid || options.allow_copy {
+/// Refuses what may have samples of this store, or of one that both were copied from, unless that is meant.
+fn check_identity(env: &Env, path: &Path, ids: &StoreIds, options: AttachOptions) -> Result<()> {
+    if !env.ids.is_related(ids) || options.allow_copy {
         return Ok(());
     }
     Err(Error::InvalidArgument(format!(
-        "{} is a copy of this store, or of a part of it: what is still here would be written a second \
-         time, and what was replaced or deleted since would come back; if that is meant, attach it with \
+        "{} is a copy of this store or of a part of it, or this is one of it, or both are of a third: what is \
+         still here would be written a second time, and what was replaced or deleted since would come back; if that is meant, attach it with \
          allow_copy (--allow-copy)",
         path.display()
     )))
@@ -97,12 +98,14 @@ fn lone_segment(
     options: AttachOptions,
 ) -> Result<Foreign> {
     let Discovered { uuid, meta, .. } = Segment::discover(&**env.vfs(), dir, file_number)?;
+    // What the store that wrote it was copied from, only its manifest says.
+    let ids = &StoreIds::from(uuid);
     let path = dir.join(FileName::Segment(file_number).to_string());
-    check_identity(env, &path, uuid, options)?;
+    check_identity(env, &path, ids, options)?;
     let cache = Arc::new(env.options.new_cache());
     let read_mode = env.options.read_mode;
     let segment =
-        SegmentFiles { vfs: env.vfs(), dir, uuid, read_mode, cache: &cache }.open(&meta)?;
+        SegmentFiles { vfs: env.vfs(), dir, ids, read_mode, cache: &cache }.open(&meta)?;
     Ok(Foreign { segments: vec![segment], tombstones: Vec::new() })
 }
 
@@ -111,7 +114,7 @@ fn foreign_store(env: &Env, dir: &Path, only: Option<u64>, how: AttachOptions) -
     let refuse = |why: String| Error::InvalidArgument(format!("{} {why}", dir.display()));
     let options = Options { query_threads: 0, ..env.options.clone() };
     let store = ReadOnlyDb::open(dir, options)?;
-    check_identity(env, dir, store.uuid(), how)?;
+    check_identity(env, dir, &store.ids(), how)?;
     let (theirs, ours) = (store.ticks_per_second(), env.ticks_per_second);
     if theirs != ours {
         return Err(refuse(format!("has {theirs} ticks per second, this store {ours}")));

@@ -29,8 +29,13 @@ impl Db {
     /// Makes the new directory `dir` a store of its own that holds what this one holds now, what is
     /// only in memory included. Its files are hard links: it takes no time and no space but for what
     /// this store removes later. Writers go on; what they write meanwhile may or may not be in it.
-    /// It has this store's identity, can be opened, copied, and moved elsewhere, and survives a power
-    /// cut when this returns. One that a crash cut short has no `CURRENT` and does not open.
+    /// It can be opened, copied, and moved elsewhere, and survives a power cut when this returns. One
+    /// that a crash cut short has no `CURRENT` and does not open.
+    ///
+    /// It has an identity of its own, and knows whose copy it is: a log file of the one that gets into the
+    /// directory of the other is reported there, never replayed, and neither is attached to the other unless
+    /// that is meant ([`Db::attach_with`]). A copy made by other means, such as `cp` of a closed store, has the
+    /// identity of its store, and nothing tells them apart.
     ///
     /// ```
     /// # use siltstone::{Db, Options};
@@ -46,7 +51,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when `dir` exists, is a name that the store uses itself, or is on
-    /// another file system; the error of a segment that could not be opened; I/O errors of the flush
+    /// another file system, and for a store that is a copy of a copy, and so on, 1,024 times; the error of a
+    /// segment that could not be opened; I/O errors of the flush
     /// and of the new directory, whose parent must exist. What was made is removed. [`Error::Closed`](crate::Error::Closed).
     pub fn checkpoint(&self, dir: impl AsRef<Path>) -> Result<CheckpointReport> {
         self.env().health.check_open()?;
@@ -228,7 +234,7 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for this store's own directory by whatever path, a copy of this
-    /// store (see [`Db::attach_with`]), a store with other ticks, one whose log
+    /// store, the one that it is a copy of, another copy of that (see [`Db::attach_with`]), a store with other ticks, one whose log
     /// holds samples (flush it first) or is damaged, one of which more than 256 segments overlap
     /// (compact it first), a segment that its store does not list, and samples outside the age limits of this one; [`Error::NotAStore`](crate::Error::NotAStore);
     /// [`Error::UnsupportedVersion`](crate::Error::UnsupportedVersion); [`Error::Corrupt`](crate::Error::Corrupt) naming the damaged place of the other store;
@@ -239,7 +245,9 @@ impl Db {
     }
 
     /// As [`Db::attach`], with options: a copy of this store, such as a checkpoint, is attached only if
-    /// they allow it.
+    /// they allow it, as is the store that this one is a copy of, or another copy of that. A single segment file
+    /// without the manifest of its store tells only which store wrote it: one that a copy of this store has
+    /// written since is not known for what it is.
     ///
     /// ```
     /// # use siltstone::{AttachOptions, Db, Labels, Options, WriteBatch};

@@ -78,6 +78,21 @@ pub fn read(
         .map_err(|(at, e)| Error::decode(&path, "tombstones", at as u64, e))
 }
 
+/// The store that the `.tomb` file `file_number` belongs to; `None` if its header cannot be read.
+///
+/// # Errors
+/// I/O errors.
+pub fn owner(vfs: &dyn Vfs, dir: &Path, file_number: u64) -> Result<Option<[u8; 16]>> {
+    let path = dir.join(FileName::Tombstones(file_number).to_string());
+    let io = |e| Error::io("read", &path, e);
+    let file = vfs.open_read(&path).map_err(io)?;
+    let end = file.len().map_err(io)?;
+    let head = file.read(0, end.min(HEADER_BYTES as u64) as usize, ReadMode::Pread).map_err(io)?;
+    let head: &[u8] = &head;
+    let uuid = head.get(16..32).and_then(|uuid| <[u8; 16]>::try_from(uuid).ok());
+    Ok(uuid.filter(|uuid| decode_header(head, *uuid, file_number).is_ok()))
+}
+
 fn encode(uuid: [u8; 16], file_number: u64, tombstones: &[Arc<Tombstone>]) -> Vec<u8> {
     let mut out = vec![0; HEADER_BYTES];
     out[..8].copy_from_slice(&MAGIC);
@@ -204,6 +219,25 @@ mod tests {
 
     fn good() -> Vec<u8> {
         encode(UUID, 9, &tombstones())
+    }
+
+    #[test]
+    fn a_file_says_whose_it_is_as_long_as_its_header_can_be_read() {
+        let (fs, dir) = (SimFs::new(), Path::new("/"));
+        let file = dir.join(FileName::Tombstones(9).to_string());
+        let said = |bytes: &[u8]| {
+            fs.write_file(&file, bytes).unwrap();
+            owner(&fs, dir, 9).unwrap()
+        };
+        let good = good();
+        assert_eq!(said(&good), Some(UUID));
+        assert_eq!(said(&good[..HEADER_BYTES]), Some(UUID), "the entries do not matter");
+        for byte in 0..HEADER_BYTES {
+            let mut bad = good.clone();
+            bad[byte] ^= 1;
+            assert_eq!(said(&bad), None, "byte {byte}");
+            assert_eq!(said(&good[..byte]), None, "cut at {byte}");
+        }
     }
 
     fn is_read(bytes: &[u8]) -> bool {

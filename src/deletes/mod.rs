@@ -44,7 +44,7 @@ mod retire;
 
 use std::sync::Arc;
 
-pub use file::{decode, read, write};
+pub use file::{decode, owner, read, write};
 pub use filter::Filter;
 pub use retire::{first_match, is_due, needed, needless};
 

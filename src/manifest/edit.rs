@@ -18,6 +18,7 @@ const CLOCK: u8 = 9;
 const SUSPECT_CLOCK: u8 = 10;
 const OBSOLETE: u8 = 11;
 const LOSSES: u8 = 12;
+const ORIGIN: u8 = 13;
 
 const MUST_UNDERSTAND: u8 = 1;
 const SEGMENT_BYTES: usize = 88;
@@ -57,6 +58,8 @@ pub struct VersionEdit {
     pub obsolete: Vec<u64>,
     /// What the store has lost over its life, if that has changed; never falls.
     pub losses: Option<LossCounts>,
+    /// The uuids of stores that this one was copied from, and whose segments it may have.
+    pub origins_added: Vec<[u8; 16]>,
 }
 
 impl VersionEdit {
@@ -102,6 +105,9 @@ impl VersionEdit {
         }
         if let Some(losses) = self.losses {
             entry(LOSSES, &pair(losses.lost, losses.accepted), out);
+        }
+        for uuid in &self.origins_added {
+            entry(ORIGIN, uuid, out);
         }
     }
 
@@ -168,6 +174,7 @@ impl VersionEdit {
                 let accepted = fields.u64("accepted samples")?;
                 once(&mut self.losses, LossCounts { lost, accepted })?;
             }
+            ORIGIN => self.origins_added.push(fields.array("origin of the store")?),
             _ => return Ok(false),
         }
         fields.finish("length of an edit's body")?;
@@ -313,6 +320,7 @@ mod tests {
             suspect in any::<Option<(i64, u64)>>(),
             obsolete in prop::collection::vec(any::<u64>(), 0..4),
             losses in any::<Option<(u64, u64)>>(),
+            origins_added in prop::collection::vec(any::<[u8; 16]>(), 0..3),
         ) -> VersionEdit {
             let counts = |(lost, accepted)| LossCounts { lost, accepted };
             let suspect = suspect.map(|(wall_ms, run_ms)| SuspectClock { wall_ms, run_ms });
@@ -320,7 +328,7 @@ mod tests {
             VersionEdit {
                 erased, added, removed, tombstones_added, tombstones_removed,
                 wal_covered, next_file_number, last_seq, clock: ClockRecord { trusted_ms, suspect }, obsolete,
-                losses: losses.map(counts),
+                losses: losses.map(counts), origins_added,
             }
         }
     }
@@ -371,6 +379,14 @@ mod tests {
         assert_eq!(VersionEdit::decode(&before), Ok((edit, 0)), "before it, a live one is meant");
         let zero = VersionEdit { erased: vec![(3, 0)], ..VersionEdit::default() };
         assert!(VersionEdit::decode(&encoded(&zero)).is_err());
+    }
+
+    /// A build that skipped it would take the segments of a copy for damaged.
+    #[test]
+    fn an_origin_must_be_understood_and_has_the_bytes_of_its_format() {
+        let edit = VersionEdit { origins_added: vec![[7; 16], [8; 16]], ..VersionEdit::default() };
+        let head = [13, 1, 0, 0, 16, 0, 0, 0];
+        assert_eq!(encoded(&edit), [&head[..], &[7; 16], &head, &[8; 16]].concat());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::StoreOptions;
 use super::current::{self, CURRENT_BYTES_MAX};
@@ -12,7 +13,7 @@ use super::header::{HEADER_BYTES, Header};
 use super::version::{COUNTER_MAX, Version};
 use crate::error::{Error, Result};
 use crate::sys::{Bytes, ReadMode, Vfs};
-use crate::types::{DecodeError, FileName};
+use crate::types::{DecodeError, FileName, StoreIds};
 
 /// What a manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +123,12 @@ impl Loaded {
         Self { uuid, ticks_per_second, version, report, number, edit_number }
     }
 
+    /// The uuid of the store, and of those that it was copied from.
+    #[must_use]
+    pub fn ids(&self) -> StoreIds {
+        StoreIds::new(self.uuid, Arc::clone(self.version.origins()))
+    }
+
     /// The number of the last complete edit.
     #[must_use]
     pub fn edit_number(&self) -> u64 {
@@ -135,11 +142,20 @@ impl Loaded {
             return Err(DecodeError::Invalid("edit number"));
         }
         let (edit, skipped) = VersionEdit::decode(frame.payload)?;
+        check_origins(self.uuid, &edit)?;
         self.version = self.version.apply(&edit)?;
         self.edit_number = frame.edit_number;
         self.report.removed.extend(edit.removed.iter().chain(&edit.obsolete));
         self.report.edits += 1;
         self.report.skipped_entries += skipped;
         Ok(())
+    }
+}
+
+/// Refuses the store's own uuid among those of stores that it was copied from.
+pub(super) fn check_origins(uuid: [u8; 16], edit: &VersionEdit) -> Result<(), DecodeError> {
+    match edit.origins_added.contains(&uuid) {
+        true => Err(DecodeError::Invalid("origin of the store, which is the store itself,")),
+        false => Ok(()),
     }
 }

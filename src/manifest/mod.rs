@@ -44,13 +44,14 @@ use std::sync::Arc;
 pub use edit::{VersionEdit, WalCovered};
 use files::{file_names, manifest_number, refuse_foreign_files, remove_others, still_there};
 use header::Header;
+use load::check_origins;
 pub use load::{LoadReport, Loaded, load};
 pub use salvage::{Facts, ManifestDamage, Salvaged, salvage};
 pub use version::Version;
 
 use crate::error::{Error, Result};
 use crate::sys::{SyncPoint, Vfs, WriteFile};
-use crate::types::{FileName, Limit, LimitExceeded, numbers_end};
+use crate::types::{DecodeError, FileName, Limit, LimitExceeded, StoreIds, numbers_end};
 
 /// A manifest is rolled when it is longer than this and than four times its snapshot, in bytes.
 const ROLL_BYTES_MIN: u64 = 4 << 20;
@@ -131,7 +132,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::DiskFull`]; [`Error::LimitExceeded`] if the version does not fit in
-    /// an edit.
+    /// an edit; [`Error::InvalidArgument`] if it says that the store is a copy of itself.
     pub fn create_copy(
         vfs: &Arc<dyn Vfs>,
         dir: &Path,
@@ -139,6 +140,7 @@ impl Manifest {
         options: StoreOptions,
         version: Version,
     ) -> Result<Self> {
+        check_origins(uuid, &version.snapshot()).map_err(refused)?;
         let loaded = Loaded {
             uuid,
             ticks_per_second: options.ticks_per_second,
@@ -172,6 +174,12 @@ impl Manifest {
     #[must_use]
     pub fn uuid(&self) -> [u8; 16] {
         self.header.uuid
+    }
+
+    /// The uuid of the store, and of those that it was copied from.
+    #[must_use]
+    pub fn ids(&self) -> StoreIds {
+        StoreIds::new(self.header.uuid, Arc::clone(self.version.origins()))
     }
 
     /// Ticks in a second of the store's timestamps.
@@ -211,10 +219,8 @@ impl Manifest {
             let (path, fault) = (self.path(), fault.clone());
             return Err(Error::FileClosed { path, fault });
         }
-        let next = self
-            .version
-            .apply(edit)
-            .map_err(|e| Error::InvalidArgument(format!("version edit refused: {e}")))?;
+        check_origins(self.header.uuid, edit).map_err(refused)?;
+        let next = self.version.apply(edit).map_err(refused)?;
         if self.file.len() > ROLL_BYTES_MIN.max(4 * self.snapshot_bytes) {
             self.roll()?;
         }
@@ -308,6 +314,11 @@ impl Manifest {
             poisoned: None,
         })
     }
+}
+
+/// The error of an edit that may not be made.
+fn refused(e: DecodeError) -> Error {
+    Error::InvalidArgument(format!("version edit refused: {e}"))
 }
 
 fn encode_frame(

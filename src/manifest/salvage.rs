@@ -58,6 +58,9 @@ pub struct Facts {
     pub clock: ClockRecord,
     /// The latest count of what was lost.
     pub losses: LossCounts,
+    /// The stores that this one was copied from, as the snapshot says, which alone does; `None` if it cannot be
+    /// read.
+    pub origins: Option<Arc<[[u8; 16]]>>,
     /// The highest number of an edit.
     pub edit_number: u64,
     /// Whether edits are missing: the file is damaged, or it is not known to end where it should.
@@ -272,7 +275,10 @@ impl Reading {
             self.gap(at, e);
         }
         // The snapshot is the first frame of the file, and no other.
-        self.has_snapshot |= self.loaded.is_some();
+        if let Some(loaded) = self.loaded.as_ref().filter(|_| !self.has_snapshot) {
+            self.has_snapshot = true;
+            self.facts.origins = Some(Arc::clone(loaded.version.origins()));
+        }
         self.facts.take(frame.edit_number, edit);
         Ok(frame.bytes)
     }

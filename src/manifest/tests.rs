@@ -236,6 +236,49 @@ fn damage_names_file_and_offset_and_newer_files_are_not_damaged() {
     assert!(matches!(Manifest::open(&vfs, dir.path()), Err(Error::Io { .. })));
 }
 
+/// The origins of a copy are known again, also after a roll and from what is left of a manifest; a store that says
+/// it is a copy of itself is refused.
+#[test]
+fn a_copy_knows_its_origins() {
+    let (vfs, dir) = disk();
+    let dir = dir.path();
+    let from = |uuids: &[u8]| VersionEdit {
+        origins_added: uuids.iter().map(|&uuid| [uuid; 16]).collect(),
+        ..VersionEdit::default()
+    };
+    let of_two = Version::default().apply(&from(&[20, 10])).unwrap();
+    let own = [20; 16];
+    let refused = Manifest::create_copy(&vfs, dir, own, OPTIONS, of_two.clone());
+    assert!(matches!(refused, Err(Error::InvalidArgument(_))), "{refused:?}");
+    assert!(vfs.list(dir).unwrap().is_empty());
+    let mut manifest = Manifest::create_copy(&vfs, dir, UUID, OPTIONS, of_two).unwrap();
+    let ids = StoreIds::new(UUID, [[10; 16], [20; 16]].into());
+    assert_eq!(manifest.ids(), ids);
+    let itself = VersionEdit { origins_added: vec![UUID], ..VersionEdit::default() };
+    assert!(matches!(manifest.append(&itself), Err(Error::InvalidArgument(_))));
+    manifest.append(&add(1)).unwrap();
+    manifest.roll().unwrap();
+    manifest.append(&add(2)).unwrap();
+    assert_eq!((manifest.ids(), load(vfs.as_ref(), dir).unwrap().ids()), (ids.clone(), ids));
+    // Behind the snapshot something is damaged, then the snapshot itself.
+    let path = manifest.path();
+    let good = bytes_of(vfs.as_ref(), &path);
+    let snapshot = manifest.snapshot_bytes as usize;
+    for (at, origins) in [(snapshot, Some([[10; 16], [20; 16]].into())), (56, None)] {
+        let mut bad = good.clone();
+        bad[at..at + 24].fill(0x55);
+        replace(vfs.as_ref(), &path, &bad);
+        assert_eq!(salvage(vfs.as_ref(), dir).unwrap().facts.origins, origins, "{at}");
+    }
+    // What no build writes.
+    let header = Header { uuid: UUID, number: 1, ticks_per_second: 1_000 };
+    let mut bytes = header.encode().to_vec();
+    encode_frame(&header, 1, &itself, &mut bytes).unwrap();
+    let (_, at, error) = load::decode(1, &bytes).unwrap_err();
+    let expected = DecodeError::Invalid("origin of the store, which is the store itself,");
+    assert_eq!((at, error), (56, expected));
+}
+
 /// The hexadecimal example of FORMAT.md.
 fn example() -> Vec<u8> {
     let text = include_str!("FORMAT.md");

@@ -13,6 +13,9 @@ use crate::types::{ClockRecord, DecodeError, LossCounts, NUMBER_MAX, SegmentMeta
 /// Edit numbers, file numbers and seqs stay below this, so that counting on cannot overflow.
 pub(super) const COUNTER_MAX: u64 = NUMBER_MAX;
 
+/// A store may have been copied this often, one copy from the other.
+const ORIGINS_MAX: usize = 1024;
+
 /// The live segments at one moment. Readers hold an `Arc` of it; nothing in it ever changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
@@ -24,6 +27,8 @@ pub struct Version {
     last_seq: u64,
     clock: ClockRecord,
     losses: LossCounts,
+    /// Rising.
+    origins: Arc<[[u8; 16]]>,
 }
 
 impl Default for Version {
@@ -37,6 +42,7 @@ impl Default for Version {
             last_seq: 0,
             clock: ClockRecord::default(),
             losses: LossCounts::default(),
+            origins: Arc::default(),
         }
     }
 }
@@ -107,6 +113,13 @@ impl Version {
         self.losses
     }
 
+    /// The uuids of the stores that this one was copied from, one from the other: rising, each once. The
+    /// segments may carry them.
+    #[must_use]
+    pub fn origins(&self) -> &Arc<[[u8; 16]]> {
+        &self.origins
+    }
+
     /// The edit that makes this version from nothing.
     #[must_use]
     pub fn snapshot(&self) -> VersionEdit {
@@ -122,6 +135,7 @@ impl Version {
             clock: self.clock,
             obsolete: Vec::new(),
             losses: Some(self.losses).filter(|losses| *losses != LossCounts::default()),
+            origins_added: self.origins.to_vec(),
         }
     }
 
@@ -142,6 +156,7 @@ impl Version {
             last_seq: edit.last_seq.unwrap_or(self.last_seq),
             clock: self.clock.then(edit.clock),
             losses: edit.losses.unwrap_or(self.losses),
+            origins: self.next_origins(&edit.origins_added)?,
         };
         if next.wal_covered.file_number < self.wal_covered.file_number
             || next.wal_covered.seq < self.wal_covered.seq
@@ -205,6 +220,22 @@ impl Version {
             return Err(DecodeError::Invalid("added tombstone, which is already live"));
         }
         Ok(next)
+    }
+
+    /// The origins with those that are `added`.
+    fn next_origins(&self, added: &[[u8; 16]]) -> Result<Arc<[[u8; 16]]>, DecodeError> {
+        if added.is_empty() {
+            return Ok(Arc::clone(&self.origins));
+        }
+        let mut next = [&self.origins[..], added].concat();
+        next.sort_unstable();
+        if next.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(DecodeError::Invalid("added origin of the store, which it has already,"));
+        }
+        if next.len() > ORIGINS_MAX {
+            return Err(DecodeError::Invalid("number of stores that one was copied from"));
+        }
+        Ok(next.into())
     }
 
     /// Checks that each tombstone is within the store's counters, and that it is wholly before or
@@ -367,6 +398,33 @@ mod tests {
         assert_eq!(version.segments().len(), 1);
         assert_eq!((version.last_seq(), version.next_file_number()), (100, 100));
         assert_eq!(version.wal_covered().seq, 3);
+    }
+
+    #[test]
+    fn origins_are_kept_in_order_and_in_snapshots_each_once() {
+        let from = |uuids: &[u8]| VersionEdit {
+            origins_added: uuids.iter().map(|&uuid| [uuid; 16]).collect(),
+            ..VersionEdit::default()
+        };
+        let none = Version::default().apply(&adding(vec![])).unwrap();
+        assert!(none.origins().is_empty() && none.snapshot().origins_added.is_empty());
+        let version = none.apply(&from(&[9, 3])).unwrap().apply(&from(&[5])).unwrap();
+        assert_eq!(version.origins()[..], [[3; 16], [5; 16], [9; 16]]);
+        assert_eq!(version.apply(&adding(vec![])).unwrap().origins(), version.origins());
+        assert_eq!(Version::default().apply(&version.snapshot()), Ok(version.clone()));
+        for twice in [&[5][..], &[1, 1], &[9, 3]] {
+            let refused = refusal(&version, &from(twice));
+            assert_eq!(refused, "added origin of the store, which it has already,");
+        }
+        let many = |n: u16| VersionEdit {
+            origins_added: (0..n).map(|i| u128::from(i).to_le_bytes()).collect(),
+            ..VersionEdit::default()
+        };
+        let most = none.apply(&many(1024)).unwrap();
+        assert_eq!(most.origins().len(), 1024);
+        for (version, edit) in [(&most, from(&[1])), (&none, many(1025))] {
+            assert_eq!(refusal(version, &edit), "number of stores that one was copied from");
+        }
     }
 
     #[test]

@@ -62,10 +62,8 @@ impl Segment {
                 Ok(found)
             }
             Ok(Err(_)) => Err(error),
-            Err(e) => Err(match self.unread(file, e) {
-                changed @ Error::Corrupt { .. } => changed,
-                _ => error,
-            }),
+            // Whether it is damaged is not known: a merge must not carry it on as lost.
+            Err(e) => Err(self.unread(file, e)),
         }
     }
 

@@ -237,7 +237,7 @@ mod tests {
 
     fn open(vfs: &Arc<dyn Vfs>, dir: &Path, meta: &SegmentMeta) -> Arc<Segment> {
         let cache = Arc::new(BlockCache::new(1 << 20));
-        Segment::open(vfs, dir, [0; 16], meta, ReadMode::Pread, cache).unwrap()
+        Segment::open(vfs, dir, &[0; 16].into(), meta, ReadMode::Pread, cache).unwrap()
     }
 
     fn assert_reads_back(segment: &Arc<Segment>, series: usize, backwards: bool) {

@@ -69,7 +69,7 @@ fn measure_a_recording() {
     );
     for mode in [ReadMode::Map, ReadMode::Pread] {
         let cache = Arc::new(BlockCache::new(8 << 20));
-        let segment = Segment::open(&vfs, dir, [0; 16], &meta, mode, cache).unwrap();
+        let segment = Segment::open(&vfs, dir, &[0; 16].into(), &meta, mode, cache).unwrap();
         let mut best = f64::MAX;
         for _ in 0..20 {
             let start = clock.monotonic();
@@ -87,6 +87,6 @@ fn measure_a_recording() {
         println!("{mode:?}: scanned at {:.0} M samples/s", samples / best / 1e6);
     }
     let cache = Arc::new(BlockCache::new(8 << 20));
-    let segment = Segment::open(&vfs, dir, [0; 16], &meta, ReadMode::Map, cache).unwrap();
+    let segment = Segment::open(&vfs, dir, &[0; 16].into(), &meta, ReadMode::Map, cache).unwrap();
     println!("{:#?}", segment.describe().unwrap());
 }

@@ -19,14 +19,14 @@ use crate::index::Index;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sys::sync::{Mutex, OnceLock};
 use crate::sys::{ReadFile, ReadMode, Vfs};
-use crate::types::{DecodeError, FileName, SegmentMeta, WHOLE_FILE};
+use crate::types::{DecodeError, FileName, SegmentMeta, StoreIds, WHOLE_FILE};
 
 /// A segment that is open for reading. Shared by all readers.
 #[derive(Debug)]
 pub struct Segment {
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
-    uuid: [u8; 16],
+    ids: StoreIds,
     meta: SegmentMeta,
     pub(super) mode: ReadMode,
     pub(super) cache: Arc<BlockCache>,
@@ -46,7 +46,7 @@ pub struct SegmentPin {
 }
 
 impl Segment {
-    /// Opens the segment that `meta` describes, of the store `uuid` in `dir`.
+    /// Opens the segment that `meta` describes, of the store `ids` in `dir`: it carries one of these.
     ///
     /// # Errors
     /// [`Error::Io`] if the file is missing; [`Error::Corrupt`] if its size is wrong;
@@ -54,7 +54,7 @@ impl Segment {
     pub fn open(
         vfs: &Arc<dyn Vfs>,
         dir: &Path,
-        uuid: [u8; 16],
+        ids: &StoreIds,
         meta: &SegmentMeta,
         mode: ReadMode,
         cache: Arc<BlockCache>,
@@ -70,7 +70,7 @@ impl Segment {
         Ok(Arc::new(Self {
             vfs: Arc::clone(vfs),
             path,
-            uuid,
+            ids: ids.clone(),
             meta: *meta,
             mode,
             cache,
@@ -116,7 +116,7 @@ impl Segment {
     /// The same file with another cache, and nothing loaded yet.
     pub(crate) fn with_cache(&self, cache: Arc<BlockCache>) -> Result<Arc<Self>> {
         let dir = self.path.parent().unwrap_or(Path::new(""));
-        Self::open(&self.vfs, dir, self.uuid, &self.meta, self.mode, cache)
+        Self::open(&self.vfs, dir, &self.ids, &self.meta, self.mode, cache)
     }
 
     pub(crate) fn damaged(&self, section: &'static str, offset: u64, e: DecodeError) -> Error {
@@ -190,7 +190,7 @@ impl Segment {
         let footer_bytes = u64::from(self.meta.footer_bytes);
         self.read_decoded(file, (offset, footer_bytes), "footer", |bytes| {
             let (footer, crc) = Footer::decode(bytes, self.meta.file_bytes)?;
-            if footer.uuid != self.uuid {
+            if !self.ids.has(&footer.uuid) {
                 return Err(DecodeError::Invalid("uuid of the store"));
             }
             if footer.file_number != self.meta.file_number {

@@ -66,7 +66,7 @@ fn a_spilled_index_makes_the_same_file_and_leaves_no_scratch() {
     assert_eq!(spilled.files().len(), 1, "{:?}", spilled.files());
     let cache = Arc::new(BlockCache::new(1 << 20));
     let dir = Path::new(DIR);
-    let segment = Segment::open(&vfs, dir, [0; 16], &meta, ReadMode::Pread, cache).unwrap();
+    let segment = Segment::open(&vfs, dir, &[0; 16].into(), &meta, ReadMode::Pread, cache).unwrap();
     let report = segment.verify(&mut |finding| panic!("{finding:?}")).unwrap();
     assert_eq!(report.series, 600);
 }

@@ -11,7 +11,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::{Error, Result};
 use crate::sys::{CrashPlan, DiskFs, ReadMode, SimFs, SyncPoint, Vfs};
-use crate::types::{DecodeError, FileName, Labels, Matcher, STALE_MARKER_BITS, SegmentMeta};
+use crate::types::{
+    DecodeError, FileName, Labels, Matcher, STALE_MARKER_BITS, SegmentMeta, StoreIds,
+};
 
 const UUID: [u8; 16] = [7; 16];
 const MODES: [ReadMode; 2] = [ReadMode::Map, ReadMode::Pread];
@@ -51,7 +53,7 @@ fn open(
     meta: &SegmentMeta,
     mode: ReadMode,
 ) -> Result<Arc<Segment>> {
-    Segment::open(vfs, dir, UUID, meta, mode, Arc::new(BlockCache::new(1 << 20)))
+    Segment::open(vfs, dir, &UUID.into(), meta, mode, Arc::new(BlockCache::new(1 << 20)))
 }
 
 /// Everything in the segment, through the public path.

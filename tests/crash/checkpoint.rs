@@ -104,6 +104,116 @@ fn a_copy_goes_its_own_way() {
     assert_eq!(held(&fs.fork(), "/data/nothing").unwrap(), Some(Vec::new()));
 }
 
+/// The newest log file of the store in `dir`.
+fn newest_log(fs: &SimFs, dir: &str) -> PathBuf {
+    let mut found = fs.files();
+    found.retain(|path| path.parent() == Some(Path::new(dir)));
+    found.retain(|path| path.extension() == Some("wal".as_ref()));
+    found.into_iter().max().unwrap()
+}
+
+/// A store and its copy, of which the one in `from` has gone on until its log file has a number that the one in
+/// `to` has not given out, with writes to that file alone; and what the one in `to` holds.
+fn apart(fs: &SimFs, from: &str, to: &str) -> (SimFs, Vec<OracleSeries>) {
+    let db = filled(fs);
+    db.checkpoint(COPY).unwrap();
+    let copy = Db::open(COPY, simple_options(fs)).unwrap();
+    let (ahead, behind) = if from == COPY { (&copy, &db) } else { (&db, &copy) };
+    behind.write(&batch(behind, &["own"], 4)).unwrap();
+    let number = |dir| newest_log(fs, dir).file_name().unwrap().to_owned();
+    while number(from) <= number(to) || ahead.stats().last_seq <= behind.stats().last_seq {
+        ahead.write(&batch(ahead, &["elsewhere"], 3)).unwrap();
+        ahead.flush().unwrap();
+    }
+    ahead.write(&batch(ahead, &["foreign"], 5)).unwrap();
+    let held = seen(behind);
+    drop((db, copy));
+    (fs.crash(CrashPlan::ALL_LOST), held)
+}
+
+/// It was replayed without a word while a copy had the uuid of its store.
+#[test]
+fn a_log_file_of_a_copy_is_of_another_store_to_the_first_and_the_reverse() {
+    for (from, to) in [(COPY, DIR), (DIR, COPY)] {
+        let (fs, held) = apart(&SimFs::new(), from, to);
+        let stray = newest_log(&fs, from);
+        let path = Path::new(to).join(stray.file_name().unwrap());
+        assert!(!fs.files().contains(&path), "{path:?} is a log file of its own");
+        fs.write_file(&path, &fs.read_file(&stray).unwrap()).unwrap();
+        let is_named = |findings: &[siltstone::Finding]| {
+            assert!(findings.len() == 1 && findings[0].path == path, "{to}: {findings:?}");
+            assert!(findings[0].message.contains("store"), "{to}: {findings:?}");
+        };
+        let reader = ReadOnlyDb::open(to, simple_options(&fs)).unwrap();
+        is_named(&reader.open_report().findings);
+        assert_eq!(read_all(&reader.snapshot()).unwrap(), held, "{to}");
+        let (mut found, dir) = (Vec::new(), Path::new(to));
+        let verify = siltstone::Verify::new(dir).options(simple_options(&fs));
+        let report = verify.on_finding(|f| found.push(f.to_string())).run().unwrap();
+        assert!(report.findings == 1 && found[0].contains(path.to_str().unwrap()), "{found:?}");
+        let db = Db::open(to, simple_options(&fs)).unwrap();
+        is_named(&db.open_report().findings);
+        assert_eq!(seen(&db), held, "{to}");
+        db.close().unwrap();
+        // What it was is kept, and nothing of it comes in later.
+        assert!(fs.files().contains(&dir.join("quarantine").join(path.file_name().unwrap())));
+        assert_eq!(self::held(&fs, to).unwrap(), Some(held), "{to}");
+    }
+}
+
+/// Not even if the store is through with the log files of that number: those it removes when it is opened.
+#[test]
+fn a_log_file_of_a_copy_with_an_old_number_is_named_and_kept() {
+    let (fs, _) = apart(&SimFs::new(), COPY, DIR);
+    let stray = newest_log(&fs, COPY);
+    let path = Path::new(DIR).join(stray.file_name().unwrap());
+    let db = open(&fs, Durability::Always).unwrap();
+    while newest_log(&fs, DIR) <= path {
+        db.write(&batch(&db, &["own"], 4)).unwrap();
+        db.flush().unwrap();
+    }
+    let held = seen(&db);
+    db.close().unwrap();
+    fs.write_file(&path, &fs.read_file(&stray).unwrap()).unwrap();
+    let db = open(&fs, Durability::Always).unwrap();
+    let findings = &db.open_report().findings;
+    assert!(findings.len() == 1 && findings[0].path == path, "{findings:?}");
+    assert_eq!(seen(&db), held);
+    db.close().unwrap();
+    assert!(
+        fs.files().contains(&Path::new(DIR).join("quarantine").join(path.file_name().unwrap()))
+    );
+    assert_eq!(self::held(&fs, DIR).unwrap(), Some(held));
+}
+
+/// Over a log file of the store: what that alone held is lost, which is said, and nothing comes in its place.
+#[test]
+fn a_log_file_of_a_copy_over_that_of_its_store_is_not_replayed() {
+    let fs = SimFs::new();
+    filled(&fs).checkpoint(COPY).unwrap();
+    let log = |dir| newest_log(&fs, dir).file_name().unwrap().to_owned();
+    // Each opening begins the next log file.
+    while log(DIR) != log(COPY) {
+        let behind = if log(DIR) < log(COPY) { DIR } else { COPY };
+        Db::open(behind, simple_options(&fs)).unwrap().close().unwrap();
+    }
+    let write = |dir: &str, name: &str, batches: u64| {
+        let db = Db::open(dir, simple_options(&fs)).unwrap();
+        let held = seen(&db);
+        (0..batches).for_each(|_| assert!(db.write(&batch(&db, &[name], 3)).unwrap().durable));
+        held
+    };
+    let held = write(DIR, "own", 1);
+    write(COPY, "foreign", 2);
+    assert_eq!(log(DIR), log(COPY));
+    let path = newest_log(&fs, DIR);
+    fs.write_file(&path, &fs.read_file(newest_log(&fs, COPY)).unwrap()).unwrap();
+    let db = open(&fs, Durability::Always).unwrap();
+    let findings = &db.open_report().findings;
+    assert!(findings.len() == 1 && findings[0].path == path, "{findings:?}");
+    assert_eq!(seen(&db), held);
+}
+
 #[test]
 fn a_place_that_is_taken_is_refused_and_left_alone() {
     let fs = SimFs::new();

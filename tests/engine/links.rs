@@ -1,5 +1,5 @@
-//! Stores and segments that are reached through links, on the real file system: a store is known by what
-//! it is, not by the path that leads to it.
+//! Stores and segments that are reached through links, and copies of stores that share segments, on the real file
+//! system: a store is known by what it is, not by the path that leads to it.
 
 #![allow(clippy::disallowed_methods, reason = "links and moves that no store makes")]
 
@@ -166,4 +166,94 @@ fn a_checkpoint_of_a_dangling_link_is_refused_and_leaves_nothing() {
     let error = db.checkpoint(&copy).unwrap_err().to_string();
     assert!(error.contains(segment.to_str().unwrap()), "{error}");
     assert!(!copy.exists());
+}
+
+/// A store, a copy, another copy, a copy of the first copy; each with a write of its own.
+fn family(root: &Path) -> Vec<PathBuf> {
+    let paths = ["own", "copy", "sibling", "of copy"].map(|name| root.join(name));
+    let db = open(&paths[0]);
+    write(&db, 1, 1.0);
+    db.flush().unwrap();
+    db.checkpoint(&paths[1]).unwrap();
+    db.checkpoint(&paths[2]).unwrap();
+    db.close().unwrap();
+    let copy = open(&paths[1]);
+    copy.checkpoint(&paths[3]).unwrap();
+    copy.close().unwrap();
+    for (i, path) in paths.iter().enumerate() {
+        let db = open(path);
+        write(&db, 10 + i as i64, 1.0);
+        db.flush().unwrap();
+        db.close().unwrap();
+    }
+    paths.into()
+}
+
+/// They share samples, whichever was made of which, and whatever uuid each has.
+#[test]
+fn copies_of_each_other_or_of_one_store_are_attached_only_if_that_is_meant() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let family = family(root);
+    let unrelated = root.join("unrelated");
+    let db = open(&unrelated);
+    write(&db, 99, 9.0);
+    db.close().unwrap();
+    for (i, one) in family.iter().enumerate() {
+        let db = open(one);
+        for other in family.iter().filter(|other| *other != one) {
+            refuse(&db, other, "is a copy of this store");
+            for segment in segments(other) {
+                refuse(&db, &segment, "is a copy of this store");
+            }
+        }
+        assert_eq!(read(&db), [(1, 1.0), (10 + i as i64, 1.0)]);
+        assert_eq!(db.attach(&unrelated).unwrap().samples, 1);
+        db.close().unwrap();
+    }
+    // Without a manifest beside it, a segment says only which store wrote it.
+    let alone = root.join("alone");
+    std::fs::create_dir(&alone).unwrap();
+    let of_first = segments(&family[0]).remove(0);
+    let link = alone.join(of_first.file_name().unwrap());
+    symlink(&of_first, &link).unwrap();
+    for one in &family {
+        refuse(&open(one), &link, "is a copy of this store");
+    }
+    let meant = AttachOptions { allow_copy: true };
+    assert_eq!(open(&family[2]).attach_with(&family[3], meant).unwrap().samples, 3);
+    assert_eq!(open(&unrelated).attach(&family[1]).unwrap().samples, 3);
+}
+
+/// What a copy has of its store are the segments that its manifest lists. Another one, of later writes, is not taken
+/// for what the copy's own log or merges explain, though its seqs and its number are below those of the copy.
+#[test]
+fn a_later_segment_of_the_store_in_its_copy_is_set_aside_and_reported() {
+    let root = tempfile::tempdir().unwrap();
+    let (own, copy) = (root.path().join("own"), root.path().join("copy"));
+    let db = open(&own);
+    write(&db, 1, 1.0);
+    db.checkpoint(&copy).unwrap();
+    write(&db, 2, 2.0);
+    db.flush().unwrap();
+    let later = segments(&own).pop().unwrap();
+    let name = later.file_name().unwrap();
+    let of_copy = open(&copy);
+    for timestamp in 3..8 {
+        write(&of_copy, timestamp, 3.0);
+        of_copy.flush().unwrap();
+    }
+    let held = read(&of_copy);
+    assert!(of_copy.stats().last_seq > db.stats().last_seq && !copy.join(name).exists());
+    of_copy.close().unwrap();
+    std::fs::copy(&later, copy.join(name)).unwrap();
+    for _ in 0..2 {
+        let of_copy = open(&copy);
+        let findings = &of_copy.open_report().findings;
+        let named = copy.join("quarantine").join(name);
+        assert!(findings.len() == 1 && findings[0].path == named, "{findings:?}");
+        assert_eq!(read(&of_copy), held);
+        of_copy.close().unwrap();
+        assert!(named.exists());
+    }
 }

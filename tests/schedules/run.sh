@@ -3,7 +3,7 @@
 # tests/schedules in SCHEDULES orders of its threads (default 200). Fails where one finds the engine wrong, or
 # somebody waits for ever; the order is then kept in tests/schedules/target/failed/, and is run again by
 #
-#   SCHEDULE_FILE=tests/schedules/target/failed/scheduleNNN.txt tests/schedules/run.sh 1 TEST
+#   SCHEDULE_FILE=$PWD/tests/schedules/target/failed/scheduleNNN.txt tests/schedules/run.sh 1 TEST
 #
 #   tests/schedules/run.sh [SCHEDULES [TEST]]
 set -eu

@@ -117,7 +117,7 @@ impl Store {
 
     fn open(&self, meta: &SegmentMeta) -> Result<Arc<Segment>> {
         let cache = Arc::new(BlockCache::new(1 << 20));
-        Segment::open(&self.vfs, Path::new(DIR), UUID, meta, self.mode, cache)
+        Segment::open(&self.vfs, Path::new(DIR), &UUID.into(), meta, self.mode, cache)
     }
 
     fn path(number: u64) -> PathBuf {

@@ -173,7 +173,7 @@ impl Compactor {
             purpose: Purpose::Adopt { seq },
             vfs: Arc::clone(self.env.vfs()),
             dir: self.env.dir.clone(),
-            uuid: self.env.uuid,
+            uuid: self.env.ids.own,
             set,
             segments,
             grid: options.grid(),

@@ -63,7 +63,7 @@ impl Compactor {
                 deletes::write(
                     vfs,
                     &self.env.dir,
-                    (self.env.uuid, file_number),
+                    (self.env.ids.own, file_number),
                     std::slice::from_ref(&mask),
                 )?;
                 outputs.add(FileName::Tombstones(file_number));

@@ -212,7 +212,7 @@ impl Compactor {
             purpose,
             vfs: Arc::clone(self.env.vfs()),
             dir: self.env.dir.clone(),
-            uuid: self.env.uuid,
+            uuid: self.env.ids.own,
             set,
             segments,
             grid: options.grid(),

@@ -43,15 +43,15 @@ use crate::error::{Error, Result};
 use crate::segment::{BlockCache, Segment};
 use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::sys::{Claim, Clock, Executor, Vfs};
-use crate::types::{FileName, SegmentMeta};
+use crate::types::{FileName, SegmentMeta, StoreIds};
 
 /// The surroundings of one open store.
 #[derive(Debug)]
 pub(super) struct Env {
     pub(super) dir: PathBuf,
     pub(super) options: Options,
-    /// Which store it is; every file of it says so.
-    pub(super) uuid: [u8; 16],
+    /// Which store it is: whatever it writes says so. Segments may carry the uuid of a store it was copied from.
+    pub(super) ids: StoreIds,
     pub(super) ticks_per_second: u64,
     pub(super) cache: Arc<BlockCache>,
     /// Decodes for queries.
@@ -66,9 +66,9 @@ pub(super) struct Env {
 }
 
 /// What tells one store from another.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Identity {
-    pub(super) uuid: [u8; 16],
+    pub(super) ids: StoreIds,
     pub(super) ticks_per_second: u64,
 }
 
@@ -89,7 +89,7 @@ impl Env {
             .map_err(|e| Error::io("start threads for", dir, e))?;
         Ok(Self {
             dir: dir.to_path_buf(),
-            uuid: identity.uuid,
+            ids: identity.ids,
             ticks_per_second: identity.ticks_per_second,
             cache: Arc::new(options.new_cache()),
             executor,
@@ -149,7 +149,7 @@ impl Env {
         SegmentFiles {
             vfs: self.vfs(),
             dir: &self.dir,
-            uuid: self.uuid,
+            ids: &self.ids,
             read_mode: self.options.read_mode,
             cache: &self.cache,
         }

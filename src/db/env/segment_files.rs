@@ -13,14 +13,14 @@ use crate::error::{Error, Result};
 use crate::manifest::Version;
 use crate::segment::{BlockCache, Segment};
 use crate::sys::{ReadMode, Vfs};
-use crate::types::{FileName, SegmentMeta};
+use crate::types::{FileName, SegmentMeta, StoreIds};
 
 /// Where segments of one store lie and how they are read.
 pub(in crate::db) struct SegmentFiles<'a> {
     pub(in crate::db) vfs: &'a Arc<dyn Vfs>,
     pub(in crate::db) dir: &'a Path,
-    /// That of the store, which the files must name.
-    pub(in crate::db) uuid: [u8; 16],
+    /// The store's, one of which the files must name.
+    pub(in crate::db) ids: &'a StoreIds,
     pub(in crate::db) read_mode: ReadMode,
     pub(in crate::db) cache: &'a Arc<BlockCache>,
 }
@@ -49,7 +49,7 @@ impl SegmentFiles<'_> {
     /// Those of [`Segment::open`].
     pub(in crate::db) fn open(&self, meta: &SegmentMeta) -> Result<Arc<Segment>> {
         let cache = Arc::clone(self.cache);
-        Segment::open(self.vfs, self.dir, self.uuid, meta, self.read_mode, cache)
+        Segment::open(self.vfs, self.dir, self.ids, meta, self.read_mode, cache)
     }
 
     /// Opens what `version` lists; those of `known` that it still lists are kept as they are. A segment

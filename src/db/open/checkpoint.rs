@@ -7,7 +7,8 @@
 //!
 //! Invariants: what is linked is pinned, so that no merge removes it meanwhile; no lock is held while
 //! segments are linked; `CURRENT` comes last, so that a checkpoint which a crash cut short is no store;
-//! what is on disk when the call returns survives a power cut, as does its name.
+//! what is on disk when the call returns survives a power cut, as does its name; a checkpoint is a store of its
+//! own, whose uuid no other has.
 //!
 //! # Why links
 //!
@@ -17,8 +18,14 @@
 //! system it is an error, since a copy would be neither instant nor free. Where the store has a
 //! symbolic link in the place of a segment, the file that it leads to is linked: a link copied as one
 //! would dangle, or lead into a store that goes on without the checkpoint.
+//!
+//! # Why a new uuid
+//!
+//! From here on both go their own way, with the same file numbers and seqs for different writes. With one uuid
+//! for both, a log file of one that got into the directory of the other would be replayed there, and nothing
+//! could tell. So log, tombstone files and manifest of the copy have a uuid of its own. Only the segments are
+//! shared, and carry that of the store that wrote them: the manifest lists it as an *origin*.
 
-use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +38,7 @@ use crate::deletes;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, StoreOptions, Version, VersionEdit, WalCovered};
 use crate::segment::Segment;
-use crate::sys::{SyncPoint, Vfs};
+use crate::sys::{SyncPoint, Vfs, random_bytes};
 use crate::types::{FileName, TEMPORARY_SUFFIX};
 use crate::wal::Predecessor;
 
@@ -62,13 +69,6 @@ impl Moment {
             return Err(broken.error.duplicate());
         }
         Ok(Self { version: Arc::clone(&view.version), _pinned: view.segments.clone() })
-    }
-
-    /// The files of the tombstones that the version lists; one may hold several.
-    fn tombstones(&self) -> impl Iterator<Item = FileName> + use<> {
-        let files = self.version.tombstone_files().iter();
-        let numbers: BTreeSet<u64> = files.map(|(number, _)| *number).collect();
-        numbers.into_iter().map(FileName::Tombstones)
     }
 
     fn segments(&self) -> impl Iterator<Item = FileName> + '_ {
@@ -109,22 +109,17 @@ fn fill(writer: &Writer, dir: &Path) -> Result<CheckpointReport> {
     let env = &writer.env;
     let vfs = &**env.vfs();
     writer.flush_all()?;
-    let moment = {
-        // Until the lock is given back no edit removes a tombstone, and nothing else pins them.
-        let _manifest = writer.versions.lock();
-        let moment = Moment::of(&writer.view.current())?;
-        moment.tombstones().try_for_each(|file| link(env, file, dir))?;
-        moment
-    };
+    let moment = Moment::of(&writer.view.current())?;
     moment.segments().try_for_each(|file| link(env, file, dir))?;
     let version = &moment.version;
-    // Written anew: they are small, and nothing pins the store's own.
+    let uuid = random_bytes::<16>().map_err(|e| Error::io("draw random bytes for", dir, e))?;
+    // Written anew: they are small, nothing pins the store's own, and those carry its uuid.
     for (number, tombstones) in version.tombstones_by_file() {
-        deletes::write(vfs, dir, (env.uuid, number), &tombstones)?;
+        deletes::write(vfs, dir, (uuid, number), &tombstones)?;
     }
-    let copy = start_log(env, version, dir)?;
+    let copy = start_log(env, version, (uuid, dir))?;
     let options = StoreOptions { ticks_per_second: env.ticks_per_second };
-    Manifest::create_copy(env.vfs(), dir, env.uuid, options, copy)?;
+    Manifest::create_copy(env.vfs(), dir, uuid, options, copy)?;
     let parent = dir.parent().unwrap_or(dir);
     env.vfs()
         .sync_dir(parent, SyncPoint::StoreDirectory)
@@ -150,14 +145,14 @@ fn link(env: &Env, file: FileName, dir: &Path) -> Result<()> {
 }
 
 /// Gives the copy an empty log, since a store that has samples and no log has lost it; answers
-/// with the version that knows of it.
-fn start_log(env: &Env, version: &Version, dir: &Path) -> Result<Version> {
+/// with the version that knows of it, and of whom it is a copy.
+fn start_log(env: &Env, version: &Version, (uuid, dir): ([u8; 16], &Path)) -> Result<Version> {
     let covered = version.wal_covered();
     let file_number = version.next_file_number().max(covered.file_number);
     let new = NewLogFile {
         dir,
         vfs: &**env.vfs(),
-        uuid: env.uuid,
+        uuid,
         file_number,
         last_seq: version.last_seq(),
         predecessor: Predecessor::default(),
@@ -167,9 +162,16 @@ fn start_log(env: &Env, version: &Version, dir: &Path) -> Result<Version> {
     let edit = VersionEdit {
         wal_covered: Some(WalCovered { file_number, ..covered }),
         next_file_number: Some(file_number + 1),
+        origins_added: vec![env.ids.own],
         ..VersionEdit::default()
     };
-    Ok(version.apply(&edit).expect("counters that rise keep every invariant"))
+    // Counters that rise keep every invariant: it is a copy of a copy, and so on, too often.
+    version.apply(&edit).map_err(|e| {
+        let store = env.dir.display();
+        Error::InvalidArgument(format!(
+            "{store} cannot be copied once more: {e}; attach it to a new store"
+        ))
+    })
 }
 
 /// Removes a directory that this process made, as far as it can be: on a full disk, attempts must not

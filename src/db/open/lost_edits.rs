@@ -143,7 +143,8 @@ impl Traces<'_> {
         Ok(numbers.filter(|number| !listed.contains(number)).collect())
     }
 
-    /// Whether one of `unlisted` is a complete segment of this store with rows that no edit covers.
+    /// Whether one of `unlisted` is a complete segment with rows that no edit covers. In a copy, one of the store
+    /// that it was made of says nothing: those that the copy began with are in its first snapshot.
     fn has_newer_rows(&self, unlisted: &[u64]) -> bool {
         let covered = self.loaded.version.wal_covered().seq;
         unlisted.iter().any(|&number| {

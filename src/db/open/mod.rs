@@ -95,8 +95,7 @@ pub(super) fn open(dir: &Path, mut options: Options) -> Result<(Compactor, OpenR
     reserve::give_back_leftover(&*vfs, dir)?;
     let (manifest, obsolete, known) = start_manifest(&vfs, dir, &options, loaded)?;
     let next_file_number = first_free_number(&*vfs, dir, manifest.version().next_file_number())?;
-    let identity =
-        Identity { uuid: manifest.uuid(), ticks_per_second: manifest.ticks_per_second() };
+    let identity = Identity { ids: manifest.ids(), ticks_per_second: manifest.ticks_per_second() };
     let env = Arc::new(Env::new(dir, options, identity, next_file_number, claim)?);
     let orphans = Orphans::find(&*vfs, dir, next_file_number);
     let warnings = strays::find(&*vfs, dir, known);
@@ -253,7 +252,7 @@ fn first_log(
     let new = NewLogFile {
         dir: &env.dir,
         vfs: &**env.vfs(),
-        uuid: env.uuid,
+        uuid: env.ids.own,
         file_number,
         last_seq,
         predecessor: recovered.predecessor,

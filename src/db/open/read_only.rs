@@ -34,7 +34,7 @@ use crate::read::MemtableView;
 use crate::segment::{BlockCache, Segment, SegmentDescription};
 use crate::series::Registry;
 use crate::sys::Executor;
-use crate::types::{FileName, SegmentMeta, TimeRange, Timestamp, Tombstone};
+use crate::types::{FileName, SegmentMeta, StoreIds, TimeRange, Timestamp, Tombstone};
 
 /// Readings that the owner's flushes and merges may spoil before giving up.
 const TRIES_MAX: usize = 10;
@@ -247,8 +247,8 @@ impl ReadOnlyDb {
     }
 
     /// The identity of the store.
-    pub(in crate::db) fn uuid(&self) -> [u8; 16] {
-        self.view.loaded.uuid
+    pub(in crate::db) fn ids(&self) -> StoreIds {
+        self.view.loaded.ids()
     }
 
     /// Samples that are in the log alone.
@@ -352,8 +352,8 @@ impl View {
         let last_seq = recovered.last_seq.max(loaded.version.last_seq());
         let tombstones = Tombstones::new(loaded.version.tombstones().chain(of_log).cloned());
         let memtables = recovered.parts.into_iter().map(|part| part.memtable).collect();
-        let files =
-            SegmentFiles { vfs, dir, uuid: loaded.uuid, read_mode: options.read_mode, cache };
+        let ids = &loaded.ids();
+        let files = SegmentFiles { vfs, dir, ids, read_mode: options.read_mode, cache };
         let mut listed = files.open_listed(&loaded.version, known)?;
         report.findings.append(&mut listed.findings);
         orphans::note(&**vfs, dir, next_file_number, report);

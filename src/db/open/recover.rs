@@ -56,7 +56,7 @@ impl Recovery {
         let replay = Replay {
             vfs: &**env.vfs(),
             dir: &env.dir,
-            uuid: env.uuid,
+            uuid: env.ids.own,
             next_file_number: env.next_file_number(),
             covered: version.wal_covered(),
             has_log: has_log(&version),

@@ -50,7 +50,7 @@ pub(super) struct Recovered {
     pub(super) last_seq: u64,
     /// What the next log file's header says of the last one.
     pub(super) predecessor: Predecessor,
-    /// Log files that hold damage: worth keeping when the log is removed.
+    /// Log files that hold damage or are of another store: worth keeping when the log is removed.
     pub(super) damaged: Vec<u64>,
 }
 
@@ -227,11 +227,16 @@ impl Replay<'_> {
         let mut missing_log = self.has_log;
         let numbers = log_files::numbers(self.vfs, self.dir, self.next_file_number)?;
         for number in numbers.into_iter().rev() {
+            let path = self.dir.join(FileName::Wal(number).to_string());
             if number < self.covered.file_number {
                 missing_log = false;
+                if log_files::is_foreign(self.vfs, &path, self.uuid) {
+                    let message = "a log file of another store; nothing of it is replayed";
+                    report.findings.push(Finding::new(&path, message));
+                    damaged.push(number);
+                }
                 continue;
             }
-            let path = self.dir.join(FileName::Wal(number).to_string());
             if let Some(missing) = successor.take_if(|s| s.file_number > number) {
                 self.note_missing(report, missing);
             }
@@ -333,16 +338,13 @@ impl Replay<'_> {
             tracing::info!(path = %path.display(), offset, bytes, records, "a torn write");
         }
         if file.torn_records > 0 {
+            let first_seq = file.torn.first().map_or(0, |torn| torn.first_seq);
             tracing::warn!(
-                path = %path.display(), records = file.torn_records, first_seq = torn_seq(file),
+                path = %path.display(), records = file.torn_records, first_seq,
                 "writes that were not synced are left out: one before them did not survive"
             );
         }
     }
-}
-
-fn torn_seq(file: &FileReport) -> u64 {
-    file.torn.first().map_or(0, |torn| torn.first_seq)
 }
 
 fn describe(damage: &Damage) -> String {

@@ -13,6 +13,12 @@
 //!   flush, a log file would be gone, and an attach is acknowledged only when the log says that its edit is
 //!   durable. Such is what recovery made of a log that was never synced, where the power went before the edit.
 //! - *Unexplained*: all else. It may be the last copy of something.
+//!
+//! In a copy, an unlisted segment of the store that it was made of is always unexplained. The copy was begun with
+//! the segments that its first snapshot lists and no others; an edit that removes one is known, also to later
+//! manifests for as long as the file is there. What else carries the uuid of an origin somebody has put there:
+//! its seqs and its number are that store's, which have gone on apart from the copy's since, so that neither
+//! the log nor what other segments replace says anything of it.
 
 use std::collections::HashSet;
 
@@ -21,7 +27,7 @@ use super::report::OpenReport;
 use crate::db::env::Env;
 use crate::error::Result;
 use crate::manifest::Version;
-use crate::segment::Segment;
+use crate::segment::{Discovered, Segment};
 use crate::types::{FileName, SegmentMeta};
 
 /// What an unlisted segment is: see the module.
@@ -51,7 +57,7 @@ impl Explanations<'_> {
         let mut by_log = Vec::new();
         let covered = self.version.wal_covered().seq;
         for &number in numbers {
-            let what = match self.discover(number) {
+            let what = match self.discover_own(number) {
                 None => Unlisted::Unexplained,
                 Some(_) if self.is_replaced(&[number]) => Unlisted::Needless,
                 Some((_, inputs)) if !inputs.is_empty() => match self.is_elsewhere(&inputs) {
@@ -72,11 +78,16 @@ impl Explanations<'_> {
         Ok(found)
     }
 
-    /// What a complete segment of this store says of itself and of what it replaces.
-    fn discover(&self, number: u64) -> Option<(SegmentMeta, Vec<u64>)> {
-        let (vfs, dir) = (&**self.env.vfs(), &self.env.dir);
-        let found = Segment::discover(vfs, dir, number).ok()?;
-        (found.uuid == self.env.uuid).then_some((found.meta, found.replaces))
+    /// What a complete segment says of itself and of what it replaces, if this store wrote it.
+    fn discover_own(&self, number: u64) -> Option<(SegmentMeta, Vec<u64>)> {
+        let found = self.discover(number)?;
+        (found.uuid == self.env.ids.own).then_some((found.meta, found.replaces))
+    }
+
+    /// What a complete segment of this store or of one that it was copied from says of itself.
+    fn discover(&self, number: u64) -> Option<Discovered> {
+        let found = Segment::discover(&**self.env.vfs(), &self.env.dir, number).ok()?;
+        self.env.ids.has(&found.uuid).then_some(found)
     }
 
     /// Whether what the segments `inputs` hold is in others, or was let go of by an edit.
@@ -93,7 +104,7 @@ impl Explanations<'_> {
     fn is_replaced(&self, numbers: &[u64]) -> bool {
         let replaces_all = |meta: &SegmentMeta| {
             let found = self.discover(meta.file_number);
-            found.is_some_and(|(_, replaced)| numbers.iter().all(|n| replaced.contains(n)))
+            found.is_some_and(|found| numbers.iter().all(|n| found.replaces.contains(n)))
         };
         self.version.segments().iter().any(|meta| self.is_whole(meta) && replaces_all(meta))
     }
@@ -133,7 +144,7 @@ impl Explanations<'_> {
         let replay = Replay {
             vfs: &**self.env.vfs(),
             dir: &self.env.dir,
-            uuid: self.env.uuid,
+            uuid: self.env.ids.own,
             next_file_number: self.env.next_file_number(),
             covered,
             has_log: has_log(self.version),

@@ -21,7 +21,7 @@ use crate::deletes;
 use crate::error::{Error, Result};
 use crate::manifest;
 use crate::segment::{self, BlockCache};
-use crate::types::{FileName, LossCounts, SegmentMeta};
+use crate::types::{FileName, LossCounts, SegmentMeta, StoreIds};
 
 /// Blocks of a segment's index that are kept while it is verified, in bytes.
 const CACHE_BYTES: usize = 8 << 20;
@@ -180,9 +180,10 @@ fn verify(
     let mut run = Run { dir, options, report, finding };
     let wal = wal_bytes(dir, options, loaded.version.next_file_number())?;
     let total = loaded.version.segments().iter().map(|meta| meta.file_bytes).sum::<u64>() + wal;
+    let ids = loaded.ids();
     for meta in loaded.version.segments() {
         progress(run.report.bytes, total);
-        run.segment(loaded.uuid, meta)?;
+        run.segment(&ids, meta)?;
     }
     progress(run.report.bytes, total);
     run.tombstones(loaded)?;
@@ -211,11 +212,11 @@ impl Run<'_> {
         (self.finding)(found);
     }
 
-    fn segment(&mut self, uuid: [u8; 16], meta: &SegmentMeta) -> Result<()> {
+    fn segment(&mut self, ids: &StoreIds, meta: &SegmentMeta) -> Result<()> {
         let path = self.dir.join(FileName::Segment(meta.file_number).to_string());
         let cache = Arc::new(BlockCache::new(CACHE_BYTES));
         let (vfs, read_mode) = (&self.options.vfs, self.options.read_mode);
-        let opened = SegmentFiles { vfs, dir: self.dir, uuid, read_mode, cache: &cache }.open(meta);
+        let opened = SegmentFiles { vfs, dir: self.dir, ids, read_mode, cache: &cache }.open(meta);
         let mut damaged = Vec::new();
         let verified = opened.and_then(|segment| segment.verify(&mut |found| damaged.push(found)));
         for found in damaged {

@@ -274,7 +274,7 @@ mod tests {
                 for row in 0..300 {
                     let bits = match (row + layer) % 50 {
                         7 => STALE_MARKER_BITS,
-                        n => (n as f64 / 8.0 + series as f64).to_bits(),
+                        n => (n as f64 / 8.0 + f64::from(series)).to_bits(),
                     };
                     batch.push(handle, (row * 3 + layer) * 1000, f64::from_bits(bits)).unwrap();
                 }

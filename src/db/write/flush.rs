@@ -71,7 +71,7 @@ impl FlushInput<'_> {
         let job = FlushJob {
             vfs: env.vfs(),
             dir: &env.dir,
-            uuid: env.uuid,
+            uuid: env.ids.own,
             file_number: env.new_file_number(),
             window_ticks: env.options.window_ticks(env.ticks_per_second),
             memtable: self.memtable,
@@ -103,7 +103,7 @@ impl FlushInput<'_> {
         };
         if !needed.is_empty() {
             let file_number = env.new_file_number();
-            deletes::write(&**env.vfs(), &env.dir, (env.uuid, file_number), &needed)?;
+            deletes::write(&**env.vfs(), &env.dir, (env.ids.own, file_number), &needed)?;
             outputs.add(FileName::Tombstones(file_number));
             edit.tombstones_added = needed.into_iter().map(|t| (file_number, t)).collect();
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::sys::{Vfs, random_bytes};
 use crate::types::FileName;
-use crate::wal::{Predecessor, WalHeader, WalWriter};
+use crate::wal::{self, Predecessor, WalHeader, WalWriter};
 
 /// What a new log file needs to know.
 pub(in crate::db) struct NewLogFile<'a> {
@@ -63,4 +63,11 @@ pub(in crate::db) fn list(vfs: &dyn Vfs, dir: &Path, next: u64) -> Result<Vec<(u
 /// When the directory cannot be listed.
 pub(in crate::db) fn numbers(vfs: &dyn Vfs, dir: &Path, next: u64) -> Result<Vec<u64>> {
     Ok(list(vfs, dir, next)?.into_iter().map(|(number, _)| number).collect())
+}
+
+/// Whether another store than `uuid` wrote the log file at `path`, which is covered: it is not to be removed with
+/// those that are. One that cannot be read is needed no more, and no reason to fail.
+pub(in crate::db) fn is_foreign(vfs: &dyn Vfs, path: &Path, uuid: [u8; 16]) -> bool {
+    let owner = wal::owner(vfs, path).ok().flatten();
+    owner.is_some_and(|owner| owner != uuid)
 }

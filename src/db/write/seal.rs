@@ -151,7 +151,7 @@ impl Writer {
         let new = NewLogFile {
             dir: &self.env.dir,
             vfs: &**self.env.vfs(),
-            uuid: self.env.uuid,
+            uuid: self.env.ids.own,
             file_number,
             last_seq: commit.last_seq,
             predecessor: commit.predecessor,

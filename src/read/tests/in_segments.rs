@@ -65,7 +65,7 @@ impl SegmentMaker {
         let vfs: Arc<dyn Vfs> = Arc::new(self.disk.clone());
         let mode = if meta.file_number.is_multiple_of(2) { ReadMode::Pread } else { ReadMode::Map };
         let cache = Arc::clone(&self.cache);
-        Segment::open(&vfs, Path::new("/"), [0; 16], meta, mode, cache).unwrap()
+        Segment::open(&vfs, Path::new("/"), &[0; 16].into(), meta, mode, cache).unwrap()
     }
 }
 

@@ -116,15 +116,20 @@ fn cut_vanished_foreign_and_swapped_files_are_recognised() {
         assert!(matches!(read_all(&segment), Err(Error::Corrupt { .. })), "cut at {cut}");
         assert!(Segment::discover(vfs.as_ref(), &dir, 4).is_err(), "cut at {cut}");
     }
-    let fault = |uuid, meta: &SegmentMeta| {
+    let of_store = |ids: &StoreIds, meta: &SegmentMeta| {
         let cache = Arc::new(BlockCache::new(0));
-        let segment = Segment::open(&vfs, &dir, uuid, meta, ReadMode::Map, cache).unwrap();
-        match segment.select(&[]) {
-            Err(Error::Corrupt { section: "footer", source, .. }) => source,
-            other => panic!("{other:?}"),
-        }
+        Segment::open(&vfs, &dir, ids, meta, ReadMode::Map, cache).unwrap()
+    };
+    let fault = |uuid: [u8; 16], meta: &SegmentMeta| match of_store(&uuid.into(), meta).select(&[])
+    {
+        Err(Error::Corrupt { section: "footer", source, .. }) => source,
+        other => panic!("{other:?}"),
     };
     assert_eq!(fault([8; 16], &meta), DecodeError::Invalid("uuid of the store"));
+    // A copy has the segments of the stores that it was copied from.
+    let copy = StoreIds::new([8; 16], [UUID, [9; 16]].into());
+    assert!(of_store(&copy, &meta).select(&[]).is_ok());
+    of_store(&copy, &meta).verify(&mut |found| panic!("{found:?}")).unwrap();
     sim.write_file(file(&dir, 4), &bytes).unwrap();
     let copied = SegmentMeta { file_number: 4, ..meta };
     assert_eq!(fault(UUID, &copied), DecodeError::Invalid("file number"));
@@ -309,6 +314,31 @@ fn what_is_wrong_in_memory_alone_is_read_again() {
         }
     }
     assert!(right_again > not_read, "{right_again} {not_read}");
+}
+
+/// A second read that fails says nothing: it may be right the next time, so it is no damage, which a merge would
+/// carry on as lost.
+#[test]
+fn a_second_read_that_fails_is_no_damage() {
+    let (sim, vfs, dir) = sim();
+    let model = small();
+    let meta = write(&vfs, &dir, 3, &model).unwrap();
+    let segment = open(&vfs, &dir, &meta, ReadMode::Pread).unwrap();
+    let ordinals = segment.select(&[]).unwrap();
+    let before = sim.reads();
+    // The first value block.
+    sim.flip(file(&dir, 3), 64, 0x10).unwrap();
+    let mut reader = ChunkReader::new(Arc::clone(&segment));
+    let mut chunks = segment.chunks(&ordinals, i64::MIN..=i64::MAX).unwrap();
+    let entry = chunks.next().unwrap().unwrap();
+    let up_to_it = sim.reads() - before;
+    assert!(reader.read(&entry, &mut ChunkSamples::default()).is_err());
+    assert!(sim.reads() - before >= up_to_it + 2, "it was read twice");
+    sim.fail_read(sim.reads() + 1, std::io::ErrorKind::Other);
+    let second = reader.read(&entry, &mut ChunkSamples::default()).unwrap_err();
+    assert!(matches!(second, Error::Io { .. }), "{second}");
+    sim.heal();
+    sim.flip(file(&dir, 3), 64, 0x10).unwrap();
 }
 
 /// What is lost already hides no other damage from verifying: every byte counts, padding too.

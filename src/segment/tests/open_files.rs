@@ -13,7 +13,8 @@ fn as_many_segments_are_open_as_may_be() {
     let mut segments: Vec<_> = (1..=10)
         .map(|number| {
             let meta = write(&vfs, &dir, number, &model).unwrap();
-            Segment::open(&vfs, &dir, UUID, &meta, ReadMode::Map, Arc::clone(&cache)).unwrap()
+            Segment::open(&vfs, &dir, &UUID.into(), &meta, ReadMode::Map, Arc::clone(&cache))
+                .unwrap()
         })
         .collect();
     assert_eq!(cache.stats().open_files, 0, "opening a store opens no segment");

@@ -1,5 +1,9 @@
 //! The loop of `kill9` and `powercut`: load, crash, restart, check; the same store all the way.
 //!
+//! The load writes, overwrites and deletes; beside it the store is read, compacted, flushed and copied
+//! (`beside`). What is judged is the last value of each series at each time, after each crash and while the load
+//! runs.
+//!
 //! Every few loops the writers get new series, so that known and new series are both on their way when
 //! the crash comes, and each check has a bounded export to read; in the end everything is checked
 //! twice, before and after a clean restart. Some crashes come while the server still recovers from
@@ -8,6 +12,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use siltstone_rig::http::HttpClient;
@@ -17,6 +22,7 @@ use siltstone_rig::seeded::Seeded;
 use siltstone_rig::store::{END_TIMEOUT, Store};
 use siltstone_rig::{Interrupt, RigError};
 
+use crate::beside::{Beside, Done};
 use crate::export;
 use crate::ledger::{Check, Damage, METRIC, Part, tally};
 use crate::load::{self, Signals};
@@ -82,10 +88,10 @@ pub(crate) fn run(
         looping.load_and_crash(number, &mut server, crash)?;
         server = looping.restart(crash)?;
         looping.check_epoch(number / LOOPS_PER_EPOCH)?;
-        if (number + 1).is_multiple_of(PROGRESS_LOOPS) || !looping.damage.is_none() {
+        if (number + 1).is_multiple_of(PROGRESS_LOOPS) || looping.is_damaged() {
             looping.progress(number + 1);
         }
-        if !looping.damage.is_none() {
+        if looping.is_damaged() {
             break;
         }
     }
@@ -98,6 +104,10 @@ pub(crate) fn run(
     looping.report();
     let mut verdict = Verdict::default();
     verdict.require(looping.damage.is_none(), "damage was found");
+    let done = looping.done();
+    verdict.require(done.damage.is_none(), "damage was seen beside the writers");
+    verdict.require(done.refused.is_empty(), done.refused.join("; "));
+    drop(done);
     verdict.require(tally(looping.all_parts()).acknowledged > 0, "nothing was acknowledged");
     verdict.require(status.success(), format!("SIGTERM: {status}"));
     verdict.require(verified.is_ok(), verified.err().unwrap_or_default());
@@ -115,6 +125,7 @@ struct Looping<'p> {
     epochs: Vec<Vec<Part>>,
     restarts: Vec<Duration>,
     recovery_crashes: u32,
+    beside: Mutex<Done>,
     damage: Damage,
     started: Instant,
 }
@@ -131,6 +142,7 @@ impl<'p> Looping<'p> {
             epochs: Vec::new(),
             restarts: Vec::new(),
             recovery_crashes: 0,
+            beside: Mutex::default(),
             damage: Damage::default(),
             started: Instant::now(),
         })
@@ -138,6 +150,15 @@ impl<'p> Looping<'p> {
 
     fn all_parts(&self) -> impl Iterator<Item = &Part> {
         self.epochs.iter().flatten()
+    }
+
+    fn done(&self) -> MutexGuard<'_, Done> {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_damaged(&self) -> bool {
+        let done = self.done();
+        !(self.damage.is_none() && done.damage.is_none() && done.refused.is_empty())
     }
 
     fn some_ms(&mut self, bound: u64) -> Duration {
@@ -184,12 +205,24 @@ impl<'p> Looping<'p> {
         let epoch = number / LOOPS_PER_EPOCH;
         if epoch as usize == self.epochs.len() {
             let first_ms = self.first_ms + EPOCH_MS * i64::from(epoch);
-            let parts = (0..WRITERS).map(|writer| Part::new(epoch, writer, SERIES, first_ms));
-            self.epochs.push(parts.collect());
+            let part = |writer| Part::new(epoch, writer, SERIES, first_ms).lively();
+            self.epochs.push((0..WRITERS).map(part).collect());
         }
         let wait = self.some_ms(LOAD_MS_MAX);
         let interrupt = self.interrupt;
-        load::run(self.address, &mut self.epochs[epoch as usize], |signals| {
+        let beside = Beside {
+            address: self.address,
+            data: &self.plan.data,
+            program: self.plan.store.program(),
+            epoch,
+            seed: self.plan.seed ^ u64::from(number) << 20,
+            done: &self.beside,
+        };
+        let companions: [&load::Companion<'_>; 2] =
+            [&|shared, signals| beside.read(shared, signals), &|shared, signals| {
+                beside.operate(shared, signals)
+            }];
+        load::run(self.address, &mut self.epochs[epoch as usize], &companions, |signals| {
             interrupt.sleep(wait)?;
             crash(server, signals)
         })
@@ -199,11 +232,13 @@ impl<'p> Looping<'p> {
         self.interrupt.check()?;
         let mut client = HttpClient::new(self.address, READ_TIMEOUT);
         let selector = format!("{METRIC}{{epoch=\"{epoch}\"}}");
-        let mut check = Check::new(&mut self.epochs[epoch as usize]);
+        let parts = &mut self.epochs[epoch as usize];
+        let mut check = Check::new(parts);
         export::for_each_line(&mut client, &selector, |labels, samples| {
             check.line(&labels, &samples);
         })?;
-        self.damage.add(check.finish());
+        let damage = check.end().settle(parts);
+        self.damage.add(damage);
         Ok(())
     }
 
@@ -246,9 +281,19 @@ impl<'p> Looping<'p> {
         restarts.sort_unstable();
         let quantile = |q: usize| milliseconds(restarts[(restarts.len() - 1) * q / 100]);
         println!(
-            "\nacknowledged      {} requests, {} samples",
+            "\nacknowledged      {} writes, {} samples; {} of a time that was written before; {} deletes",
             grouped(counted.acknowledged),
-            grouped(counted.acknowledged_samples)
+            grouped(counted.acknowledged_samples),
+            grouped(counted.overwrites),
+            grouped(counted.deletes)
+        );
+        let done = self.done();
+        println!(
+            "beside            {} reads, {} compactions, {} flushes, {} snapshots",
+            grouped(done.reads),
+            grouped(done.compactions),
+            grouped(done.flushes),
+            grouped(done.snapshots)
         );
         println!(
             "not acknowledged  {} requests: {} there as a whole, {} not there, {} unclear",
@@ -267,17 +312,12 @@ impl<'p> Looping<'p> {
             quantile(99),
             quantile(100)
         );
-        for (name, count) in [
-            ("lost", self.damage.lost),
-            ("different", self.damage.different),
-            ("torn requests", self.damage.torn_requests),
-            ("risen", self.damage.risen),
-            ("foreign", self.damage.foreign),
-            ("disordered", self.damage.disordered),
-        ] {
-            println!("{name:<17} {}", grouped(count));
+        let seen = done.damage.counts().map(|(_, count)| count);
+        for ((name, count), seen) in self.damage.counts().into_iter().zip(seen) {
+            println!("{name:<17} {}, beside the load {}", grouped(count), grouped(seen));
         }
-        for line in &self.damage.described {
+        let described = self.damage.described.iter().chain(&done.damage.described);
+        for line in described.chain(&done.refused) {
             println!("  {line}");
         }
     }

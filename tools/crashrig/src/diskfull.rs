@@ -85,7 +85,7 @@ fn cycle(
     let first_ms = now.as_millis() as i64 - AGE_MS;
     let mut parts: Vec<Part> =
         (0..WRITERS).map(|writer| Part::new(0, writer, SERIES, first_ms)).collect();
-    let mut failed = load::run(address, &mut parts, |signals| {
+    let mut failed = load::run(address, &mut parts, &[], |signals| {
         fill(signals, &mut server, interrupt)?;
         answers_reads(address)?;
         Ok(signals.failed())
@@ -95,7 +95,7 @@ fn cycle(
     server.kill()?;
     let (mut server, _) = store.start_ready(data, address, log, interrupt)?;
     damage.add(check(address, &mut parts)?);
-    let resumed = load::run(address, &mut parts, |signals| {
+    let resumed = load::run(address, &mut parts, &[], |signals| {
         let by_itself = resume(signals, &mut server, interrupt)?;
         disk.resize(DISK_MIB * 4)?;
         let enlarged = resume(signals, &mut server, interrupt)?;
@@ -146,7 +146,7 @@ fn print(parts: &[Part], erased: &Erased, resumed: &Resumed, damage: &Damage) {
     );
     println!(
         "  damage            lost {}, different {}, torn {}, risen {}",
-        damage.lost, damage.different, damage.torn_requests, damage.risen
+        damage.lost, damage.different, damage.torn, damage.risen
     );
     damage.described.iter().for_each(|line| println!("  {line}"));
 }
@@ -210,5 +210,5 @@ fn check(address: std::net::SocketAddr, parts: &mut [Part]) -> Result<Damage, Ri
     let mut client = HttpClient::new(address, READ_TIMEOUT);
     let mut check = Check::new(parts);
     export::for_each_line(&mut client, METRIC, |labels, samples| check.line(&labels, &samples))?;
-    Ok(check.finish())
+    Ok(check.end().settle(parts))
 }

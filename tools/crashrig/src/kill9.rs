@@ -17,6 +17,7 @@ const VARIANTS: &[&[&str]] = &[
     &["--wal-max", "1MiB"],
     &["--wal-max", "2MiB", "--memory-budget", "16MiB"],
     &["--flush-interval", "1s"],
+    &["--wal-max", "1MiB", "--level0-merge", "2"],
     &["--read-mode", "pread", "--wal-max", "1MiB"],
 ];
 

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is the product")]
 
 mod baddisk;
+mod beside;
 mod compare;
 mod crash_loop;
 mod diskfull;
@@ -54,7 +55,8 @@ enum Rig {
     /// A real Prometheus pushes, the server is killed with SIGKILL on the way; compares sample by
     /// sample
     Prometheus(PrometheusArgs),
-    /// SIGKILL at random moments under a self-verifying load, again and again on one store
+    /// SIGKILL at random moments under a self-verifying load that overwrites and deletes, beside readers,
+    /// compactions and snapshots, again and again on one store
     Kill9(LoopArgs),
     /// Power cuts on an ext4 of its own (root and loop devices)
     Powercut(LoopArgs),
@@ -224,7 +226,7 @@ fn run_prometheus(args: &PrometheusArgs, interrupt: &Interrupt) -> Result<Ran, R
 
 fn run_kill9(args: &LoopArgs, interrupt: &Interrupt) -> Result<Ran, RigError> {
     let work = args.common.work()?;
-    let store = args.common.store()?;
+    let store = args.common.store()?.with_arguments(&["--enable-admin"]);
     kill9::run(&store, args.loops, args.common.seed, &work.path, interrupt).map(Ran::Judged)
 }
 
@@ -232,7 +234,7 @@ fn run_powercut(args: &LoopArgs, interrupt: &Interrupt) -> Result<Ran, RigError>
     if let Err(unable) = mount::able(mount::PowerCutDisk::PROGRAMS) {
         return Ok(Ran::Skipped(unable));
     }
-    let store = args.common.store()?;
+    let store = args.common.store()?.with_arguments(&["--enable-admin"]);
     let work = args.common.work()?;
     powercut::run(&store, args.loops, args.common.seed, &work.path, interrupt).map(Ran::Judged)
 }

@@ -2,6 +2,16 @@
 //!
 //! A power cut is the ext4 shutdown call on a loop device, then SIGKILL, then mounting what is left.
 //! Only the policy `Always` promises anything here.
+//!
+//! # Which answers count
+//!
+//! Those that came before the call began. An fdatasync that is under way when a file system is shut down may
+//! answer 0 although what it was to make durable is not there afterwards: the call does not wait for it, and
+//! takes the journal away in which the file's new length was to be committed. A program of forty lines that
+//! appends and calls fdatasync, beside another file that is written, shows it on Linux 6.18 without Siltstone: in
+//! 120 cuts three calls that had begun before the cut answered 0 up to 12 ms after its beginning, and two of
+//! the records were gone, the file shorter than they reach. No disk without power answers. So the writers are
+//! told not to believe any answer before the call is made, and what they sent last is in doubt.
 
 use std::path::Path;
 
@@ -23,6 +33,7 @@ const VARIANTS: &[&[&str]] = &[
     &["--wal-max", "1MiB"],
     &["--wal-max", "2MiB", "--memory-budget", "16MiB"],
     &["--flush-interval", "1s"],
+    &["--wal-max", "1MiB", "--level0-merge", "2"],
 ];
 
 /// Runs the loops.

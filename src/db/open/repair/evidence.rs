@@ -16,13 +16,14 @@ use crate::error::{Error, Result};
 use crate::manifest::{Facts, Salvaged};
 use crate::segment::{Discovered, Segment};
 use crate::sys::Vfs;
-use crate::types::{DecodeError, FileName, NUMBER_MAX, Tombstone};
+use crate::types::{DecodeError, FileName, NUMBER_MAX, StoreIds, Tombstone};
 use crate::wal;
 
 /// What can be read of a store.
 pub(super) struct Evidence {
     pub(super) dir: std::path::PathBuf,
-    pub(super) uuid: [u8; 16],
+    /// Which store it is, and whose segments it may have.
+    pub(super) ids: StoreIds,
     pub(super) ticks_per_second: Option<u64>,
     pub(super) manifest_number: u64,
     /// The highest number of an edit that the manifest or the log knows of.
@@ -73,8 +74,13 @@ impl Log {
 impl Piece {
     /// Whether the record `seq` is there.
     pub(super) fn has(&self, seq: u64) -> bool {
-        let behind = self.seqs.partition_point(|&(first, _)| first <= seq);
-        behind > 0 && seq <= self.seqs[behind - 1].1
+        self.has_all(seq, seq)
+    }
+
+    /// Whether every record from `first` to `last` is there.
+    pub(super) fn has_all(&self, first: u64, last: u64) -> bool {
+        let behind = self.seqs.partition_point(|&(start, _)| start <= first);
+        behind > 0 && last <= self.seqs[behind - 1].1
     }
 
     fn last(&self) -> Option<u64> {
@@ -104,10 +110,14 @@ impl Evidence {
             Some((uuid, _)) => uuid,
             None => owner(vfs, dir, &names, &found)?,
         };
+        let ids = match &salvaged.facts.origins {
+            Some(origins) => StoreIds::new(uuid, Arc::clone(origins)),
+            None => origins_found(dir, uuid, &found, &mut warnings),
+        };
         let mut segments = BTreeMap::new();
         for (discovered, bytes) in found {
             let number = discovered.meta.file_number;
-            match discovered.uuid == uuid {
+            match ids.has(&discovered.uuid) {
                 true => drop(segments.insert(number, (discovered, bytes))),
                 false => warnings.push(foreign(dir, FileName::Segment(number))),
             }
@@ -119,7 +129,7 @@ impl Evidence {
         let proven = lost_edits::proven_edit(vfs, dir, uuid, &logs)?;
         Ok(Self {
             dir: dir.to_path_buf(),
-            uuid,
+            ids,
             ticks_per_second: identity.map(|(_, options)| options.ticks_per_second),
             manifest_number: salvaged.number,
             edit_number: facts.edit_number.max(proven),
@@ -162,16 +172,49 @@ fn discover(
     Ok(found)
 }
 
-/// Whose directory it is, where no manifest tells: all of its files must be of one store.
+/// The store `uuid` with the origins that its segments speak of, where the snapshot of its manifest cannot be
+/// read. A copy's segments are mostly those of its origin: left out, all that it held would be lost.
+fn origins_found(
+    dir: &Path,
+    uuid: [u8; 16],
+    found: &[(Discovered, u64)],
+    warnings: &mut Vec<Finding>,
+) -> StoreIds {
+    let mut others: BTreeMap<[u8; 16], Vec<u64>> = BTreeMap::new();
+    for (found, _) in found.iter().filter(|(found, _)| found.uuid != uuid) {
+        others.entry(found.uuid).or_default().push(found.meta.file_number);
+    }
+    for numbers in others.values() {
+        let first = numbers.iter().min().copied().unwrap_or_default();
+        let message = format!(
+            "this segment and {} more were written by another store: as no manifest says otherwise, they are \
+             taken for those of one that this store was copied from; what does not belong here is to be \
+             moved away before the repair",
+            numbers.len() - 1
+        );
+        warnings.push(Finding::new(dir.join(FileName::Segment(first).to_string()), message));
+    }
+    StoreIds::new(uuid, others.into_keys().collect())
+}
+
+/// Whose directory it is, where no manifest tells. Log and tombstone files carry the uuid of their store alone;
+/// segments may carry that of one that it was copied from, and count only where there is nothing else.
 fn owner(
     vfs: &dyn Vfs,
     dir: &Path,
     names: &[FileName],
     found: &[(Discovered, u64)],
 ) -> Result<[u8; 16]> {
-    let mut owners: Vec<[u8; 16]> = found.iter().map(|(found, _)| found.uuid).collect();
-    for name in names.iter().filter(|name| matches!(name, FileName::Wal(_))) {
-        owners.extend(wal::owner(vfs, &dir.join(name.to_string()))?);
+    let mut owners: Vec<[u8; 16]> = Vec::new();
+    for name in names {
+        match *name {
+            FileName::Wal(_) => owners.extend(wal::owner(vfs, &dir.join(name.to_string()))?),
+            FileName::Tombstones(number) => owners.extend(deletes::owner(vfs, dir, number)?),
+            _ => {}
+        }
+    }
+    if owners.is_empty() {
+        owners.extend(found.iter().map(|(found, _)| found.uuid));
     }
     owners.sort_unstable();
     owners.dedup();
@@ -182,7 +225,7 @@ fn owner(
             found: "no manifest, segment or log file that can be read".into(),
         }),
         _ => Err(Error::InvalidArgument(format!(
-            "{} has segments or log files of {} stores, and no manifest that says whose it is: leave only those of one",
+            "{} has files of {} stores, and no manifest or log that says whose it is: leave only those of one",
             dir.display(),
             owners.len()
         ))),

@@ -46,6 +46,8 @@ pub(super) fn make(vfs: &dyn Vfs, dir: &Path, ticks_per_second: Option<u64>) -> 
         let damaged = match found {
             Ok(found) if listed.iter().all(|tombstone| found.contains(tombstone)) => continue,
             Ok(_) => "deletes of the manifest are not in the file".to_owned(),
+            // The owner of a store that is open may be through with it meanwhile.
+            Err(_) if !is_manifest_damaged && !lists(vfs, dir, number)? => continue,
             Err(error @ (Error::Corrupt { .. } | Error::Io { .. })) => error.to_string(),
             Err(error) => return Err(error),
         };
@@ -55,6 +57,12 @@ pub(super) fn make(vfs: &dyn Vfs, dir: &Path, ticks_per_second: Option<u64>) -> 
         tombstone_files.push(number);
     }
     Ok(Made { plan, loaded, is_manifest_damaged, tombstone_files })
+}
+
+/// Whether the manifest lists the tombstone file `number` now.
+fn lists(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<bool> {
+    let now = manifest::load(vfs, dir)?;
+    Ok(now.version.tombstone_files().iter().any(|&(listed, _)| listed == number))
 }
 
 /// The plan for a manifest that is refused, and what the new one is to say.
@@ -91,7 +99,7 @@ fn of_manifest(
     plan.segments.sort_by(|a, b| a.path.cmp(&b.path));
     let options = StoreOptions { ticks_per_second };
     let loaded = Loaded::rebuilt(
-        (evidence.uuid, options),
+        (evidence.ids.own, options),
         rebuilt.version,
         evidence.facts.removed.clone(),
         evidence.manifest_number,

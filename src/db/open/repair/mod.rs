@@ -34,6 +34,8 @@
 //!   is back. The plan says so ([`Fate::Unpublished`]).
 //! - What retention has dropped is back until the next time, if the file is still there.
 //! - The time scale is known to manifests alone: without any header of one it must be given.
+//! - Which stores a copy was made of is known to the snapshot of its manifest alone. Without that, segments of other
+//!   stores are taken for those of its origins: left out, all that it held would be lost. The plan names them.
 
 mod apply;
 mod evidence;

@@ -10,8 +10,8 @@
 //!    an input. Otherwise outputs and inputs hold the same, but that of a merge that was cut short there are
 //!    only some outputs, and that deletes are carried out in outputs alone. Outputs are written by rising window:
 //!    if one reaches to where the inputs end, all are there, and they are taken. If not, the inputs are.
-//! 4. *Flushes whose edit is missing*, the newest first: if the log has the first and the last batch of the
-//!    segment, behind which no log file is missing, it is left to the log. Flushes follow the order of writes, so
+//! 4. *Flushes whose edit is missing*, the newest first: if the log has every batch of the segment, and no log file
+//!    is missing behind them, it is left to the log. Flushes follow the order of writes, so
 //!    that all older ones were published once one is listed. A log file that is missing between others was
 //!    removed, as all before it were, whose names a power cut may have brought back.
 //! 5. *Attaches whose edit is missing* are taken: nothing else holds what is in them.
@@ -65,6 +65,7 @@ pub(super) fn rebuild(evidence: &Evidence) -> Result<Rebuilt> {
         last_seq: Some(last_seq),
         clock: facts.clock,
         losses: Some(facts.losses),
+        origins_added: evidence.ids.origins().to_vec(),
         ..VersionEdit::default()
     };
     let version = Version::default().apply(&edit).map_err(|e| {
@@ -172,8 +173,7 @@ impl Run<'_> {
         let mut flushes: Vec<SegmentMeta> = self.live.values().filter(is_flush).copied().collect();
         flushes.sort_by_key(|meta| std::cmp::Reverse(meta.max_seq));
         let log = self.evidence.log.pieces.last();
-        let in_log =
-            |m: &SegmentMeta| log.is_some_and(|log| log.has(m.min_seq) && log.has(m.max_seq));
+        let in_log = |m: &SegmentMeta| log.is_some_and(|log| log.has_all(m.min_seq, m.max_seq));
         for meta in flushes {
             if meta.max_seq > covered && in_log(&meta) {
                 self.leave(meta.file_number, Fate::InLog);

@@ -21,7 +21,7 @@ holds in its log alone must be flushed first, by siltstone flush. All of it is
 attached or, if anything is damaged or the disk is full, nothing.
 
 A store is not attached to itself. A copy of it, such as a snapshot or a backup,
-needs --allow-copy: what is still here would be written a second time, and what
+the store that it is a copy of, or another copy of that needs --allow-copy: what is still here would be written a second time, and what
 was replaced or deleted since the copy was made would come back.
 
 A segment file without its store's manifest beside it does not tell its ticks per

@@ -15,8 +15,8 @@ Examples:
   siltstone snapshot /var/lib/siltstone-monday
   siltstone snapshot --url http://127.0.0.1:7480
 
-A snapshot is a store: every command works on it, and siltstone verify --data
-DIR checks it. It takes no time, and no space but for what the store removes
+A snapshot is a store of its own: every command works on it, and siltstone verify
+--data DIR checks it. It takes no time, and no space but for what the store removes
 later, so it must be on the same file system; copy it elsewhere from there. A
 server makes it within its own directory, under snapshots/ and a name that is
 printed.";
