@@ -173,8 +173,11 @@ fn harms(store: &Left) -> Vec<(String, Harm)> {
             }),
         ));
         harms.push((format!("cut at frame {i}"), write_manifest(bytes[..start].to_vec())));
-        let spliced = [&bytes[..start], &bytes[end..]].concat();
-        harms.push((format!("frame {i} taken out"), write_manifest(spliced)));
+        // Without the snapshot, the edit behind it passes for one.
+        if i > 0 {
+            let spliced = [&bytes[..start], &bytes[end..]].concat();
+            harms.push((format!("frame {i} taken out"), write_manifest(spliced)));
+        }
     }
     let mut header = bytes.clone();
     header[17] ^= 1;
