@@ -177,6 +177,11 @@ impl Error {
         }
     }
 
+    /// Whether a file was not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// The damaged place, if the error is damage: file, section, offset.
     pub(crate) fn damaged_place(&self) -> Option<(&Path, &'static str, u64)> {
         match self {

@@ -81,14 +81,7 @@ pub(super) fn decode(number: u64, bytes: &[u8]) -> Result<Loaded, Damage> {
         return Err(("manifest header", 0, DecodeError::Invalid("manifest number")));
     }
     let seed = header.seed();
-    let mut loaded = Loaded {
-        uuid: header.uuid,
-        ticks_per_second: header.ticks_per_second,
-        version: Version::default(),
-        report: LoadReport { manifest_number: number, ..LoadReport::default() },
-        number,
-        edit_number: 0,
-    };
+    let mut loaded = Loaded::of_header(&header);
     let mut at = HEADER_BYTES;
     while at < bytes.len() || loaded.report.edits == 0 {
         let frame = match frame::decode(seed, &bytes[at..]) {
@@ -107,6 +100,18 @@ pub(super) fn decode(number: u64, bytes: &[u8]) -> Result<Loaded, Damage> {
 }
 
 impl Loaded {
+    /// What a manifest says that has no frames yet.
+    pub(super) fn of_header(header: &Header) -> Self {
+        Self {
+            uuid: header.uuid,
+            ticks_per_second: header.ticks_per_second,
+            version: Version::default(),
+            report: LoadReport { manifest_number: header.number, ..LoadReport::default() },
+            number: header.number,
+            edit_number: 0,
+        }
+    }
+
     /// What a manifest would say that was rebuilt from other files: see [`salvage`](super::salvage()).
     /// `number` is the highest of a manifest of the store, `edit_number` that of an edit, `removed` what is
     /// known to have been removed by edits.

@@ -13,7 +13,7 @@
 //!    count is collected as [`Facts`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::current;
@@ -21,8 +21,8 @@ use super::edit::{VersionEdit, WalCovered};
 use super::files::manifest_numbers;
 use super::frame::{self, Frame};
 use super::header::{HEADER_BYTES, Header};
-use super::load::{LoadReport, Loaded, read_file};
-use super::version::{COUNTER_MAX, Version};
+use super::load::{Loaded, read_file};
+use super::version::COUNTER_MAX;
 use super::{StoreOptions, mend};
 use crate::error::{Error, Result};
 use crate::sys::Vfs;
@@ -74,8 +74,6 @@ pub struct Salvaged {
     pub identity: Option<([u8; 16], StoreOptions)>,
     /// The highest number that a manifest of the store has, in the directory or by `CURRENT`.
     pub number: u64,
-    /// The manifest that was read.
-    pub path: Option<PathBuf>,
     /// What the manifest says, if all of it can be read. Whether it has lost its end, only others can tell.
     pub whole: Option<Loaded>,
     /// What its edits say, one by one.
@@ -125,7 +123,7 @@ impl Salvaged {
         let path = dir.join(FileName::Current.to_string());
         let line = match read_file(vfs, &path, current::CURRENT_BYTES_MAX) {
             Ok(line) => line,
-            Err(error @ Error::Io { .. }) if is_missing(&error) => {
+            Err(error @ Error::Io { .. }) if error.is_missing() => {
                 self.damage.push(ManifestDamage { error, is_mended: false });
                 return Ok(None);
             }
@@ -159,12 +157,7 @@ impl Salvaged {
         let is_incomplete = self.facts.is_incomplete || reading.facts.is_incomplete;
         self.facts = Facts { is_incomplete, ..reading.facts };
         self.whole = reading.loaded.filter(|_| !is_incomplete);
-        self.path = Some(path);
     }
-}
-
-fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// A damaged part, its offset, what is wrong, and whether it was set right.
@@ -197,15 +190,7 @@ impl Reading {
         if header.number != number {
             return Ok(None);
         }
-        let loaded = Loaded {
-            uuid: header.uuid,
-            ticks_per_second: header.ticks_per_second,
-            version: Version::default(),
-            report: LoadReport { manifest_number: number, ..LoadReport::default() },
-            number,
-            edit_number: 0,
-        };
-        let (loaded, facts) = (Some(loaded), Facts::default());
+        let (loaded, facts) = (Some(Loaded::of_header(&header)), Facts::default());
         let mut reading = Self { header, has_snapshot: false, loaded, facts, damage };
         reading.frames(&bytes).map_err(|(at, e)| newer(at, e))?;
         Ok(Some(reading))

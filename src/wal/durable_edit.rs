@@ -24,13 +24,9 @@ const WINDOW_BYTES: u64 = 64 << 10;
 pub fn durable_edit(vfs: &dyn Vfs, path: &Path, uuid: [u8; 16]) -> Result<u64> {
     let io = |e| Error::io("read", path, e);
     let file = vfs.open_read(path).map_err(io)?;
-    let end = file.len().map_err(io)?;
-    let head = file.read(0, end.min(HEADERS_BYTES) as usize, ReadMode::Pread).map_err(io)?;
-    let Ok(header) = WalHeader::decode(&head) else { return Ok(0) };
-    if header.uuid != uuid {
-        return Ok(0);
-    }
-    let mut window = Window { file: &*file, end, start: 0, bytes: head };
+    let (mut window, header) = Window::of(&*file).map_err(io)?;
+    let Some(header) = header.filter(|header| header.uuid == uuid) else { return Ok(0) };
+    let end = window.end;
     let (mut found, mut at) = (0, HEADERS_BYTES);
     while at < end {
         let frame = window.at(at, FRAME_HEADER_BYTES).map_err(io)?;
@@ -62,9 +58,8 @@ pub fn durable_edit(vfs: &dyn Vfs, path: &Path, uuid: [u8; 16]) -> Result<u64> {
 pub fn owner(vfs: &dyn Vfs, path: &Path) -> Result<Option<[u8; 16]>> {
     let io = |e| Error::io("read", path, e);
     let file = vfs.open_read(path).map_err(io)?;
-    let end = file.len().map_err(io)?;
-    let head = file.read(0, end.min(HEADERS_BYTES) as usize, ReadMode::Pread).map_err(io)?;
-    Ok(WalHeader::decode(&head).ok().map(|header| header.uuid))
+    let (_, header) = Window::of(&*file).map_err(io)?;
+    Ok(header.map(|header| header.uuid))
 }
 
 /// A part of a file in memory.
@@ -75,7 +70,15 @@ struct Window<'a> {
     bytes: Bytes,
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
+    /// The beginning of a file, and its header, if that can be read.
+    fn of(file: &'a dyn ReadFile) -> std::io::Result<(Self, Option<WalHeader>)> {
+        let end = file.len()?;
+        let bytes = file.read(0, end.min(HEADERS_BYTES) as usize, ReadMode::Pread)?;
+        let header = WalHeader::decode(&bytes).ok();
+        Ok((Self { file, end, start: 0, bytes }, header))
+    }
+
     /// `len` bytes from `at` on; `None` beyond the end of the file.
     fn at(&mut self, at: u64, len: usize) -> std::io::Result<Option<&[u8]>> {
         if at + len as u64 > self.end {

@@ -15,6 +15,7 @@
 //! | `holes` | pages lost in the middle of an unsynced log: a prefix comes back, or damage is reported |
 //! | `reader` | a read-only opener beside the writer |
 //! | `repair` | manifests damaged in every way and made again; a crash of that |
+//! | `repair_copies` | copies of stores, whose segments carry the uuids of others, without their manifests |
 //! | `repair_choices` | what a repair keeps, must not take, and must not bring back |
 //!
 //! Promises, and whether what a store holds can be explained by them, are `siltstone_testing::record`.
@@ -37,5 +38,6 @@ mod missing;
 mod reader;
 mod repair;
 mod repair_choices;
+mod repair_copies;
 mod sync_points;
 mod workload;

@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use super::Compactor;
+use super::give_up::GivenUp;
 use crate::compaction::{ClosedSet, Merged, Purpose, Step};
 use crate::db::env::finding::Finding;
 use crate::error::{Error, Result};
@@ -26,8 +27,8 @@ const LISTED_MAX: usize = 10_000;
 /// How [`Db::accept_losses`](crate::Db::accept_losses) accepts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AcceptOptions {
-    /// Whether segments of which it is not known what is lost, since their file is gone or their index is
-    /// damaged, are given up: none of their samples counts any more, and what is older in their range of time is
+    /// Whether segments of which it is not known what is lost, since their file is gone or has another size, or
+    /// their index is damaged, are given up: none of their samples counts any more, and what is older in their range of time is
     /// deleted, of every series, since any of it may have been replaced. Their files go to `quarantine/`. Default:
     /// false, they stay, and queries of their time fail.
     pub give_up_unreadable: bool,
@@ -134,17 +135,26 @@ impl Compactor {
         options: AcceptOptions,
         report: &mut AcceptReport,
     ) -> Result<()> {
-        if options.give_up_unreadable {
-            if let Some(lost) = self.give_up_segment(meta, error)? {
-                report.given_up += 1;
-                report.take(vec![lost]);
+        // What fails for now may be right the next time: somebody's rights, a device.
+        let is_final = error.is_missing() || matches!(error, Error::Corrupt { .. });
+        let mut advice = "";
+        if options.give_up_unreadable && is_final {
+            match self.give_up_segment(meta, error)? {
+                GivenUp::Lost(lost) => {
+                    report.given_up += 1;
+                    report.take(vec![*lost]);
+                    return Ok(());
+                }
+                GivenUp::NotListed => return Ok(()),
+                GivenUp::NotPossible => {
+                    advice = "; it cannot be given up, since deletes were carried out in what is older, which would show"
+                }
             }
-            return Ok(());
         }
         let path = self.env.path(FileName::Segment(meta.file_number));
         let mut finding = Finding::of(path, error);
         finding.message.push_str(&format!(
-            "; which of its {} samples from {} to {} are lost is not known",
+            "; which of its {} samples from {} to {} are lost is not known{advice}",
             meta.samples, meta.min_timestamp, meta.max_timestamp
         ));
         report.findings.push(finding);

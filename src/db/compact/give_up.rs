@@ -9,6 +9,9 @@
 //!    replaced by it, and is not shown. Where nothing older is listed there, no delete is needed.
 //! 3. The file goes to `quarantine/`, with a report.
 //!
+//! Where later deletes were carried out in what is older, such a delete would count as carried out too, and would hide
+//! nothing: then the segment is not given up, and queries of its time go on to fail.
+//!
 //! The delete is one like any other: newer samples count, it is carried out by merges, and then it goes. Its seq
 //! is one that the segment had, so that it is behind everything older, and in front of everything newer.
 
@@ -27,17 +30,23 @@ use crate::types::{
     FileName, LossCounts, LostPlace, LostSamples, Matcher, SegmentMeta, TimeRange, Tombstone,
 };
 
+/// What became of a segment that was to be given up.
+pub(super) enum GivenUp {
+    /// It is; this is lost, at most.
+    Lost(Box<LostSamples>),
+    /// It is not listed any more.
+    NotListed,
+    /// It is listed as before: no delete with one of its seqs would hide what is older, since later deletes were
+    /// carried out there (a segment is asked for no delete up to the last of these), or another delete has the seq.
+    NotPossible,
+}
+
 impl Compactor {
-    /// Gives up the segment `meta`, which `error` keeps from being read. What is lost, at most; `None` if it is
-    /// not listed any more.
+    /// Gives up the segment `meta`, which `error` keeps from being read.
     ///
     /// # Errors
     /// I/O errors, a full disk: the segment is listed as before.
-    pub(super) fn give_up_segment(
-        &self,
-        meta: &SegmentMeta,
-        error: &Error,
-    ) -> Result<Option<LostSamples>> {
+    pub(super) fn give_up_segment(&self, meta: &SegmentMeta, error: &Error) -> Result<GivenUp> {
         let mut runner = self.lock_runner();
         self.abandon_merge(&mut runner);
         self.env.health.check_open()?;
@@ -50,14 +59,25 @@ impl Compactor {
         }
         let content = self.view.current().extent_of(&[number]);
         let outputs = PendingOutputs::new(&self.env);
-        let is_listed = self.versions.apply(outputs, |version, outputs| {
+        let mut outcome = GivenUp::NotListed;
+        self.versions.apply(outputs, |version, outputs| {
             if !version.segments().iter().any(|listed| listed.file_number == number) {
                 return Ok(None);
             }
+            let listed = version.segments().iter().map(|listed| &**listed);
+            let older: Vec<&SegmentMeta> = listed.filter(|m| is_beneath(m, meta)).collect();
+            let mask = match (older.is_empty(), free_seq(version, meta, &older)) {
+                (true, _) => None,
+                (false, Some(seq)) => Some(self.mask(meta, seq)?),
+                (false, None) => {
+                    outcome = GivenUp::NotPossible;
+                    return Ok(None);
+                }
+            };
             let more = LossCounts { lost: meta.samples, accepted: meta.samples };
             let losses = Some(version.losses().plus(more));
             let mut edit = VersionEdit { removed: vec![number], losses, ..VersionEdit::default() };
-            if let Some(mask) = self.mask(version, meta)? {
+            if let Some(mask) = mask {
                 let file_number = self.env.new_file_number();
                 let (vfs, mask) = (&**self.env.vfs(), Arc::new(mask));
                 deletes::write(
@@ -70,33 +90,24 @@ impl Compactor {
                 edit.tombstones_added = vec![(file_number, mask)];
             }
             let damaged: &[u64] = if is_there { &[number] } else { &[] };
+            let extent = (meta.min_timestamp, meta.max_timestamp);
+            outcome = GivenUp::Lost(Box::new(place.samples(None, extent, meta.samples, false)));
             Ok(Some(Transition::new(edit, content).damaged(damaged)))
         })?;
         self.versions.remove_obsolete();
         self.tombstones.look_again();
-        let extent = (meta.min_timestamp, meta.max_timestamp);
-        Ok(is_listed.then(|| place.samples(None, extent, meta.samples, false)))
+        Ok(outcome)
     }
 
-    /// The delete of what may have been replaced by the segment, if anything may.
-    fn mask(&self, version: &Version, meta: &SegmentMeta) -> Result<Option<Tombstone>> {
-        let taken: HashSet<u64> = version.tombstones().map(|tombstone| tombstone.seq).collect();
-        let seq = (meta.min_seq..=meta.max_seq).rev().find(|seq| !taken.contains(seq));
-        let others = || version.segments().iter().filter(|m| m.file_number != meta.file_number);
-        let Some(seq) = seq else {
-            return Err(Error::InvalidArgument(format!(
-                "segment {} was written with others by one attach, and one of these was given up before: compact, then try again",
-                meta.file_number
-            )));
-        };
+    /// The delete `seq` of what may have been replaced by the segment.
+    fn mask(&self, meta: &SegmentMeta, seq: u64) -> Result<Tombstone> {
         let everything = Matcher::regex("__name__", ".*").map_err(Error::Matcher)?;
-        let mask = Tombstone {
+        Ok(Tombstone {
             seq,
             range: TimeRange::new(meta.min_timestamp, meta.max_timestamp.saturating_add(1)),
             matchers: vec![everything],
             created_ms: self.env.clock().wall_ms(),
-        };
-        Ok(others().any(|older| mask.applies_to(older)).then_some(mask))
+        })
     }
 
     fn place(&self, meta: &SegmentMeta, error: &Error) -> LostPlace {
@@ -108,6 +119,19 @@ impl Compactor {
         };
         LostPlace { file_number: meta.file_number, section, offset, source, path: path.clone() }
     }
+}
+
+/// Whether the segment may hold what the other has replaced.
+fn is_beneath(older: &SegmentMeta, meta: &SegmentMeta) -> bool {
+    older.max_seq < meta.min_seq && older.overlaps_in_time(meta)
+}
+
+/// A seq of the segment that no delete has, and up to which deletes are not carried out in any of `older`.
+fn free_seq(version: &Version, meta: &SegmentMeta, older: &[&SegmentMeta]) -> Option<u64> {
+    let taken: HashSet<u64> = version.tombstones().map(|tombstone| tombstone.seq).collect();
+    let carried_out = older.iter().map(|older| older.tombstone_seq).max().unwrap_or(0);
+    let seqs = meta.min_seq.max(carried_out.saturating_add(1))..=meta.max_seq;
+    seqs.rev().find(|seq| !taken.contains(seq))
 }
 
 fn range(meta: &SegmentMeta, place: &LostPlace, error: &Error) -> DamagedRange {

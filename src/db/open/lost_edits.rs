@@ -72,7 +72,7 @@ pub(super) fn proven_edit(vfs: &dyn Vfs, dir: &Path, uuid: [u8; 16], logs: &[u64
             Ok(0) => {}
             Ok(edit) => return Ok(edit),
             // The owner has removed it.
-            Err(error) if is_missing(&error) => {}
+            Err(error) if error.is_missing() => {}
             Err(error) => return Err(error),
         }
     }
@@ -114,7 +114,7 @@ impl Traces<'_> {
             let identity = (self.loaded.uuid, number);
             let before = match WalReader::open(self.vfs, &self.log(number), identity, None) {
                 Ok(Some(reader)) => reader.header().predecessor.file_number,
-                Err(error) if is_missing(&error) => continue,
+                Err(error) if error.is_missing() => continue,
                 // Replay says what is wrong with it.
                 Ok(None) | Err(Error::Corrupt { .. } | Error::UnsupportedVersion { .. }) => {
                     continue;
@@ -173,8 +173,4 @@ impl Traces<'_> {
     fn log(&self, number: u64) -> std::path::PathBuf {
         self.dir.join(FileName::Wal(number).to_string())
     }
-}
-
-fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }

@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,7 +108,7 @@ impl ReadOnlyDb {
         let loaded = match manifest::load(vfs, &self.dir) {
             Ok(loaded) => loaded,
             // Replaced in between: something changed.
-            Err(error) if is_missing(&error) => return Ok(false),
+            Err(error) if error.is_missing() => return Ok(false),
             Err(error) => return Err(error),
         };
         Ok(loaded.version == self.view.loaded.version
@@ -316,7 +315,7 @@ impl View {
                 {
                     return Err(Error::NotAStore { path: dir.into(), found: "no CURRENT".into() });
                 }
-                Err(error) if is_missing(&error) => missing = Some(error),
+                Err(error) if error.is_missing() => missing = Some(error),
                 Err(error) => return Err(error),
             }
         }
@@ -375,10 +374,6 @@ impl View {
 }
 
 /// Whether a file was missing: its owner may have replaced it.
-fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
-}
-
 impl fmt::Debug for ReadOnlyDb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadOnlyDb").field("dir", &self.dir).finish_non_exhaustive()

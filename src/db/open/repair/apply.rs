@@ -8,7 +8,7 @@
 //! 4. Segments that will not be listed are set aside. Whoever makes the plan again decides the same without
 //!    them: nothing was taken from one that is left out.
 //! 5. A new manifest is written, and `CURRENT` names it: the one step after which the store opens. The old
-//!    manifests are removed behind it.
+//!    manifests, of which there are copies now, are removed behind it.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -48,10 +48,8 @@ pub(super) fn apply(
     }
     write_tombstones(&*vfs, dir, &loaded, &tombstone_files)?;
     for segment in &plan.segments {
-        let name = segment.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let Some(FileName::Segment(number)) = FileName::parse(name) else { continue };
         if matches!(segment.fate, Fate::Replaced | Fate::Unpublished | Fate::InLog) {
-            orphans::mark(&*vfs, dir, number, Mark::Elsewhere)?;
+            orphans::mark(&*vfs, dir, segment.file_number, Mark::Elsewhere)?;
             quarantine::set_aside(&*vfs, dir, &segment.path)?;
         }
     }

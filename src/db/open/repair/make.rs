@@ -32,7 +32,7 @@ pub(super) struct Made {
 /// Those of [`Repair::plan`](super::Repair::plan).
 pub(super) fn make(vfs: &dyn Vfs, dir: &Path, ticks_per_second: Option<u64>) -> Result<Made> {
     let (mut plan, loaded, is_manifest_damaged) = match lost_edits::load(vfs, dir) {
-        Ok(loaded) => (RepairPlan { is_exact: true, ..RepairPlan::default() }, loaded, false),
+        Ok(loaded) => (exact(vfs, dir, &loaded, Vec::new()), loaded, false),
         Err(error @ (Error::Corrupt { .. } | Error::Io { .. })) => {
             let (plan, loaded) = of_manifest(vfs, dir, ticks_per_second, &error)?;
             (plan, loaded, true)
@@ -96,7 +96,7 @@ fn of_manifest(
     })?;
     let rebuilt = rebuild::rebuild(&evidence)?;
     let mut plan = RepairPlan { damage, ..rebuilt.plan };
-    plan.segments.sort_by(|a, b| a.path.cmp(&b.path));
+    plan.segments.sort_by_key(|segment| segment.file_number);
     let options = StoreOptions { ticks_per_second };
     let loaded = Loaded::rebuilt(
         (evidence.ids.own, options),
@@ -108,7 +108,7 @@ fn of_manifest(
     Ok((plan, loaded))
 }
 
-/// The plan where the manifest can be read after all.
+/// The plan where what the manifest says is known.
 fn exact(vfs: &dyn Vfs, dir: &Path, loaded: &Loaded, damage: Vec<Finding>) -> RepairPlan {
     let mut plan = RepairPlan { damage, is_exact: true, ..RepairPlan::default() };
     for meta in loaded.version.segments() {
@@ -118,7 +118,7 @@ fn exact(vfs: &dyn Vfs, dir: &Path, loaded: &Loaded, damage: Vec<Finding>) -> Re
         plan.lost_samples += if is_there { 0 } else { meta.samples };
         plan.segments.push(RepairSegment::new(dir, meta, fate));
     }
-    plan.segments.sort_by(|a, b| a.path.cmp(&b.path));
+    plan.segments.sort_by_key(|segment| segment.file_number);
     plan
 }
 

@@ -12,13 +12,15 @@
 //!    segment file what becomes of it and why.
 //! 3. Told to, it is done (`apply`), under the lock of the store: copies of the damaged files go to
 //!    `quarantine/`, segments that the new manifest will not list are set aside there, tombstone files that are
-//!    missing or damaged are written from what the manifest lists, and a new manifest is begun as at any opening. Until `CURRENT` names it, nothing that was readable has changed; a crash, at any
-//!    point, only means that it is done again, and the plan is the same then.
+//!    missing or damaged are written from what the manifest lists, and a new manifest is begun as at any opening.
+//!    Until `CURRENT` names it, nothing that was listed has changed; a crash, at any point, only means that it is
+//!    done again, and the plan is the same then.
 //! 4. The next opening replays the log as always.
 //!
 //! # Invariants
 //!
-//! - Nothing is removed. What is not listed lies in `quarantine/`.
+//! - Nothing is removed but the manifests that were copied. What is not listed lies in `quarantine/`, unless it was
+//!   removed before by an edit, which the next opening carries out, or is another store's.
 //! - No sample that was acknowledged is left out while a readable file has it: a segment is left out only if
 //!   an edit removed it, others hold its samples, or the log does.
 //! - A segment that a readable edit lists stays listed even if its file is gone or damaged: queries of its time

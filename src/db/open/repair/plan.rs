@@ -14,7 +14,8 @@ pub struct RepairPlan {
     pub damage: Vec<Finding>,
     /// Whether what the manifest said is known exactly; else it is put together from the other files.
     pub is_exact: bool,
-    /// The segment files, by number, and what becomes of each.
+    /// What becomes of each segment, by number: of those that the manifest lists, where that is known exactly, and
+    /// else of every segment file whose footer can be read, and of those that are listed and gone.
     pub segments: Vec<RepairSegment>,
     /// Deletes that the manifest lists.
     pub deletes: u64,
@@ -44,6 +45,8 @@ impl RepairPlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RepairSegment {
+    /// The number in the name of the file.
+    pub file_number: u64,
     /// The file.
     pub path: PathBuf,
     /// Its samples.
@@ -61,6 +64,7 @@ pub struct RepairSegment {
 impl RepairSegment {
     pub(super) fn new(dir: &Path, meta: &SegmentMeta, fate: Fate) -> Self {
         Self {
+            file_number: meta.file_number,
             path: dir.join(FileName::Segment(meta.file_number).to_string()),
             samples: meta.samples,
             series: meta.series,
@@ -73,7 +77,7 @@ impl RepairSegment {
 
 impl fmt::Display for RepairSegment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, samples, series, first, last, fate } = self;
+        let Self { path, samples, series, first, last, fate, .. } = self;
         write!(
             f,
             "{}: {samples} samples of {series} series from {first} to {last}: ",
@@ -92,9 +96,9 @@ pub enum Fate {
     /// It is listed, and its file is missing or has another size: queries of its time fail until it is back,
     /// or until that is accepted.
     Unreadable,
-    /// An edit removed it.
+    /// An edit removed it. It is not listed, and the next opening removes the file.
     Removed,
-    /// A segment that is listed holds what was in it.
+    /// Segments that were merged from it hold what was in it.
     Replaced,
     /// What it was merged from is there, and listed in its place, since nothing shows that the merge was
     /// published and that all it wrote is there. If it was, what had been deleted before may be back.
@@ -108,7 +112,7 @@ impl fmt::Display for Fate {
         f.write_str(match self {
             Self::Kept => "kept",
             Self::Unreadable => "lost until the file is back: missing, or of another size",
-            Self::Removed => "set aside: it had been removed",
+            Self::Removed => "not listed: an edit removed it, and the next opening removes the file",
             Self::Replaced => "set aside: others hold what was in it",
             Self::Unpublished => {
                 "set aside: what it was merged from is there; if that merge was published, samples deleted before it may be back"

@@ -27,8 +27,9 @@ If that, or CURRENT, is damaged or gone, the store does not open, although its
 samples are there. The command says what it would do with each segment, and
 what is lost; --apply does it: the list is made again from what can be read of
 it and from what segments, tombstone files and the log say of themselves.
-Nothing is removed: copies of the damaged files, and segments that are not
-listed, go to quarantine/. If it is stopped or fails, run it again.
+Copies of the damaged files, and segments that are not listed since others or the
+log have what is in them, go to quarantine/. If it is stopped or fails, run it
+again. Files of deletes that are damaged are written anew.
 
 Then it reads every segment and says which samples are lost. A query that needs
 them fails until they are accepted: with --accept they count as never written,
@@ -49,7 +50,7 @@ was repaired or accepted.";
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Make the manifest again, if it is damaged
+    /// Make the manifest, and files of deletes, again, if they are damaged
     #[arg(long)]
     apply: bool,
     /// Accept what is lost, so that queries succeed without it

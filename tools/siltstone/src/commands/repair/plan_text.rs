@@ -87,7 +87,7 @@ fn summary(plan: &RepairPlan, is_done: bool) -> String {
         text.push_str(&format!("at most {lost} lost, in segments that cannot be read\n"));
     }
     text.push_str(match is_done {
-        true => "done: the store opens again; quarantine/ has what was replaced\n",
+        true => "done: the store can be opened; quarantine/ has what was replaced\n",
         false => "nothing was changed: --apply does it\n",
     });
     text
