@@ -16,6 +16,7 @@
 //! | `reader` | a read-only opener beside the writer |
 //! | `repair` | manifests damaged in every way and made again; a crash of that |
 //! | `repair_copies` | copies of stores, whose segments carry the uuids of others, without their manifests |
+//! | `repairing` | what the tests of repairs share |
 //! | `repair_choices` | what a repair keeps, must not take, and must not bring back |
 //!
 //! Promises, and whether what a store holds can be explained by them, are `siltstone_testing::record`.
@@ -39,5 +40,6 @@ mod reader;
 mod repair;
 mod repair_choices;
 mod repair_copies;
+mod repairing;
 mod sync_points;
 mod workload;

@@ -4,30 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use siltstone::sys::{CrashPlan, SimFs, Vfs};
-use siltstone::{Durability, Error, Repair, RepairPlan, TimeRange, Verify};
-use siltstone_testing::oracle::OracleSeries;
+use siltstone::{Durability, Error, TimeRange};
 use siltstone_testing::record::{self, Record, read_all};
 
 use crate::enumerate::{digest, seeds};
-use crate::findings::{batch, open, simple_options};
+use crate::findings::{batch, open};
 use crate::manifest_tail::{Left, content, frames, left, manifest, stores, write};
-use crate::repair_copies::{copies, merge};
+use crate::repair_copies::copies;
+use crate::repairing::{apply, current, holds, merge, repair};
 use crate::workload::{DIR, Script};
-
-const TICKS: u64 = 1000;
-
-fn repair<T>(fs: &SimFs, act: impl FnOnce(Repair<'_>) -> T) -> T {
-    let repair = Repair::new(Path::new(DIR)).options(simple_options(fs));
-    act(repair.ticks_per_second(TICKS))
-}
-
-pub(crate) fn apply(fs: &SimFs) -> siltstone::Result<RepairPlan> {
-    repair(fs, |repair| repair.apply())
-}
-
-pub(crate) fn current() -> PathBuf {
-    Path::new(DIR).join("CURRENT")
-}
 
 /// What a closed, merged store with deletes has that the others have not.
 pub(crate) fn richer() -> Vec<Left> {
@@ -119,21 +104,6 @@ fn harms(store: &Left) -> Vec<(String, Harm)> {
     let path = path.clone();
     harms.push(("the manifest removed".into(), Box::new(move |fs| fs.remove(&path).unwrap())));
     harms
-}
-
-/// Opens after the repair, twice, and holds it against what the store held.
-pub(crate) fn holds(fs: &SimFs, held: &[OracleSeries], place: &str) {
-    for _ in 0..2 {
-        let db = open(fs, Durability::Always).unwrap_or_else(|e| panic!("{place}: {e}"));
-        assert!(db.open_report().findings.is_empty(), "{place}: {:?}", db.open_report());
-        assert_eq!(read_all(&db.snapshot().unwrap()).unwrap(), held, "{place}");
-        db.close().unwrap();
-    }
-    let mut findings = Vec::new();
-    let verify = Verify::new(Path::new(DIR)).options(simple_options(fs));
-    verify.on_finding(|finding| findings.push(finding.to_string())).run().unwrap();
-    assert!(findings.is_empty(), "{place}: {findings:?}");
-    assert!(!repair(fs, |repair| repair.plan()).unwrap().is_needed(), "{place}: still to do");
 }
 
 #[test]

@@ -10,8 +10,9 @@ use siltstone_testing::record::read_all;
 
 use crate::findings::{files, labels, open, simple_options};
 use crate::manifest_tail::{content, frames, manifest, stores, write};
-use crate::repair::{apply, current, holds, richer};
+use crate::repair::richer;
 use crate::repair_copies::{own_files, stray_segment};
+use crate::repairing::{apply, current, holds};
 use crate::workload::DIR;
 
 /// Whenever the power goes, what the damaged manifest held is there still, in its place or in quarantine.

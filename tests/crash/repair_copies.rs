@@ -8,7 +8,7 @@ use siltstone_testing::record::read_all;
 
 use crate::findings::{labels, open, simple_options};
 use crate::manifest_tail::{Left, frames, manifest, write};
-use crate::repair::{apply, holds};
+use crate::repairing::{apply, holds, merge};
 use crate::workload::DIR;
 
 /// A copy of a store, as `leave` leaves it. The first has merged, and has deletes that wait.
@@ -30,10 +30,6 @@ fn left_copy(what: &'static str, leave: impl FnOnce(&SimFs)) -> Left {
     let held = read_all(&db.snapshot().unwrap()).unwrap();
     assert!(db.open_report().findings.is_empty(), "{what}: {:?}", db.open_report());
     Left { what, fs, held }
-}
-
-pub(crate) fn merge(db: &Db, range: TimeRange) {
-    db.compact(range, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
 }
 
 /// Writes samples far from those of [`write`], and flushes them.
