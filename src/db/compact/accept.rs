@@ -29,8 +29,9 @@ const LISTED_MAX: usize = 10_000;
 pub struct AcceptOptions {
     /// Whether segments of which it is not known what is lost, since their file is gone or has another size, or
     /// their index is damaged, are given up: none of their samples counts any more, and what is older in their range of time is
-    /// deleted, of every series, since any of it may have been replaced. Their files go to `quarantine/`. Default:
-    /// false, they stay, and queries of their time fail.
+    /// deleted, of every series, since any of it may have been replaced. Their files go to `quarantine/`. One
+    /// stays, as a finding, where later deletes were carried out in what is older, which would show, and one that
+    /// could not be opened for another reason. Default: false, they stay, and queries of their time fail.
     pub give_up_unreadable: bool,
 }
 
