@@ -15,16 +15,24 @@ pub struct ServerConfig {
     pub cors_origin: CorsOrigin,
     /// Connections at a time; more wait in the system's backlog. Default: 512.
     pub connections_max: usize,
-    /// Requests that write at a time; more wait. Default: 64.
+    /// Bodies that are decoded and written at a time; more wait. Default: 64.
     pub writes_max: usize,
-    /// Requests that read samples or series at a time; more wait. Default: 20.
+    /// Queries of samples, series and labels at a time; more wait. Default: 20.
     pub reads_max: usize,
+    /// Exports, federations and remote reads at a time; more wait. Default: 8.
+    pub exports_max: usize,
+    /// Long answers that may wait for slow readers without a turn; beyond them those whose readers stand still
+    /// are cut off. Default: 32.
+    pub slow_answers_max: usize,
     /// How long a request waits for its turn or for memory before it is refused with 503. Default: 10 s.
     pub queue_timeout: Duration,
-    /// Bytes that request bodies, compressed and decoded, may hold at a time; a request beyond them
-    /// waits for `queue_timeout`, then it is refused with 503. Default: an eighth of the store's
-    /// memory budget.
+    /// Bytes that request bodies may hold at a time, as they arrive. An eighth of it is for bodies up to 256 KiB
+    /// alone; no body may be larger than the rest. Where memory is short, bodies that are still arriving are
+    /// refused with 503, the slow and the young ones first. Default: an eighth of the store's memory budget.
     pub bodies_bytes_max: Option<usize>,
+    /// Bytes in which bodies are decoded and their samples collected at a time; more wait. No body may decode to
+    /// more than half of it. Default: an eighth of the store's memory budget.
+    pub decoding_bytes_max: Option<usize>,
     /// Longest request line and header section in bytes. Default: 64 KiB.
     pub header_bytes_max: usize,
     /// Most header lines. Default: 100.
@@ -32,21 +40,25 @@ pub struct ServerConfig {
     /// Time for the headers of a request, from their first byte. Default: 10 s.
     pub header_timeout: Duration,
     /// Time for a whole body, where it is held in memory. A streamed body may take longer if it keeps
-    /// to `body_rate_min`. Default: 30 s.
+    /// to `body_rate_min`: what it sends earns it time, but never more than this. Default: 30 s.
     pub body_timeout: Duration,
-    /// Bytes per second below which a streamed body is given up after `body_timeout`. Default: 1,024.
+    /// Bytes per second below which a streamed body is given up after `body_timeout`, and below which any body
+    /// is the first to be refused where memory is short. Default: 1,024.
     pub body_rate_min: u64,
     /// How long a connection may stay open between requests. Default: 60 s.
     pub idle_timeout: Duration,
-    /// How long a client may take none of a response. Default: 30 s.
+    /// How long a client may take less of a response than `reply_rate_min`. Default: 30 s.
     pub write_timeout: Duration,
+    /// Bytes per second that a client has to take of a response; what it takes earns it time, but never more than
+    /// `write_timeout`. Default: 1,024.
+    pub reply_rate_min: u64,
     /// How long running requests may take to finish after the shutdown signal. Default: 30 s.
     pub shutdown_timeout: Duration,
     /// How long a server whose store has failed goes on answering, so that who asks it learns why, before
     /// it ends by itself. Default, and at most: 5 s.
     pub failure_grace: Duration,
     /// Longest body that is held in memory (remote write, forms), before decompression and after, in
-    /// bytes. Default: 32 MiB.
+    /// bytes; less where `bodies_bytes_max` and `decoding_bytes_max` leave room for less. Default: 32 MiB.
     pub body_bytes_max: usize,
     /// Most samples of one remote-write request. Default: 1,000,000.
     pub request_samples_max: usize,
@@ -88,8 +100,11 @@ impl Default for ServerConfig {
             connections_max: 512,
             writes_max: 64,
             reads_max: 20,
+            exports_max: 8,
+            slow_answers_max: 32,
             queue_timeout: Duration::from_secs(10),
             bodies_bytes_max: None,
+            decoding_bytes_max: None,
             header_bytes_max: 64 << 10,
             headers_max: 100,
             header_timeout: Duration::from_secs(10),
@@ -97,6 +112,7 @@ impl Default for ServerConfig {
             body_rate_min: 1024,
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
+            reply_rate_min: 1024,
             shutdown_timeout: Duration::from_secs(30),
             failure_grace: Duration::from_secs(5),
             body_bytes_max: 32 << 20,

@@ -54,8 +54,8 @@
 //!   write keeps every bit.
 
 mod accept;
+mod admission;
 mod app;
-mod blocking;
 mod call;
 mod coder;
 mod config;

@@ -20,6 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use siltstone::Db;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -34,6 +35,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Least bytes that are buffered for a connection, whatever the limit of headers.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
+
+/// Bytes of an answer that wait in the system to be sent.
+const UNSENT_BYTES: u32 = 64 << 10;
 
 /// How often it is looked whether the store has failed.
 const FAULT_INTERVAL: Duration = Duration::from_millis(500);
@@ -57,7 +61,10 @@ pub async fn serve(
     let connections_max = config.connections_max.clamp(1, Semaphore::MAX_PERMITS);
     let shutdown_timeout = config.shutdown_timeout;
     let grace = config.failure_grace.min(FAILURE_GRACE_MAX);
-    let app = Arc::new(App::new(db.clone(), config, router::stats()));
+    let app = App::new(db.clone(), config, router::stats());
+    let app = Arc::new(
+        app.map_err(|error| siltstone::Error::io("start threads for", "requests", error))?,
+    );
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let places = Arc::new(Semaphore::new(connections_max));
@@ -144,9 +151,15 @@ fn connection(
         headers: config.header_timeout,
         idle: config.idle_timeout,
         write: config.write_timeout,
+        write_rate_min: config.reply_rate_min,
     };
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot disable Nagle's algorithm");
+    }
+    // Otherwise megabytes wait in the system for a slow reader, and are acknowledged in steps so large that one
+    // who steadily takes 16 KB/s seems to stand still.
+    if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        tracing::debug!(%error, "cannot bound what waits to be sent");
     }
     let io = TimedIo::new(stream, timeouts);
     let phase = io.phase();

@@ -1,9 +1,39 @@
 //! Parameters of a request: the query string, and the form that a POST may carry instead.
 
+use hyper::Method;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Parts;
+
+use crate::app::App;
 use crate::refusal::Refusal;
+use crate::request_body::read_whole;
 
 /// Most parameters of one request.
 const PARAMS_MAX: usize = 1000;
+/// Longest form: that of the longest regular expression, each of its bytes percent-encoded, and more.
+const FORM_BYTES_MAX: usize = 512 << 10;
+/// The media type of forms.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The parameters of a request: a form in the body of a POST, then the query string.
+pub(crate) async fn of_request(app: &App, head: &Parts, body: Incoming) -> Result<Params, Refusal> {
+    let mut params = Params::default();
+    let kind = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    // Media types are compared without case (RFC 9110, 8.3.1).
+    let is_form = kind.is_some_and(|kind| {
+        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM))
+    });
+    if is_form && (head.method == Method::POST || head.method == Method::PUT) {
+        let limit = FORM_BYTES_MAX.min(app.config.body_bytes_max);
+        let form = read_whole(app, body, limit).await?;
+        let text = std::str::from_utf8(&form.bytes)
+            .map_err(|_| Refusal::bad_request("the form is not valid UTF-8"))?;
+        params.add(text.trim_end())?;
+    }
+    params.add(head.uri.query().unwrap_or(""))?;
+    Ok(params)
+}
 
 /// Decoded names and values in the order given; a form comes before the query string.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -43,6 +43,11 @@ impl Refusal {
         Self::retry(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
+    /// The system gives no more memory now.
+    pub(crate) fn no_memory() -> Self {
+        Self::unavailable("the system gives no more memory; send it again later")
+    }
+
     /// Too much at once; the same request may succeed later.
     pub(crate) fn throttled(message: impl Into<String>) -> Self {
         Self::retry(StatusCode::TOO_MANY_REQUESTS, message)
@@ -95,6 +100,13 @@ impl Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
+        Self::of_write(&error)
+    }
+}
+
+impl Refusal {
+    /// What the engine answered to a write.
+    pub(crate) fn of_write(error: &Error) -> Self {
         let message = error.to_string();
         match error {
             Error::Labels(_) | Error::Matcher(_) | Error::InvalidArgument(_) => {

@@ -1,10 +1,13 @@
 //! What goes back to the client: whole answers, and streams with back-pressure.
 //!
-//! A stream is written by a blocking thread through a [`ReplySink`] into a short queue that the
+//! A stream is written by a thread for work through a [`ReplySink`] into a short queue that the
 //! socket empties, so that an answer of any length holds a bounded amount of memory. A client that
 //! goes away closes the queue and sets the [`Cancel`] that the work was given. If somebody else sets it
 //! the answer is cut off, as by any failure behind its beginning: it never looks whole. A body may be
 //! compressed on its way to the socket; see `coder`.
+//!
+//! Work whose client takes nothing for [`TURN_PATIENCE`] leaves its turn to others until it does
+//! ([`admission`](crate::admission), [`Waiting`](crate::admission::Waiting)).
 
 use std::io;
 use std::ops::ControlFlow;
@@ -18,9 +21,10 @@ use hyper::{Response, StatusCode};
 use siltstone::Cancel;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::sync::mpsc::error::{SendTimeoutError, TrySendError};
+use tokio::time::Instant;
 
-use crate::blocking::blocking;
+use crate::admission::{Place, Turn, Waiting, WaitingPlace};
 use crate::coder::{Coder, SLICE_BYTES};
 use crate::refusal::Refusal;
 
@@ -30,6 +34,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 const QUEUE_CHUNKS: usize = 4;
 /// How often a writer that waits for a slow client looks whether it was cancelled.
 const CANCEL_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long work waits for its client before it leaves its turn: shorter than what a person notices, longer
+/// than a client that reads needs to be scheduled.
+const TURN_PATIENCE: Duration = Duration::from_millis(20);
 /// Slices that are compressed before another connection has its turn.
 const SLICES_AT_ONCE: usize = 4;
 
@@ -234,6 +241,8 @@ pub(crate) struct ReplySink {
     cancel: Cancel,
     /// Whether the work was told to stop because of `cancel`: something is missing then.
     stopped: bool,
+    turn: Option<Turn>,
+    waiting: Waiting,
 }
 
 impl ReplySink {
@@ -253,19 +262,52 @@ impl ReplySink {
         }
         let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_BYTES * 5 / 4));
         self.sent = true;
-        let mut item = Item::Chunk(chunk.into());
-        loop {
-            // The queue does not know of the cancellation, so the wait is cut into short ones.
-            let sending = self.queue.send_timeout(item, CANCEL_LOOK_EVERY);
-            item = match Handle::current().block_on(sending) {
-                Ok(()) => return ControlFlow::Continue(()),
-                Err(SendTimeoutError::Closed(_)) => return ControlFlow::Break(()),
-                Err(SendTimeoutError::Timeout(item)) => item,
-            };
-            if self.is_stopped() {
-                return ControlFlow::Break(());
+        match self.queue.try_send(Item::Chunk(chunk.into())) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(TrySendError::Closed(_)) => ControlFlow::Break(()),
+            Err(TrySendError::Full(item)) => {
+                let (flow, place) = self.wait_for_client(item);
+                if let (Some(_), Some(turn), true) = (&place, &self.turn, flow.is_continue()) {
+                    // With the place for waiting, which a thread belongs to.
+                    Handle::current().block_on(turn.enter());
+                }
+                flow
             }
         }
+    }
+
+    /// Hands `item` over when the client takes it. If that lasts the turn is left, and the place where it was
+    /// waited instead is answered.
+    #[cold]
+    fn wait_for_client(&mut self, mut item: Item) -> (ControlFlow<()>, Option<WaitingPlace>) {
+        let (runtime, since) = (Handle::current(), Instant::now());
+        let mut place: Option<WaitingPlace> = None;
+        let mut patience = TURN_PATIENCE;
+        let flow = loop {
+            // The queue does not know of the cancellation, so the wait is cut into short ones.
+            item = match runtime.block_on(self.queue.send_timeout(item, patience)) {
+                Ok(()) => break ControlFlow::Continue(()),
+                Err(SendTimeoutError::Closed(_)) => break ControlFlow::Break(()),
+                Err(SendTimeoutError::Timeout(item)) => item,
+            };
+            patience = CANCEL_LOOK_EVERY;
+            if place.as_ref().is_some_and(WaitingPlace::is_cut) {
+                tracing::warn!("an answer is cut off: its reader stands still, and others wait");
+                self.stopped = true;
+            }
+            if self.is_stopped() {
+                break ControlFlow::Break(());
+            }
+            if place.is_none()
+                && let Some(turn) = &self.turn
+            {
+                place = self.waiting.begin(since);
+                if place.is_some() {
+                    turn.leave();
+                }
+            }
+        };
+        (flow, place)
     }
 
     fn is_stopped(&mut self) -> bool {
@@ -315,26 +357,32 @@ impl ReplySink {
             }
         };
         // A closed queue means that nobody waits.
-        let _ = self.queue.blocking_send(last);
+        if let Err(TrySendError::Full(last)) = self.queue.try_send(last) {
+            let _ = self.wait_for_client(last);
+        }
     }
 }
 
-/// Runs `work` on a blocking thread and answers with what it writes. If it fails before the first
+/// Runs `work` at `place` and answers with what it writes. If it fails before the first
 /// chunk is sent the failure is the answer; later the answer is cut off, and logged.
 pub(crate) async fn stream(
+    place: &Place,
     content_type: &'static str,
     work: impl FnOnce(&mut ReplySink, &Cancel) -> Result<(), Refusal> + Send + 'static,
 ) -> Result<Reply, Refusal> {
     let cancel = Cancel::default();
     let on_drop = CancelOnDrop(cancel.clone());
     let (sender, mut queue) = mpsc::channel(QUEUE_CHUNKS);
-    let running = blocking(move || {
+    let (turn, waiting) = (place.turn().cloned(), place.waiting().clone());
+    let running = place.run(move || {
         let mut sink = ReplySink {
             buffer: Vec::new(),
             queue: sender,
             sent: false,
             cancel: cancel.clone(),
             stopped: false,
+            turn,
+            waiting,
         };
         let result = work(&mut sink, &cancel);
         sink.finish(result);
@@ -359,18 +407,25 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
+    use crate::admission::Admission;
     use crate::coder::Coding;
+    use crate::config::ServerConfig;
     use crate::content_coding;
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
     }
 
+    fn place() -> Place {
+        Admission::start(&ServerConfig::default(), 64 << 20).unwrap().place(None)
+    }
+
     #[test]
     fn work_that_writes_nothing_learns_that_nobody_waits() {
         let (ended, end) = std::sync::mpsc::channel();
         runtime().block_on(async {
-            let answer = stream("text/plain", move |_, cancel| {
+            let place = place();
+            let answer = stream(&place, "text/plain", move |_, cancel| {
                 let start = Instant::now();
                 while !cancel.is_cancelled() && start.elapsed() < Duration::from_secs(5) {
                     std::thread::yield_now();
@@ -387,7 +442,8 @@ mod tests {
     fn a_compressed_answer_that_pauses_sends_what_it_has() {
         let (go_on, wait) = std::sync::mpsc::channel();
         runtime().block_on(async {
-            let answer = stream("text/plain", move |sink, _| {
+            let place = place();
+            let answer = stream(&place, "text/plain", move |sink, _| {
                 sink.buffer().resize(CHUNK_BYTES, b'x');
                 let _ = sink.checkpoint();
                 let signal = wait.recv_timeout(Duration::from_secs(40));
@@ -411,12 +467,13 @@ mod tests {
 
     #[test]
     fn a_failure_before_the_first_chunk_is_the_answer_and_later_a_cut() {
-        let failing = |bytes: usize| {
-            stream("text/plain", move |sink, _| {
+        let failing = |bytes: usize| async move {
+            let work = move |sink: &mut ReplySink, _: &Cancel| {
                 sink.buffer().resize(bytes, b'x');
                 let _ = sink.checkpoint();
                 Err(Refusal::bad_request("late"))
-            })
+            };
+            stream(&place(), "text/plain", work).await
         };
         runtime().block_on(async {
             assert_eq!(failing(10).await.unwrap_err(), Refusal::bad_request("late"));

@@ -14,8 +14,8 @@ use hyper::header::{ALLOW, HeaderValue, ORIGIN};
 use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
-use crate::app::{Admission, App};
-use crate::blocking::{Turn, in_turn};
+use crate::admission::Kind;
+use crate::app::App;
 use crate::call::Call;
 use crate::content_coding;
 use crate::envelope;
@@ -24,7 +24,7 @@ use crate::handlers::{
     remote_write, scraping, series, status,
 };
 use crate::http_stats::HttpStats;
-use crate::params::decode;
+use crate::params::{self, Params, decode};
 use crate::refusal::Refusal;
 use crate::reply::{self, OnEnd, Reply};
 use crate::timed_io::Phase;
@@ -35,10 +35,19 @@ type Answer = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
 struct Route {
     path: &'static str,
     methods: &'static [&'static str],
-    admission: Admission,
     /// How refusals are written.
     errors: Errors,
-    handler: fn(Call) -> Answer,
+    input: Input,
+}
+
+/// What a handler takes, and when it has its turn.
+#[derive(Clone, Copy)]
+pub(crate) enum Input {
+    /// The parameters, of which a form may be a part. The handler is called when the form is whole, and has a
+    /// turn of this kind.
+    Form(Kind, fn(Call) -> Answer),
+    /// The body, which the handler reads; it takes its turn itself when the body is whole.
+    Body(fn(Call, Incoming) -> Answer),
 }
 
 impl Route {
@@ -70,90 +79,178 @@ const GET_POST: &[&str] = &["GET", "POST"];
 const POST: &[&str] = &["POST"];
 const POST_PUT: &[&str] = &["POST", "PUT"];
 
-use Admission::{Free, Read, Write};
 use Errors::{Envelope, Text};
+use Input::{Body, Form};
+use Kind::{Admin, Control, Export, Free, Query};
 
 const fn route(
     path: &'static str,
     methods: &'static [&'static str],
-    admission: Admission,
     errors: Errors,
-    handler: fn(Call) -> Answer,
+    input: Input,
 ) -> Route {
-    Route { path, methods, admission, errors, handler }
+    Route { path, methods, errors, input }
 }
 
 static ROUTES: &[Route] = &[
-    route("/api/v1/write", POST, Write, Text, |call| Box::pin(remote_write::write(call))),
-    route("/api/v1/import", POST, Write, Text, |call| Box::pin(import::json_lines(call))),
-    route("/api/v1/import/prometheus", POST, Write, Text, |call| Box::pin(import::text(call))),
-    route("/api/v1/read", POST, Read, Text, |call| Box::pin(remote_read::read(call))),
-    route("/api/v1/export", GET_POST, Read, Text, |call| Box::pin(export::json_lines(call))),
-    route("/api/v1/query", GET_POST, Read, Envelope, |call| Box::pin(promql::instant(call))),
-    route("/api/v1/query_range", GET_POST, Read, Envelope, |call| Box::pin(promql::range(call))),
-    route("/api/v1/status/active_queries", GET, Free, Envelope, |call| {
-        Box::pin(promql::active_queries(call))
-    }),
-    route("/api/v1/admin/queries/{}/cancel", POST_PUT, Free, Envelope, |call| {
-        Box::pin(promql::cancel_query(call))
-    }),
-    route("/api/v1/series", GET_POST, Read, Envelope, |call| Box::pin(series::series(call))),
-    route("/api/v1/labels", GET_POST, Read, Envelope, |call| Box::pin(series::names(call))),
-    route("/api/v1/label/{}/values", GET, Read, Envelope, |call| Box::pin(series::values(call))),
-    route("/federate", GET, Read, Text, |call| Box::pin(federate::federate(call))),
-    route("/api/v1/format_query", GET_POST, Read, Envelope, |call| {
-        Box::pin(expressions::format_query(call))
-    }),
-    route("/api/v1/parse_query", GET_POST, Read, Envelope, |call| {
-        Box::pin(expressions::parse_query(call))
-    }),
-    route("/api/v1/query_exemplars", GET_POST, Read, Envelope, |call| {
-        Box::pin(expressions::query_exemplars(call))
-    }),
-    route("/api/v1/metadata", GET, Read, Envelope, |call| Box::pin(metadata::metadata(call))),
-    route("/api/v1/rules", GET, Free, Envelope, |call| Box::pin(scraping::rules(call))),
-    route("/api/v1/alerts", GET, Free, Envelope, |call| Box::pin(scraping::alerts(call))),
-    route("/api/v1/alertmanagers", GET, Free, Envelope, |call| {
-        Box::pin(scraping::alertmanagers(call))
-    }),
-    route("/api/v1/targets", GET, Free, Envelope, |call| Box::pin(scraping::targets(call))),
-    route("/api/v1/targets/metadata", GET, Free, Envelope, |call| {
-        Box::pin(scraping::targets_metadata(call))
-    }),
-    route("/api/v1/scrape_pools", GET, Free, Envelope, |call| {
-        Box::pin(scraping::scrape_pools(call))
-    }),
-    route("/api/v1/status/buildinfo", GET, Free, Envelope, |call| {
-        Box::pin(status::buildinfo(call))
-    }),
-    route("/api/v1/status/config", GET, Free, Envelope, |call| Box::pin(status::config(call))),
-    route("/api/v1/status/flags", GET, Free, Envelope, |call| Box::pin(status::flags(call))),
-    route("/api/v1/status/runtimeinfo", GET, Free, Envelope, |call| {
-        Box::pin(status::runtimeinfo(call))
-    }),
-    route("/api/v1/status/tsdb", GET, Read, Envelope, |call| Box::pin(status::tsdb(call))),
-    route("/api/v1/status/integrity", GET, Read, Envelope, |call| {
-        Box::pin(status::integrity(call))
-    }),
-    route("/api/v1/status/walreplay", GET, Free, Envelope, |call| {
-        Box::pin(status::walreplay(call))
-    }),
-    route("/api/v1/admin/tsdb/delete_series", POST_PUT, Write, Envelope, |call| {
-        Box::pin(admin::delete_series(call))
-    }),
-    route("/api/v1/admin/tsdb/flush", POST_PUT, Write, Envelope, |call| {
-        Box::pin(admin::flush(call))
-    }),
-    route("/api/v1/admin/tsdb/compact", POST_PUT, Write, Envelope, |call| {
-        Box::pin(admin::compact(call))
-    }),
-    route("/api/v1/admin/tsdb/snapshot", POST_PUT, Write, Envelope, |call| {
-        Box::pin(admin::snapshot(call))
-    }),
-    route("/metrics", GET, Free, Text, |call| Box::pin(metrics::metrics(call))),
-    route("/", GET_HEAD, Free, Text, |call| Box::pin(health::root(call))),
-    route("/-/healthy", GET_HEAD, Free, Text, |call| Box::pin(health::healthy(call))),
-    route("/-/ready", GET_HEAD, Free, Text, |call| Box::pin(health::ready(call))),
+    route(
+        "/api/v1/write",
+        POST,
+        Text,
+        Body(|call, body| Box::pin(remote_write::write(call, body))),
+    ),
+    route(
+        "/api/v1/import",
+        POST,
+        Text,
+        Body(|call, body| Box::pin(import::json_lines(call, body))),
+    ),
+    route(
+        "/api/v1/import/prometheus",
+        POST,
+        Text,
+        Body(|call, body| Box::pin(import::text(call, body))),
+    ),
+    route("/api/v1/read", POST, Text, Body(|call, body| Box::pin(remote_read::read(call, body)))),
+    route(
+        "/api/v1/export",
+        GET_POST,
+        Text,
+        Form(Export, |call| Box::pin(export::json_lines(call))),
+    ),
+    route("/api/v1/query", GET_POST, Envelope, Form(Query, |call| Box::pin(promql::instant(call)))),
+    route(
+        "/api/v1/query_range",
+        GET_POST,
+        Envelope,
+        Form(Query, |call| Box::pin(promql::range(call))),
+    ),
+    route(
+        "/api/v1/status/active_queries",
+        GET,
+        Envelope,
+        Form(Free, |call| Box::pin(promql::active_queries(call))),
+    ),
+    route(
+        "/api/v1/admin/queries/{}/cancel",
+        POST_PUT,
+        Envelope,
+        Form(Free, |call| Box::pin(promql::cancel_query(call))),
+    ),
+    route("/api/v1/series", GET_POST, Envelope, Form(Query, |call| Box::pin(series::series(call)))),
+    route("/api/v1/labels", GET_POST, Envelope, Form(Query, |call| Box::pin(series::names(call)))),
+    route(
+        "/api/v1/label/{}/values",
+        GET,
+        Envelope,
+        Form(Query, |call| Box::pin(series::values(call))),
+    ),
+    route("/federate", GET, Text, Form(Export, |call| Box::pin(federate::federate(call)))),
+    route(
+        "/api/v1/format_query",
+        GET_POST,
+        Envelope,
+        Form(Query, |call| Box::pin(expressions::format_query(call))),
+    ),
+    route(
+        "/api/v1/parse_query",
+        GET_POST,
+        Envelope,
+        Form(Query, |call| Box::pin(expressions::parse_query(call))),
+    ),
+    route(
+        "/api/v1/query_exemplars",
+        GET_POST,
+        Envelope,
+        Form(Query, |call| Box::pin(expressions::query_exemplars(call))),
+    ),
+    route(
+        "/api/v1/metadata",
+        GET,
+        Envelope,
+        Form(Query, |call| Box::pin(metadata::metadata(call))),
+    ),
+    route("/api/v1/rules", GET, Envelope, Form(Query, |call| Box::pin(scraping::rules(call)))),
+    route("/api/v1/alerts", GET, Envelope, Form(Free, |call| Box::pin(scraping::alerts(call)))),
+    route(
+        "/api/v1/alertmanagers",
+        GET,
+        Envelope,
+        Form(Free, |call| Box::pin(scraping::alertmanagers(call))),
+    ),
+    route("/api/v1/targets", GET, Envelope, Form(Free, |call| Box::pin(scraping::targets(call)))),
+    route(
+        "/api/v1/targets/metadata",
+        GET,
+        Envelope,
+        Form(Query, |call| Box::pin(scraping::targets_metadata(call))),
+    ),
+    route(
+        "/api/v1/scrape_pools",
+        GET,
+        Envelope,
+        Form(Free, |call| Box::pin(scraping::scrape_pools(call))),
+    ),
+    route(
+        "/api/v1/status/buildinfo",
+        GET,
+        Envelope,
+        Form(Free, |call| Box::pin(status::buildinfo(call))),
+    ),
+    route(
+        "/api/v1/status/config",
+        GET,
+        Envelope,
+        Form(Free, |call| Box::pin(status::config(call))),
+    ),
+    route("/api/v1/status/flags", GET, Envelope, Form(Free, |call| Box::pin(status::flags(call)))),
+    route(
+        "/api/v1/status/runtimeinfo",
+        GET,
+        Envelope,
+        Form(Control, |call| Box::pin(status::runtimeinfo(call))),
+    ),
+    route("/api/v1/status/tsdb", GET, Envelope, Form(Query, |call| Box::pin(status::tsdb(call)))),
+    route(
+        "/api/v1/status/integrity",
+        GET,
+        Envelope,
+        Form(Query, |call| Box::pin(status::integrity(call))),
+    ),
+    route(
+        "/api/v1/status/walreplay",
+        GET,
+        Envelope,
+        Form(Free, |call| Box::pin(status::walreplay(call))),
+    ),
+    route(
+        "/api/v1/admin/tsdb/delete_series",
+        POST_PUT,
+        Envelope,
+        Form(Admin, |call| Box::pin(admin::delete_series(call))),
+    ),
+    route(
+        "/api/v1/admin/tsdb/flush",
+        POST_PUT,
+        Envelope,
+        Form(Admin, |call| Box::pin(admin::flush(call))),
+    ),
+    route(
+        "/api/v1/admin/tsdb/compact",
+        POST_PUT,
+        Envelope,
+        Form(Admin, |call| Box::pin(admin::compact(call))),
+    ),
+    route(
+        "/api/v1/admin/tsdb/snapshot",
+        POST_PUT,
+        Envelope,
+        Form(Admin, |call| Box::pin(admin::snapshot(call))),
+    ),
+    route("/metrics", GET, Text, Form(Control, |call| Box::pin(metrics::metrics(call)))),
+    route("/", GET_HEAD, Text, Form(Free, |call| Box::pin(health::root(call)))),
+    route("/-/healthy", GET_HEAD, Text, Form(Free, |call| Box::pin(health::healthy(call)))),
+    route("/-/ready", GET_HEAD, Text, Form(Control, |call| Box::pin(health::ready(call)))),
 ];
 
 /// The name under which requests without a route are counted.
@@ -169,7 +266,6 @@ pub(crate) fn stats() -> HttpStats {
 struct Finish {
     phase: Phase,
     recorder: Recorder,
-    _turn: Turn,
 }
 
 impl OnEnd for Finish {}
@@ -206,7 +302,7 @@ pub(crate) async fn dispatch(app: Arc<App>, phase: Phase, request: Request<Incom
     let started = Instant::now();
     let coding = content_coding::preferred(request.headers());
     let origin = request.headers().get(ORIGIN).cloned();
-    let (index, mut answer, turn) = answer(&app, request).await;
+    let (index, mut answer) = answer(&app, request).await;
     let route = ROUTES.get(index);
     if route.is_some_and(Route::is_query) {
         app.config.cors_origin.apply(origin.as_ref(), answer.headers_mut());
@@ -216,25 +312,25 @@ pub(crate) async fn dispatch(app: Arc<App>, phase: Phase, request: Request<Incom
     }
     let status = answer.status().as_u16();
     let recorder = Recorder { app, route: index, status, started };
-    answer.body_mut().hold(Box::new(Finish { phase, recorder, _turn: turn }));
+    answer.body_mut().hold(Box::new(Finish { phase, recorder }));
     answer
 }
 
-/// The index of the route, its answer, and the turn it holds.
-async fn answer(app: &Arc<App>, request: Request<Incoming>) -> (usize, Reply, Turn) {
+/// The index of the route, and its answer.
+async fn answer(app: &Arc<App>, request: Request<Incoming>) -> (usize, Reply) {
     let (index, route, segment) = match find(request.uri().path()) {
         Ok(Some(found)) => found,
         Ok(None) if is_preflight(&request) => {
-            return (ROUTES.len(), reply::empty(StatusCode::NO_CONTENT), None);
+            return (ROUTES.len(), reply::empty(StatusCode::NO_CONTENT));
         }
         Ok(None) => {
             let text = "there is no such path; see README.md for those that are\n";
-            return (ROUTES.len(), reply::text(StatusCode::NOT_FOUND, text), None);
+            return (ROUTES.len(), reply::text(StatusCode::NOT_FOUND, text));
         }
-        Err(refusal) => return (ROUTES.len(), reply::refused(&refusal), None),
+        Err(refusal) => return (ROUTES.len(), reply::refused(&refusal)),
     };
     if is_preflight(&request) {
-        return (index, reply::empty(StatusCode::NO_CONTENT), None);
+        return (index, reply::empty(StatusCode::NO_CONTENT));
     }
     if !route.methods.contains(&request.method().as_str()) {
         let allowed = route.methods.join(", ");
@@ -242,18 +338,9 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>) -> (usize, Reply, Tu
         if let Ok(value) = HeaderValue::from_str(&allowed) {
             answer.headers_mut().insert(ALLOW, value);
         }
-        return (index, answer, None);
+        return (index, answer);
     }
-    let admitted = app.admit(route.admission).await;
-    let (result, turn) = match admitted {
-        Ok(permit) => {
-            let turn = permit.map(Arc::new);
-            let call = Call { app: app.clone(), request, segment };
-            (in_turn(turn.clone(), (route.handler)(call)).await, turn)
-        }
-        Err(refusal) => (Err(refusal), None),
-    };
-    let answer = result.unwrap_or_else(|refusal| {
+    let answer = handled(app, route, segment, request).await.unwrap_or_else(|refusal| {
         if refusal.status.is_server_error() {
             tracing::warn!(
                 path = route.path,
@@ -267,7 +354,31 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>) -> (usize, Reply, Tu
             Envelope => envelope::error(&refusal),
         }
     });
-    (index, answer, turn)
+    (index, answer)
+}
+
+/// The body first, then the turn, then the work.
+async fn handled(
+    app: &Arc<App>,
+    route: &Route,
+    segment: String,
+    request: Request<Incoming>,
+) -> Result<Reply, Refusal> {
+    let (head, body) = request.into_parts();
+    let app = Arc::clone(app);
+    match route.input {
+        Form(kind, handler) => {
+            let params = params::of_request(&app, &head, body).await?;
+            let place = app.admission.take(kind).await?;
+            handler(Call { app, head, params, segment, place }).await
+        }
+        Body(handler) => {
+            let mut params = Params::default();
+            params.add(head.uri.query().unwrap_or(""))?;
+            let place = app.admission.place(None);
+            handler(Call { app, head, params, segment, place }, body).await
+        }
+    }
 }
 
 /// Whether a browser asks what a page may send.

@@ -98,6 +98,8 @@ pub(crate) struct Timeouts {
     pub(crate) headers: Duration,
     pub(crate) idle: Duration,
     pub(crate) write: Duration,
+    /// Bytes per second that a client has to take.
+    pub(crate) write_rate_min: u64,
 }
 
 /// See the module.
@@ -109,8 +111,11 @@ pub(crate) struct TimedIo {
     /// The phase that `read_deadline` belongs to.
     armed: Option<u64>,
     read_deadline: Pin<Box<Sleep>>,
-    /// Set while a write waits for the client.
-    write_waits: bool,
+    /// Since when a write waits for the client, if one does.
+    write_waits: Option<Instant>,
+    /// How much longer writes may wait. What the client takes earns more, up to what there was at first: a byte
+    /// now and then is not enough, and much at once is no credit for long.
+    write_left: Duration,
     write_deadline: Pin<Box<Sleep>>,
     /// Bytes that may still be dropped while closing, once closing has begun.
     linger: Option<usize>,
@@ -125,7 +130,8 @@ impl TimedIo {
             phase: Phase::new(),
             armed: None,
             read_deadline: Box::pin(sleep(timeouts.headers)),
-            write_waits: false,
+            write_waits: None,
+            write_left: timeouts.write,
             write_deadline: Box::pin(sleep(timeouts.write)),
             linger: None,
         }
@@ -154,22 +160,32 @@ impl TimedIo {
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the client sent nothing in time"))
     }
 
-    /// Passes on what a write found, or an error when the client has taken nothing for too long.
-    fn after_write<T>(
+    /// Passes on what a write found, or an error when the client has taken too little for too long.
+    fn after_write(
         &mut self,
-        result: Poll<io::Result<T>>,
+        result: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.write_waits = false;
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = &result {
+            if let Some(since) = self.write_waits.take() {
+                self.write_left = self.write_left.saturating_sub(since.elapsed());
+            }
+            let bytes = *written.as_ref().unwrap_or(&0) as u64;
+            let earned = bytes.saturating_mul(1000) / self.timeouts.write_rate_min.max(1);
+            let left = self.write_left.saturating_add(Duration::from_millis(earned));
+            self.write_left = left.min(self.timeouts.write);
             return result;
         }
-        if !self.write_waits {
-            self.write_waits = true;
-            self.write_deadline.as_mut().reset(Instant::now() + self.timeouts.write);
+        if self.write_waits.is_none() {
+            let now = Instant::now();
+            self.write_waits = Some(now);
+            self.write_deadline.as_mut().reset(now + self.write_left);
         }
         ready!(self.write_deadline.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took nothing in time")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client took too little in time",
+        )))
     }
 
     /// Reads and drops until the client closes too, or it has been enough.

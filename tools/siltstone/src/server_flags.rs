@@ -21,18 +21,27 @@ pub(crate) struct ServerFlags {
     /// Connections at a time; more wait
     #[arg(long, value_name = "N", default_value_t = 512)]
     connections_max: usize,
-    /// Requests that write at a time; more wait
+    /// Bodies that are decoded and written at a time; more wait
     #[arg(long, value_name = "N", default_value_t = 64)]
     writes_max: usize,
-    /// Requests that read samples or series at a time; more wait
+    /// Queries of samples, series and labels at a time; more wait
     #[arg(long, value_name = "N", default_value_t = 20)]
     reads_max: usize,
+    /// Exports, federations and remote reads at a time; more wait
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    exports_max: usize,
+    /// Long answers that may wait for slow readers beside those
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    slow_answers_max: usize,
     /// How long a request waits for its turn before it is refused with 503
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     queue_timeout: Duration,
-    /// Bytes that all request bodies together may hold [default: an eighth of the memory budget]
+    /// Bytes that all request bodies together may hold as they arrive [default: an eighth of the memory budget]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes_usize)]
     bodies_max: Option<usize>,
+    /// Bytes in which bodies are decoded at a time [default: an eighth of the memory budget]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes_usize)]
+    decoding_max: Option<usize>,
     /// Longest body that is held in memory, compressed and decoded
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_bytes_usize)]
     body_max: usize,
@@ -54,9 +63,12 @@ pub(crate) struct ServerFlags {
     /// How long a connection may stay open between requests
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     idle_timeout: Duration,
-    /// How long a client may take none of an answer
+    /// How long a client may take less of an answer than --reply-rate-min
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     write_timeout: Duration,
+    /// Bytes per second that a client has to take of an answer
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    reply_rate_min: u64,
     /// How long running requests may take to finish after a signal
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     shutdown_timeout: Duration,
@@ -107,8 +119,11 @@ impl ServerFlags {
             connections_max: self.connections_max,
             writes_max: self.writes_max,
             reads_max: self.reads_max,
+            exports_max: self.exports_max,
+            slow_answers_max: self.slow_answers_max,
             queue_timeout: self.queue_timeout,
             bodies_bytes_max: self.bodies_max,
+            decoding_bytes_max: self.decoding_max,
             header_bytes_max: self.header_bytes_max,
             headers_max: self.headers_max,
             header_timeout: self.header_timeout,
@@ -116,6 +131,7 @@ impl ServerFlags {
             body_rate_min: self.body_rate_min,
             idle_timeout: self.idle_timeout,
             write_timeout: self.write_timeout,
+            reply_rate_min: self.reply_rate_min,
             shutdown_timeout: self.shutdown_timeout,
             failure_grace: ServerConfig::default().failure_grace,
             body_bytes_max: self.body_max,

@@ -16,8 +16,7 @@ use hyper::header::ORIGIN;
 use siltstone::sys::{SyncPoint, random_bytes};
 use siltstone::{Db, QueryOptions};
 
-use super::query::{flag, invalid, params, time_range};
-use crate::blocking::blocking;
+use super::query::{flag, invalid, time_range};
 use crate::call::Call;
 use crate::envelope::{CONTENT_TYPE, success};
 use crate::protocol::json_lines::string;
@@ -37,7 +36,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) async fn flush(call: Call) -> Result<Reply, Refusal> {
     check(&call)?;
     let db = call.app.db.clone();
-    blocking(move || db.flush()).await??;
+    call.place.run(move || db.flush()).await??;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -46,20 +45,19 @@ pub(crate) async fn flush(call: Call) -> Result<Reply, Refusal> {
 /// a delete of its own. One that selects every series needs `all=true`.
 pub(crate) async fn delete_series(call: Call) -> Result<Reply, Refusal> {
     check(&call)?;
-    let app = call.app;
-    let params = params(&app, call.request).await?;
+    let Call { app, params, place, .. } = call;
     let range = time_range(&params, TimeScale::new(app.db.ticks_per_second()))?;
     let texts: Vec<String> = params.all("match[]").map(str::to_owned).collect();
     if texts.is_empty() {
         return Err(Refusal::bad_request("no match[] parameter provided"));
     }
-    let selection = SelectedSeries::parse(texts.iter().map(String::as_str), range)
-        .map_err(|reason| invalid("match[]", reason))?;
     let (all, dry_run) = (flag(&params, "all")?, flag(&params, "dry_run")?);
     let wants_receipt = dry_run || flag(&params, "receipt")?;
     let options = QueryOptions { timeout: Some(app.config.query_timeout), ..unlimited() };
     let db = app.db.clone();
-    let receipts = blocking(move || {
+    let receipts = place.run(move || {
+        let selection = SelectedSeries::parse(texts.iter().map(String::as_str), range)
+            .map_err(|reason| invalid("match[]", reason))?;
         if !all && let Some(selector) = selection.of_everything(&db.snapshot()?, &options)? {
             let message = format!("{selector} selects every series: add all=true to mean it");
             return Err(Refusal::bad_request(message));
@@ -87,13 +85,12 @@ pub(crate) async fn delete_series(call: Call) -> Result<Reply, Refusal> {
 /// goes away stops it; what is merged stays.
 pub(crate) async fn compact(call: Call) -> Result<Reply, Refusal> {
     check(&call)?;
-    let app = call.app;
-    let params = params(&app, call.request).await?;
+    let Call { app, params, place, .. } = call;
     let range = time_range(&params, TimeScale::new(app.db.ticks_per_second()))?;
     let in_lines = flag(&params, "progress")?;
     let db = app.db.clone();
     let content_type = if in_lines { JSON_LINES } else { CONTENT_TYPE };
-    reply::stream(content_type, move |sink, cancel| {
+    reply::stream(&place, content_type, move |sink, cancel| {
         let mut told = None;
         let compacted = db.compact(range, &mut |now| {
             if in_lines && told.is_none_or(|at| now.elapsed >= at + PROGRESS_INTERVAL) {
@@ -131,7 +128,7 @@ pub(crate) async fn compact(call: Call) -> Result<Reply, Refusal> {
 pub(crate) async fn snapshot(call: Call) -> Result<Reply, Refusal> {
     check(&call)?;
     let db = call.app.db.clone();
-    let name = blocking(move || {
+    let name = call.place.run(move || {
         let parent = snapshots_dir(&db)?;
         let name = snapshot_name(&db)?;
         db.checkpoint(parent.join(&name))?;
@@ -147,7 +144,7 @@ pub(crate) fn check(call: &Call) -> Result<(), Refusal> {
         return Err(Refusal::new(StatusCode::FORBIDDEN, message));
     }
     // Browsers send it with every POST, so that a page cannot reach a server on loopback.
-    if call.request.headers().contains_key(ORIGIN) {
+    if call.head.headers.contains_key(ORIGIN) {
         let message = "the admin API does not answer web pages";
         return Err(Refusal::new(StatusCode::FORBIDDEN, message));
     }

@@ -7,7 +7,7 @@
 use hyper::StatusCode;
 use siltstone::{Damage, Error, QueryOptions};
 
-use super::query::{Query, params};
+use super::query::Query;
 use crate::call::Call;
 use crate::protocol::json_lines::write_line;
 use crate::refusal::Refusal;
@@ -29,16 +29,16 @@ fn refusal(error: Error) -> Refusal {
 }
 
 pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
-    let app = call.app;
-    let params = params(&app, call.request).await?;
-    let query = Query::parse(&params, TimeScale::new(app.db.ticks_per_second()))?;
-    if query.selection.selectors.is_empty() {
-        return Err(Refusal::bad_request(
-            "give at least one match[], such as match[]={__name__!=\"\"}",
-        ));
-    }
-    let skips = params.get("skip_damaged").is_some_and(|value| value == "true");
-    reply::stream(CONTENT_TYPE, move |sink, cancel| {
+    let Call { app, params, place, .. } = call;
+    reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
+        // Here, since regular expressions are compiled.
+        let query = Query::parse(&params, TimeScale::new(app.db.ticks_per_second()))?;
+        if query.selection.selectors.is_empty() {
+            return Err(Refusal::bad_request(
+                "give at least one match[], such as match[]={__name__!=\"\"}",
+            ));
+        }
+        let skips = params.get("skip_damaged").is_some_and(|value| value == "true");
         let snapshot = app.db.snapshot().map_err(Refusal::of_read)?;
         let (cancelled, memory) = (Some(cancel.clone()), Some(app.queries.memory()));
         let skip_damaged = skips.then(Damage::default);

@@ -5,8 +5,7 @@ use hyper::StatusCode;
 use siltstone_promql::ast::{Ast, ExprKind};
 use siltstone_promql::{Features, parse, pretty};
 
-use super::query::{invalid, params, time};
-use crate::blocking::blocking;
+use super::query::{invalid, time};
 use crate::call::Call;
 use crate::envelope::{CONTENT_TYPE, success};
 use crate::params::Params;
@@ -17,14 +16,14 @@ use crate::reply::{self, Reply};
 
 /// The expression, formatted for reading.
 pub(crate) async fn format_query(call: Call) -> Result<Reply, Refusal> {
-    let params = params(&call.app, call.request).await?;
-    blocking(move || Ok(success(string(&pretty(&expression(&params)?))))).await?
+    let Call { params, place, .. } = call;
+    place.run(move || Ok(success(string(&pretty(&expression(&params)?))))).await?
 }
 
 /// The syntax tree of the expression.
 pub(crate) async fn parse_query(call: Call) -> Result<Reply, Refusal> {
-    let params = params(&call.app, call.request).await?;
-    reply::stream(CONTENT_TYPE, move |sink, _| {
+    let Call { params, place, .. } = call;
+    reply::stream(&place, CONTENT_TYPE, move |sink, _| {
         let ast = expression(&params)?;
         sink.buffer().extend_from_slice(b"{\"status\":\"success\",\"data\":");
         for piece in ast_json::pieces(&ast) {
@@ -41,12 +40,12 @@ pub(crate) async fn parse_query(call: Call) -> Result<Reply, Refusal> {
 
 /// Exemplars are not stored: every expression with a selector has none, one without has no answer.
 pub(crate) async fn query_exemplars(call: Call) -> Result<Reply, Refusal> {
-    let params = params(&call.app, call.request).await?;
+    let Call { params, place, .. } = call;
     let (start, end) = (time(&params, "start")?, time(&params, "end")?);
     if start.zip(end).is_some_and(|(start, end)| end < start) {
         return Err(Refusal::bad_request("end timestamp must not be before start timestamp"));
     }
-    let selects = blocking(move || {
+    let selects = place.run(move || {
         let ast = expression(&params)?;
         Ok::<_, Refusal>(ast.nodes().iter().any(|e| matches!(e.kind, ExprKind::Selector(_))))
     });

@@ -12,7 +12,7 @@ use hyper::header::{ACCEPT, HeaderMap};
 use siltstone::types::STALE_MARKER_BITS;
 use siltstone::{Columns, Error, Labels, Matcher, QueryOptions, Snapshot, Timestamp};
 
-use super::query::{Query, params};
+use super::query::Query;
 use crate::accept::accepted;
 use crate::call::Call;
 use crate::protocol::exposition::Dialect;
@@ -59,16 +59,16 @@ const OPEN_METRICS_UTF8: Format = Format {
 };
 
 pub(crate) async fn federate(call: Call) -> Result<Reply, Refusal> {
-    let app = call.app;
-    let format = negotiate(call.request.headers());
-    let params = params(&app, call.request).await?;
+    let Call { app, head, params, place, .. } = call;
+    let format = negotiate(&head.headers);
     let scale = TimeScale::new(app.db.ticks_per_second());
     let now = app.db.options().clock.wall_ms();
     let range = scale.range(Some(now.saturating_sub(LOOKBACK_MS)), Some(now));
-    let selection = Query::parse(&params, scale)?.selection.within(range);
     let memory = Some(app.queries.memory());
-    reply::stream(format.content_type, move |sink, cancel| {
+    reply::stream(&place, format.content_type, move |sink, cancel| {
         let (cancelled, deadline) = (Some(cancel.clone()), Some(app.query_deadline()));
+        // Here, since regular expressions are compiled.
+        let selection = Query::parse(&params, scale)?.selection.within(range);
         let options = QueryOptions { deadline, cancel: cancelled, memory, ..unlimited() };
         let snapshot = app.db.snapshot().map_err(Refusal::of_read)?;
         let mut page = Page {

@@ -7,7 +7,6 @@
 use hyper::StatusCode;
 use siltstone::{Error, WriteBatch};
 
-use crate::blocking::blocking;
 use crate::call::Call;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
@@ -30,7 +29,7 @@ pub(crate) async fn healthy(call: Call) -> Result<Reply, Refusal> {
 /// Asks the store by writing nothing: a store that failed or was closed refuses even that.
 pub(crate) async fn ready(call: Call) -> Result<Reply, Refusal> {
     let db = call.app.db.clone();
-    match blocking(move || db.write(&WriteBatch::new())).await? {
+    match call.place.run(move || db.write(&WriteBatch::new())).await? {
         Ok(_) => Ok(reply::text(StatusCode::OK, "Siltstone is Ready.\n")),
         Err(error) => Err(Refusal::unavailable(format!("not ready: {error}"))),
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::query::{number, params};
+use super::query::number;
 use crate::call::Call;
 use crate::envelope::CONTENT_TYPE;
 use crate::json::Object;
@@ -18,15 +18,14 @@ const METRICS_AT_ONCE: usize = 64;
 /// `metric` for one, `limit` for the first so many. `limit_per_metric` is read and has nothing to cut:
 /// of each metric the newest is known.
 pub(crate) async fn metadata(call: Call) -> Result<Reply, Refusal> {
-    let app = call.app;
-    let params = params(&app, call.request).await?;
+    let Call { app, params, place, .. } = call;
     let limit = match number(&params, "limit")? {
         Some(limit) if limit > 0 => usize::try_from(limit).unwrap_or(usize::MAX),
         _ => usize::MAX,
     };
     number(&params, "limit_per_metric")?;
     let one = params.get("metric").map(str::to_owned);
-    reply::stream(CONTENT_TYPE, move |sink, _| {
+    reply::stream(&place, CONTENT_TYPE, move |sink, _| {
         sink.buffer().extend_from_slice(b"{\"status\":\"success\",\"data\":{");
         match one {
             Some(name) => {

@@ -7,8 +7,8 @@ use hyper::StatusCode;
 use siltstone::{Latency, Stats};
 use siltstone_query::CacheStats;
 
+use crate::admission::Admission;
 use crate::app::App;
-use crate::blocking::blocking;
 use crate::call::Call;
 use crate::http_stats::HttpStats;
 use crate::queries::Queries;
@@ -18,17 +18,18 @@ use crate::reply::{self, Reply};
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(crate) async fn metrics(call: Call) -> Result<Reply, Refusal> {
-    let text = blocking(move || {
+    let Call { app, place, .. } = call;
+    let text = place.run(move || {
         let mut page = Page(String::with_capacity(16 << 10));
-        let stats = call.app.db.stats();
+        let stats = app.db.stats();
         store(&mut page, &stats)
             .and_then(|()| room(&mut page, &stats))
-            .and_then(|()| memory(&mut page, &stats, &call.app))
+            .and_then(|()| memory(&mut page, &stats, &app))
             .and_then(|()| merging(&mut page, &stats))
             .and_then(|()| latencies(&mut page, &stats))
-            .and_then(|()| http(&mut page, &call.app.stats))
-            .and_then(|()| queries(&mut page, &call.app.queries))
-            .and_then(|()| results(&mut page, &call.app.results.stats()))
+            .and_then(|()| http(&mut page, &app.stats))
+            .and_then(|()| queries(&mut page, &app.queries))
+            .and_then(|()| results(&mut page, &app.results.stats()))
             .map(|()| page.0)
     });
     match text.await? {
@@ -162,6 +163,20 @@ fn room(page: &mut Page, stats: &Stats) -> fmt::Result {
     page.gauge("siltstone_open_files_max", "Most segments open at a time.", most)
 }
 
+/// What bounds requests, and who went for the sake of others.
+fn admission(page: &mut Page, admission: &Admission) -> fmt::Result {
+    let limit = admission.bodies.bytes_max() as u64;
+    page.gauge("siltstone_bodies_bytes_max", "The limit of bodies as they arrive.", limit)?;
+    let limit = admission.decoding.bytes_max() as u64;
+    page.gauge("siltstone_decoding_bytes_max", "The limit of bodies being decoded.", limit)?;
+    let waiting = admission.waiting.count() as u64;
+    page.gauge("siltstone_slow_answers", "Answers that wait for slow readers.", waiting)?;
+    let help = "Bodies refused before they were whole, for want of memory.";
+    page.counter("siltstone_bodies_refused_total", help, admission.bodies.refused())?;
+    let help = "Answers cut off for others because their readers stood still.";
+    page.counter("siltstone_slow_answers_cut_total", help, admission.waiting.cut_off())
+}
+
 /// What the memory budget is spent on, and what was refused for its sake.
 fn memory(page: &mut Page, stats: &Stats, app: &App) -> fmt::Result {
     page.head("siltstone_memory_bytes", "gauge", "Bytes of memory by what they hold.")?;
@@ -171,7 +186,9 @@ fn memory(page: &mut Page, stats: &Stats, app: &App) -> fmt::Result {
         ("registry", stats.registry_bytes),
         ("cache", stats.cache_bytes),
         ("queue", stats.queue_bytes),
-        ("bodies", app.bodies_bytes() as u64),
+        ("bodies", app.admission.bodies.bytes_held() as u64),
+        ("decoding", app.admission.decoding.bytes_held() as u64),
+        ("buffers", app.kept_bytes() as u64),
         ("metadata", app.metadata.size().1 as u64),
         ("result_cache", app.results.stats().bytes),
     ] {
@@ -179,8 +196,7 @@ fn memory(page: &mut Page, stats: &Stats, app: &App) -> fmt::Result {
     }
     let budget = stats.memory_budget_bytes;
     page.gauge("siltstone_memory_budget_bytes", "The memory budget.", budget)?;
-    let limit = app.bodies_bytes_max() as u64;
-    page.gauge("siltstone_bodies_bytes_max", "The limit of bodies in flight.", limit)?;
+    admission(page, &app.admission)?;
     let limit = stats.queue_bytes_max;
     page.gauge("siltstone_queue_bytes_max", "The limit of batches before their commit.", limit)?;
     let limit = stats.registry_bytes_max;

@@ -1,19 +1,11 @@
 //! What the reading endpoints have in common: `match[]`, `start`, `end`, `limit`.
 
-use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
-use hyper::{Method, Request};
 use siltstone::TimeRange;
 
-use crate::app::App;
 use crate::params::Params;
 use crate::refusal::Refusal;
-use crate::request_body::read_whole;
 use crate::selected_series::SelectedSeries;
 use crate::time::{TimeScale, parse_time};
-
-/// Longest form: that of the longest regular expression, each of its bytes percent-encoded, and more.
-const FORM_BYTES_MAX: usize = 512 << 10;
 
 /// Which series in which time, and how many results.
 #[derive(Debug, Clone)]
@@ -74,24 +66,4 @@ pub(crate) fn flag(params: &Params, name: &str) -> Result<bool, Refusal> {
 
 pub(crate) fn invalid(name: &str, reason: impl std::fmt::Display) -> Refusal {
     Refusal::bad_request(format!("invalid parameter \"{name}\": {reason}"))
-}
-
-/// The parameters of a request: a form in the body of a POST, then the query string.
-pub(crate) async fn params(app: &App, request: Request<Incoming>) -> Result<Params, Refusal> {
-    let (head, body) = request.into_parts();
-    let mut params = Params::default();
-    if head.method == Method::POST || head.method == Method::PUT {
-        let form = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if form.is_some_and(|form| form.starts_with("application/x-www-form-urlencoded")) {
-            let limit = FORM_BYTES_MAX.min(app.config.body_bytes_max);
-            let _memory = app.reserve(limit).await?;
-            let mut text = Vec::new();
-            read_whole(body, limit, &app.config, &mut text).await?;
-            let text = std::str::from_utf8(&text)
-                .map_err(|_| Refusal::bad_request("the form is not valid UTF-8"))?;
-            params.add(text.trim_end())?;
-        }
-    }
-    params.add(head.uri.query().unwrap_or(""))?;
-    Ok(params)
 }

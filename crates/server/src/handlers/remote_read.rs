@@ -12,14 +12,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, HeaderValue};
 use siltstone::{Cancel, QueryOptions, Sample};
 use siltstone_promql::LabelSet;
 
+use crate::admission::{Kind, Place};
 use crate::app::App;
-use crate::blocking::blocking;
 use crate::call::Call;
 use crate::message_body::Coding;
 use crate::prometheus_order::Ordered;
@@ -42,44 +41,42 @@ const SAMPLES: &str = "application/x-protobuf";
 /// The media type of the streamed answer; Prometheus compares it literally.
 const STREAMED: &str = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
 
-pub(crate) async fn read(call: Call) -> Result<Reply, Refusal> {
+pub(crate) async fn read(call: Call, body: Incoming) -> Result<Reply, Refusal> {
     let app = call.app;
-    let request = receive(&app, call.request).await?;
+    let coding = Coding::of(&call.head.headers, MESSAGE)?;
+    let limit = REQUEST_BYTES_MAX.min(app.config.body_bytes_max);
+    let body = read_whole(&app, body, limit).await?;
+    let place = app.admission.take(Kind::Export).await?;
+    let memory = app.queries.memory();
+    let request = place.run(move || {
+        let decoded_len = coding.decoded_len(&body.bytes, limit)?;
+        memory.hold(decoded_len as u64).map_err(Refusal::of_remote_read)?;
+        let mut decoded = Vec::new();
+        coding.decode(&body.bytes, limit, &mut decoded)?;
+        // Regular expressions are compiled.
+        ReadRequest::decode(&decoded).map_err(|error| Refusal::bad_request(error.to_string()))
+    });
+    let request = request.await??;
     match request.response_type().map_err(|error| Refusal::bad_request(error.to_string()))? {
-        ResponseType::StreamedXorChunks => streamed(app, request).await,
-        ResponseType::Samples => in_one_piece(app, request).await,
+        ResponseType::StreamedXorChunks => streamed(app, &place, request).await,
+        ResponseType::Samples => in_one_piece(app, &place, request).await,
     }
 }
 
-/// Takes and decodes the body.
-async fn receive(app: &App, request: Request<Incoming>) -> Result<ReadRequest, Refusal> {
-    let coding = Coding::of(request.headers(), MESSAGE)?;
-    let limit = REQUEST_BYTES_MAX.min(app.config.body_bytes_max);
-    let mut body = Vec::new();
-    let body_memory = app.reserve(limit).await?;
-    read_whole(request.into_body(), limit, &app.config, &mut body).await?;
-    let decoded_memory = app.reserve(coding.decoded_len(&body, limit)?).await?;
-    // Regular expressions are compiled.
-    blocking(move || {
-        let mut decoded = Vec::new();
-        coding.decode(&body, limit, &mut decoded)?;
-        let request = ReadRequest::decode(&decoded);
-        drop((body_memory, decoded_memory));
-        request.map_err(|error| Refusal::bad_request(error.to_string()))
-    })
-    .await?
-}
-
-async fn streamed(app: Arc<App>, request: ReadRequest) -> Result<Reply, Refusal> {
-    reply::stream(STREAMED, move |sink, cancel| {
+async fn streamed(app: Arc<App>, place: &Place, request: ReadRequest) -> Result<Reply, Refusal> {
+    reply::stream(place, STREAMED, move |sink, cancel| {
         let mut frames = FrameSink { frames: FrameWriter::default(), query: 0, reply: sink };
         answer(&app, &request, cancel, &mut frames)
     })
     .await
 }
 
-async fn in_one_piece(app: Arc<App>, request: ReadRequest) -> Result<Reply, Refusal> {
-    let mut reply = reply::stream(SAMPLES, move |sink, cancel| {
+async fn in_one_piece(
+    app: Arc<App>,
+    place: &Place,
+    request: ReadRequest,
+) -> Result<Reply, Refusal> {
+    let mut reply = reply::stream(place, SAMPLES, move |sink, cancel| {
         let writer = SamplesWriter::new(app.config.read_bytes_max);
         let mut samples = SampleSink { writer, labels: LabelSet::default(), samples: Vec::new() };
         answer(&app, &request, cancel, &mut samples)?;

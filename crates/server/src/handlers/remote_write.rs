@@ -10,11 +10,11 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use siltstone::{Db, EncodedLabels, Error, Labels, SeriesHandle};
 
 use crate::app::{App, Scratch};
-use crate::blocking::blocking;
 use crate::call::Call;
 use crate::http_stats;
 use crate::message_body::Coding;
@@ -23,7 +23,7 @@ use crate::protocol::remote_write::{Ignored, LabelIter, MetadataIter, TimeSeries
 use crate::reasons::Reasons;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
-use crate::request_body::{declared_len, read_whole};
+use crate::request_body::read_whole;
 use crate::time::TimeBounds;
 
 /// How often a write is tried again if one of its series was evicted from the registry between the
@@ -39,31 +39,47 @@ const HISTOGRAMS_WRITTEN: HeaderName =
 const EXEMPLARS_WRITTEN: HeaderName =
     HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
-pub(crate) async fn write(call: Call) -> Result<Reply, Refusal> {
+pub(crate) async fn write(call: Call, body: Incoming) -> Result<Reply, Refusal> {
     let app = call.app;
     // Nothing of the body is looked at before the headers: a sender that offers a format that is
     // not spoken here learns so even if its body is damaged.
-    let coding = Coding::of(call.request.headers(), MESSAGE)?;
-    let limit = app.config.body_bytes_max;
-    let declared = declared_len(call.request.body()).unwrap_or(limit);
-    if declared > limit {
-        let message = format!("the body of {declared} bytes is larger than the limit of {limit}");
-        return Err(Refusal::too_large(message));
+    let coding = Coding::of(&call.head.headers, MESSAGE)?;
+    let limit = app.admission.body_bytes_max(app.config.body_bytes_max);
+    let mut body = read_whole(&app, body, limit).await?;
+    http_stats::add(&app.stats.remote_write_bytes, body.bytes.len() as u64);
+    let mut decoded_len = coding.decoded_len(&body.bytes, limit)?;
+    let mut most = false;
+    loop {
+        let decode = app.admission.decoding.take(decoded_len, most).await?;
+        let (samples_max, shared) = (decode.samples_max, Arc::clone(&app));
+        let place = app.admission.place(Some(decode.turn.clone()));
+        let work = place.run(move || {
+            let mut scratch = shared.take_scratch();
+            let decoded = coding.decode(&body.bytes, limit, &mut scratch.decoded);
+            let result = decoded.and_then(|()| store(&shared, &mut scratch, samples_max));
+            let decoded_len = scratch.decoded.len();
+            shared.keep_scratch(scratch);
+            // The memory is held until the work has ended, whether or not somebody waits for it.
+            drop(decode);
+            (body, decoded_len, result)
+        });
+        let (whole, len, result) = work.await?;
+        match result? {
+            Stored::Done(outcome) => {
+                app.keep_buffer(whole.bytes);
+                return Ok(answer(&app, &outcome));
+            }
+            // It comes again for as much as a request may need.
+            Stored::MoreSamples => (body, decoded_len, most) = (whole, len, true),
+        }
     }
-    let body_memory = app.reserve(declared).await?;
-    let mut scratch = app.take_scratch();
-    read_whole(call.request.into_body(), limit, &app.config, &mut scratch.body).await?;
-    http_stats::add(&app.stats.remote_write_bytes, scratch.body.len() as u64);
-    let decoded_memory = app.reserve(coding.decoded_len(&scratch.body, limit)?).await?;
-    blocking(move || {
-        let Scratch { body, decoded, .. } = &mut scratch;
-        let decoded = coding.decode(body, limit, decoded);
-        let result = decoded.and_then(|()| store(&app, &mut scratch));
-        app.keep_scratch(scratch);
-        drop((body_memory, decoded_memory));
-        result.map(|outcome| answer(&app, &outcome))
-    })
-    .await?
+}
+
+/// Whether a request was stored.
+enum Stored {
+    Done(Outcome),
+    /// It has more samples than its batch has memory for.
+    MoreSamples,
 }
 
 /// What became of a request.
@@ -77,26 +93,30 @@ struct Outcome {
     ignored: Ignored,
 }
 
-fn store(app: &App, scratch: &mut Scratch) -> Result<Outcome, Refusal> {
+fn store(app: &App, scratch: &mut Scratch, samples_max: usize) -> Result<Stored, Refusal> {
     let mut attempts = 0..STALE_RETRIES;
     loop {
-        let outcome = fill(app, scratch)?;
+        let Some(outcome) = fill(app, scratch, samples_max)? else {
+            return Ok(Stored::MoreSamples);
+        };
         match app.db.write(&scratch.batch) {
-            Ok(_) => return Ok(outcome),
+            Ok(_) => return Ok(Stored::Done(outcome)),
             Err(Error::StaleHandle(_)) if attempts.next().is_some() => {}
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Turns the decoded body into a batch of its good series.
-fn fill(app: &App, scratch: &mut Scratch) -> Result<Outcome, Refusal> {
+/// Turns the decoded body into a batch of its good series; `None` if there is memory for only `samples_max`
+/// samples and it has more.
+fn fill(app: &App, scratch: &mut Scratch, samples_max: usize) -> Result<Option<Outcome>, Refusal> {
     let Scratch { decoded, batch, .. } = scratch;
     batch.clear();
     let mut outcome = Outcome::default();
     let bounds = TimeBounds::now(app.db.options(), app.db.ticks_per_second());
     let damaged = |error: WireError| Refusal::bad_request(error.to_string());
-    let (mut series_count, mut samples_left) = (0, app.config.request_samples_max);
+    let request_samples_max = app.admission.decoding.samples_max();
+    let (mut series_count, mut samples_left) = (0, request_samples_max);
     let mut request = WriteRequest::new(decoded);
     for series in request.by_ref() {
         let series = series.map_err(damaged)?;
@@ -106,9 +126,12 @@ fn fill(app: &App, scratch: &mut Scratch) -> Result<Outcome, Refusal> {
             return Err(Refusal::too_large(format!("more than {max} series in one request")));
         }
         samples_left = samples_left.checked_sub(series.sample_count()).ok_or_else(|| {
-            let max = app.config.request_samples_max;
+            let max = request_samples_max;
             Refusal::too_large(format!("more than {max} samples in one request"))
         })?;
+        if request_samples_max - samples_left > samples_max {
+            return Ok(None);
+        }
         let handle = match resolve(&app.db, &series).map_err(damaged)? {
             Ok(handle) => handle,
             Err(error @ Error::Labels(_)) => {
@@ -145,7 +168,7 @@ fn fill(app: &App, scratch: &mut Scratch) -> Result<Outcome, Refusal> {
             app.metadata.note(&metadata.map_err(damaged)?);
         }
     }
-    Ok(outcome)
+    Ok(Some(outcome))
 }
 
 /// The labels of a series as they lie in the body.

@@ -4,7 +4,7 @@
 
 use siltstone_promql::parse_selector;
 
-use super::query::{flag, invalid, number, params};
+use super::query::{flag, invalid, number};
 use crate::call::Call;
 use crate::envelope::success;
 use crate::params::Params;
@@ -63,10 +63,11 @@ pub(crate) async fn alertmanagers(_call: Call) -> Result<Reply, Refusal> {
 /// The parameters of a request, if `check` accepts them.
 async fn checked(
     call: Call,
-    check: impl FnOnce(&Params) -> Result<(), Refusal>,
+    check: impl FnOnce(&Params) -> Result<(), Refusal> + Send + 'static,
 ) -> Result<Params, Refusal> {
-    let params = params(&call.app, call.request).await?;
-    check(&params).map(|()| params)
+    let Call { params, place, .. } = call;
+    // Regular expressions are compiled.
+    place.run(move || check(&params).map(|()| params)).await?
 }
 
 fn selector(name: &str, text: &str) -> Result<(), Refusal> {

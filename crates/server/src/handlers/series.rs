@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use siltstone::{Cancel, Labels, Matcher, QueryMemory, QueryOptions, Snapshot};
 
-use super::query::{Query, params};
+use super::query::Query;
 use crate::app::App;
 use crate::call::Call;
 use crate::envelope::CONTENT_TYPE;
@@ -18,11 +18,12 @@ const SUCCESS: &[u8] = b"{\"status\":\"success\",\"data\":[";
 const TRUNCATED: &[u8] = b"],\"warnings\":[\"results truncated due to limit\"]}";
 
 pub(crate) async fn series(call: Call) -> Result<Reply, Refusal> {
-    let mut ask = Ask::new(call.app, call.request).await?;
-    if ask.query.selection.selectors.is_empty() {
-        return Err(Refusal::bad_request("no match[] parameter provided"));
-    }
-    reply::stream(CONTENT_TYPE, move |sink, cancel| {
+    let place = call.place.clone();
+    reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
+        let mut ask = Ask::new(call)?;
+        if ask.query.selection.selectors.is_empty() {
+            return Err(Refusal::bad_request("no match[] parameter provided"));
+        }
         let snapshot = ask.app.db.snapshot().map_err(Refusal::of_read)?;
         let found = ask.collect(cancel, |matchers, query, options, limit| {
             snapshot.series(matchers, query.selection.range, options, limit)
@@ -34,8 +35,7 @@ pub(crate) async fn series(call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) async fn names(call: Call) -> Result<Reply, Refusal> {
-    let ask = Ask::new(call.app, call.request).await?;
-    strings(ask, |snapshot, matchers, query, options, limit| {
+    strings(call, |snapshot, matchers, query, options, limit| {
         snapshot.label_names(matchers, query.selection.range, options, limit)
     })
     .await
@@ -43,8 +43,7 @@ pub(crate) async fn names(call: Call) -> Result<Reply, Refusal> {
 
 pub(crate) async fn values(call: Call) -> Result<Reply, Refusal> {
     let name = unescape_name(&call.segment);
-    let ask = Ask::new(call.app, call.request).await?;
-    strings(ask, move |snapshot, matchers, query, options, limit| {
+    strings(call, move |snapshot, matchers, query, options, limit| {
         snapshot.label_values(&name, matchers, query.selection.range, options, limit)
     })
     .await
@@ -60,11 +59,9 @@ struct Ask {
 }
 
 impl Ask {
-    async fn new(
-        app: Arc<App>,
-        request: hyper::Request<hyper::body::Incoming>,
-    ) -> Result<Self, Refusal> {
-        let params = params(&app, request).await?;
+    /// On a thread for work: regular expressions are compiled.
+    fn new(call: Call) -> Result<Self, Refusal> {
+        let Call { app, params, .. } = call;
         let query = Query::parse(&params, TimeScale::new(app.db.ticks_per_second()))?;
         let limit = query.limit.unwrap_or(usize::MAX).min(app.config.results_max);
         let memory = app.queries.memory();
@@ -104,12 +101,14 @@ impl Ask {
 }
 
 async fn strings(
-    mut ask: Ask,
+    call: Call,
     find: impl Fn(&Snapshot, &[Matcher], &Query, &QueryOptions, usize) -> siltstone::Result<Vec<String>>
     + Send
     + 'static,
 ) -> Result<Reply, Refusal> {
-    reply::stream(CONTENT_TYPE, move |sink, cancel| {
+    let place = call.place.clone();
+    reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
+        let mut ask = Ask::new(call)?;
         let snapshot = ask.app.db.snapshot().map_err(Refusal::of_read)?;
         let found = ask.collect(cancel, |matchers, query, options, limit| {
             find(&snapshot, matchers, query, options, limit)

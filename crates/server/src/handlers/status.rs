@@ -5,9 +5,7 @@ mod flags;
 
 use hyper::StatusCode;
 
-use super::query::params;
 use crate::app::App;
-use crate::blocking::blocking;
 use crate::call::Call;
 use crate::envelope::success;
 use crate::json::{Object, array};
@@ -59,7 +57,8 @@ pub(crate) async fn flags(call: Call) -> Result<Reply, Refusal> {
 /// limit is the budget of the store.
 pub(crate) async fn runtimeinfo(call: Call) -> Result<Reply, Refusal> {
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    blocking(move || Ok(success(runtime(&call.app, tasks)))).await?
+    let Call { app, place, .. } = call;
+    place.run(move || Ok(success(runtime(&app, tasks)))).await?
 }
 
 fn runtime(app: &App, tasks: usize) -> String {
@@ -88,12 +87,13 @@ fn runtime(app: &App, tasks: usize) -> String {
 
 /// `/api/v1/status/integrity`: what is known to be lost, and what cannot be read. Of Siltstone alone.
 pub(crate) async fn integrity(call: Call) -> Result<Reply, Refusal> {
-    let app = call.app;
-    blocking(move || {
-        let losses = app.db.losses().map_err(Refusal::of_read)?;
-        Ok(success(reports::losses(&losses, TimeScale::new(app.db.ticks_per_second()))))
-    })
-    .await?
+    let Call { app, place, .. } = call;
+    place
+        .run(move || {
+            let losses = app.db.losses().map_err(Refusal::of_read)?;
+            Ok(success(reports::losses(&losses, TimeScale::new(app.db.ticks_per_second()))))
+        })
+        .await?
 }
 
 /// `/api/v1/status/walreplay`: the batches of the log that opening the store has recovered. It is
@@ -107,30 +107,31 @@ pub(crate) async fn walreplay(call: Call) -> Result<Reply, Refusal> {
 /// `/api/v1/status/tsdb`: series in memory, as Prometheus counts its head, but the times are those of
 /// all samples stored. There are no chunks in memory, but samples, so `chunkCount` is 0.
 pub(crate) async fn tsdb(call: Call) -> Result<Reply, Refusal> {
-    let app = call.app;
-    let top = top(&params(&app, call.request).await?)?;
-    blocking(move || {
-        let cardinality = app.db.cardinality(top);
-        let extent = app.db.snapshot().map_err(Refusal::of_read)?.extent();
-        let scale = TimeScale::new(app.db.ticks_per_second());
-        let ms = |ticks| scale.to_ms(ticks).to_string();
-        // Without samples, as Prometheus: from the end of time to its start.
-        let (first, last) = extent.unwrap_or((i64::MAX, i64::MIN));
-        let head = Object::new()
-            .number("numSeries", cardinality.series)
-            .number("numLabelPairs", cardinality.label_pairs)
-            .number("chunkCount", 0)
-            .raw("minTime", &ms(first))
-            .raw("maxTime", &ms(last));
-        let data = Object::new()
-            .raw("headStats", &head.end())
-            .raw("seriesCountByMetricName", &counts(&cardinality.series_by_metric))
-            .raw("labelValueCountByLabelName", &counts(&cardinality.values_by_label))
-            .raw("memoryInBytesByLabelName", &counts(&cardinality.bytes_by_label))
-            .raw("seriesCountByLabelValuePair", &counts(&cardinality.series_by_pair));
-        Ok(success(data.end()))
-    })
-    .await?
+    let Call { app, params, place, .. } = call;
+    let top = top(&params)?;
+    place
+        .run(move || {
+            let cardinality = app.db.cardinality(top);
+            let extent = app.db.snapshot().map_err(Refusal::of_read)?.extent();
+            let scale = TimeScale::new(app.db.ticks_per_second());
+            let ms = |ticks| scale.to_ms(ticks).to_string();
+            // Without samples, as Prometheus: from the end of time to its start.
+            let (first, last) = extent.unwrap_or((i64::MAX, i64::MIN));
+            let head = Object::new()
+                .number("numSeries", cardinality.series)
+                .number("numLabelPairs", cardinality.label_pairs)
+                .number("chunkCount", 0)
+                .raw("minTime", &ms(first))
+                .raw("maxTime", &ms(last));
+            let data = Object::new()
+                .raw("headStats", &head.end())
+                .raw("seriesCountByMetricName", &counts(&cardinality.series_by_metric))
+                .raw("labelValueCountByLabelName", &counts(&cardinality.values_by_label))
+                .raw("memoryInBytesByLabelName", &counts(&cardinality.bytes_by_label))
+                .raw("seriesCountByLabelValuePair", &counts(&cardinality.series_by_pair));
+            Ok(success(data.end()))
+        })
+        .await?
 }
 
 fn top(params: &Params) -> Result<usize, Refusal> {

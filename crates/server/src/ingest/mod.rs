@@ -3,12 +3,18 @@
 //! A bad line is reported with its number and costs nothing but itself. Samples are written in batches
 //! of bounded rows, so the memory does not depend on the length of the stream; what was written stays
 //! when a later batch fails.
+//!
+//! Bytes come as they are at hand ([`Ingest::feed`]), so that who feeds an import from a slow client keeps
+//! nothing waiting in between but the import itself, and knows what that holds ([`Ingest::bytes`]). Lines above
+//! 512 KiB take several times their length while they are read: imports that share a
+//! [`LongLines`] read them one at a time.
 
 mod lines;
 mod pending;
 
 use std::collections::HashSet;
 use std::io::{self, BufRead};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use siltstone::{BATCH_ROWS_MAX, Db, Error, Labels, LabelsLimits, SeriesId, Timestamp};
 
@@ -16,7 +22,7 @@ use crate::protocol::exposition::{self, Dialect, TextSample};
 use crate::protocol::json_lines::JsonLineReader;
 use crate::reasons::Reasons;
 use crate::time::TimeBounds;
-use lines::{Line, LineReader};
+use lines::{Line, LineSplitter};
 use pending::Pending;
 
 /// What the lines hold.
@@ -70,18 +76,30 @@ impl From<Error> for IngestError {
     }
 }
 
+/// Lines above it are long.
+const LONG_LINE_BYTES: usize = 512 << 10;
+
+/// Imports that share one read long lines one at a time.
+#[derive(Debug, Clone, Default)]
+pub struct LongLines(Arc<Mutex<()>>);
+
 /// An import in progress. Its lines may come from several inputs.
-pub struct Ingest<'a> {
-    db: &'a Db,
+pub struct Ingest {
     format: Format,
-    json: JsonLineReader,
-    lines: LineReader,
-    writer: Writer<'a>,
+    lines: LineSplitter,
+    long_lines: LongLines,
+    reader: Reader,
 }
 
-/// The half that writes, apart from the half whose memory the lines borrow.
-struct Writer<'a> {
-    db: &'a Db,
+/// The half that reads lines and writes samples, apart from the half that the lines are borrowed from.
+struct Reader {
+    json: JsonLineReader,
+    writer: Writer,
+}
+
+/// What collects samples and writes them.
+struct Writer {
+    db: Db,
     batch_rows: usize,
     labels_limits: LabelsLimits,
     bounds: TimeBounds,
@@ -91,13 +109,13 @@ struct Writer<'a> {
     report: IngestReport,
 }
 
-impl<'a> Ingest<'a> {
+impl Ingest {
     /// An import into `db`.
     #[must_use]
-    pub fn new(db: &'a Db, format: Format, limits: IngestLimits) -> Self {
+    pub fn new(db: &Db, format: Format, limits: IngestLimits) -> Self {
         let options = db.options();
         let writer = Writer {
-            db,
+            db: db.clone(),
             batch_rows: limits.batch_rows.clamp(1, BATCH_ROWS_MAX),
             labels_limits: options.labels,
             bounds: TimeBounds::now(options, db.ticks_per_second()),
@@ -106,14 +124,22 @@ impl<'a> Ingest<'a> {
             pending: Pending::default(),
             report: IngestReport::default(),
         };
-        let lines = LineReader::new(limits.line_bytes_max);
-        Self { db, format, json: JsonLineReader::new(), lines, writer }
+        let lines = LineSplitter::new(limits.line_bytes_max);
+        let reader = Reader { json: JsonLineReader::new(), writer };
+        Self { format, lines, long_lines: LongLines::default(), reader }
+    }
+
+    /// Reads long lines when no other import with the same [`LongLines`] does.
+    #[must_use]
+    pub fn sharing(mut self, long_lines: &LongLines) -> Self {
+        self.long_lines = long_lines.clone();
+        self
     }
 
     /// Counts the different series as well, which takes 16 bytes for each.
     #[must_use]
     pub fn counting_series(mut self) -> Self {
-        self.writer.counts_series = true;
+        self.reader.writer.counts_series = true;
         self
     }
 
@@ -123,58 +149,116 @@ impl<'a> Ingest<'a> {
     /// [`IngestError`]; what was written before it stays, and is in [`Ingest::report`].
     pub fn read(&mut self, input: &mut impl BufRead) -> Result<(), IngestError> {
         self.lines.restart();
-        self.writer.bounds = TimeBounds::now(self.db.options(), self.db.ticks_per_second());
-        let result = self.read_lines(input);
-        // What came before a broken input is as good as what came before a broken line.
-        if !matches!(result, Err(IngestError::Store(_))) {
-            self.writer.write()?;
+        let writer = &mut self.reader.writer;
+        writer.bounds = TimeBounds::now(writer.db.options(), writer.db.ticks_per_second());
+        loop {
+            let len = match input.fill_buf() {
+                Ok([]) => return Ok(self.end()?),
+                Ok(bytes) => {
+                    self.feed(bytes)?;
+                    bytes.len()
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(error) => {
+                    self.break_off()?;
+                    return Err(IngestError::Input(error));
+                }
+            };
+            input.consume(len);
         }
-        result
+    }
+
+    /// Reads the lines that end within `bytes` and keeps the rest for the next call.
+    ///
+    /// # Errors
+    /// What the store answers to a batch; nothing more is to be fed then.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut rest = bytes;
+        while let Some(line) = self.lines.next(&mut rest) {
+            self.reader.line(self.format, &self.long_lines, &line)?;
+        }
+        Ok(())
+    }
+
+    /// The input has ended, where a line may end, too: writes what is left.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub fn end(&mut self) -> Result<(), Error> {
+        if let Some(line) = self.lines.last() {
+            self.reader.line(self.format, &self.long_lines, &line)?;
+        }
+        self.reader.writer.write()
+    }
+
+    /// The input broke off, perhaps within a line, which is left out. What came before is as good as what comes
+    /// before a bad line, and is written.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub fn break_off(&mut self) -> Result<(), Error> {
+        self.reader.writer.write()
+    }
+
+    /// Bytes that it holds: the line that has begun, samples that are not written yet.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lines.bytes() + self.reader.writer.pending.bytes()
     }
 
     /// What became of the lines so far.
     #[must_use]
     pub fn report(&self) -> &IngestReport {
-        &self.writer.report
+        &self.reader.writer.report
     }
+}
 
-    fn read_lines(&mut self, input: &mut impl BufRead) -> Result<(), IngestError> {
-        let Self { format, json, lines, writer, .. } = self;
-        while let Some(line) = lines.next(input).map_err(IngestError::Input)? {
-            writer.report.lines += 1;
-            let (text, number) = match line {
-                Line::Text(text, number) => (text, number),
-                Line::TooLong { number, limit } => {
-                    let reason =
-                        || format!("line {number}: longer than the limit of {limit} bytes");
-                    writer.report.refused.add(reason);
-                    continue;
+impl Reader {
+    fn line(
+        &mut self,
+        format: Format,
+        long_lines: &LongLines,
+        line: &Line<'_>,
+    ) -> Result<(), Error> {
+        let Self { json, writer } = self;
+        writer.report.lines += 1;
+        let (text, number) = match *line {
+            Line::Text(text, number) => (text, number),
+            Line::TooLong { number, limit } => {
+                let reason = || format!("line {number}: longer than the limit of {limit} bytes");
+                writer.report.refused.add(reason);
+                return Ok(());
+            }
+        };
+        let is_long = text.len() > LONG_LINE_BYTES;
+        // Nothing that it guards can be left half done.
+        let alone = is_long.then(|| long_lines.0.lock().unwrap_or_else(PoisonError::into_inner));
+        match format {
+            Format::JsonLines => match json.parse_line(text, number) {
+                Ok(None) => {}
+                Ok(Some(series)) => {
+                    let labels = series.labels().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+                    let rows = series.timestamps().iter().copied().zip(series.values());
+                    writer.add(labels.collect(), rows.map(|(t, v)| (t, *v)), number)?;
                 }
-            };
-            match *format {
-                Format::JsonLines => match json.parse_line(text, number) {
+                Err(error) => writer.report.refused.add(|| error.to_string()),
+            },
+            Format::Text { dialect, timestamp_ms } => {
+                match exposition::parse_line(text, number, dialect) {
                     Ok(None) => {}
-                    Ok(Some(series)) => {
-                        let labels = series.labels().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
-                        let rows = series.timestamps().iter().copied().zip(series.values());
-                        writer.add(labels.collect(), rows.map(|(t, v)| (t, *v)), number)?;
-                    }
+                    Ok(Some(sample)) => writer.add_text(&sample, timestamp_ms, number)?,
                     Err(error) => writer.report.refused.add(|| error.to_string()),
-                },
-                Format::Text { dialect, timestamp_ms } => {
-                    match exposition::parse_line(text, number, dialect) {
-                        Ok(None) => {}
-                        Ok(Some(sample)) => writer.add_text(&sample, timestamp_ms, number)?,
-                        Err(error) => writer.report.refused.add(|| error.to_string()),
-                    }
                 }
             }
+        }
+        if alone.is_some() {
+            *json = JsonLineReader::new();
         }
         Ok(())
     }
 }
 
-impl Writer<'_> {
+impl Writer {
     fn add_text(
         &mut self,
         sample: &TextSample<'_>,
@@ -237,7 +321,7 @@ impl Writer<'_> {
 
     fn write(&mut self) -> Result<(), Error> {
         if self.pending.rows() > 0 {
-            self.report.samples += self.pending.write(self.db, &mut self.report.refused)?;
+            self.report.samples += self.pending.write(&self.db, &mut self.report.refused)?;
         }
         self.pending.clear();
         Ok(())

@@ -7,7 +7,7 @@ use crate::reasons::Reasons;
 /// Writes repeated because a series was put to rest in between, before it is an error.
 const STALE_RETRIES: usize = 4;
 /// Bytes of labels that fill a batch, however few its rows.
-const LABELS_BYTES_MAX: usize = 8 << 20;
+const LABELS_BYTES_MAX: usize = 2 << 20;
 
 /// Rows of several series with their labels, in memory that is reused.
 #[derive(Debug, Default)]
@@ -57,6 +57,14 @@ impl Pending {
     /// Whether it is time to write: so many rows, or labels that take as much memory.
     pub(super) fn is_full(&self, rows_max: usize) -> bool {
         self.rows() >= rows_max || self.labels.len() >= LABELS_BYTES_MAX
+    }
+
+    /// Bytes of heap held.
+    pub(super) fn bytes(&self) -> usize {
+        self.labels.capacity()
+            + self.runs.capacity() * size_of::<Run>()
+            + (self.timestamps.capacity() + self.values.capacity()) * size_of::<u64>()
+            + self.batch.bytes()
     }
 
     /// Forgets everything and keeps the memory.

@@ -185,36 +185,3 @@ fn too_many_series_are_throttled_while_known_ones_are_written() {
     }
     assert!(metrics.text().contains("siltstone_memory_bytes{kind=\"registry\"}"));
 }
-
-#[test]
-fn bodies_in_flight_are_bounded() {
-    let config = ServerConfig {
-        bodies_bytes_max: Some(64 << 10),
-        queue_timeout: std::time::Duration::from_millis(100),
-        ..ServerConfig::default()
-    };
-    let server = Server::start(Options::default(), config);
-    let metric = |bytes: u64| {
-        let line = format!("siltstone_memory_bytes{{kind=\"bodies\"}} {bytes}\n");
-        server.get("/metrics").text().contains(&line)
-    };
-    assert!(metric(0));
-    // Two bodies that never come whole.
-    let mut waiting: Vec<_> = (0..2).map(|_| connect(server.address)).collect();
-    for stream in &mut waiting {
-        let head = "POST /api/v1/write HTTP/1.1\r\nHost: t\r\nContent-Length: 30000\r\n\r\n";
-        stream.write_all(head.as_bytes()).unwrap();
-    }
-    while !metric(60 << 10) {
-        server.pause(std::time::Duration::from_millis(5));
-    }
-    let head = "POST /api/v1/write HTTP/1.1\r\nHost: t\r\nContent-Length: 30000\r\n\r\n";
-    let mut third = connect(server.address);
-    third.write_all(head.as_bytes()).unwrap();
-    let answer = read_answer(&mut third).unwrap();
-    assert_eq!(answer.status, 503);
-    assert!(answer.header("retry-after").is_some());
-    // What is small goes through.
-    server.assert_healthy();
-    drop(waiting);
-}

@@ -23,7 +23,6 @@ use siltstone::{Cancel, Damage, Error};
 use siltstone_query::{Answer, CacheUse, Engine, Limits, QueryError, StoreSource};
 use tokio::time::Instant;
 
-use super::query::params;
 use crate::app::App;
 use crate::call::Call;
 use crate::queries::{Asked, Outcome, QueryKind, Running};
@@ -47,9 +46,8 @@ type Parse = fn(&crate::params::Params, &App) -> Result<Ask, Refusal>;
 
 async fn answer(call: Call, parse: Parse) -> Result<Reply, Refusal> {
     let started = Instant::now();
-    let app = call.app.clone();
-    let params = params(&app, call.request).await?;
-    reply::stream(CONTENT_TYPE, move |sink, cancel| {
+    let Call { app, params, place, .. } = call;
+    reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
         // Here, since regular expressions are compiled.
         let ask = parse(&params, &app)?;
         let running = app.queries.start(asked(&ask), cancel.clone());

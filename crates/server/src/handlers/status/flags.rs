@@ -16,7 +16,8 @@ pub(super) fn all(app: &App) -> BTreeMap<&'static str, String> {
     flags.insert("ticks-per-second", app.db.ticks_per_second().to_string());
     of_store(app.db.options(), &mut flags);
     of_server(&app.config, &mut flags);
-    flags.insert("bodies-max", app.bodies_bytes_max().to_string());
+    flags.insert("bodies-max", app.admission.bodies.bytes_max().to_string());
+    flags.insert("decoding-max", app.admission.decoding.bytes_max().to_string());
     for (prometheus, ours) in [
         ("query.max-concurrency", "reads-max"),
         ("query.timeout", "query-timeout"),
@@ -83,6 +84,8 @@ fn of_server(config: &ServerConfig, flags: &mut BTreeMap<&'static str, String>) 
         ("connections-max", config.connections_max.to_string()),
         ("writes-max", config.writes_max.to_string()),
         ("reads-max", config.reads_max.to_string()),
+        ("exports-max", config.exports_max.to_string()),
+        ("slow-answers-max", config.slow_answers_max.to_string()),
         ("queue-timeout", duration(config.queue_timeout)),
         ("body-max", config.body_bytes_max.to_string()),
         ("header-bytes-max", config.header_bytes_max.to_string()),
@@ -92,6 +95,7 @@ fn of_server(config: &ServerConfig, flags: &mut BTreeMap<&'static str, String>) 
         ("body-rate-min", config.body_rate_min.to_string()),
         ("idle-timeout", duration(config.idle_timeout)),
         ("write-timeout", duration(config.write_timeout)),
+        ("reply-rate-min", config.reply_rate_min.to_string()),
         ("shutdown-timeout", duration(config.shutdown_timeout)),
         ("request-samples-max", config.request_samples_max.to_string()),
         ("request-series-max", config.request_series_max.to_string()),
