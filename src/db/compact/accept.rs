@@ -173,7 +173,7 @@ impl Compactor {
         let Ok(inputs) = ClosedSet::new(live, &HashSet::new(), &[file_number]) else {
             return Ok(false);
         };
-        let mut job = self.merge_job(&view, inputs, Purpose::Accept)?;
+        let mut job = self.merge_job(&runner, &view, inputs, Purpose::Accept)?;
         let merged: Box<Merged> = loop {
             match job.step()? {
                 Step::More(_) => self.env.health.check_open()?,

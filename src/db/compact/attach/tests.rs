@@ -2,13 +2,14 @@
 //! way, and what is refused.
 
 use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::db::attach::{AttachOptions, INPUTS_MAX, open_foreign};
-use crate::db::{Background, Db, Options, Verify, WriteBatch};
+use crate::db::{AcceptOptions, Background, Db, Options, Verify, WriteBatch};
 use crate::read::QueryOptions;
 use crate::sys::{SimClock, SimFs, SyncPoint, Vfs};
 use crate::types::{Labels, Matcher, TimeRange};
@@ -387,4 +388,26 @@ fn damage_is_named_and_never_laundered() {
         }
     }
     assert!(refused > 100 && of_values > 0, "{refused} of {len}, {of_values} in values");
+}
+
+/// A mask that hides nothing listed hid what was being attached beneath it, and was left out.
+#[test]
+fn what_is_lost_meanwhile_and_accepted_hides_what_is_attached() {
+    let fs = SimFs::new();
+    other(&fs, "m", &[1, 2, 3], 20);
+    let db = open(&fs, OWN);
+    let report = attach_around(&db, |seq| {
+        assert!(write(&db, "m", &[2], 30) > seq);
+        db.flush().unwrap();
+        let segment = segment_files(&fs, OWN).pop().unwrap();
+        fs.flip(&segment, 64, 1).unwrap();
+        let report = db.accept_losses(AcceptOptions::default(), |_, _| ControlFlow::Continue(()));
+        assert_eq!(report.unwrap().accepted_samples, 1);
+    });
+    assert_eq!(report.unwrap().samples, 3);
+    for _ in 0..2 {
+        assert_eq!(read(&db, "m"), [(1, 20.0), (3, 20.0)]);
+        db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+    }
+    assert_eq!(db.losses().unwrap().accepted_samples, 0);
 }
