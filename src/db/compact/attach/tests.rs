@@ -411,3 +411,41 @@ fn what_is_lost_meanwhile_and_accepted_hides_what_is_attached() {
     }
     assert_eq!(db.losses().unwrap().accepted_samples, 0);
 }
+
+/// What is being attached is older than a segment that was flushed meanwhile, and is not listed yet: such a segment is
+/// given up when it is, with masks over it.
+#[test]
+fn giving_up_a_segment_waits_for_what_is_attached_beneath_it() {
+    let fs = SimFs::new();
+    other(&fs, "m", &[1, 2, 3], 20);
+    let db = open(&fs, OWN);
+    let turn = db.compactor().attach_turn.lock().unwrap();
+    let (report, accepting) = std::thread::scope(|scope| {
+        let mut accepting = None;
+        let report = attach_around(&db, |_| {
+            write(&db, "m", &[2], 30);
+            db.flush().unwrap();
+            let segment = segment_files(&fs, OWN).pop().unwrap();
+            let bytes = fs.read_file(&segment).unwrap();
+            let at = bytes.windows(8).position(|word| word == b"__name__").unwrap();
+            fs.flip(&segment, at as u64, 1).unwrap();
+            let options = AcceptOptions { give_up_unreadable: true };
+            let (db, (done, is_done)) = (&db, std::sync::mpsc::channel());
+            let thread = scope.spawn(move || {
+                let report = db.accept_losses(options, |_, _| ControlFlow::Continue(())).unwrap();
+                let _ = done.send(());
+                report
+            });
+            // It would be done by then, if it did not wait.
+            let _ = is_done.recv_timeout(Duration::from_millis(200));
+            accepting = Some(thread);
+        });
+        drop(turn);
+        (report.unwrap(), accepting.unwrap().join().unwrap())
+    });
+    assert_eq!((report.samples, accepting.given_up), (3, 1));
+    for _ in 0..2 {
+        assert_eq!(read(&db, "m"), [(1, 20.0), (3, 20.0)]);
+        db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+    }
+}
