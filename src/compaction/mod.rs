@@ -59,8 +59,8 @@
 //!   cannot be read either, the loss is a range of ticks, cut at the newer rows within (`extents.rs`);
 //!   what is older there is left out. The damaged input goes to `quarantine/` instead of being removed,
 //!   with a report of series and time ranges beside it. Accepted losses are *masks*: they go the same
-//!   way, and are left out where no listed segment is older. A segment whose
-//!   index is damaged is left where it is and not picked again until the store is reopened; so is
+//!   way, and are left out where no listed segment is older. So are those that take the place of a segment
+//!   that is given up (`masks`). A segment whose index is damaged is left where it is and not picked again until the store is reopened; so is
 //!   one that cannot be read, after five tries. A compaction that somebody asked for leaves the
 //!   latter out at once and says so; a delete that applies to it stays.
 //! - *Back-pressure*: level-0 segments not yet merged are the debt: from `slowdown` on each commit
@@ -72,6 +72,7 @@ mod closed_set;
 mod damage;
 mod extents;
 mod input;
+mod masks;
 mod merge;
 mod outputs;
 mod picker;
@@ -91,6 +92,7 @@ mod tests;
 
 pub use closed_set::{ClosedSet, NotClosed};
 pub use damage::DamagedRange;
+pub use masks::{MaskInputs, write_masks};
 pub use merge::{MergeInputs, MergeJob, Merged, Progress, Purpose, Step};
 pub use picker::{Pick, PickerOptions, Reason, View, pick, pick_freeing};
 pub use plan::{CompactionPlan, PlannedInput, PlannedMerge, plan, plan_range};

@@ -32,6 +32,7 @@ mod enumerate;
 mod faults;
 mod findings;
 mod full_disk;
+mod giving_up;
 mod holes;
 mod leftovers;
 mod manifest_tail;

@@ -14,19 +14,19 @@ use siltstone_testing::answers::{
     STORE, everything, labels, salvage, sim_clock, sim_options, write,
 };
 
-fn series(name: &str) -> Labels {
+pub(crate) fn series(name: &str) -> Labels {
     labels(&[("__name__", "m"), ("name", name)])
 }
 
-fn options(fs: &SimFs) -> Options {
+pub(crate) fn options(fs: &SimFs) -> Options {
     Options { background: Background::Manual, ..sim_options(fs, &sim_clock()) }
 }
 
-fn open(fs: &SimFs) -> Db {
+pub(crate) fn open(fs: &SimFs) -> Db {
     Db::open(Path::new(STORE), options(fs)).unwrap()
 }
 
-fn segment_files(fs: &SimFs) -> Vec<PathBuf> {
+pub(crate) fn segment_files(fs: &SimFs) -> Vec<PathBuf> {
     let is_listed = |path: &PathBuf| {
         path.extension().is_some_and(|e| e == "seg") && path.parent() == Some(Path::new(STORE))
     };
@@ -333,7 +333,11 @@ fn gives_up(fs: &SimFs, db: Db, what: &str) {
     db.close().unwrap();
     let db = open(fs);
     check(&db, "merged and reopened");
-    assert_eq!(db.stats().tombstones, 0, "{what}: the mask went with what it hid");
+    assert_eq!(
+        db.losses().unwrap().accepted_samples,
+        0,
+        "{what}: the masks went with what they hid"
+    );
 }
 
 #[test]
@@ -368,44 +372,5 @@ fn a_segment_that_is_gone_is_given_up() {
             path.to_string_lossy().contains("quarantine/") && path.extension() == newest.extension()
         });
         assert_eq!(aside.count(), usize::from(what == "cut"), "{what}: what is there is kept");
-    }
-}
-
-/// Where deletes were carried out in what is older, a delete with a lower seq would hide nothing there: nothing older
-/// is shown, so the segment stays, as the second of one attach, whose only seq is taken.
-#[test]
-fn a_segment_is_not_given_up_where_what_is_older_would_show() {
-    const LATER: i64 = 10_000_000_000;
-    let fs = SimFs::new();
-    let db = open(&fs);
-    let other = Db::open("/other", options(&fs)).unwrap();
-    // Segments that do not overlap are attached one by one.
-    for (store, value) in [(&db, 1), (&other, 2)] {
-        for timestamp in [1, LATER] {
-            write(store, &series("a"), &[(timestamp, value)]);
-            store.flush().unwrap();
-        }
-    }
-    other.close().unwrap();
-    let own = segment_files(&fs);
-    db.attach("/other").unwrap();
-    db.close().unwrap();
-    let attached = segment_files(&fs).into_iter().filter(|path| !own.contains(path));
-    assert_eq!(attached.map(|path| fs.remove(&path).unwrap()).count(), 2);
-    let db = open(&fs);
-    let accept = || {
-        let options = AcceptOptions { give_up_unreadable: true };
-        db.accept_losses(options, |_, _| ControlFlow::Continue(())).unwrap()
-    };
-    for merges in [false, true] {
-        if merges {
-            db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
-        }
-        let report = accept();
-        assert_eq!((report.given_up, report.findings.len()), (u64::from(!merges), 1), "{report:?}");
-        assert!(report.findings[0].message.contains("cannot be given up"), "{report:?}");
-        let (answers, errors) = salvage(&db.snapshot().unwrap(), &[], TimeRange::ALL);
-        assert!(answers.is_empty() && !errors.is_empty(), "{answers:?}");
-        assert!(!db.losses().unwrap().is_whole());
     }
 }

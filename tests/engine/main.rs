@@ -10,6 +10,7 @@ mod aggregate;
 mod changes;
 mod compaction;
 mod deletes;
+mod giving_up;
 mod golden;
 mod limits;
 mod links;

@@ -8,7 +8,8 @@
 //!    to `quarantine/`. So a crash leaves a segment accepted or not, and asking again goes on with the rest.
 //!
 //! A segment whose index is damaged, or whose file cannot be opened, stays as it is, and is named: which series it
-//! has is not known. If that is asked for, it is given up as a whole (`give_up`).
+//! has is not known. If that is asked for, it is given up as a whole (`give_up`), the oldest first: what takes its place
+//! depends on what is older.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -28,10 +29,10 @@ const LISTED_MAX: usize = 10_000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AcceptOptions {
     /// Whether segments of which it is not known what is lost, since their file is gone or has another size, or
-    /// their index is damaged, are given up: none of their samples counts any more, and what is older in their range of time is
-    /// deleted, of every series, since any of it may have been replaced. Their files go to `quarantine/`. One
-    /// stays, as a finding, where later deletes were carried out in what is older, which would show, and one that
-    /// could not be opened for another reason. Default: false, they stay, and queries of their time fail.
+    /// their index is damaged, are given up: none of their samples counts any more, and what is older in their range of time
+    /// stays hidden, of every series, since any of it may have been replaced. Their files go to `quarantine/`. One that
+    /// could not be opened for another reason stays, as a finding, and so do those over it that are newer. Default:
+    /// false, they stay, and queries of their time fail.
     pub give_up_unreadable: bool,
 }
 
@@ -76,26 +77,31 @@ impl Compactor {
         self.writer.flush_all()?;
         let mut report = AcceptReport::default();
         let view = self.view.current();
-        for broken in &view.broken {
-            self.unreadable(&broken.meta, &broken.error, options, &mut report)?;
-        }
+        let mut found = Vec::new();
         let all = view.segments.len();
         for (done, segment) in view.segments.iter().enumerate() {
             if progress(done, all).is_break() {
                 report.cancelled = true;
                 break;
             }
-            self.accept_in(segment, options, &mut report)?;
+            if let Some(error) = self.accept_in(segment, &mut report)? {
+                found.push((*segment.meta(), error));
+            }
+        }
+        let found = found.iter().map(|(meta, error)| (meta, error));
+        let broken = view.broken.iter().map(|broken| (&broken.meta, &broken.error));
+        let mut unreadable: Vec<(&SegmentMeta, &Error)> = broken.chain(found).collect();
+        // The oldest first.
+        unreadable.sort_by_key(|(meta, _)| meta.min_seq);
+        let gives_up = options.give_up_unreadable && !report.cancelled;
+        for (meta, error) in unreadable {
+            self.unreadable(meta, error, gives_up, &mut report)?;
         }
         Ok(report)
     }
 
-    fn accept_in(
-        &self,
-        segment: &Segment,
-        options: AcceptOptions,
-        report: &mut AcceptReport,
-    ) -> Result<()> {
+    /// Accepts what is lost of a segment; the error if it is not known what that is.
+    fn accept_in(&self, segment: &Segment, report: &mut AcceptReport) -> Result<Option<Error>> {
         let (mut lost, mut of_index) = (Vec::new(), None);
         segment.verify(&mut |finding| match finding.error {
             Error::Lost(samples) => lost.push(*samples),
@@ -107,25 +113,23 @@ impl Compactor {
             }
         })?;
         if lost.is_empty() && of_index.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let accepted = lost.iter().map(|samples| samples.samples).sum::<u64>();
         match self.rewrite(segment.meta().file_number, accepted) {
             Ok(true) => {}
             // Replaced meanwhile: what came in its place is looked at when this is asked for again.
-            Ok(false) => return Ok(()),
-            Err(error @ Error::Corrupt { .. }) => {
-                return self.unreadable(segment.meta(), &error, options, report);
-            }
+            Ok(false) => return Ok(None),
+            Err(error @ Error::Corrupt { .. }) => return Ok(Some(error)),
             Err(error @ Error::UnsupportedVersion { .. }) => {
                 report.findings.push(Finding::of(segment.path(), &error));
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => return Err(error),
         }
         report.segments += 1;
         report.take(lost);
-        Ok(())
+        Ok(None)
     }
 
     /// A segment of which it is not known what is lost: it is given up if that is asked for.
@@ -133,22 +137,25 @@ impl Compactor {
         &self,
         meta: &SegmentMeta,
         error: &Error,
-        options: AcceptOptions,
+        gives_up: bool,
         report: &mut AcceptReport,
     ) -> Result<()> {
         // What fails for now may be right the next time: somebody's rights, a device.
         let is_final = error.is_missing() || matches!(error, Error::Corrupt { .. });
-        let mut advice = "";
-        if options.give_up_unreadable && is_final {
-            match self.give_up_segment(meta, error)? {
+        let mut advice = String::new();
+        if gives_up && is_final {
+            match self.give_up_segment(meta.file_number, error)? {
                 GivenUp::Lost(lost) => {
                     report.given_up += 1;
                     report.take(vec![*lost]);
                     return Ok(());
                 }
                 GivenUp::NotListed => return Ok(()),
-                GivenUp::NotPossible => {
-                    advice = "; it cannot be given up, since deletes were carried out in what is older, which would show"
+                GivenUp::Behind(older) => {
+                    advice = format!(
+                        "; it can be given up once {}, which is older and cannot be read either, is given up or put back",
+                        older.display()
+                    );
                 }
             }
         }
@@ -173,7 +180,7 @@ impl Compactor {
         let Ok(inputs) = ClosedSet::new(live, &HashSet::new(), &[file_number]) else {
             return Ok(false);
         };
-        let mut job = self.merge_job(&view, inputs, Purpose::Accept)?;
+        let mut job = self.merge_job(&runner, &view, inputs, Purpose::Accept)?;
         let merged: Box<Merged> = loop {
             match job.step()? {
                 Step::More(_) => self.env.health.check_open()?,

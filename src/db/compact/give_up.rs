@@ -1,34 +1,33 @@
 //! Giving up a segment of which it is not known what is lost: a file that is gone or cannot be opened, or whose
 //! index is damaged.
 //!
-//! Called by `accept`, where somebody asks for it.
+//! Called by `accept`, where somebody asks for it, the oldest of several first.
 //!
-//! 1. Given a listed segment, no merge is under way.
-//! 2. One edit takes it out of the version, and puts in its place a delete of everything in its range of time that
-//!    is older than it: which series it had is not known, so that whatever is older there may have been
-//!    replaced by it, and is not shown. Where nothing older is listed there, no delete is needed.
-//! 3. The file goes to `quarantine/`, with a report.
+//! 1. Given a listed segment, no merge and no attach is under way: which segments are older stays as it is.
+//! 2. Which series it had is not known, so that whatever is older in its range of time may have been replaced by it,
+//!    and is not to be shown. A new segment says so: it has the seqs of the one given up and an accepted loss for
+//!    each series that an older segment has in the range (`compaction::masks`). Where none has, there is no such
+//!    segment. An older one that cannot be read itself has to go first, since its series are not known either.
+//! 3. One edit puts the new segment in the place of the one given up.
+//! 4. The file goes to `quarantine/`, with a report.
 //!
-//! Where later deletes were carried out in what is older, such a delete would count as carried out too, and would hide
-//! nothing: then the segment is not given up, and queries of its time go on to fail.
-//!
-//! The delete is one like any other: newer samples count, it is carried out by merges, and then it goes. Its seq
-//! is one that the segment had, so that it is behind everything older, and in front of everything newer.
+//! From then on the losses are like any others that are accepted: newer samples count, deletes and retention take
+//! them away, merges carry them on, and they go with the last of what is older. A crash leaves the segment given up
+//! or not; one that it leaves unlisted has no samples, and opening removes it.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 
 use super::Compactor;
-use crate::compaction::DamagedRange;
+use crate::compaction::{DamagedRange, MaskInputs, write_masks};
 use crate::db::versions::Transition;
 use crate::db::versions::pending_outputs::PendingOutputs;
 use crate::db::versions::quarantine::report_damage;
-use crate::deletes;
+use crate::db::view::read_view::ReadView;
 use crate::error::{Error, Result};
-use crate::manifest::{Version, VersionEdit};
-use crate::types::{
-    FileName, LossCounts, LostPlace, LostSamples, Matcher, SegmentMeta, TimeRange, Tombstone,
-};
+use crate::manifest::VersionEdit;
+use crate::segment::{LossOrigin, Segment};
+use crate::types::{FileName, LossCounts, LostPlace, LostSamples, SegmentMeta};
 
 /// What became of a segment that was to be given up.
 pub(super) enum GivenUp {
@@ -36,78 +35,86 @@ pub(super) enum GivenUp {
     Lost(Box<LostSamples>),
     /// It is not listed any more.
     NotListed,
-    /// It is listed as before: no delete with one of its seqs would hide what is older, since later deletes were
-    /// carried out there (a segment is asked for no delete up to the last of these), or another delete has the seq.
-    NotPossible,
+    /// It is listed as before: this older segment in its range of time cannot be read either.
+    Behind(PathBuf),
 }
 
 impl Compactor {
-    /// Gives up the segment `meta`, which `error` keeps from being read.
+    /// Gives up the segment `file_number`, which `error` keeps from being read.
     ///
     /// # Errors
     /// I/O errors, a full disk: the segment is listed as before.
-    pub(super) fn give_up_segment(&self, meta: &SegmentMeta, error: &Error) -> Result<GivenUp> {
+    pub(super) fn give_up_segment(&self, file_number: u64, error: &Error) -> Result<GivenUp> {
+        // What is being attached is older than what is flushed meanwhile, and is not listed yet.
+        let _turn = self.attach_turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut runner = self.lock_runner();
         self.abandon_merge(&mut runner);
         self.env.health.check_open()?;
-        let number = meta.file_number;
-        let place = self.place(meta, error);
-        let path = place.path.clone();
-        let is_there = self.env.vfs().file_len(&path).is_ok();
-        if is_there {
-            report_damage(&**self.env.vfs(), &self.env.dir, number, &[range(meta, &place, error)])?;
+        let view = self.view.current();
+        let mut listed = view.version.segments().iter();
+        let Some(meta) = listed.find(|meta| meta.file_number == file_number) else {
+            return Ok(GivenUp::NotListed);
+        };
+        if let Some(broken) = view.broken.iter().find(|broken| is_beneath(&broken.meta, meta)) {
+            return Ok(GivenUp::Behind(self.env.path(FileName::Segment(broken.meta.file_number))));
         }
-        let content = self.view.current().extent_of(&[number]);
-        let outputs = PendingOutputs::new(&self.env);
-        let mut outcome = GivenUp::NotListed;
-        self.versions.apply(outputs, |version, outputs| {
-            if !version.segments().iter().any(|listed| listed.file_number == number) {
-                return Ok(None);
+        let place = self.place(meta, error);
+        let is_there = self.env.vfs().file_len(&place.path).is_ok();
+        let damaged: &[u64] = if is_there { &[file_number] } else { &[] };
+        let masks = match self.masks(&view, meta, &place, damaged) {
+            Err(Error::Corrupt { path, .. } | Error::UnsupportedVersion { path, .. })
+                if view.segments.iter().any(|segment| segment.path() == path) =>
+            {
+                return Ok(GivenUp::Behind(path));
             }
-            let listed = version.segments().iter().map(|listed| &**listed);
-            let older: Vec<&SegmentMeta> = listed.filter(|m| is_beneath(m, meta)).collect();
-            let mask = match (older.is_empty(), free_seq(version, meta, &older)) {
-                (true, _) => None,
-                (false, Some(seq)) => Some(self.mask(meta, seq)?),
-                (false, None) => {
-                    outcome = GivenUp::NotPossible;
-                    return Ok(None);
-                }
-            };
-            let more = LossCounts { lost: meta.samples, accepted: meta.samples };
-            let losses = Some(version.losses().plus(more));
-            let mut edit = VersionEdit { removed: vec![number], losses, ..VersionEdit::default() };
-            if let Some(mask) = mask {
-                let file_number = self.env.new_file_number();
-                let (vfs, mask) = (&**self.env.vfs(), Arc::new(mask));
-                deletes::write(
-                    vfs,
-                    &self.env.dir,
-                    (self.env.ids.own, file_number),
-                    std::slice::from_ref(&mask),
-                )?;
-                outputs.add(FileName::Tombstones(file_number));
-                edit.tombstones_added = vec![(file_number, mask)];
-            }
-            let damaged: &[u64] = if is_there { &[number] } else { &[] };
-            let extent = (meta.min_timestamp, meta.max_timestamp);
-            outcome = GivenUp::Lost(Box::new(place.samples(None, extent, meta.samples, false)));
-            Ok(Some(Transition::new(edit, content).damaged(damaged)))
+            masks => masks?,
+        };
+        let masks = masks.as_slice();
+        let outputs = PendingOutputs::of_segments(&self.env, masks);
+        if is_there {
+            let range = range(meta, &place, error);
+            report_damage(&**self.env.vfs(), &self.env.dir, file_number, &[range])?;
+        }
+        let losses = LossCounts { lost: meta.samples, accepted: meta.samples };
+        let content = view.extent_of(&[file_number]);
+        self.list_segments(masks, outputs, losses, |edit| {
+            let edit = VersionEdit { removed: vec![file_number], ..edit };
+            Transition::new(edit, content).damaged(damaged)
         })?;
+        let extent = (meta.min_timestamp, meta.max_timestamp);
+        let lost = place.samples(None, extent, meta.samples, false);
+        drop(view);
         self.versions.remove_obsolete();
-        self.tombstones.look_again();
-        Ok(outcome)
+        Ok(GivenUp::Lost(Box::new(lost)))
     }
 
-    /// The delete `seq` of what may have been replaced by the segment.
-    fn mask(&self, meta: &SegmentMeta, seq: u64) -> Result<Tombstone> {
-        let everything = Matcher::regex("__name__", ".*").map_err(Error::Matcher)?;
-        Ok(Tombstone {
-            seq,
-            range: TimeRange::new(meta.min_timestamp, meta.max_timestamp.saturating_add(1)),
-            matchers: vec![everything],
-            created_ms: self.env.clock().wall_ms(),
-        })
+    /// Writes the masks that take the place of a segment; none if nothing is older in its range.
+    fn masks(
+        &self,
+        view: &ReadView,
+        meta: &SegmentMeta,
+        place: &LostPlace,
+        replaces: &[u64],
+    ) -> Result<Option<SegmentMeta>> {
+        let older = view.segments.iter().filter(|segment| is_beneath(segment.meta(), meta));
+        let older: Vec<Arc<Segment>> = older.cloned().collect();
+        let inputs = MaskInputs {
+            vfs: self.env.vfs(),
+            dir: &self.env.dir,
+            uuid: self.env.ids.own,
+            file_number: self.env.new_file_number(),
+            given_up: meta,
+            origin: LossOrigin {
+                file_number: place.file_number,
+                offset: place.offset,
+                is_accepted: true,
+            },
+            // A file that is gone, and that an unlisted segment says it replaces, tells opening of an edit that was
+            // durable (`lost_edits`). Of one that was gone before it would tell that without being so.
+            replaces: replaces.to_vec(),
+            older: &older,
+        };
+        write_masks(&inputs, &mut || self.env.health.check_open())
     }
 
     fn place(&self, meta: &SegmentMeta, error: &Error) -> LostPlace {
@@ -124,14 +131,6 @@ impl Compactor {
 /// Whether the segment may hold what the other has replaced.
 fn is_beneath(older: &SegmentMeta, meta: &SegmentMeta) -> bool {
     older.max_seq < meta.min_seq && older.overlaps_in_time(meta)
-}
-
-/// A seq of the segment that no delete has, and up to which deletes are not carried out in any of `older`.
-fn free_seq(version: &Version, meta: &SegmentMeta, older: &[&SegmentMeta]) -> Option<u64> {
-    let taken: HashSet<u64> = version.tombstones().map(|tombstone| tombstone.seq).collect();
-    let carried_out = older.iter().map(|older| older.tombstone_seq).max().unwrap_or(0);
-    let seqs = meta.min_seq.max(carried_out.saturating_add(1))..=meta.max_seq;
-    seqs.rev().find(|seq| !taken.contains(seq))
 }
 
 fn range(meta: &SegmentMeta, place: &LostPlace, error: &Error) -> DamagedRange {

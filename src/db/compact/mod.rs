@@ -52,7 +52,7 @@ pub(super) struct Compactor {
     pub(super) view: Arc<View>,
     pub(super) versions: Arc<VersionSet>,
     pub(super) writer: Arc<Writer>,
-    /// Held by the one attach that is under way.
+    /// Held by the one attach that is under way, and to give up a segment, for which none may be.
     attach_turn: Mutex<()>,
     /// What is being merged or attached: held for one step.
     runner: Mutex<Runner>,

@@ -169,7 +169,7 @@ impl Compactor {
             return Ok(Advance::Idle);
         };
         let inputs: Vec<u64> = pick.inputs.segments().iter().map(|meta| meta.file_number).collect();
-        match self.start_merge(&view, pick, &inputs) {
+        match self.start_merge(runner, &view, pick, &inputs) {
             Ok(running) => {
                 runner.running = Some(running);
                 Ok(Advance::Working(None))
@@ -178,13 +178,19 @@ impl Compactor {
         }
     }
 
-    fn start_merge(&self, view: &ReadView, pick: Pick, inputs: &[u64]) -> Result<Running> {
+    fn start_merge(
+        &self,
+        runner: &Runner,
+        view: &ReadView,
+        pick: Pick,
+        inputs: &[u64],
+    ) -> Result<Running> {
         let Pick { inputs: set, reason, .. } = pick;
         let bytes = set.bytes();
         let samples = set.segments().iter().map(|meta| meta.samples).sum();
         let lowers_debt =
             reason != Reason::Range || set.segments().iter().any(|meta| meta.level == 0);
-        let job = self.merge_job(view, set, Purpose::Replace)?;
+        let job = self.merge_job(runner, view, set, Purpose::Replace)?;
         self.env.notify(Event::MergeStarted { reason, inputs, bytes, samples });
         let started = self.env.clock().monotonic();
         Ok(Running { job, reason, inputs: inputs.to_vec(), bytes, lowers_debt, started })
@@ -193,6 +199,7 @@ impl Compactor {
     /// A merge of listed segments that are open.
     pub(super) fn merge_job(
         &self,
+        runner: &Runner,
         view: &ReadView,
         set: ClosedSet,
         purpose: Purpose,
@@ -204,7 +211,9 @@ impl Compactor {
         };
         let segments: Vec<Arc<Segment>> = set.segments().iter().map(find).collect();
         let options = &self.picker;
-        let older = older_than(view.version.segments(), &set);
+        // Masks hide what is being attached beneath them, too.
+        let attaching = runner.attaching.as_ref().map(|attaching| attaching.placeholder());
+        let older = older_than(view.version.segments().iter().chain(attaching), &set);
         let expired_before = self.versions.retention.horizon().map_or(i64::MIN, |horizon| {
             trimmed_before(view.version.segments(), set.segments(), horizon)
         });
@@ -247,10 +256,13 @@ impl Compactor {
 }
 
 /// The times of the segments that are older than a set and not in it.
-fn older_than(listed: &[Arc<SegmentMeta>], set: &ClosedSet) -> Vec<(Timestamp, Timestamp)> {
+fn older_than<'a>(
+    listed: impl Iterator<Item = &'a Arc<SegmentMeta>>,
+    set: &ClosedSet,
+) -> Vec<(Timestamp, Timestamp)> {
     let (_, max_seq) = set.seq_hull();
     let is_input = |number| set.segments().iter().any(|input| input.file_number == number);
-    let older = listed.iter().filter(|meta| meta.min_seq < max_seq && !is_input(meta.file_number));
+    let older = listed.filter(|meta| meta.min_seq < max_seq && !is_input(meta.file_number));
     older.map(|meta| (meta.min_timestamp, meta.max_timestamp)).collect()
 }
 

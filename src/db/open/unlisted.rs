@@ -3,7 +3,8 @@
 //! Called by `leftovers`, before the log is replayed, of a manifest that has all edits that the log speaks of
 //! (`lost_edits`). What a segment is:
 //!
-//! - *Needless*: nobody can need it. A listed segment says that it replaces it; or it is the output of a merge,
+//! - *Needless*: nobody can need it. It has no sample that can be read, as one that was to take the place of a
+//!   segment given up; or a listed segment says that it replaces it; or it is the output of a merge,
 //!   and each of its inputs is listed and there, or was removed by an edit, or a listed segment replaces all
 //!   of them.
 //! - *Elsewhere*: the output of a flush whose batches the manifest says are in segments, since it covers their
@@ -59,6 +60,7 @@ impl Explanations<'_> {
         for &number in numbers {
             let what = match self.discover_own(number) {
                 None => Unlisted::Unexplained,
+                Some((meta, _)) if meta.samples == 0 => Unlisted::Needless,
                 Some(_) if self.is_replaced(&[number]) => Unlisted::Needless,
                 Some((_, inputs)) if !inputs.is_empty() => match self.is_elsewhere(&inputs) {
                     true => Unlisted::Needless,

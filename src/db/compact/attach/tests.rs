@@ -2,13 +2,14 @@
 //! way, and what is refused.
 
 use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::db::attach::{AttachOptions, INPUTS_MAX, open_foreign};
-use crate::db::{Background, Db, Options, Verify, WriteBatch};
+use crate::db::{AcceptOptions, Background, Db, Options, Verify, WriteBatch};
 use crate::read::QueryOptions;
 use crate::sys::{SimClock, SimFs, SyncPoint, Vfs};
 use crate::types::{Labels, Matcher, TimeRange};
@@ -387,4 +388,64 @@ fn damage_is_named_and_never_laundered() {
         }
     }
     assert!(refused > 100 && of_values > 0, "{refused} of {len}, {of_values} in values");
+}
+
+/// A mask that hides nothing listed hid what was being attached beneath it, and was left out.
+#[test]
+fn what_is_lost_meanwhile_and_accepted_hides_what_is_attached() {
+    let fs = SimFs::new();
+    other(&fs, "m", &[1, 2, 3], 20);
+    let db = open(&fs, OWN);
+    let report = attach_around(&db, |seq| {
+        assert!(write(&db, "m", &[2], 30) > seq);
+        db.flush().unwrap();
+        let segment = segment_files(&fs, OWN).pop().unwrap();
+        fs.flip(&segment, 64, 1).unwrap();
+        let report = db.accept_losses(AcceptOptions::default(), |_, _| ControlFlow::Continue(()));
+        assert_eq!(report.unwrap().accepted_samples, 1);
+    });
+    assert_eq!(report.unwrap().samples, 3);
+    for _ in 0..2 {
+        assert_eq!(read(&db, "m"), [(1, 20.0), (3, 20.0)]);
+        db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+    }
+    assert_eq!(db.losses().unwrap().accepted_samples, 0);
+}
+
+/// What is being attached is older than a segment that was flushed meanwhile, and is not listed yet: such a segment is
+/// given up when it is, with masks over it.
+#[test]
+fn giving_up_a_segment_waits_for_what_is_attached_beneath_it() {
+    let fs = SimFs::new();
+    other(&fs, "m", &[1, 2, 3], 20);
+    let db = open(&fs, OWN);
+    let turn = db.compactor().attach_turn.lock().unwrap();
+    let (report, accepting) = std::thread::scope(|scope| {
+        let mut accepting = None;
+        let report = attach_around(&db, |_| {
+            write(&db, "m", &[2], 30);
+            db.flush().unwrap();
+            let segment = segment_files(&fs, OWN).pop().unwrap();
+            let bytes = fs.read_file(&segment).unwrap();
+            let at = bytes.windows(8).position(|word| word == b"__name__").unwrap();
+            fs.flip(&segment, at as u64, 1).unwrap();
+            let options = AcceptOptions { give_up_unreadable: true };
+            let (db, (done, is_done)) = (&db, std::sync::mpsc::channel());
+            let thread = scope.spawn(move || {
+                let report = db.accept_losses(options, |_, _| ControlFlow::Continue(())).unwrap();
+                let _ = done.send(());
+                report
+            });
+            // It would be done by then, if it did not wait.
+            let _ = is_done.recv_timeout(Duration::from_millis(200));
+            accepting = Some(thread);
+        });
+        drop(turn);
+        (report.unwrap(), accepting.unwrap().join().unwrap())
+    });
+    assert_eq!((report.samples, accepting.given_up), (3, 1));
+    for _ in 0..2 {
+        assert_eq!(read(&db, "m"), [(1, 20.0), (3, 20.0)]);
+        db.compact(TimeRange::ALL, &mut |_| ControlFlow::Continue(())).unwrap();
+    }
 }

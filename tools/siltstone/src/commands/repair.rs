@@ -41,8 +41,7 @@ heals a loss as well. It can be stopped and run again.
 Of a segment whose file is gone or whose index is damaged it is not known which
 series it had. It is named and stays as it is, and queries of its time fail. With
 --give-up-unreadable none of its samples counts any more, and what is older in
-its range of time is deleted, of all series: any of it may have been replaced.
-Where deletes were carried out in what is older, it stays, and is named.
+its range of time stays hidden, of all series: any of it may have been replaced.
 
 The exit code is 0 if nothing is lost or damaged, and 1 otherwise, also if it
 was repaired or accepted.";
