@@ -4,6 +4,7 @@
 
 mod admin;
 mod coding;
+mod connections;
 mod deadlines;
 mod envelope;
 mod expressions;
@@ -16,6 +17,7 @@ mod lifecycle;
 mod limits;
 mod losses;
 mod metadata;
+mod pages;
 mod promql;
 mod regex;
 mod remote_read;
