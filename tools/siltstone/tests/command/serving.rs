@@ -1,0 +1,146 @@
+//! `siltstone serve` as a process: signals, file descriptors, its log, its second listener.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::harness::{Serving, place};
+
+/// Looks that a log is given to say something, and the time between two.
+const LOOKS: usize = 400;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A server whose log can be read.
+struct Logged {
+    server: Serving,
+    log: NamedTempFile,
+    _dir: TempDir,
+}
+
+impl Logged {
+    /// Started with flags, behind a line of shell that sets its limits.
+    fn start(limits: &str, flags: &[&str]) -> Self {
+        let (dir, data) = place();
+        let log = NamedTempFile::new().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{limits}\nexec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_siltstone"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data", &data]).args(flags);
+        command.env_remove("RUST_LOG").stdin(Stdio::null());
+        let server = Serving::of(command, log.reopen().unwrap().into());
+        Self { server, log, _dir: dir }
+    }
+
+    fn said(&self) -> String {
+        let mut text = String::new();
+        self.log.reopen().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn says(&self, what: &str) -> bool {
+        comes(|| self.said().contains(what))
+    }
+}
+
+/// Whether something happens, given much time.
+#[expect(clippy::disallowed_methods, reason = "waits for another process")]
+fn comes(mut done: impl FnMut() -> bool) -> bool {
+    (0..LOOKS).any(|_| {
+        std::thread::sleep(LOOK_EVERY);
+        done()
+    })
+}
+
+fn is_well(server: &Serving) -> bool {
+    server.get("/-/healthy").starts_with("HTTP/1.1 200")
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for signal in ["-TERM", "-INT"] {
+        let mut logged = Logged::start("", &["--shutdown-timeout", "10m"]);
+        let mut stream = TcpStream::connect(&logged.server.address).unwrap();
+        let head = "POST /api/v1/import HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n";
+        write!(stream, "{head}Content-Length: 1000\r\n\r\n").unwrap();
+        let mut go_on = [0; 12];
+        stream.read_exact(&mut go_on).unwrap();
+        logged.server.signal("-TERM");
+        assert!(logged.says("stopping"), "{}", logged.said());
+        logged.server.signal(signal);
+        assert_eq!(logged.server.wait_within(Duration::from_secs(60)), Some(130), "{signal}");
+    }
+}
+
+#[test]
+fn a_hangup_is_logged_and_ignored() {
+    let logged = Logged::start("", &[]);
+    logged.server.signal("-HUP");
+    assert!(logged.says("SIGHUP is ignored"), "{}", logged.said());
+    assert!(is_well(&logged.server));
+    assert_eq!(logged.server.end("-TERM"), Some(0));
+}
+
+#[test]
+fn half_of_the_descriptors_are_the_stores() {
+    let logged = Logged::start("ulimit -Sn 128 && ulimit -Hn 256", &[]);
+    let flags = logged.server.get("/api/v1/status/flags");
+    assert!(flags.contains("\"connections-max\":\"96\""), "{flags}");
+    let said = logged.said();
+    assert!(said.contains("fewer connections than wanted"), "{said}");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", logged.server.pid()));
+    if let Ok(limits) = limits {
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let numbers: Vec<&str> = files.split_whitespace().skip(3).take(2).collect();
+        assert_eq!(numbers, ["256", "256"], "the soft limit is raised");
+    }
+    assert_eq!(logged.server.end("-TERM"), Some(0));
+}
+
+#[test]
+fn a_connection_without_a_descriptor_takes_that_of_an_idle_one() {
+    let logged = Logged::start("", &[]);
+    let address = &logged.server.address;
+    let silent: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
+    assert!(is_well(&logged.server), "all of them are accepted");
+    // So that none is left.
+    let pid = logged.server.pid().to_string();
+    let lowered = Command::new("prlimit").args(["--pid", &pid, "--nofile=20:20"]).status();
+    if !lowered.is_ok_and(|status| status.success()) {
+        return;
+    }
+    assert!(is_well(&logged.server));
+    assert!(logged.says("cannot accept a connection"), "{}", logged.said());
+    drop(silent);
+}
+
+#[test]
+fn what_senders_are_refused_is_logged() {
+    let logged = Logged::start("", &[]);
+    for _ in 0..50 {
+        let answer = logged.server.post("/api/v1/import/prometheus", "bad{\n");
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    let mut stream = TcpStream::connect(&logged.server.address).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").unwrap();
+    assert!(logged.says("--allowed-host evil.example"), "{}", logged.said());
+    assert!(logged.says("what=\"/api/v1/import/prometheus\" peer=127.0.0.1:"), "{}", logged.said());
+    let lines = logged.said().lines().filter(|line| line.contains("refused what=")).count();
+    assert!(lines < 25, "{}", logged.said());
+    // Reads tell who asks.
+    logged.server.get("/api/v1/query?query=up%7B");
+    assert!(!logged.said().contains("/api/v1/query"));
+}
+
+#[test]
+fn probes_have_a_listener_of_their_own() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut logged = Logged::start("", &["--probe-listen", &free.to_string()]);
+    assert!(logged.says(&format!("listening for probes address={free}")), "{}", logged.said());
+    assert!(is_well(&logged.server));
+    logged.server.address = free.to_string();
+    assert!(is_well(&logged.server));
+    assert!(logged.server.get("/api/v1/labels").starts_with("HTTP/1.1 404"));
+}
