@@ -37,7 +37,8 @@ pub struct ServerConfig {
     pub header_bytes_max: usize,
     /// Most header lines. Default: 100.
     pub headers_max: usize,
-    /// Time for the headers of a request, from their first byte. Default: 10 s.
+    /// Time for the headers of a request, from their first byte, and for the first byte of a new
+    /// connection. On places that are kept for probes it is 2 s at most. Default: 10 s.
     pub header_timeout: Duration,
     /// Time for a whole body, where it is held in memory. A streamed body may take longer if it keeps
     /// to `body_rate_min`. Default: 30 s.

@@ -114,6 +114,10 @@ impl TimedIo {
 
     /// Reads and drops until the client closes too, or it has been enough.
     fn poll_linger(&mut self, left: usize, cx: &mut Context<'_>) -> Poll<()> {
+        // Whoever makes room for another does not linger.
+        if self.phase.wait(cx).0 == Expected::End {
+            return Poll::Ready(());
+        }
         let mut left = left;
         let mut scratch = [0u8; 4096];
         while self.read_deadline.as_mut().poll(cx).is_pending() {

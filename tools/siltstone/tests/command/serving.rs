@@ -1,7 +1,7 @@
 //! `siltstone serve` as a process: signals, file descriptors, its log, its second listener.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -21,14 +21,19 @@ struct Logged {
 }
 
 impl Logged {
-    /// Started with flags, behind a line of shell that sets its limits.
+    /// Started on loopback with flags, behind a line of shell that sets its limits.
     fn start(limits: &str, flags: &[&str]) -> Self {
+        Self::start_bare(limits, &[&["--listen", "127.0.0.1:0"], flags].concat())
+    }
+
+    /// Started with these flags alone.
+    fn start_bare(limits: &str, flags: &[&str]) -> Self {
         let (dir, data) = place();
         let log = NamedTempFile::new().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{limits}\nexec \"$0\" \"$@\"")]);
         command.arg(env!("CARGO_BIN_EXE_siltstone"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data", &data]).args(flags);
+        command.args(["serve", "--data", &data]).args(flags);
         command.env_remove("RUST_LOG").stdin(Stdio::null());
         let server = Serving::of(command, log.reopen().unwrap().into());
         Self { server, log, _dir: dir }
@@ -100,6 +105,7 @@ fn half_of_the_descriptors_are_the_stores() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "what was skipped is said")]
 fn a_connection_without_a_descriptor_takes_that_of_an_idle_one() {
     let logged = Logged::start("", &[]);
     let address = &logged.server.address;
@@ -109,6 +115,7 @@ fn a_connection_without_a_descriptor_takes_that_of_an_idle_one() {
     let pid = logged.server.pid().to_string();
     let lowered = Command::new("prlimit").args(["--pid", &pid, "--nofile=20:20"]).status();
     if !lowered.is_ok_and(|status| status.success()) {
+        println!("SKIPPED: prlimit cannot lower the limit of another process");
         return;
     }
     assert!(is_well(&logged.server));
@@ -143,4 +150,51 @@ fn probes_have_a_listener_of_their_own() {
     logged.server.address = free.to_string();
     assert!(is_well(&logged.server));
     assert!(logged.server.get("/api/v1/labels").starts_with("HTTP/1.1 404"));
+}
+
+/// An address of this machine that is not loopback, the one that packets to the world leave from. Nothing is sent.
+fn address_of_this_machine() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_loopback())
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "what was skipped is said")]
+fn an_address_has_a_limit_of_its_own() {
+    let Some(address) = address_of_this_machine() else {
+        println!("SKIPPED: there is no address but loopback");
+        return;
+    };
+    let flags = ["--listen", "0.0.0.0:0", "--connections-per-address-max", "2"];
+    let logged = Logged::start_bare("", &flags);
+    let port = logged.server.address.rsplit(':').next().unwrap().to_owned();
+    let connect = |host: &str| {
+        let stream = TcpStream::connect(format!("{host}:{port}")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    };
+    let (host, mut working) = (address.to_string(), Vec::new());
+    for _ in 0..2 {
+        let mut stream = connect(&host);
+        let head = "POST /api/v1/import HTTP/1.1\r\nExpect: 100-continue\r\n";
+        write!(stream, "{head}Host: {host}\r\nContent-Length: 1000\r\n\r\n").unwrap();
+        let mut go_on = [0; 12];
+        stream.read_exact(&mut go_on).unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100");
+        working.push(stream);
+    }
+    let mut answer = String::new();
+    connect(&host).read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\ntoo many connections from your address\n"), "{answer}");
+    // Proxies share loopback.
+    let _proxied: Vec<TcpStream> = (0..10).map(|_| connect("127.0.0.1")).collect();
+    let mut probe = connect("127.0.0.1");
+    write!(probe, "GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut metrics = String::new();
+    probe.read_to_string(&mut metrics).unwrap();
+    let line = "siltstone_http_connections_refused_total{reason=\"address\"} 1\n";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(metrics.contains("siltstone_http_connections 13\n"), "{metrics}");
 }
