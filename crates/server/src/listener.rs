@@ -259,7 +259,8 @@ fn connection(
         if let Err(error) = served.await {
             tracing::debug!(%error, "connection ended");
             if error.is_parse() {
-                gate.log.note("malformed", place.peer(), 400, &error.to_string());
+                let status = if error.is_parse_too_large() { 431 } else { 400 };
+                gate.log.note("malformed", place.peer(), status, &error.to_string());
             }
         }
         drop((open, place));

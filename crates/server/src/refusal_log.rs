@@ -28,8 +28,7 @@ struct Kind {
 }
 
 impl RefusalLog {
-    /// Logs a refusal. `what` is the path of a route or, before there is one, what was refused. The
-    /// status is 0 if none was sent.
+    /// Logs a refusal. `what` is the path of a route or, before there is one, what was refused.
     pub(crate) fn note(&self, what: &'static str, peer: SocketAddr, status: u16, reason: &str) {
         let Some(left_out) = self.due(what, Instant::now()) else { return };
         // Quoted in the log, since clients have a say in it.

@@ -83,6 +83,18 @@ fn silent_connections_keep_nobody_out() {
 }
 
 #[test]
+fn a_flood_of_connections_stays_bounded() {
+    let server = with_places(4);
+    let silent: Vec<TcpStream> = (0..400).map(|_| connect(server.address)).collect();
+    let answer = server.get("/metrics");
+    let name = "siltstone_http_connections ";
+    let open = answer.text().lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    // Those that were given up and are not closed yet among them.
+    assert!(open.parse::<usize>().unwrap() <= 4 + 16 + 64, "{open}");
+    drop(silent);
+}
+
+#[test]
 fn the_one_without_a_request_longest_goes() {
     let server = with_places(3);
     let mut working = at_work(&server);

@@ -137,6 +137,9 @@ fn what_senders_are_refused_is_logged() {
     }
     let mut stream = TcpStream::connect(&logged.server.address).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").unwrap();
+    let mut stream = TcpStream::connect(&logged.server.address).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nbad header\r\n\r\n").unwrap();
+    assert!(logged.says("what=\"malformed\" peer=127.0.0.1:"), "{}", logged.said());
     assert!(logged.says("--allowed-host evil.example"), "{}", logged.said());
     assert!(logged.says("what=\"/api/v1/import/prometheus\" peer=127.0.0.1:"), "{}", logged.said());
     let lines = logged.said().lines().filter(|line| line.contains("refused what=")).count();
