@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::cors::CorsOrigin;
+use crate::hosts::AllowedHost;
 
 /// Limits and timeouts of a server. Every limit is checked before memory is allocated for what it
 /// limits.
@@ -11,10 +12,17 @@ pub struct ServerConfig {
     /// Whether `/api/v1/admin/tsdb/` may delete, flush, compact and snapshot; without it, it answers
     /// 403. Default: false.
     pub admin: bool,
-    /// Whose web pages may read the API. Default: everybody's (`.*`), as Prometheus.
+    /// Whose web pages may read the API. Default: nobody's.
     pub cors_origin: CorsOrigin,
-    /// Connections at a time; more wait in the system's backlog. Default: 512.
+    /// Names by which clients reach the server, besides what it listens on and the name of the machine;
+    /// requests for others are refused with 421. Default: none.
+    pub allowed_hosts: Vec<AllowedHost>,
+    /// Connections at a time. When there are so many, a new one takes the place of the one that has been
+    /// without a request longest; while all have one, it is served probes alone, or waits. Default: 512.
     pub connections_max: usize,
+    /// Connections at a time from one address, or from one /64 of IPv6; loopback is not counted. Default:
+    /// 128.
+    pub connections_per_address_max: usize,
     /// Bodies that are decoded and written at a time; more wait. Default: 64.
     pub writes_max: usize,
     /// Queries of samples, series and labels at a time; more wait. Default: 20.
@@ -37,7 +45,8 @@ pub struct ServerConfig {
     pub header_bytes_max: usize,
     /// Most header lines. Default: 100.
     pub headers_max: usize,
-    /// Time for the headers of a request, from their first byte. Default: 10 s.
+    /// Time for the headers of a request, from their first byte, and for the first byte of a new
+    /// connection. On places that are kept for probes it is 2 s at most. Default: 10 s.
     pub header_timeout: Duration,
     /// Time for a whole body, where it is held in memory. A streamed body may take longer if it keeps
     /// to `body_rate_min`: what it sends earns it time, but never more than this. Default: 30 s.
@@ -52,7 +61,8 @@ pub struct ServerConfig {
     /// Bytes per second that a client has to take of a response; what it takes earns it time, but never more than
     /// `write_timeout`. Default: 1,024.
     pub reply_rate_min: u64,
-    /// How long running requests may take to finish after the shutdown signal. Default: 30 s.
+    /// How long running requests may take to finish after the shutdown signal. Default: 25 s,
+    /// since many supervisors kill after 30 s.
     pub shutdown_timeout: Duration,
     /// How long a server whose store has failed goes on answering, so that who asks it learns why, before
     /// it ends by itself. Default, and at most: 5 s.
@@ -97,7 +107,9 @@ impl Default for ServerConfig {
         Self {
             admin: false,
             cors_origin: CorsOrigin::default(),
+            allowed_hosts: Vec::new(),
             connections_max: 512,
+            connections_per_address_max: 128,
             writes_max: 64,
             reads_max: 20,
             exports_max: 8,
@@ -113,7 +125,7 @@ impl Default for ServerConfig {
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             reply_rate_min: 1024,
-            shutdown_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(25),
             failure_grace: Duration::from_secs(5),
             body_bytes_max: 32 << 20,
             request_samples_max: 1_000_000,

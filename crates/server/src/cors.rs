@@ -1,4 +1,5 @@
-//! Which web pages may read the API: the `Access-Control-*` headers that Prometheus sends.
+//! Which web pages may read the API: the `Access-Control-*` headers that Prometheus sends. None are sent
+//! unless the operator says so.
 //!
 //! A browser lets a page of another origin read an answer only if the answer allows it. Called by the
 //! router for the reading routes; the admin API allows no page at all.
@@ -34,6 +35,9 @@ impl CorsOrigin {
 
     /// Adds the headers to an answer to a page of `origin`.
     pub(crate) fn apply(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        if self.as_str().is_empty() {
+            return;
+        }
         headers.append(VARY, HeaderValue::from_static("Origin"));
         let Some(origin) = origin else { return };
         let allowed = if self.as_str() == ANY {
@@ -55,9 +59,9 @@ impl CorsOrigin {
 }
 
 impl Default for CorsOrigin {
-    /// Every page, as Prometheus.
+    /// No page: whoever makes somebody open one would read all samples that a browser can reach.
     fn default() -> Self {
-        Self(AnchoredRegex::new(ANY).expect("the pattern is valid"))
+        Self(AnchoredRegex::new("").expect("the pattern is valid"))
     }
 }
 

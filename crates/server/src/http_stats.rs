@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+
+use crate::connection_stats::ConnectionStats;
 
 /// Longest latency that is told from longer ones, in microseconds.
 const LATENCY_MAX_US: u64 = 3_600_000_000;
@@ -16,6 +18,8 @@ pub(crate) struct HttpStats {
     routes: Vec<(&'static str, Mutex<RouteStats>)>,
     /// Open connections.
     pub(crate) connections: AtomicU64,
+    /// What was closed and refused before it came to a handler.
+    pub(crate) by_reason: Arc<ConnectionStats>,
     /// Samples stored by remote write and imports.
     pub(crate) samples_written: AtomicU64,
     /// Series or lines refused of requests whose rest was stored.
@@ -41,6 +45,7 @@ impl HttpStats {
         Self {
             routes: routes.map(|name| (name, Mutex::new(RouteStats::new()))).collect(),
             connections: AtomicU64::new(0),
+            by_reason: Arc::default(),
             samples_written: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             remote_write_bytes: AtomicU64::new(0),

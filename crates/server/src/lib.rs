@@ -18,8 +18,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A request goes from the accept loop (`listener`, over sockets with deadlines, `timed_io`) through a
-//! table (`router`) to the handler of its protocol (`handlers`, one file each), which reads and writes
+//! A request goes from the accept loop (`listener`, over sockets with deadlines, `timed_io`, which have their
+//! places from `connections`) past `gate`, which knows for whom it is and from where, through a table (`router`) to the handler of its protocol (`handlers`, one file each), which reads and writes
 //! the formats of [`protocol`] and calls the engine on blocking threads. [`ingest`], [`protocol`],
 //! [`selected_series`] and [`time`] serve the command line as well.
 //!
@@ -29,9 +29,13 @@
 //!   there is, and no matcher of it names a value with `=`. Deletes by the command and over HTTP
 //!   ask for a word more then.
 //! - *A compaction over HTTP* answers when it is done, or with `progress=true` line by line, and
-//!   ends when its client goes: nobody waits for its report then, and what is merged stays. The
-//!   admin API refuses every request with an `Origin`, which browsers send with each POST, so that
-//!   no web page reaches a server on loopback.
+//!   ends when its client goes: nobody waits for its report then, and what is merged stays.
+//! - *Web pages* reach a server on loopback from any browser on the machine, so a page of another origin
+//!   may change nothing, reads nothing unless `cors_origin` says so, and has no way around that by a name
+//!   of its own (`hosts`). The admin API refuses every request with an `Origin`, which browsers send
+//!   with each POST.
+//! - *A server without a free place* closes the connection that has been without a request longest,
+//!   rather than let new ones wait for clients that may never speak (`connections`).
 //! - *The version in `buildinfo`* is that of the Prometheus whose language and API are spoken;
 //!   Siltstone's own follows as build metadata. Clients compare it with the version from which on
 //!   Prometheus has a feature.
@@ -59,10 +63,14 @@ mod app;
 mod call;
 mod coder;
 mod config;
+mod connection_stats;
+mod connections;
 mod content_coding;
 mod cors;
 mod envelope;
+mod gate;
 mod handlers;
+mod hosts;
 mod http_stats;
 pub mod ingest;
 mod json;
@@ -70,11 +78,13 @@ mod listener;
 mod message_body;
 mod metric_metadata;
 mod params;
+mod phase;
 mod prometheus_order;
 pub mod protocol;
 mod queries;
 mod reasons;
 mod refusal;
+mod refusal_log;
 mod reply;
 pub mod reports;
 mod request_body;
@@ -85,5 +95,6 @@ mod timed_io;
 
 pub use config::ServerConfig;
 pub use cors::CorsOrigin;
-pub use listener::serve;
+pub use hosts::{AllowedHost, InvalidHost};
+pub use listener::{Listeners, PROBE_CONNECTIONS_MAX, serve};
 pub use reasons::Reasons;

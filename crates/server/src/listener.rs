@@ -1,4 +1,4 @@
-//! The accept loop: connections with limits and deadlines, and an orderly end.
+//! The accept loops, one for each listener: connections with limits and deadlines, and an orderly end.
 //!
 //! At the shutdown signal nothing more is accepted, idle connections close, requests that run are
 //! finished within `shutdown_timeout`, and then the store is closed.
@@ -10,9 +10,9 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -22,16 +22,38 @@ use hyper_util::server::graceful::GracefulShutdown;
 use siltstone::Db;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::ServerConfig;
+use crate::connections::{Connection, Connections, Door, PROBE_PLACES};
+use crate::gate::Gate;
+use crate::hosts::Hosts;
+use crate::refusal_log::RefusalLog;
 use crate::router::{self, OpenConnection};
 use crate::timed_io::{TimedIo, Timeouts};
 
+/// Most connections of a server beside [`ServerConfig::connections_max`]: the places kept for probes, and
+/// those of [`Listeners::probes`].
+pub const PROBE_CONNECTIONS_MAX: usize = 2 * PROBE_PLACES;
+
 /// Pause after the system refused a connection, for want of file handles say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Numbers of the errors that say that the process, or the system, has no descriptor left: the same on
+/// every Unix.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
+/// Time for the headers of a probe, where places are few.
+const PROBE_HEADER_TIMEOUT_MAX: Duration = Duration::from_secs(2);
+
+/// What a client is told whose address has too many connections. It fits into the buffer of a new socket,
+/// so nobody waits for it to be taken. A client that had already sent its request may see a reset instead:
+/// waiting for that would hold the descriptor that is refused.
+const TOO_MANY_OF_ADDRESS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: text/plain; charset=utf-8\r\ncontent-length: 39\r\nretry-after: 5\r\n\
+    connection: close\r\n\r\ntoo many connections from your address\n";
 
 /// Least bytes that are buffered for a connection, whatever the limit of headers.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
@@ -47,57 +69,134 @@ const FAILURE_GRACE_MAX: Duration = Duration::from_secs(5);
 const FAILED_SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 const FAILED_CLOSE_MAX: Duration = Duration::from_secs(2);
 
-/// Serves `db` on `listener` until `shutdown` is ready or the store has failed, then closes it.
+/// Where a server listens. Made from one [`TcpListener`], it has no listener for probes.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For everything.
+    pub public: TcpListener,
+    /// For `/-/healthy`, `/-/ready` and `/metrics` alone, with places that no other client can take.
+    pub probes: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(public: TcpListener) -> Self {
+        Self { public, probes: None }
+    }
+}
+
+impl Listeners {
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let all = std::iter::once(&self.public).chain(&self.probes);
+        all.filter_map(|listener| listener.local_addr().ok())
+    }
+}
+
+/// Serves `db` on `listeners` until `shutdown` is ready or the store has failed, then closes it.
 ///
 /// # Errors
 /// [`Error::Failed`](siltstone::Error::Failed) if the store has failed, at most 10 s after that; then it may
 /// still be closing on a thread of the runtime. Otherwise what closing the store answers.
 pub async fn serve(
     db: Db,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     config: ServerConfig,
     shutdown: impl Future<Output = ()>,
 ) -> siltstone::Result<()> {
-    let connections_max = config.connections_max.clamp(1, Semaphore::MAX_PERMITS);
+    let listeners = listeners.into();
     let shutdown_timeout = config.shutdown_timeout;
     let grace = config.failure_grace.min(FAILURE_GRACE_MAX);
-    let app = App::new(db.clone(), config, router::stats());
-    let app = Arc::new(
-        app.map_err(|error| siltstone::Error::io("start threads for", "requests", error))?,
-    );
-    let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
-    let places = Arc::new(Semaphore::new(connections_max));
-    let mut shutdown = pin!(shutdown);
-    let mut failed = pin!(failure(db.clone(), grace));
-    loop {
-        let accepted = tokio::select! {
-            () = &mut shutdown => break,
-            () = &mut failed => break,
-            accepted = accept(&listener, &places) => accepted,
-        };
-        match accepted {
-            Ok((stream, place)) => {
-                connections.spawn(connection(app.clone(), stream, place, &graceful));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+    let server = Server::new(db.clone(), &listeners, config)?;
+    {
+        let mut shutdown = pin!(shutdown);
+        let mut failed = pin!(failure(db.clone(), grace));
+        tokio::select! {
+            () = &mut shutdown => {}
+            () = &mut failed => {}
+            () = server.accept_all(&listeners.public, Door::Public) => {}
+            () = accept_probes(&server, listeners.probes.as_ref()) => {}
         }
-        while connections.try_join_next().is_some() {}
     }
-    drop(listener);
+    drop(listeners);
     let shutdown_timeout = match db.fault() {
         None => shutdown_timeout,
         Some(_) => shutdown_timeout.min(FAILED_SHUTDOWN_MAX),
     };
-    tracing::info!(connections = connections.len(), "shutting down");
-    if tokio::time::timeout(shutdown_timeout, graceful.shutdown()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "requests cut off by the shutdown");
-    }
-    connections.shutdown().await;
+    server.end(shutdown_timeout).await;
     close(db).await
+}
+
+async fn accept_probes(server: &Server, listener: Option<&TcpListener>) {
+    match listener {
+        Some(listener) => server.accept_all(listener, Door::Probes).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the accept loops share.
+struct Server {
+    gate: Arc<Gate>,
+    places: Arc<Connections>,
+    graceful: GracefulShutdown,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Server {
+    /// # Errors
+    /// If the system refuses the threads.
+    fn new(db: Db, listeners: &Listeners, config: ServerConfig) -> siltstone::Result<Self> {
+        let addresses = listeners.addresses().map(|address| address.ip());
+        let hosts = Hosts::new(&config.allowed_hosts, addresses);
+        let (places, of_address) = (config.connections_max, config.connections_per_address_max);
+        let app = App::new(db, config, router::stats());
+        let app = app.map_err(|error| siltstone::Error::io("start threads for", "requests", error));
+        let app = Arc::new(app?);
+        let places = Connections::new(places, of_address, app.stats.by_reason.clone());
+        Ok(Self {
+            gate: Arc::new(Gate { app, hosts, log: RefusalLog::default() }),
+            places,
+            graceful: GracefulShutdown::new(),
+            tasks: Mutex::default(),
+        })
+    }
+
+    /// Accepts connections for ever.
+    async fn accept_all(&self, listener: &TcpListener, door: Door) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.start(stream, peer, door).await,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) {
+                        self.places.free_descriptor();
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a place and serves the connection on a task of its own.
+    async fn start(&self, stream: TcpStream, peer: SocketAddr, door: Door) {
+        let Some(place) = self.places.admit(peer, door).await else {
+            let _ = stream.try_write(TOO_MANY_OF_ADDRESS);
+            self.gate.log.note("connection", peer, 503, "too many connections from this address");
+            return;
+        };
+        let served = connection(&self.gate, stream, place, &self.graceful);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(served);
+        while tasks.try_join_next().is_some() {}
+    }
+
+    /// Lets requests that run end, but no longer than that.
+    async fn end(self, timeout: Duration) {
+        let mut tasks = self.tasks.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tracing::info!(connections = tasks.len(), "shutting down");
+        if tokio::time::timeout(timeout, self.graceful.shutdown()).await.is_err() {
+            tracing::warn!(connections = tasks.len(), "requests cut off by the shutdown");
+        }
+        tasks.shutdown().await;
+    }
 }
 
 /// Ready some time after the store has failed.
@@ -129,26 +228,21 @@ async fn close(db: Db) -> siltstone::Result<()> {
     Err(siltstone::Error::Failed(fault))
 }
 
-/// Waits for a place first: connections beyond the limit wait in the system's backlog.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
-}
-
 /// Serves one connection to its end.
 fn connection(
-    app: Arc<App>,
+    gate: &Arc<Gate>,
     stream: TcpStream,
-    place: OwnedSemaphorePermit,
+    place: Arc<Connection>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + 'static {
+    let (gate, app) = (gate.clone(), &gate.app);
     let config = &app.config;
+    let headers = match place.is_for_probes() {
+        true => config.header_timeout.min(PROBE_HEADER_TIMEOUT_MAX),
+        false => config.header_timeout,
+    };
     let timeouts = Timeouts {
-        headers: config.header_timeout,
+        headers,
         idle: config.idle_timeout,
         write: config.write_timeout,
         write_rate_min: config.reply_rate_min,
@@ -161,8 +255,7 @@ fn connection(
     if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
         tracing::debug!(%error, "cannot bound what waits to be sent");
     }
-    let io = TimedIo::new(stream, timeouts);
-    let phase = io.phase();
+    let io = TimedIo::new(stream, place.phase().clone(), timeouts, app.stats.by_reason.clone());
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -172,16 +265,22 @@ fn connection(
         .max_header_size(config.header_bytes_max)
         .max_buf_size(config.header_bytes_max.max(BUFFER_BYTES_MIN))
         .half_close(false);
-    let open = OpenConnection::new(&app);
+    let open = OpenConnection::new(app);
+    let (behind, answering) = (gate.clone(), place.clone());
     let service = service_fn(move |request| {
-        let (app, phase) = (app.clone(), phase.clone());
-        async move { Ok::<_, Infallible>(router::dispatch(app, phase, request).await) }
+        let (gate, place) = (behind.clone(), answering.clone());
+        async move { Ok::<_, Infallible>(gate.answer(place, request).await) }
     });
     let served = graceful.watch(builder.serve_connection(TokioIo::new(io), service));
     async move {
-        let _held = (open, place);
+        // The place is free when the socket is closed, and not before.
         if let Err(error) = served.await {
             tracing::debug!(%error, "connection ended");
+            if error.is_parse() {
+                let status = if error.is_parse_too_large() { 431 } else { 400 };
+                gate.log.note("malformed", place.peer(), status, &error.to_string());
+            }
         }
+        drop((open, place));
     }
 }

@@ -94,6 +94,14 @@ impl ReplyBody {
         }
     }
 
+    /// An answer that is held in memory and not empty.
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Whole(bytes) => bytes.as_deref(),
+            Content::Stream { .. } => None,
+        }
+    }
+
     /// Compresses the body: a short one now, so that its length is known, others as they are sent.
     pub(crate) fn compress(&mut self, coder: Coder) -> io::Result<()> {
         match &mut self.content {

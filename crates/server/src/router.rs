@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue, ORIGIN};
@@ -25,9 +26,10 @@ use crate::handlers::{
 };
 use crate::http_stats::HttpStats;
 use crate::params::{self, Params, decode};
+use crate::phase::Phase;
 use crate::refusal::Refusal;
+use crate::refusal_log::Reason;
 use crate::reply::{self, OnEnd, Reply};
-use crate::timed_io::Phase;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
 
@@ -56,6 +58,11 @@ impl Route {
         self.errors == Envelope && !self.path.starts_with(ADMIN)
     }
 
+    /// Whether it takes samples.
+    fn is_push(&self) -> bool {
+        self.path == "/api/v1/write" || self.path.starts_with("/api/v1/import")
+    }
+
     /// Whether it answers samples without an envelope.
     fn streams(&self) -> bool {
         matches!(self.path, "/api/v1/export" | "/federate")
@@ -70,6 +77,8 @@ enum Errors {
 
 /// A browser asks with OPTIONS before it sends a page's request here; the answer is in the headers.
 const API: &str = "/api/v1/";
+/// What supervisors and scrapers ask.
+const PROBES: [&str; 3] = ["/metrics", "/-/healthy", "/-/ready"];
 /// What lies below it has answers for the operator alone.
 const ADMIN: &str = "/api/v1/admin/";
 
@@ -341,18 +350,12 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>) -> (usize, Reply) {
         return (index, answer);
     }
     let answer = handled(app, route, segment, request).await.unwrap_or_else(|refusal| {
-        if refusal.status.is_server_error() {
-            tracing::warn!(
-                path = route.path,
-                status = refusal.status.as_u16(),
-                error = refusal.message,
-                "request failed"
-            );
-        }
-        match route.errors {
+        let mut answer = match route.errors {
             Text => reply::refused(&refusal),
             Envelope => envelope::error(&refusal),
-        }
+        };
+        answer.extensions_mut().insert(Reason(refusal.message));
+        answer
     });
     (index, answer)
 }
@@ -409,6 +412,39 @@ fn find(path: &str) -> Result<Option<(usize, &'static Route, String)>, Refusal> 
         }
     }
     Ok(None)
+}
+
+/// What is known of a request before it is routed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About {
+    /// Of its route, or that of requests without one.
+    pub(crate) path: &'static str,
+    /// Whether it asks how the server is.
+    pub(crate) is_probe: bool,
+    /// Whether it may change something.
+    pub(crate) changes: bool,
+    /// Whether it brings samples.
+    pub(crate) is_push: bool,
+    /// Whether its refusals are written as Prometheus' envelope.
+    pub(crate) has_envelope: bool,
+}
+
+/// What the table says of a path.
+pub(crate) fn about(path: &str) -> About {
+    let route = find(path).ok().flatten().map(|(_, route, _)| route);
+    let is = |fits: fn(&Route) -> bool| route.is_some_and(fits);
+    About {
+        path: route.map_or(NO_ROUTE, |route| route.path),
+        is_probe: is(|route| PROBES.contains(&route.path)),
+        changes: is(|route| route.is_push() || route.path.starts_with(ADMIN)),
+        is_push: is(Route::is_push),
+        has_envelope: is(|route| route.errors == Envelope),
+    }
+}
+
+/// Counts a request that was not let through to a route.
+pub(crate) fn count_unrouted(app: &App, status: u16) {
+    app.stats.record(ROUTES.len(), status, Duration::ZERO);
 }
 
 /// The number of open connections, as long as one of these is.

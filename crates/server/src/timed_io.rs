@@ -2,95 +2,32 @@
 //!
 //! hyper's own header timeout also closes idle connections, so the two cannot differ, and it has none
 //! for writing. Here the socket knows its [`Phase`], which the connection's service and the bodies of
-//! its responses move on. While a request is being handled reads have no deadline: the reader of
+//! its responses move on (`phase`). While a request is being handled reads have no deadline: the reader of
 //! the body keeps its own.
 //!
 //! Closing lingers: what the client still sends is read and dropped for a moment, because a socket
 //! closed over unread bytes resets the connection and the client may lose the answer (a 413, say).
+//! A connection that was chosen to make room (`connections`) ends at its next look for bytes, at once
+//! and without lingering.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::connection_stats::{Closed, ConnectionStats};
+use crate::phase::{Expected, Phase};
+
 /// Longest time spent on reading what nobody wants, when closing.
 const LINGER: Duration = Duration::from_secs(1);
 /// Most bytes read that nobody wants, when closing.
 const LINGER_BYTES_MAX: usize = 16 << 20;
-
-/// What the client is expected to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// To send the headers of a request.
-    Headers,
-    /// To do as it likes, between requests.
-    Idle,
-    /// To wait for the answer, or to send a body, whose reader keeps the time.
-    Busy,
-}
-
-/// What the client of a connection is expected to do; shared by the socket and the requests on it.
-#[derive(Debug, Clone)]
-pub(crate) struct Phase(Arc<Mutex<PhaseState>>);
-
-#[derive(Debug)]
-struct PhaseState {
-    kind: Kind,
-    /// Counts changes, so that a phase entered anew is told from the same one going on.
-    changes: u64,
-    /// The connection, which waits for bytes and will not look at its deadline again before they
-    /// come: it is woken to start the time for idling.
-    reader: Option<Waker>,
-}
-
-impl PhaseState {
-    /// Remembers who reads.
-    fn wait(&mut self, cx: &Context<'_>) {
-        if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
-            self.reader = Some(cx.waker().clone());
-        }
-    }
-}
-
-impl Phase {
-    fn new() -> Self {
-        let state = PhaseState { kind: Kind::Headers, changes: 0, reader: None };
-        Self(Arc::new(Mutex::new(state)))
-    }
-
-    /// A request has arrived and is being handled.
-    pub(crate) fn busy(&self) {
-        self.enter(Kind::Busy);
-    }
-
-    /// The response has been handed over.
-    pub(crate) fn idle(&self) {
-        self.enter(Kind::Idle);
-    }
-
-    fn enter(&self, kind: Kind) {
-        let mut state = self.lock();
-        state.kind = kind;
-        state.changes += 1;
-        // Other phases begin inside the connection's own task.
-        let reader = if kind == Kind::Idle { state.reader.take() } else { None };
-        drop(state);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, PhaseState> {
-        // Nothing can panic while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// How long each phase may last.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +45,7 @@ pub(crate) struct TimedIo {
     stream: TcpStream,
     timeouts: Timeouts,
     phase: Phase,
+    stats: Arc<ConnectionStats>,
     /// The phase that `read_deadline` belongs to.
     armed: Option<u64>,
     read_deadline: Pin<Box<Sleep>>,
@@ -123,11 +61,17 @@ pub(crate) struct TimedIo {
 
 impl TimedIo {
     /// Wraps a socket that has just been accepted. To be called inside the runtime.
-    pub(crate) fn new(stream: TcpStream, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        phase: Phase,
+        timeouts: Timeouts,
+        stats: Arc<ConnectionStats>,
+    ) -> Self {
         Self {
             stream,
             timeouts,
-            phase: Phase::new(),
+            phase,
+            stats,
             armed: None,
             read_deadline: Box::pin(sleep(timeouts.headers)),
             write_waits: None,
@@ -137,26 +81,21 @@ impl TimedIo {
         }
     }
 
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase.clone()
-    }
-
-    /// Ready with an error when the phase has lasted too long.
+    /// Ready with an error when the phase has lasted too long, or the connection has to make room.
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let mut state = self.phase.lock();
-        state.wait(cx);
-        let allowed = match state.kind {
-            Kind::Headers => self.timeouts.headers,
-            Kind::Idle => self.timeouts.idle,
-            Kind::Busy => return Poll::Pending,
+        let (expected, changes) = self.phase.wait(cx);
+        let (allowed, reason) = match expected {
+            Expected::Headers => (self.timeouts.headers, Closed::HeaderTimeout),
+            Expected::Idle => (self.timeouts.idle, Closed::IdleTimeout),
+            Expected::Nothing => return Poll::Pending,
+            Expected::End => return Poll::Ready(makes_room()),
         };
-        let changes = state.changes;
-        drop(state);
         if self.armed != Some(changes) {
             self.armed = Some(changes);
             self.read_deadline.as_mut().reset(Instant::now() + allowed);
         }
         ready!(self.read_deadline.as_mut().poll(cx));
+        self.stats.count_closed(reason);
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the client sent nothing in time"))
     }
 
@@ -182,6 +121,7 @@ impl TimedIo {
             self.write_deadline.as_mut().reset(now + self.write_left);
         }
         ready!(self.write_deadline.as_mut().poll(cx));
+        self.stats.count_closed(Closed::WriteTimeout);
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the client took too little in time",
@@ -190,6 +130,10 @@ impl TimedIo {
 
     /// Reads and drops until the client closes too, or it has been enough.
     fn poll_linger(&mut self, left: usize, cx: &mut Context<'_>) -> Poll<()> {
+        // Whoever makes room for another does not linger.
+        if self.phase.wait(cx).0 == Expected::End {
+            return Poll::Ready(());
+        }
         let mut left = left;
         let mut scratch = [0u8; 4096];
         while self.read_deadline.as_mut().poll(cx).is_pending() {
@@ -209,18 +153,25 @@ impl TimedIo {
     }
 }
 
+fn makes_room() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "closed to make room for another connection")
+}
+
 impl AsyncRead for TimedIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.phase.is_ending() {
+            return Poll::Ready(Err(makes_room()));
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Pending => self.poll_read_deadline(cx).map(Err),
             Poll::Ready(result) => {
-                if buffer.filled().len() > before && self.phase.lock().kind == Kind::Idle {
-                    self.phase.enter(Kind::Headers);
+                if buffer.filled().len() > before {
+                    self.phase.heard();
                 }
                 Poll::Ready(result)
             }
@@ -252,7 +203,10 @@ impl AsyncWrite for TimedIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // hyper asks for this when it has handed over all that it had.
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.phase.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use siltstone_server::{CorsOrigin, ServerConfig};
+use siltstone_server::{AllowedHost, CorsOrigin, ServerConfig};
 
 use crate::times::parse_duration;
 use crate::units::{parse_bytes, parse_bytes_usize};
@@ -15,12 +15,22 @@ pub(crate) struct ServerFlags {
     /// Open /api/v1/admin/tsdb/: delete, flush, compact, snapshot. There is no authentication
     #[arg(long)]
     enable_admin: bool,
-    /// Whose web pages may read the API: a regular expression of origins; '' for nobody's
-    #[arg(long, value_name = "REGEX", default_value = ".*", value_parser = CorsOrigin::new)]
+    /// Whose web pages may read the API: a regular expression of origins, '.*' for everybody's
+    /// [default: nobody's]
+    #[arg(long, value_name = "REGEX", default_value = "", value_parser = CorsOrigin::new)]
+    #[arg(hide_default_value = true)]
     cors_origin: CorsOrigin,
-    /// Connections at a time; more wait
+    /// A name by which clients reach the server, such as that of its service or of a proxy; may be given
+    /// several times, * for any. Its addresses, the machine's name and, on loopback, localhost need not be
+    /// given. Requests for other names are answered 421
+    #[arg(long, value_name = "NAME", value_parser = AllowedHost::new)]
+    allowed_host: Vec<AllowedHost>,
+    /// Connections at a time; a new one takes the place of the one that is idle longest
     #[arg(long, value_name = "N", default_value_t = 512)]
     connections_max: usize,
+    /// Connections at a time from one address (of IPv6: one /64), loopback not counted
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    connections_per_address_max: usize,
     /// Bodies that are decoded and written at a time; more wait
     #[arg(long, value_name = "N", default_value_t = 64)]
     writes_max: usize,
@@ -70,7 +80,7 @@ pub(crate) struct ServerFlags {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     reply_rate_min: u64,
     /// How long running requests may take to finish after a signal
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_duration)]
     shutdown_timeout: Duration,
     /// Most samples of one remote-write request
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
@@ -116,7 +126,9 @@ impl ServerFlags {
         ServerConfig {
             admin: self.enable_admin,
             cors_origin: self.cors_origin.clone(),
+            allowed_hosts: self.allowed_host.clone(),
             connections_max: self.connections_max,
+            connections_per_address_max: self.connections_per_address_max,
             writes_max: self.writes_max,
             reads_max: self.reads_max,
             exports_max: self.exports_max,

@@ -254,6 +254,20 @@ fn http(page: &mut Page, stats: &HttpStats) -> fmt::Result {
     let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let connections = value(&stats.connections);
     page.gauge("siltstone_http_connections", "Open connections.", connections)?;
+    let by_reason = &stats.by_reason;
+    let name = "siltstone_http_connections_closed_total";
+    page.head(name, "counter", "Connections that the server closed, by reason.")?;
+    for (reason, count) in by_reason.closed() {
+        writeln!(page.0, "{name}{{reason=\"{reason}\"}} {count}")?;
+    }
+    let name = "siltstone_http_connections_refused_total";
+    page.head(name, "counter", "Connections that were not served, by reason.")?;
+    writeln!(page.0, "{name}{{reason=\"address\"}} {}", value(&by_reason.refused_of_address))?;
+    let name = "siltstone_http_requests_refused_total";
+    page.head(name, "counter", "Requests refused before they were routed, by reason.")?;
+    for (reason, count) in by_reason.barred() {
+        writeln!(page.0, "{name}{{reason=\"{reason}\"}} {count}")?;
+    }
     let written = value(&stats.samples_written);
     page.counter("siltstone_http_samples_written_total", "Samples stored by HTTP.", written)?;
     let refused = value(&stats.refused);

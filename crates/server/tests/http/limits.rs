@@ -94,22 +94,6 @@ fn forms_are_limited() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait() {
-    let config = ServerConfig { connections_max: 2, ..ServerConfig::default() };
-    let server = Server::start(Options::default(), config);
-    let (first, second) = (connect(server.address), connect(server.address));
-    server.pause(std::time::Duration::from_millis(100));
-    let mut third = connect(server.address);
-    third.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-    third.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-    assert!(read_answer(&mut third).is_err(), "no place yet");
-    drop(first);
-    third.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-    assert_eq!(read_answer(&mut third).unwrap().status, 200);
-    drop(second);
-}
-
-#[test]
 fn one_connection_serves_many_requests() {
     let server = server();
     let mut stream = connect(server.address);

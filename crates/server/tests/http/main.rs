@@ -5,6 +5,7 @@
 mod admin;
 mod admission;
 mod coding;
+mod connections;
 mod deadlines;
 mod envelope;
 mod expressions;
@@ -17,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod losses;
 mod metadata;
+mod pages;
 mod promql;
 mod regex;
 mod remote_read;

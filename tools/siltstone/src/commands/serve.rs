@@ -1,14 +1,17 @@
 //! `siltstone serve`: the HTTP server until a signal.
 
+mod descriptors;
+mod signals;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use clap::Args as ClapArgs;
 use siltstone::Db;
-use siltstone_server::serve;
+use siltstone_server::{Listeners, serve};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, Outcome, Result};
@@ -26,7 +29,13 @@ Examples:
 Prometheus pushes to it with
   remote_write: [{url: http://127.0.0.1:7480/api/v1/write}]
 
-SIGTERM and SIGINT end it in order: running requests are finished and the store is closed.
+It answers only to its own names, so that no web page reaches it by another. Where clients use the
+name of a service or a proxy, say so:
+  siltstone serve --listen 0.0.0.0:7480 --allowed-host siltstone
+
+SIGTERM and SIGINT end it in order: running requests are finished and the store is closed. A
+second one ends it at once with exit code 130, and what was acknowledged is as safe as after a
+crash. SIGHUP is ignored.
 If the store fails, so that it takes no writes until it is opened again, the server ends by
 itself within 10 s with exit code 5, for a supervisor to start it again; until then
 /-/healthy answers 503 and says why. A full disk does not end it: writes go on when there is room.
@@ -39,6 +48,10 @@ pub(crate) struct Args {
     /// Address to listen on; there is no authentication, so think before it is not loopback
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7480")]
     listen: SocketAddr,
+    /// Another address, for /-/healthy, /-/ready and /metrics alone: clients of the first cannot take
+    /// its connections away
+    #[arg(long, value_name = "ADDR")]
+    probe_listen: Option<SocketAddr>,
     #[command(flatten)]
     data: DataFlag,
     #[command(flatten)]
@@ -49,22 +62,28 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     start_log();
+    let mut config = args.server.config();
+    config.connections_max = descriptors::provide(config.connections_max);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::io("start threads for", Path::new("serve"), &e))?;
-    // The address first: a store need not be opened to learn that the port is taken.
-    let listener = runtime
-        .block_on(TcpListener::bind(args.listen))
-        .map_err(|e| Failure::io("listen on", Path::new(&args.listen.to_string()), &e))?;
-    let address = listener.local_addr().unwrap_or(args.listen);
+    let no_signals = |e| Failure::io("wait for", Path::new("signals"), &e);
+    let within = runtime.enter();
+    // At once: recovery may take a while, and a terminal that is closed should not end it.
+    signals::ignore_hangup().map_err(no_signals)?;
+    // The addresses first: a store need not be opened to learn that a port is taken.
+    let public = listen(&runtime, args.listen)?;
+    let probes = args.probe_listen.map(|address| listen(&runtime, address)).transpose()?;
+    let address = public.local_addr().unwrap_or(args.listen);
     let db = Db::open(&args.data.data, args.store.options(&args.data.data))?;
     log_recovery(&db);
     // Before the greeting: who has read that may end the server in order.
-    let stop = {
-        let _within = runtime.enter();
-        shutdown_signal().map_err(|e| Failure::io("wait for", Path::new("signals"), &e))?
-    };
+    let stop = signals::shutdown().map_err(no_signals)?;
+    drop(within);
     output::print(&greeting(address, &args.data.data, &db))?;
-    let served = runtime.block_on(serve(db, listener, args.server.config(), stop));
+    if let Some(address) = probes.as_ref().and_then(|probes| probes.local_addr().ok()) {
+        tracing::info!(%address, "listening for probes");
+    }
+    let served = runtime.block_on(serve(db, Listeners { public, probes }, config, stop));
     if served.is_err() {
         // What still runs may wait for a disk that never answers, and is no reason to stay.
         runtime.shutdown_background();
@@ -72,6 +91,11 @@ pub(crate) fn run(args: &Args) -> Result {
     served?;
     tracing::info!("closed");
     Ok(Outcome::Good)
+}
+
+fn listen(runtime: &Runtime, address: SocketAddr) -> std::result::Result<TcpListener, Failure> {
+    let bound = runtime.block_on(TcpListener::bind(address));
+    bound.map_err(|e| Failure::io("listen on", Path::new(&address.to_string()), &e))
 }
 
 fn start_log() {
@@ -111,17 +135,4 @@ fn greeting(address: SocketAddr, data: &Path, db: &Db) -> String {
         data.display(),
         describe_durability(db.options().durability),
     )
-}
-
-/// Ready at the first SIGTERM or SIGINT.
-fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!(signal = name, "stopping");
-    })
 }

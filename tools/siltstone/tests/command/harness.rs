@@ -116,7 +116,12 @@ impl Serving {
     pub(crate) fn start_with(data: &str, flags: &[&str]) -> Self {
         let mut command = siltstone(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
         command.args(flags);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::of(command, Stdio::null())
+    }
+
+    /// Starts what becomes a server, and waits for its greeting.
+    pub(crate) fn of(mut command: Command, err: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(err).spawn().unwrap();
         let mut greeting = String::new();
         let mut out = BufReader::new(child.stdout.as_mut().unwrap());
         for _ in 0..4 {
@@ -128,7 +133,7 @@ impl Serving {
 
     pub(crate) fn post(&self, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
         write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -137,7 +142,8 @@ impl Serving {
 
     pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -164,10 +170,15 @@ impl Serving {
         None
     }
 
-    /// Ends it with a signal, and gives its exit code.
-    pub(crate) fn end(mut self, signal: &str) -> Option<i32> {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Ends it with a signal, and gives its exit code.
+    pub(crate) fn end(mut self, signal: &str) -> Option<i32> {
+        self.signal(signal);
         self.child.wait().unwrap().code()
     }
 }

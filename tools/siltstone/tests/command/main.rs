@@ -17,4 +17,5 @@ mod query_url;
 mod repair;
 mod samples;
 mod samples_step;
+mod serving;
 mod traced;

@@ -81,6 +81,8 @@ fn of_server(config: &ServerConfig, flags: &mut BTreeMap<&'static str, String>) 
     flags.extend([
         ("enable-admin", config.admin.to_string()),
         ("cors-origin", config.cors_origin.as_str().to_owned()),
+        ("allowed-host", list(&config.allowed_hosts)),
+        ("connections-per-address-max", config.connections_per_address_max.to_string()),
         ("connections-max", config.connections_max.to_string()),
         ("writes-max", config.writes_max.to_string()),
         ("reads-max", config.reads_max.to_string()),
@@ -109,6 +111,10 @@ fn of_server(config: &ServerConfig, flags: &mut BTreeMap<&'static str, String>) 
 
 fn optional(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn list(values: &[impl ToString]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// A length of time in the largest unit of which it is a multiple.

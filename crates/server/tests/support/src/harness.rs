@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use siltstone::{Db, Options, Sample};
 use siltstone_server::protocol::{remote_write, snappy};
-use siltstone_server::{ServerConfig, serve};
+use siltstone_server::{AllowedHost, Listeners, ServerConfig, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -19,6 +19,8 @@ use crate::client::{Answer, get, request};
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it listens for probes.
+    pub probes: SocketAddr,
     /// Its store.
     pub db: Db,
     runtime: Option<Runtime>,
@@ -43,19 +45,24 @@ impl Server {
     }
 
     /// A server over the store at `path`, which outlives it.
-    pub fn over(path: &Path, options: Options, config: ServerConfig) -> Self {
+    pub fn over(path: &Path, options: Options, mut config: ServerConfig) -> Self {
+        // What the client calls it.
+        config.allowed_hosts.push(AllowedHost::new("t").unwrap());
         let db = Db::open(path, options).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
+        let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let (public, probes) = (bind(), bind());
+        let (address, probe_address) = (public.local_addr().unwrap(), probes.local_addr().unwrap());
+        let listeners = Listeners { public, probes: Some(probes) };
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = runtime.spawn(serve(db.clone(), listener, config, async {
+        let served = runtime.spawn(serve(db.clone(), listeners, config, async {
             let _ = stopped.await;
         }));
         Self {
             address,
+            probes: probe_address,
             db,
             runtime: Some(runtime),
             stop: Some(stop),
