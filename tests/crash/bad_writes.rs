@@ -11,7 +11,7 @@
 //! adds scripts.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,13 +191,19 @@ fn cannot_be_told(fs: &SimFs, survivor: &SimFs) -> bool {
     let bad = fs.bad_page_writes().pop().expect("it was struck");
     let then = fs.crash_at_bad_page_write().expect("it was struck");
     let is_log = |path: &Path| path.extension().is_some_and(|ending| ending == "wal");
-    let concerns_log =
-        is_log(&bad.path) || bad.landed.as_ref().is_some_and(|(path, _)| is_log(path));
     let synced_later = |op: &Op| {
         let is_sync = matches!(op.kind, OpKind::SyncData(_)) && op.error.is_none();
         op.number > bad.op && is_sync && is_log(&op.path)
     };
-    digest(&then) == digest(survivor) || concerns_log && !fs.trace().iter().any(synced_later)
+    // By their numbers. Where the header of the newest is lost, the one before it is the end.
+    let mut logs: Vec<PathBuf> = survivor.files().into_iter().filter(|path| is_log(path)).collect();
+    let mut ends: Vec<PathBuf> = logs.pop().into_iter().collect();
+    if bad.page == 0 && ends.contains(&bad.path) {
+        ends.extend(logs.pop());
+    }
+    let concerns_end = ends.contains(&bad.path)
+        || bad.landed.as_ref().is_some_and(|(path, _)| ends.contains(path));
+    digest(&then) == digest(survivor) || concerns_end && !fs.trace().iter().any(synced_later)
 }
 
 /// One page write that is struck.
