@@ -33,7 +33,10 @@ pub use disk::DiskFs;
 pub use executor::Executor;
 pub use map_faults::turn_map_faults_into_errors;
 pub use random::random_bytes;
-pub use sim::{CrashPlan, DataSurvival, DirectorySurvival, Op, OpKind, SimFs, is_crash};
+pub use sim::{
+    BadPageWrite, CrashPlan, DataSurvival, DirectorySurvival, Op, OpKind, PageFault, SimFs,
+    is_crash,
+};
 pub use sync_point::SyncPoint;
 pub use threads::spawn;
 pub use vfs::{DirEntry, FileId, LockGuard, ReadFile, ReadMode, Space, Vfs, WriteFile};

@@ -203,7 +203,7 @@ fn samples(found: &[Series]) -> usize {
     found.iter().map(|(_, samples)| samples.len()).sum()
 }
 
-fn salvage_all(snapshot: &Snapshot) -> (Vec<Series>, Vec<Error>) {
+pub(crate) fn salvage_all(snapshot: &Snapshot) -> (Vec<Series>, Vec<Error>) {
     let damage = Damage::default();
     let options = QueryOptions { skip_damaged: Some(damage.clone()), ..QueryOptions::default() };
     let mut found = Vec::new();

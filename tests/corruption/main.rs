@@ -1,14 +1,18 @@
 //! Damage of every byte of a small store, and of whole files: noticed or harmless, never a panic, a
 //! wrong value, or a loss in silence.
 //!
+//! `wider` does the same, more coarsely, to stores that hold more than writes and flushes.
+//!
 //! Each case damages a copy of one disk and reads it with a reader, with the owner, and with `verify`.
 //! `SILTSTONE_DAMAGE_SEED` picks other bits; `SILTSTONE_DAMAGE_STRIDE=1` takes every length of a
 //! truncation (default 7: every seventh, and those near the ends).
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "the tests say how much they damaged")]
 
 mod judge;
 mod store;
+mod wider;
 
 use judge::{Case, Verdict};
 use store::Store;

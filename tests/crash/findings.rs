@@ -59,6 +59,31 @@ fn a_new_store_survives_with_its_new_parents() {
     assert_eq!(counts(&db), [("a".to_owned(), 1)]);
 }
 
+/// What only the log of a process that was killed had, unsynced, was flushed by the next opening. When the disk then
+/// lost the edit that lists the segment, those batches were taken for the end of a torn write.
+#[test]
+fn an_edit_of_a_recovery_that_the_disk_has_lost_is_missed() {
+    let fs = SimFs::new();
+    let interval = Durability::Interval(Duration::from_millis(100));
+    let db = open(&fs, interval).unwrap();
+    db.write(&batch(&db, &["a"], 3)).unwrap();
+    drop(db);
+    let fs = fs.fork();
+    fs.ignore_sync(SyncPoint::ManifestEdit);
+    fs.ignore_sync(SyncPoint::WalRemoved);
+    let db = open(&fs, interval).unwrap();
+    assert_eq!(db.durable_seq(), 1, "it is in a segment, for all that is known");
+    let fs = fs.crash(CrashPlan::ALL_LOST);
+    let log = files(&fs, ".wal").remove(0);
+    let named = |findings: &[siltstone::Finding]| {
+        findings.iter().any(|finding| finding.to_string().contains(&*log.to_string_lossy()))
+    };
+    let reader = siltstone::ReadOnlyDb::open(DIR, simple_options(&fs)).unwrap();
+    assert!(named(&reader.open_report().findings), "{:?}", reader.open_report());
+    let db = open(&fs, interval).unwrap();
+    assert!(named(&db.open_report().findings), "{:?}", db.open_report());
+}
+
 /// An empty log file was removed without a word in the manifest, and was missed by the header of the
 /// next one.
 #[test]

@@ -11,6 +11,8 @@
 //! | `missing` | files that are gone |
 //! | `attach` | attaches cut short: all of it or nothing, and the other store as it was |
 //! | `checkpoint` | checkpoints cut short, refused, and held against what they were made of |
+//! | `bad_writes` | page writes that are lost or land elsewhere |
+//! | `slow_disk` | syncs that take their time |
 //! | `findings` | what the others found, each as a small test |
 //! | `holes` | pages lost in the middle of an unsynced log: a prefix comes back, or damage is reported |
 //! | `reader` | a read-only opener beside the writer |
@@ -27,6 +29,7 @@
 #![allow(clippy::print_stdout, reason = "the tests say how much they checked")]
 
 mod attach;
+mod bad_writes;
 mod checkpoint;
 mod enumerate;
 mod faults;
@@ -42,5 +45,6 @@ mod repair;
 mod repair_choices;
 mod repair_copies;
 mod repairing;
+mod slow_disk;
 mod sync_points;
 mod workload;

@@ -88,6 +88,9 @@ impl Recovery {
         };
         if done {
             recovered.parts.clear();
+            // All of it is behind a durable edit by now, also what no sync of the log had covered: a manifest
+            // that is found without that edit has lost it, and a log without these bytes is no torn write.
+            recovered.predecessor.durable_bytes = recovered.predecessor.valid_bytes;
         }
         self.logs_covered = done;
         Ok(recovered)

@@ -4,10 +4,8 @@
 //! of each other, as POSIX allows; a caller who wants a journal's behaviour asks for `Before`.
 
 use super::directory::{Directory, Names};
-use super::inode::Inode;
+use super::inode::{Inode, PAGE_BYTES};
 
-/// The unit in which the system writes a file back.
-const PAGE_BYTES: usize = 4096;
 /// The unit that a disk writes whole or not at all.
 const SECTOR_BYTES: usize = 512;
 

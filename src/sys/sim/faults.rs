@@ -6,8 +6,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::sys::SyncPoint;
+use crate::sys::{SimClock, SyncPoint};
+
+/// What becomes of a page write that the disk answers with success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageFault {
+    /// Nothing is written.
+    Lost,
+    /// It is written over another page, within the length of the file that has that one, and its own
+    /// place keeps what it had.
+    Misdirected {
+        /// Chooses the page: an even seed one of the same file if there is one, an odd seed one of
+        /// another file of the directory.
+        seed: u64,
+    },
+}
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Faults {
@@ -25,11 +41,37 @@ pub(super) struct Faults {
     pub(super) ignored: BTreeSet<SyncPoint>,
     /// Whether every sync does nothing and succeeds.
     pub(super) lying: bool,
+    /// Page writes, by number, that are not carried out where they belong.
+    pub(super) pages: BTreeMap<u64, PageFault>,
+    /// How long operations take, by the clock that shows it.
+    pub(super) delay: Option<Delay>,
     /// The most bytes that one write takes; an append makes several.
     pub(super) write_bytes_max: Option<usize>,
 }
 
+/// Operations that take time.
+#[derive(Debug, Clone)]
+pub(super) struct Delay {
+    pub(super) clock: Arc<SimClock>,
+    pub(super) time: Duration,
+    /// Only the operation of this number; without one, every sync.
+    pub(super) op: Option<u64>,
+}
+
+impl Delay {
+    fn is_of(&self, number: u64, sync: Option<SyncPoint>) -> bool {
+        self.op.map_or(sync.is_some(), |op| op == number)
+    }
+}
+
 impl Faults {
+    /// Lets the time pass that operation `number` takes. Called once for every operation.
+    pub(super) fn delay(&self, number: u64, sync: Option<SyncPoint>) {
+        if let Some(delay) = self.delay.as_ref().filter(|delay| delay.is_of(number, sync)) {
+            delay.clock.advance(delay.time);
+        }
+    }
+
     /// Why operation `number` fails, if it does. Called once for every operation.
     pub(super) fn of_op(&mut self, number: u64, sync: Option<SyncPoint>) -> Option<ErrorKind> {
         let by_point = sync.and_then(|point| {

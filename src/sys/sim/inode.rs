@@ -1,6 +1,11 @@
 //! A file of the simulated disk: what is durable, what readers see, and the changes between.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+
+/// The unit in which the system writes a file back.
+pub(super) const PAGE_BYTES: usize = 4096;
 
 /// A file. Its bytes are shared copy-on-write with forks of the disk and with mapped reads.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +24,8 @@ pub(super) struct Inode {
     pub(super) handles: usize,
     /// Bits that are wrong in memory alone, as (offset, mask), until what they are in is read again.
     pub(super) wrong_in_memory: Vec<(usize, u8)>,
+    /// Pages of which the disk has something else than what was synced; readers see the cache.
+    pub(super) unwritten: BTreeSet<usize>,
 }
 
 /// One change of a file's bytes, by the operation `op`.
@@ -65,7 +72,17 @@ impl Inode {
 
     fn change(&mut self, op: u64, change: Change) {
         change.apply(Arc::make_mut(&mut self.current));
+        let pages = change.pages();
         self.unsynced.push(DataChange { op, change });
+        // A page is written whole, so that the next write of it also carries what was not written before.
+        for page in pages.filter(|page| self.unwritten.remove(page)) {
+            let offset = page * PAGE_BYTES;
+            let end = (offset + PAGE_BYTES).min(self.current.len());
+            if let Some(bytes) = self.current.get(offset..end) {
+                let change = Change::Write { offset, bytes: bytes.to_vec() };
+                self.unsynced.push(DataChange { op, change });
+            }
+        }
     }
 
     /// Makes every change durable.
@@ -113,6 +130,17 @@ impl Change {
                 to[*offset..end].copy_from_slice(bytes);
             }
             Self::Truncate { len } => to.resize(*len, 0),
+        }
+    }
+
+    /// The pages that the change writes; a truncation does so to the one that it cuts.
+    pub(super) fn pages(&self) -> RangeInclusive<usize> {
+        match self {
+            Self::Write { offset, bytes } => {
+                let last = (offset + bytes.len()).saturating_sub(1);
+                offset / PAGE_BYTES..=last / PAGE_BYTES
+            }
+            Self::Truncate { len } => len / PAGE_BYTES..=len / PAGE_BYTES,
         }
     }
 

@@ -34,7 +34,9 @@
 //!
 //! Also injects errors ([`fail_op`](SimFs::fail_op), [`fail_sync`](SimFs::fail_sync),
 //! [`fail_read`](SimFs::fail_read)), a full disk ([`set_capacity`](SimFs::set_capacity)), syncs that
-//! do nothing ([`ignore_sync`](SimFs::ignore_sync)) and damage ([`flip`](SimFs::flip)).
+//! do nothing ([`ignore_sync`](SimFs::ignore_sync)), page writes that are lost or land elsewhere
+//! ([`fail_page_write`](SimFs::fail_page_write)), disks that take their time
+//! ([`delay_syncs`](SimFs::delay_syncs)) and damage ([`flip`](SimFs::flip)).
 //!
 //! It is a model of the contract, not of one file system: bytes and names survive independently, a
 //! failed sync loses what it covered, space is counted in bytes, and what was allocated past the end
@@ -46,6 +48,7 @@ mod faults;
 mod handle;
 mod inode;
 mod locks;
+mod page_writes;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -57,16 +60,18 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use self::directory::Entry;
 use self::inode::Inode;
 use self::state::{State, absolute};
-use super::SyncPoint;
+use super::{SimClock, SyncPoint};
 use crate::sys::sync::{Mutex, MutexGuard};
 
 pub use self::crash::{CrashPlan, DataSurvival, DirectorySurvival};
+pub use self::faults::PageFault;
 pub use self::state::is_crash;
-pub use self::trace::{Op, OpKind};
+pub use self::trace::{BadPageWrite, Op, OpKind};
 
 /// A simulated disk. A clone is another handle to the same disk; [`fork`](Self::fork) copies it.
 ///
@@ -140,6 +145,26 @@ impl SimFs {
         self.state().reads
     }
 
+    /// How many pages syncs of files have written. A sync writes those that were changed since the last
+    /// one, 4 KiB each, in the order of the file.
+    #[must_use]
+    pub fn page_writes(&self) -> u64 {
+        self.state().page_writes
+    }
+
+    /// The page writes that [`fail_page_write`](Self::fail_page_write) has struck.
+    #[must_use]
+    pub fn bad_page_writes(&self) -> Vec<BadPageWrite> {
+        self.state().bad_page_writes.clone()
+    }
+
+    /// The disk that a power cut right behind the sync of the last of them leaves, of which only what
+    /// was synced survives.
+    #[must_use]
+    pub fn crash_at_bad_page_write(&self) -> Option<Self> {
+        self.state().at_bad_page_write.as_deref().cloned().map(Self::of)
+    }
+
     /// The operations since the start or the last call of [`take_trace`](Self::take_trace).
     #[must_use]
     pub fn trace(&self) -> Vec<Op> {
@@ -187,6 +212,24 @@ impl SimFs {
         self.state().faults.unreadable.push((absolute(path.as_ref()), range, error));
     }
 
+    /// Lets page write `number` (see [`page_writes`](Self::page_writes)) succeed and be lost, or land
+    /// elsewhere. What was written is to be seen until the cache is dropped.
+    pub fn fail_page_write(&self, number: u64, fault: PageFault) {
+        self.state().faults.pages.insert(number, fault);
+    }
+
+    /// Lets every sync take `time` by `clock`.
+    pub fn delay_syncs(&self, clock: &Arc<SimClock>, time: Duration) {
+        let clock = Arc::clone(clock);
+        self.state().faults.delay = Some(faults::Delay { clock, time, op: None });
+    }
+
+    /// Lets operation `op` take `time` by `clock`, in the place of other delays.
+    pub fn delay_op(&self, op: u64, clock: &Arc<SimClock>, time: Duration) {
+        let clock = Arc::clone(clock);
+        self.state().faults.delay = Some(faults::Delay { clock, time, op: Some(op) });
+    }
+
     /// Ends every fault of the methods above that is still to come or lasts.
     pub fn heal(&self) {
         let faults = &mut self.state().faults;
@@ -215,6 +258,12 @@ impl SimFs {
     }
 
     // The raw disk. These are not operations: nothing counts, records or fails them.
+
+    /// Forgets what the cache of the system knows better than the disk, as happens when memory is
+    /// short: what was synced reads as the disk has it, what was not synced stays.
+    pub fn drop_caches(&self) {
+        self.state().inodes.values_mut().for_each(Inode::drop_cache);
+    }
 
     /// The paths of all files, sorted.
     #[must_use]

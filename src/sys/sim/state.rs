@@ -14,7 +14,7 @@ use super::crash::{CrashPlan, surviving_bytes, surviving_names};
 use super::directory::{Directory, Entry};
 use super::faults::Faults;
 use super::inode::Inode;
-use super::trace::{Op, OpKind};
+use super::trace::{BadPageWrite, Op, OpKind};
 
 const ROOT: u64 = 0;
 /// The size of a disk unless it is set: far above what a simulation holds.
@@ -35,6 +35,12 @@ pub(super) struct State {
     pub(super) ops: u64,
     /// Reads so far.
     pub(super) reads: u64,
+    /// Page writes of syncs so far.
+    pub(super) page_writes: u64,
+    /// Those that a fault has struck.
+    pub(super) bad_page_writes: Vec<BadPageWrite>,
+    /// What a power cut right behind the last of them leaves.
+    pub(super) at_bad_page_write: Option<Box<State>>,
     pub(super) trace: Vec<Op>,
     pub(super) crash_at: Option<u64>,
     /// Whether the power went: nothing works any more.
@@ -71,6 +77,9 @@ impl State {
             capacity: CAPACITY_BYTES,
             ops: 0,
             reads: 0,
+            page_writes: 0,
+            bad_page_writes: Vec::new(),
+            at_bad_page_write: None,
             trace: Vec::new(),
             crash_at: None,
             crashed: false,
@@ -88,6 +97,7 @@ impl State {
         self.crashed |= self.crash_at.is_some_and(|at| number >= at);
         self.alive()?;
         self.ops += 1;
+        self.faults.delay(number, kind.sync_point());
         let result = match self.faults.of_op(number, kind.sync_point()) {
             Some(fault) => Err(fault.into()),
             None => effect(self, number),
@@ -220,6 +230,8 @@ impl State {
             locks: BTreeSet::new(),
             dir_locks: BTreeSet::new(),
             faults: Faults::default(),
+            bad_page_writes: Vec::new(),
+            at_bad_page_write: None,
             trace: Vec::new(),
             crash_at: None,
             crashed: false,

@@ -18,6 +18,21 @@ pub struct Op {
     pub error: Option<io::ErrorKind>,
 }
 
+/// A page write that a fault has struck.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadPageWrite {
+    /// Its number, as [`SimFs::fail_page_write`](super::SimFs::fail_page_write) takes it.
+    pub number: u64,
+    /// The number of the sync that it was a part of.
+    pub op: u64,
+    /// The file, by the name that it was created with.
+    pub path: PathBuf,
+    /// Which page of the file.
+    pub page: u64,
+    /// The file and the page that it was written to, if any.
+    pub landed: Option<(PathBuf, u64)>,
+}
+
 /// The kinds of operations that are counted. Reads are counted apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

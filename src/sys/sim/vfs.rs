@@ -257,9 +257,10 @@ impl WriteFile for SimWriteFile {
 
     fn sync_data(&mut self, point: SyncPoint) -> io::Result<()> {
         let id = self.handle.id;
-        let result = self.mutate(OpKind::SyncData(point), |state, _| {
+        let path = self.handle.path.clone();
+        let result = self.mutate(OpKind::SyncData(point), |state, op| {
             if !state.faults.ignores(point) {
-                state.inode(id).sync();
+                state.write_back(id, &path, op);
             }
             Ok(())
         });

@@ -2,6 +2,7 @@
 
 mod faults;
 mod model;
+mod page_writes;
 mod power_cuts;
 
 use std::path::Path;
