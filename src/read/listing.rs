@@ -149,7 +149,8 @@ impl SeriesList for Listed {
     }
 }
 
-fn listed_bytes(labels: &Labels) -> u64 {
+/// What the labels of a series take in a list.
+pub(super) fn listed_bytes(labels: &Labels) -> u64 {
     labels.encoded().len() as u64 + LABELS_BYTES
 }
 

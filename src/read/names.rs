@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::listing::listed_bytes;
 use super::lists::FoundSeries;
 use super::meter::Meter;
 use super::{QueryOptions, Sources};
@@ -20,6 +21,9 @@ use crate::types::{Labels, Matcher, TimeRange};
 type Propose<'a> = &'a dyn Fn(&dyn SeriesSource) -> Result<Vec<String>>;
 /// Asked of a series: the names or values that it has.
 type Carried<'a> = &'a dyn Fn(&Labels, &mut dyn FnMut(&str));
+
+/// What a series takes in an answer beside its labels: its place in a list, and in whatever the caller sorts.
+const PLACE_BYTES: u64 = 32;
 
 impl Sources {
     /// The first `limit` series, in label order, that satisfy every matcher and have a sample in
@@ -37,7 +41,7 @@ impl Sources {
         let mut series = Vec::new();
         if limit > 0 {
             self.visit_series(matchers, range, options, &mut |labels, meter| {
-                meter.hold(labels.encoded().len() as u64)?;
+                meter.hold(listed_bytes(&labels) + PLACE_BYTES)?;
                 series.push(labels);
                 Ok(if series.len() < limit {
                     ControlFlow::Continue(())

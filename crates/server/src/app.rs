@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use siltstone::{Db, MemoryPool, WriteBatch};
 use siltstone_query::ResultCache;
+use tokio::sync::Semaphore;
 
 use crate::admission::Admission;
 use crate::config::ServerConfig;
@@ -21,6 +22,8 @@ const QUERIES_PART: u64 = 4;
 const QUERIES_PART_MIN: u64 = 8;
 /// The part of the store's memory budget that kept answers may take, unless the configuration says.
 const ANSWERS_PART: u64 = 16;
+/// Answers that are compressed at a time, each in less than a megabyte.
+const ENCODERS_MAX: usize = 32;
 /// The part of the bodies' bytes that buffers kept for later requests may take on top.
 const KEPT_PART: usize = 4;
 
@@ -31,6 +34,8 @@ pub(crate) struct App {
     pub(crate) stats: HttpStats,
     pub(crate) admission: Admission,
     pub(crate) queries: Arc<Queries>,
+    /// Encoders of answers that there may be at a time.
+    pub(crate) encoders: Arc<Semaphore>,
     /// What imports share, so that they read long lines one at a time.
     pub(crate) long_lines: LongLines,
     /// Answers of range queries.
@@ -79,6 +84,7 @@ impl App {
         Ok(Self {
             admission: Admission::start(&config, budget)?,
             kept: Mutex::default(),
+            encoders: Arc::new(Semaphore::new(ENCODERS_MAX)),
             long_lines: LongLines::default(),
             queries: Queries::new(pool, config.slow_query),
             results: ResultCache::new(kept_bytes),

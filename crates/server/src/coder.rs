@@ -3,7 +3,8 @@
 //! `reply` feeds it. At most [`SLICE_BYTES`] of input are worked on at a time, and zstd's window is
 //! 128 KiB, so that an answer of any length costs less than a megabyte. Whatever waits in the encoder
 //! is sent before the body waits for more, so that a slow answer arrives as it is made. Both encoders
-//! run at their fastest level: the network is local, and the time is the server's.
+//! run at their fastest level: the network is local, and the time is the server's. There are as many encoders as
+//! the router allows: slow readers of compressed answers would hold one each.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,6 +12,7 @@ use std::io::{self, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::body::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 use zstd::stream::write::Encoder as ZstdEncoder;
 
 /// Most input that is compressed without a break.
@@ -44,6 +46,8 @@ pub(crate) struct Coder {
     /// Input that was taken and may still be in the encoder.
     unflushed: bool,
     finished: bool,
+    /// One of the encoders that there may be.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 enum Encoder {
@@ -52,7 +56,7 @@ enum Encoder {
 }
 
 impl Coder {
-    pub(crate) fn new(coding: Coding) -> io::Result<Self> {
+    pub(crate) fn new(coding: Coding, permit: Option<OwnedSemaphorePermit>) -> io::Result<Self> {
         let encoder = match coding {
             Coding::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
             Coding::Zstd => {
@@ -61,7 +65,13 @@ impl Coder {
                 Encoder::Zstd(encoder)
             }
         };
-        Ok(Self { encoder, input: Bytes::new(), unflushed: false, finished: false })
+        Ok(Self {
+            encoder,
+            input: Bytes::new(),
+            unflushed: false,
+            finished: false,
+            _permit: permit,
+        })
     }
 
     /// A whole body, compressed.
@@ -162,7 +172,7 @@ mod tests {
     #[test]
     fn a_flush_sends_all_that_is_known() {
         for coding in [Coding::Gzip, Coding::Zstd] {
-            let mut coder = Coder::new(coding).unwrap();
+            let mut coder = Coder::new(coding, None).unwrap();
             coder.feed(Bytes::from_static(b"first"));
             assert!(coder.step().unwrap() && !coder.step().unwrap());
             let first = coder.flush().unwrap().unwrap();

@@ -3,7 +3,11 @@
 //! The router applies it to the answers of the reading routes, so that no handler knows of it. How a
 //! body is compressed: see `coder`.
 
+use std::sync::Arc;
+
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, VARY};
+
+use tokio::sync::Semaphore;
 
 use crate::accept::accepted;
 use crate::coder::{Coder, Coding};
@@ -39,15 +43,17 @@ pub(crate) fn preferred(headers: &HeaderMap) -> Option<Coding> {
     }
 }
 
-/// Compresses the body of `reply`, if it is worth it, and says that it depends on the request.
-pub(crate) fn apply(coding: Option<Coding>, reply: &mut Reply) {
+/// Compresses the body of `reply`, if it is worth it, and says that it depends on the request. A long body holds
+/// one of `encoders` until it has been sent; without one it goes as it is.
+pub(crate) fn apply(coding: Option<Coding>, encoders: &Arc<Semaphore>, reply: &mut Reply) {
     reply.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
     let Some(coding) = coding else { return };
     let is_short = reply.body().whole_len().is_some_and(|len| len < CODED_BYTES_MIN);
     if is_short || reply.headers().contains_key(CONTENT_ENCODING) {
         return;
     }
-    match Coder::new(coding) {
+    let Ok(permit) = Arc::clone(encoders).try_acquire_owned() else { return };
+    match Coder::new(coding, Some(permit)) {
         Ok(coder) => {
             if let Err(error) = reply.body_mut().compress(coder) {
                 tracing::error!(%error, "cannot compress an answer");

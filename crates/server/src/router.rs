@@ -317,7 +317,7 @@ pub(crate) async fn dispatch(app: Arc<App>, phase: Phase, request: Request<Incom
         app.config.cors_origin.apply(origin.as_ref(), answer.headers_mut());
     }
     if route.is_some_and(|route| route.is_query() || route.streams()) {
-        content_coding::apply(coding, &mut answer);
+        content_coding::apply(coding, &app.encoders, &mut answer);
     }
     let status = answer.status().as_u16();
     let recorder = Recorder { app, route: index, status, started };

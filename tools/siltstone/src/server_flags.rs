@@ -175,6 +175,47 @@ mod tests {
         flags: ServerFlags,
     }
 
+    /// What the help says of a default that no value stands for.
+    fn default_of(argument: &clap::Arg) -> Option<String> {
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let told = help.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']'));
+        let values = argument.get_default_values().iter().filter_map(|value| value.to_str());
+        let value = values.filter(|value| !value.is_empty()).collect::<Vec<_>>().join(",");
+        match (told, argument.get_action()) {
+            (Some((told, _)), _) => Some(told.to_owned()),
+            (None, clap::ArgAction::SetTrue) => Some("off".to_owned()),
+            (None, _) => (!value.is_empty()).then_some(value),
+        }
+    }
+
+    #[test]
+    fn the_table_of_limits_is_what_the_flags_say() {
+        use clap::{Args, CommandFactory};
+        let table = include_str!("../../../crates/server/LIMITS.md");
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| ")).map(|line| {
+            let mut cells = line.split(" | ").map(str::trim);
+            (cells.next().unwrap(), cells.next().unwrap())
+        });
+        let mut rows: std::collections::BTreeMap<_, _> = rows.collect();
+        assert_eq!(rows.remove("option"), Some("default"));
+        let server = Alone::command();
+        let store = crate::store_flags::StoreFlags::augment_args(clap::Command::new("store"));
+        let of_store: Vec<_> = store.get_arguments().collect();
+        for argument in server.get_arguments().chain(of_store.iter().copied()) {
+            let Some(name) = argument.get_long().filter(|name| *name != "help") else { continue };
+            // Of the store's options those that bound what a client sends.
+            let is_of_store = of_store.iter().any(|other| other.get_long() == Some(name));
+            match (rows.remove(name), default_of(argument)) {
+                (None, _) if is_of_store => {}
+                (Some(row), Some(default)) => assert_eq!(row, default, "{name}"),
+                // Without a value the row says what holds.
+                (Some(row), None) => assert!(!row.is_empty(), "{name}"),
+                (None, _) => panic!("LIMITS.md has no row for {name}"),
+            }
+        }
+        assert!(rows.is_empty(), "there is no such option: {rows:?}");
+    }
+
     #[test]
     fn the_defaults_are_those_of_the_server() {
         use clap::CommandFactory;

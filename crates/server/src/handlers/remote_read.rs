@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, HeaderValue};
-use siltstone::{Cancel, QueryOptions, Sample};
+use siltstone::{Cancel, QueryMemory, QueryOptions, Sample};
 use siltstone_promql::LabelSet;
 
 use crate::admission::{Kind, Place};
@@ -78,11 +78,17 @@ async fn in_one_piece(
 ) -> Result<Reply, Refusal> {
     let mut reply = reply::stream(place, SAMPLES, move |sink, cancel| {
         let writer = SamplesWriter::new(app.config.read_bytes_max);
-        let mut samples = SampleSink { writer, labels: LabelSet::default(), samples: Vec::new() };
+        let (labels, memory) = (LabelSet::default(), app.queries.memory());
+        let mut samples =
+            SampleSink { writer, labels, samples: Vec::new(), memory: memory.clone(), held: 0 };
         answer(&app, &request, cancel, &mut samples)?;
+        let held = samples.held;
         let block = snappy::compress(&samples.writer.finish());
         // Nothing is handed over before it is whole: it goes out with its length.
         *sink.buffer() = block.map_err(|error| Refusal::bad_request(error.to_string()))?;
+        memory.release(held);
+        memory.hold(sink.buffer().capacity() as u64).map_err(Refusal::of_remote_read)?;
+        sink.keep(memory);
         Ok(())
     })
     .await?;
@@ -243,6 +249,9 @@ struct SampleSink {
     /// The present series.
     labels: LabelSet,
     samples: Vec<Sample>,
+    memory: QueryMemory,
+    /// What is counted there.
+    held: u64,
 }
 
 impl From<TooManySamples> for Refusal {
@@ -268,6 +277,12 @@ impl AnswerSink for SampleSink {
     fn end_series(&mut self) -> Result<ControlFlow<()>, Refusal> {
         let labels: Vec<(&str, &str)> = self.labels.iter().collect();
         self.writer.series(labels.iter().copied(), &self.samples)?;
+        // The message, its parts while they are put together, and the block that it is compressed to.
+        let needed = self.writer.bytes() as u64 * 3;
+        if needed > self.held {
+            self.memory.hold(needed - self.held).map_err(Refusal::of_remote_read)?;
+            self.held = needed;
+        }
         Ok(ControlFlow::Continue(()))
     }
 

@@ -51,6 +51,12 @@ impl SamplesWriter {
         Self { message: Vec::new(), result_start: 0, bytes_max }
     }
 
+    /// Bytes of the message so far.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.message.len()
+    }
+
     /// Whether there is room for a series with so many samples: to be asked before they are gathered.
     ///
     /// # Errors
