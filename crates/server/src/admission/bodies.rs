@@ -9,7 +9,8 @@
 //!    theirs, the body waits for that.
 //! 2. Otherwise bodies that are still arriving are refused, with 503 and `Retry-After`: those first that come more
 //!    slowly than `rate_min`, then the youngest; the one that asks may be among them.
-//! 3. The oldest body that keeps the rate is never refused, so that there is always one that will be whole.
+//! 3. The oldest body that keeps the rate would be the last one, and is never refused, since there is room for it
+//!    when all others have gone. So there is always one that will be whole.
 //!
 //! # Invariants
 //!
@@ -155,8 +156,6 @@ impl Shared {
     fn refuse(&self, state: &mut State, (mut all, mut large): (usize, usize)) {
         let now = Instant::now();
         let keeps_rate = |body: &Arriving| !body.stopped && !body.is_slow(now, self.rate_min);
-        let spared = state.arriving.iter().find(|(_, body)| keeps_rate(body));
-        let spared = spared.map(|(number, _)| *number);
         // What was refused before comes back anyhow; then slow ones, then the youngest.
         let rank = |(number, body): (&u64, &Arriving)| {
             let kind = u8::from(!body.stopped) + u8::from(keeps_rate(body));
@@ -173,7 +172,7 @@ impl Shared {
             let of_large = large_part(body.bytes);
             // Where large bodies have taken what is theirs, a small one that leaves is of no use.
             let helps = (all > 0 && body.bytes > 0) || (large > 0 && of_large > 0);
-            if !helps || Some(number) == spared {
+            if !helps {
                 continue;
             }
             all = all.saturating_sub(body.bytes);
@@ -260,12 +259,10 @@ impl Body {
         let arriving: usize = state.arriving.values().map(|body| body.bytes).sum();
         let large: usize = state.arriving.values().map(|body| large_part(body.bytes)).sum();
         let complete = (state.held - arriving, state.held_large - large);
-        if complete.0 < missing.0 || complete.1 < missing.1 {
-            let rest = (missing.0.saturating_sub(complete.0), missing.1.saturating_sub(complete.1));
-            shared.refuse(&mut state, rest);
-            if state.arriving.get(&self.number).is_some_and(|body| body.stopped) {
-                return Err(short_of_memory());
-            }
+        let rest = (missing.0.saturating_sub(complete.0), missing.1.saturating_sub(complete.1));
+        shared.refuse(&mut state, rest);
+        if state.arriving.get(&self.number).is_some_and(|body| body.stopped) {
+            return Err(short_of_memory());
         }
         Ok(false)
     }

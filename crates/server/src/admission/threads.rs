@@ -227,7 +227,11 @@ mod tests {
         let shared = Arc::downgrade(&threads.owner.0);
         drop(threads.clone());
         assert_eq!(runtime.block_on(threads.run(|| 1)), Ok(1));
+        let (go, gate) = mpsc::channel::<()>();
+        drop(threads.run(move || gate.recv().is_ok()));
         drop(threads);
+        // One of them was at work.
+        go.send(()).unwrap();
         let gone = (0..1000).any(|_| {
             runtime
                 .block_on(async { tokio::time::sleep(std::time::Duration::from_millis(5)).await });

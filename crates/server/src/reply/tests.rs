@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -21,6 +22,17 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn place() -> Place {
     Admission::start(&ServerConfig::default(), 64 << 20).unwrap().place(None)
+}
+
+/// Waits, but not for ever, until so many answers wait for slow readers.
+async fn waiting(admission: &Admission, count: usize) {
+    for _ in 0..2000 {
+        if admission.waiting.count() == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{} answers wait, not {count}", admission.waiting.count());
 }
 
 #[test]
@@ -103,16 +115,12 @@ fn work_ends_when_all_but_the_last_chunk_is_taken() {
         });
         let mut reply = answer.await.unwrap();
         // All that was written fits into the queue, and still nobody has it.
-        while admission.waiting.count() == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        waiting(&admission, 1).await;
         for _ in 0..4 {
             let frame = reply.body_mut().frame().await.unwrap().unwrap();
             assert_eq!(frame.into_data().unwrap().len(), CHUNK_BYTES);
         }
-        while admission.waiting.count() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        waiting(&admission, 0).await;
         let rest = reply.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(&rest[..], b"end");
     });
@@ -131,4 +139,37 @@ fn there_are_so_many_encoders_and_no_more() {
     let mut third = long();
     content_coding::apply(Some(Coding::Zstd), &encoders, &mut third);
     assert!(coded(&third));
+}
+
+#[test]
+fn work_goes_on_in_its_turn_alone() {
+    let config = ServerConfig { exports_max: 1, ..ServerConfig::default() };
+    runtime().block_on(async {
+        let admission = Admission::start(&config, 64 << 20).unwrap();
+        let place = admission.take(Kind::Export).await.unwrap();
+        let written = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&written);
+        let answer = stream(&place, "text/plain", move |sink, _| {
+            for _ in 0..20 {
+                sink.buffer().resize(CHUNK_BYTES, b'x');
+                let _ = sink.checkpoint();
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+        let mut reply = answer.await.unwrap();
+        drop(place);
+        waiting(&admission, 1).await;
+        let before = written.load(Ordering::Relaxed);
+        let other = admission.take(Kind::Export).await.unwrap();
+        for _ in 0..4 {
+            reply.body_mut().frame().await.unwrap().unwrap();
+        }
+        // There is room for what it writes, and the turn is another's.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(written.load(Ordering::Relaxed), before);
+        drop(other);
+        let rest = reply.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(rest.len(), 16 * CHUNK_BYTES);
+    });
 }

@@ -284,13 +284,14 @@ fn a_reader_that_takes_a_little_now_and_then_is_let_go() {
 
 #[test]
 fn a_steady_reader_is_not_cut_off() {
-    let config = ServerConfig { write_timeout: Duration::from_secs(1), ..ServerConfig::default() };
+    let config = ServerConfig { write_timeout: Duration::from_secs(3), ..ServerConfig::default() };
     let server = filled(config);
     let mut stream = stalled(&server, "/api/v1/export?match[]=m");
-    let mut piece = [0; 16 << 10];
-    // Four seconds at 160 KB/s: longer than any time that it has.
-    for _ in 0..40 {
-        server.pause(Duration::from_millis(100));
+    let mut piece = [0; 32 << 10];
+    // Six seconds at 640 KB/s: longer than any time that it has. The system tells the server in steps of some
+    // hundred KiB, as it would one of 16 KB/s.
+    for _ in 0..120 {
+        server.pause(Duration::from_millis(50));
         stream.read_exact(&mut piece).unwrap();
     }
     let mut rest = Vec::new();
