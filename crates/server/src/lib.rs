@@ -19,9 +19,11 @@
 //! ```
 //!
 //! A request goes from the accept loop (`listener`, over sockets with deadlines, `timed_io`, which have their
-//! places from `connections`) past `gate`, which knows for whom it is and from where, through a table (`router`) to the handler of its protocol (`handlers`, one file each), which reads and writes
-//! the formats of [`protocol`] and calls the engine on blocking threads. [`ingest`], [`protocol`],
-//! [`selected_series`] and [`time`] serve the command line as well.
+//! places from `connections`) past `gate`, which knows for whom it is and from where, through a table
+//! (`router`) to the handler of its protocol (`handlers`, one file each), which reads and writes the formats of
+//! [`protocol`]. What a request may hold while its body arrives, when it has its turn and on which thread it calls
+//! the engine: `admission`. [`ingest`], [`protocol`], [`selected_series`] and [`time`] serve the command line as
+//! well.
 //!
 //! # Decisions
 //!
@@ -45,6 +47,12 @@
 //! - *`status/tsdb` counts the registry*, which is what Prometheus counts too (its head): the
 //!   postings of a pair are its count of series, so that one walk over the pairs answers. Series
 //!   that are only on disk are not in it.
+//! - *Bodies arrive without a turn.* A turn, and memory to decode in, are had when a body is whole, and an answer
+//!   that waits for its reader gives them back. So each step waits only for those that follow it, and slow clients
+//!   hold nothing that others wait for (`crates/server/src/admission`). Reserving what a body promises was
+//!   simpler, and let two honest senders wait for each other until both were refused.
+//! - *Threads of its own* instead of the runtime's: as many as turns, started at open, so that a system that is out of
+//!   threads is noticed then; and the one that was idle last, whose caches are warm, works next.
 //! - *Compression of answers* happens in the body that the socket polls (`coder.rs`), behind every
 //!   handler: they stream as before, and what waits in the encoder is flushed when a stream pauses.
 //! - *Remote read cuts a series into frames only above 8 MiB*, where Prometheus's server cuts at 1

@@ -24,6 +24,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::admission::Place;
 use crate::app::App;
 use crate::config::ServerConfig;
 use crate::connections::{Connection, Connections, Door, PROBE_PLACES};
@@ -95,7 +96,7 @@ impl Listeners {
 ///
 /// # Errors
 /// [`Error::Failed`](siltstone::Error::Failed) if the store has failed, at most 10 s after that; then it may
-/// still be closing on a thread of the runtime. Otherwise what closing the store answers.
+/// still be closing on a thread of its own. Otherwise what closing the store answers.
 pub async fn serve(
     db: Db,
     listeners: impl Into<Listeners>,
@@ -106,6 +107,7 @@ pub async fn serve(
     let shutdown_timeout = config.shutdown_timeout;
     let grace = config.failure_grace.min(FAILURE_GRACE_MAX);
     let server = Server::new(db.clone(), &listeners, config)?;
+    let place = server.gate.app.admission.place(None);
     {
         let mut shutdown = pin!(shutdown);
         let mut failed = pin!(failure(db.clone(), grace));
@@ -122,7 +124,7 @@ pub async fn serve(
         Some(_) => shutdown_timeout.min(FAILED_SHUTDOWN_MAX),
     };
     server.end(shutdown_timeout).await;
-    close(db).await
+    close(db, &place).await
 }
 
 async fn accept_probes(server: &Server, listener: Option<&TcpListener>) {
@@ -211,18 +213,18 @@ async fn failure(db: Db, grace: Duration) {
     tokio::time::sleep(grace).await;
 }
 
-async fn close(db: Db) -> siltstone::Result<()> {
+async fn close(db: Db, place: &Place) -> siltstone::Result<()> {
     let fault = db.fault();
-    let closing = tokio::task::spawn_blocking(move || db.close());
+    let closing = place.run(move || db.close());
     let Some(fault) = fault else {
-        return closing.await.unwrap_or_else(|error| {
-            Err(siltstone::Error::Failed(format!("closing the store: {error}")))
+        return closing.await.unwrap_or_else(|refusal| {
+            Err(siltstone::Error::Failed(format!("closing the store: {}", refusal.message)))
         });
     };
     match tokio::time::timeout(FAILED_CLOSE_MAX, closing).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => tracing::warn!(%error, "the failed store was closed with an error"),
-        Ok(Err(error)) => tracing::warn!(%error, "closing the failed store"),
+        Ok(Err(refusal)) => tracing::warn!(error = refusal.message, "closing the failed store"),
         Err(_) => tracing::warn!("closing the failed store takes too long: it is left"),
     }
     Err(siltstone::Error::Failed(fault))

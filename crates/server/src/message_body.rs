@@ -70,13 +70,16 @@ impl Coding {
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
+        let declared = self.decoded_len(body, limit)?;
+        // What is in it will be replaced, and is not cleared first: snappy would have it zeroed anew.
+        let missing = declared.saturating_sub(out.len());
+        out.try_reserve_exact(missing).map_err(|_| Refusal::no_memory())?;
         match self {
             Self::Snappy => snappy::decompress(body, limit, out).map_err(|error| match error {
                 snappy::SnappyError::TooLarge { .. } => decoded_too_large(limit),
                 error => Refusal::bad_request(error.to_string()),
             }),
             Self::Zstd => {
-                let declared = self.decoded_len(body, limit)?;
                 out.clear();
                 let rest = decode_frame(body, declared, out)
                     .map_err(|e| Refusal::bad_request(format!("the body is not zstd: {e}")))?;

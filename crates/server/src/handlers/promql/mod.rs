@@ -1,6 +1,6 @@
 //! `/api/v1/query` and `/api/v1/query_range`: PromQL on what is stored, in Prometheus's envelope.
 //!
-//! 1. On a blocking thread the parameters become an [`Ask`]; what is wrong with them is 400 `bad_data`.
+//! 1. On a thread for work the parameters become an [`Ask`]; what is wrong with them is 400 `bad_data`.
 //! 2. The query enters the list of those that run ([`crate::queries`]) and is
 //!    evaluated over a snapshot, with its memory counted in the account that all queries share.
 //! 3. No error can follow the evaluation: its answer is written from there on, in pieces, as fast as the
