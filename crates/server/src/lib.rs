@@ -54,6 +54,8 @@
 //!   (`crates/server/src/prometheus_order.rs`): labels are listed and sorted, one scan reads the
 //!   longest run of series that the engine has in the same order, and the others, whose texts begin
 //!   those of others, are read one by one when their turn comes.
+//! - *The unit of the times of a text import* is what the request declares, or what the body tells by `# EOF` and
+//!   by the times themselves; what cannot be told is refused (`ingest::undecided`).
 //! - *Text `NaN`* is read as 0x7ff8000000000000, the bits that JSON lines print as `NaN`; remote
 //!   write keeps every bit.
 
@@ -68,6 +70,7 @@ mod connections;
 mod content_coding;
 mod cors;
 mod envelope;
+mod extra_labels;
 mod gate;
 mod handlers;
 mod hosts;
@@ -95,6 +98,7 @@ mod timed_io;
 
 pub use config::ServerConfig;
 pub use cors::CorsOrigin;
+pub use extra_labels::ExtraLabels;
 pub use hosts::{AllowedHost, InvalidHost};
 pub use listener::{Listeners, PROBE_CONNECTIONS_MAX, serve};
 pub use reasons::Reasons;
