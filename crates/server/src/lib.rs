@@ -56,6 +56,8 @@
 //!   those of others, are read one by one when their turn comes.
 //! - *The unit of the times of a text import* is what the request declares, or what the body tells by `# EOF` and
 //!   by the times themselves; what cannot be told is refused (`ingest::undecided`).
+//! - *Raw bytes in a URL* that Prometheus takes and hyper does not are escaped before hyper reads the head
+//!   (`target_filter`).
 //! - *Text `NaN`* is read as 0x7ff8000000000000, the bits that JSON lines print as `NaN`; remote
 //!   write keeps every bit.
 
@@ -93,8 +95,10 @@ pub mod reports;
 mod request_body;
 mod router;
 pub mod selected_series;
+mod target_filter;
 pub mod time;
 mod timed_io;
+mod unparsed;
 
 pub use config::ServerConfig;
 pub use cors::CorsOrigin;

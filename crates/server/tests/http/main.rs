@@ -28,3 +28,4 @@ mod remote_write;
 mod result_cache;
 mod series;
 mod status;
+mod targets;
