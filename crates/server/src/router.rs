@@ -3,6 +3,8 @@
 //! Paths are compared segment by segment and never joined to anything; what is not in the table is
 //! 404, a method that a path does not have 405 with `Allow`. Every path is also served under
 //! `/prometheus`, where VictoriaMetrics' clients look for it.
+//!
+//! In one file because the table is half of it, and what a row means is the other half.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,15 +1,15 @@
 //! Escapes what clients write raw into the target of a request, before hyper reads it.
 //!
-//! `curl -g 'http://host/api/v1/series?match[]=up{job="node"}'` sends quotes as they are, and Prometheus reads them.
-//! hyper's URI refuses some of these bytes and takes `#` for the end of the query. Here each becomes `%XX`, which means the same to who decodes
-//! parameters.
+//! `curl -g 'http://host/api/v1/series?match[]=up{job="node"}'` sends quotes as they are, and Prometheus reads
+//! them. hyper's URI refuses some of these bytes and takes `#` for the end of the query. Here each becomes `%XX`,
+//! which means the same to who decodes parameters.
 //!
 //! Nothing but targets may be touched, least of all bodies, and what is a target is known only to who follows the
 //! framing of HTTP. This follows as little of it as can be: the filter reads the lines of a head up to the empty
 //! one, and goes on to the next request only behind a GET, HEAD or OPTIONS without `Content-Length` and
-//! `Transfer-Encoding`, which has no body in anybody's reading. Behind every other head, and behind what is no head, all bytes
-//! of the connection pass as they are. So the first request of a connection, whatever it is, and those behind
-//! requests without bodies are read as Prometheus does; others have to be escaped as RFC 3986 asks.
+//! `Transfer-Encoding`, which has no body in anybody's reading. Behind every other head, and behind what is no
+//! head, all bytes of the connection pass as they are. So the first request of a connection, whatever it is, and
+//! those behind requests without bodies are read as Prometheus does; others have to be escaped as RFC 3986 asks.
 
 /// The headers that announce a body.
 const BODY_HEADERS: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];

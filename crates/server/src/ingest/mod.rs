@@ -47,7 +47,7 @@ pub enum Format {
 pub struct IngestLimits {
     /// Longest line in bytes; longer ones are reported and skipped.
     pub line_bytes_max: usize,
-    /// Samples of a batch, at most [`BATCH_ROWS_MAX`].
+    /// Samples of a batch, at most [`siltstone::BATCH_ROWS_MAX`].
     pub batch_rows: usize,
 }
 
