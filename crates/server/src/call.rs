@@ -20,7 +20,7 @@ pub(crate) struct Call {
     pub(crate) head: Parts,
     /// Those of the form, then those of the query string.
     pub(crate) params: Params,
-    /// The segment of the path that stands for `{}` in the table, decoded.
+    /// The segment of the path that stands for `{}` in the table, decoded; what stands for `{*}`, as it is.
     pub(crate) segment: String,
     /// Where it works.
     pub(crate) place: Place,

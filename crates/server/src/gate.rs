@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::connection_stats::Barred;
 use crate::connections::{Connection, Door};
 use crate::envelope;
+use crate::handlers::written;
 use crate::hosts::Hosts;
 use crate::phase::Phase;
 use crate::refusal::Refusal;
@@ -111,6 +112,9 @@ impl Gate {
             true => envelope::error(refusal),
             false => reply::refused(refusal),
         };
+        if about.is_push {
+            written::complete(reply.headers_mut());
+        }
         if stopped.ends {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -62,6 +62,10 @@
 //!   (`crates/server/src/prometheus_order.rs`): labels are listed and sorted, one scan reads the
 //!   longest run of series that the engine has in the same order, and the others, whose texts begin
 //!   those of others, are read one by one when their turn comes.
+//! - *The unit of the times of a text import* is what the request declares, or what the body tells by `# EOF` and
+//!   by the times themselves; what cannot be told is refused (`ingest::undecided`).
+//! - *Raw bytes in a URL* that Prometheus takes and hyper does not are escaped before hyper reads the head
+//!   (`target_filter`).
 //! - *Text `NaN`* is read as 0x7ff8000000000000, the bits that JSON lines print as `NaN`; remote
 //!   write keeps every bit.
 
@@ -76,6 +80,7 @@ mod connections;
 mod content_coding;
 mod cors;
 mod envelope;
+mod extra_labels;
 mod gate;
 mod handlers;
 mod hosts;
@@ -98,11 +103,14 @@ pub mod reports;
 mod request_body;
 mod router;
 pub mod selected_series;
+mod target_filter;
 pub mod time;
 mod timed_io;
+mod unparsed;
 
 pub use config::ServerConfig;
 pub use cors::CorsOrigin;
+pub use extra_labels::ExtraLabels;
 pub use hosts::{AllowedHost, InvalidHost};
 pub use listener::{Listeners, PROBE_CONNECTIONS_MAX, serve};
 pub use reasons::Reasons;

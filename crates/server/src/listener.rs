@@ -280,6 +280,7 @@ fn connection(
             tracing::debug!(%error, "connection ended");
             if error.is_parse() {
                 let status = if error.is_parse_too_large() { 431 } else { 400 };
+                router::count_unrouted(&gate.app, status);
                 gate.log.note("malformed", place.peer(), status, &error.to_string());
             }
         }

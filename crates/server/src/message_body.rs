@@ -5,6 +5,9 @@
 //! body declares of its decoded length is checked against the caller's limit before it is believed, and
 //! no more than that is decoded: memory is set apart by it.
 //!
+//! A body that begins with the four bytes of a zstd frame is zstd, also if it is called snappy: some senders do.
+//! The block format of snappy cannot begin so: after the length, 40, would come a copy of what was decoded before.
+//!
 //! A zstd body is one frame. Several, one after the other, would each declare a length, and only that of
 //! the first one is known before decoding. Every sender compresses a message at once, into one frame.
 
@@ -18,6 +21,8 @@ use crate::refusal::Refusal;
 
 /// zstd windows beyond this are refused: the window is memory that the sender chooses.
 const ZSTD_WINDOW_LOG_MAX: u32 = 25;
+/// What every zstd frame begins with.
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +51,14 @@ impl Coding {
         }
     }
 
+    /// How `body` is compressed, whatever its headers say.
+    fn seen_in(self, body: &[u8]) -> Self {
+        if body.starts_with(ZSTD_MAGIC) { Self::Zstd } else { self }
+    }
+
     /// The bytes that `body` decodes to, from what it declares of itself; `limit` if it does not say.
     pub(crate) fn decoded_len(self, body: &[u8], limit: usize) -> Result<usize, Refusal> {
-        let declared = match self {
+        let declared = match self.seen_in(body) {
             Self::Snappy => snap::raw::decompress_len(body).ok(),
             Self::Zstd => zstd::zstd_safe::get_frame_content_size(body)
                 .ok()
@@ -74,7 +84,7 @@ impl Coding {
         // What is in it will be replaced, and is not cleared first: snappy would have it zeroed anew.
         let missing = declared.saturating_sub(out.len());
         out.try_reserve_exact(missing).map_err(|_| Refusal::no_memory())?;
-        match self {
+        match self.seen_in(body) {
             Self::Snappy => snappy::decompress(body, limit, out).map_err(|error| match error {
                 snappy::SnappyError::TooLarge { .. } => decoded_too_large(limit),
                 error => Refusal::bad_request(error.to_string()),
@@ -139,6 +149,16 @@ mod tests {
         }
         let coding = Coding::of(request.body(()).unwrap().headers(), "prometheus.WriteRequest");
         coding.map_err(|refusal| refusal.status.as_u16())
+    }
+
+    #[test]
+    fn no_snappy_block_begins_as_zstd_does() {
+        assert_eq!(ZSTD_MAGIC[0], 40, "the decoded length, in one byte");
+        assert_eq!(ZSTD_MAGIC[1] & 3, 1, "a copy, and nothing to copy from");
+        for len in 0..100 {
+            let block = [ZSTD_MAGIC, &vec![b'x'; len]].concat();
+            assert!(snap::raw::Decoder::new().decompress_vec(&block).is_err());
+        }
     }
 
     #[test]

@@ -40,14 +40,19 @@ pub(crate) async fn of_request(app: &App, head: &Parts, body: Incoming) -> Resul
 pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// Adds the pairs of `text`, which is `name=value&name=value` in percent encoding.
+    /// Adds the pairs of `text`, which is `name=value&name=value` in percent encoding. `match` is another name
+    /// of `match[]`, as in VictoriaMetrics.
     pub(crate) fn add(&mut self, text: &str) -> Result<(), Refusal> {
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             if self.0.len() == PARAMS_MAX {
                 return Err(Refusal::bad_request(format!("more than {PARAMS_MAX} parameters")));
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            self.0.push((decode(name, true)?, decode(value, true)?));
+            let mut name = decode(name, true)?;
+            if name == "match" {
+                name += "[]";
+            }
+            self.0.push((name, decode(value, true)?));
         }
         Ok(())
     }

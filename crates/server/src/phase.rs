@@ -162,6 +162,13 @@ impl Phase {
         (expected, state.changes)
     }
 
+    /// Whether no request is known of, and all answers are with the system: what is sent then is an answer to
+    /// what is no request.
+    pub(crate) fn awaits_request(&self) -> bool {
+        let state = self.lock();
+        state.flushed && matches!(state.kind, Kind::Silent | Kind::Headers | Kind::Idle)
+    }
+
     /// Whether the connection was given up.
     pub(crate) fn is_ending(&self) -> bool {
         self.lock().kind == Kind::Ending

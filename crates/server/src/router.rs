@@ -3,6 +3,8 @@
 //! Paths are compared segment by segment and never joined to anything; what is not in the table is
 //! 404, a method that a path does not have 405 with `Allow`. Every path is also served under
 //! `/prometheus`, where VictoriaMetrics' clients look for it.
+//!
+//! In one file because the table is half of it, and what a row means is the other half.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,7 +24,7 @@ use crate::content_coding;
 use crate::envelope;
 use crate::handlers::{
     admin, export, expressions, federate, health, import, metadata, metrics, promql, remote_read,
-    remote_write, scraping, series, status,
+    remote_write, scraping, series, status, written,
 };
 use crate::http_stats::HttpStats;
 use crate::params::{self, Params, decode};
@@ -60,7 +62,8 @@ impl Route {
 
     /// Whether it takes samples.
     fn is_push(&self) -> bool {
-        self.path == "/api/v1/write" || self.path.starts_with("/api/v1/import")
+        let is_import = self.path.starts_with("/api/v1/import") || self.path == PUSHGATEWAY;
+        is_import || self.path == "/api/v1/write"
     }
 
     /// Whether it answers samples without an envelope.
@@ -78,13 +81,15 @@ enum Errors {
 /// A browser asks with OPTIONS before it sends a page's request here; the answer is in the headers.
 const API: &str = "/api/v1/";
 /// What supervisors and scrapers ask.
-const PROBES: [&str; 3] = ["/metrics", "/-/healthy", "/-/ready"];
+const PROBES: [&str; 4] = ["/metrics", "/-/healthy", "/-/ready", "/health"];
+/// Where clients of a Pushgateway send text.
+const PUSHGATEWAY: &str = "/metrics/{*}";
 /// What lies below it has answers for the operator alone.
 const ADMIN: &str = "/api/v1/admin/";
 
-const GET: &[&str] = &["GET"];
-const GET_HEAD: &[&str] = &["GET", "HEAD"];
-const GET_POST: &[&str] = &["GET", "POST"];
+/// HEAD is where GET is: handlers do not know it apart, and hyper leaves the body out.
+const GET: &[&str] = &["GET", "HEAD"];
+const GET_POST: &[&str] = &["GET", "HEAD", "POST"];
 const POST: &[&str] = &["POST"];
 const POST_PUT: &[&str] = &["POST", "PUT"];
 
@@ -119,6 +124,13 @@ static ROUTES: &[Route] = &[
         POST,
         Text,
         Body(|call, body| Box::pin(import::text(call, body))),
+    ),
+    route(PUSHGATEWAY, POST_PUT, Text, Body(|call, body| Box::pin(import::push(call, body)))),
+    route(
+        "/api/v1/import/prometheus/metrics/{*}",
+        POST_PUT,
+        Text,
+        Body(|call, body| Box::pin(import::push(call, body))),
     ),
     route("/api/v1/read", POST, Text, Body(|call, body| Box::pin(remote_read::read(call, body)))),
     route(
@@ -257,9 +269,10 @@ static ROUTES: &[Route] = &[
         Form(Admin, |call| Box::pin(admin::snapshot(call))),
     ),
     route("/metrics", GET, Text, Form(Control, |call| Box::pin(metrics::metrics(call)))),
-    route("/", GET_HEAD, Text, Form(Free, |call| Box::pin(health::root(call)))),
-    route("/-/healthy", GET_HEAD, Text, Form(Free, |call| Box::pin(health::healthy(call)))),
-    route("/-/ready", GET_HEAD, Text, Form(Control, |call| Box::pin(health::ready(call)))),
+    route("/", GET, Text, Form(Free, |call| Box::pin(health::root(call)))),
+    route("/health", GET, Text, Form(Free, |call| Box::pin(health::health(call)))),
+    route("/-/healthy", GET, Text, Form(Free, |call| Box::pin(health::healthy(call)))),
+    route("/-/ready", GET, Text, Form(Control, |call| Box::pin(health::ready(call)))),
 ];
 
 /// The name under which requests without a route are counted.
@@ -318,6 +331,9 @@ pub(crate) async fn dispatch(app: Arc<App>, phase: Phase, request: Request<Incom
     }
     if route.is_some_and(|route| route.is_query() || route.streams()) {
         content_coding::apply(coding, &app.encoders, &mut answer);
+    }
+    if route.is_some_and(Route::is_push) {
+        written::complete(answer.headers_mut());
     }
     let status = answer.status().as_u16();
     let recorder = Recorder { app, route: index, status, started };
@@ -398,12 +414,18 @@ fn without_prefix(path: &str) -> &str {
     }
 }
 
-/// The row for `path`, and the decoded segment that stands for `{}`.
+/// The row for `path`, and the decoded segment that stands for `{}`, or all that stands for `{*}`, as it is.
 fn find(path: &str) -> Result<Option<(usize, &'static Route, String)>, Refusal> {
     let path = without_prefix(path);
     for (index, route) in ROUTES.iter().enumerate() {
         if route.path == path {
             return Ok(Some((index, route, String::new())));
+        }
+        if let Some(before) = route.path.strip_suffix("{*}") {
+            match path.strip_prefix(before) {
+                Some(rest) => return Ok(Some((index, route, rest.to_owned()))),
+                None => continue,
+            }
         }
         let Some((before, after)) = route.path.split_once("{}") else { continue };
         let segment = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
@@ -491,6 +513,9 @@ mod tests {
         assert_eq!(segment(""), None);
         assert_eq!(segment("a/b"), None);
         assert!(find("/api/v1/label/%ff/values").is_err());
+        let push = |rest: &str| found(&format!("/metrics/{rest}"));
+        assert_eq!(push("job/a%2Fb/x/y"), Some((PUSHGATEWAY, "job/a%2Fb/x/y".to_owned())));
+        assert_eq!(found("/metrics"), Some(("/metrics", String::new())));
     }
 
     #[test]

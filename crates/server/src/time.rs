@@ -6,12 +6,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp as Rfc3339;
+use jiff::civil::DateTime;
 pub use siltstone::TimeScale;
 use siltstone::{Options, Timestamp};
 
 /// Numbers without a fraction from here on are milliseconds, as VictoriaMetrics' clients send them;
 /// as seconds they would be after the year 5100.
 const MILLISECONDS_FROM: f64 = 1e11;
+
+/// The start of the year 2000.
+const YEAR_2000_MS: i128 = 946_684_800_000;
 
 /// Prometheus' names for the start and the end of time.
 const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
@@ -58,6 +62,9 @@ pub(crate) struct TimeBounds {
     pub(crate) scale: TimeScale,
     min: Timestamp,
     max: Timestamp,
+    year_2000: Timestamp,
+    /// Earlier samples have expired.
+    kept_from: Timestamp,
 }
 
 impl TimeBounds {
@@ -68,7 +75,18 @@ impl TimeBounds {
         let at = |ms: i128| scale.from_ms(saturate(ms));
         let min = options.age_max.and_then(|age| at(now_ms - ms(age))).unwrap_or(i64::MIN);
         let max = options.ahead_max.and_then(|ahead| at(now_ms + ms(ahead))).unwrap_or(i64::MAX);
-        Self { scale, min, max }
+        let year_2000 = at(YEAR_2000_MS).unwrap_or(i64::MIN);
+        let kept_from = options.retention.and_then(|age| at(now_ms - ms(age)));
+        Self { scale, min, max, year_2000, kept_from: kept_from.unwrap_or(i64::MIN) }
+    }
+
+    pub(crate) fn is_before_2000(&self, timestamp: Timestamp) -> bool {
+        timestamp < self.year_2000
+    }
+
+    /// Whether a sample is older than the store keeps any, by its clock.
+    pub(crate) fn is_expired(&self, timestamp: Timestamp) -> bool {
+        timestamp < self.kept_from
     }
 
     /// What is wrong with a timestamp, if anything.
@@ -84,8 +102,8 @@ impl TimeBounds {
 }
 
 /// Reads a time: seconds since the epoch with or without a fraction, milliseconds if it is an integer
-/// of 12 digits or more, RFC 3339, or Prometheus' names for the ends of time. The result is in
-/// milliseconds.
+/// of 12 digits or more, RFC 3339 in the years 1 to 9999, or Prometheus' names for the ends of time. The result
+/// is in milliseconds. What lies beyond them, infinities included, is the end of time.
 ///
 /// # Errors
 /// A message that says what is expected.
@@ -96,23 +114,47 @@ pub fn parse_time(text: &str) -> Result<i64, String> {
     if text.trim_start_matches('+') == MAX_TIME {
         return Ok(i64::MAX);
     }
-    if let Some(number) = text.parse::<f64>().ok().filter(|n| n.is_finite()) {
-        let is_integer = !text.contains(['.', 'e', 'E']);
-        if is_integer && number.abs() >= MILLISECONDS_FROM {
-            return text.parse().map_err(|_| format!("the time {text} is out of range"));
+    if let Some(number) = text.parse::<f64>().ok().filter(|n| !n.is_nan()) {
+        let is_integer = !text.contains(['.', 'e', 'E', 'i', 'I']);
+        let is_ms = is_integer && number.abs() >= MILLISECONDS_FROM;
+        if is_ms && let Ok(ms) = text.parse() {
+            return Ok(ms);
         }
-        let ms = (number * 1000.0).round();
-        if ms.abs() < i64::MAX as f64 {
-            return Ok(ms as i64);
-        }
-        return Err(format!("the time {text} is out of range"));
+        // A cast ends at the ends of an i64.
+        return Ok((number * if is_ms { 1.0 } else { 1000.0 }).round() as i64);
     }
-    let time: Rfc3339 = text.parse().map_err(|_| {
+    if let Ok(time) = text.parse::<Rfc3339>() {
+        return Ok(time.as_millisecond());
+    }
+    last_day(text).ok_or_else(|| {
         format!(
             "{text:?} is not a time: give seconds since 1970, or RFC 3339 as 2026-01-31T08:00:00Z"
         )
-    })?;
-    Ok(time.as_millisecond())
+    })
+}
+
+/// RFC 3339 in the last hours of the year 9999, where timestamps of the library end before the calendar does.
+fn last_day(text: &str) -> Option<i64> {
+    let (local, offset_s) = match text.strip_suffix(['Z', 'z']) {
+        Some(local) => (local, 0),
+        None => {
+            let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+            let number = |two: &str| two.parse::<u8>().ok().map(i64::from);
+            let size = number(hours)? * 3600 + number(minutes)? * 60;
+            match offset.as_bytes()[0] {
+                b'+' => (local, size),
+                b'-' => (local, -size),
+                _ => return None,
+            }
+        }
+    };
+    if !local.starts_with("9999-12-3") || !local.contains(['T', 't']) {
+        return None;
+    }
+    let since =
+        local.parse::<DateTime>().ok()?.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
+    Some(since.as_millis() as i64 - offset_s * 1000)
 }
 
 /// Writes a time in milliseconds as RFC 3339; as a number where the calendar ends.
@@ -139,10 +181,29 @@ mod tests {
             (MIN_TIME, i64::MIN),
             (MAX_TIME, i64::MAX),
             ("+292277025-08-18T07:12:54.999999999Z", i64::MAX),
+            ("0001-01-01T00:00:00Z", -62_135_596_800_000),
+            ("9999-12-30T21:59:59Z", 253_402_207_199_000),
+            ("9999-12-31T23:59:59Z", 253_402_300_799_000),
+            ("9999-12-31T23:59:59.999+01:30", 253_402_295_399_999),
+            ("9999-12-31T23:59:59-01:00", 253_402_304_399_000),
+            ("inf", i64::MAX),
+            ("+Inf", i64::MAX),
+            ("-Infinity", i64::MIN),
+            ("1e300", i64::MAX),
+            ("-99999999999999999999", i64::MIN),
         ] {
             assert_eq!(parse_time(text), Ok(ms), "{text}");
         }
-        for bad in ["", "NaN", "inf", "1e300", "99999999999999999999", "yesterday", "2023-11-14"] {
+        for bad in [
+            "",
+            "NaN",
+            "yesterday",
+            "2023-11-14",
+            "9999-12-31",
+            "9999-12-31T23:59:59",
+            "9999-12-32T00:00:00Z",
+            "9999-12-31T23:59:59+1:00",
+        ] {
             assert!(parse_time(bad).is_err(), "{bad}");
         }
     }

@@ -5,6 +5,9 @@
 //! its responses move on (`phase`). While a request is being handled reads have no deadline: the reader of
 //! the body keeps its own.
 //!
+//! On its way to hyper what clients write into the targets of requests is escaped (`target_filter`), and hyper's
+//! empty answers to what is no request get a body that says so (`unparsed`): hyper lets nobody else make them.
+//!
 //! Closing lingers: what the client still sends is read and dropped for a moment, because a socket
 //! closed over unread bytes resets the connection and the client may lose the answer (a 413, say).
 //! A connection that was chosen to make room (`connections`) ends at its next look for bytes, at once
@@ -23,6 +26,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::connection_stats::{Closed, ConnectionStats};
 use crate::phase::{Expected, Phase};
+use crate::target_filter::TargetFilter;
+use crate::unparsed;
 
 /// Longest time spent on reading what nobody wants, when closing.
 const LINGER: Duration = Duration::from_secs(1);
@@ -55,6 +60,11 @@ pub(crate) struct TimedIo {
     /// now and then is not enough, and much at once is no credit for long.
     write_left: Duration,
     write_deadline: Pin<Box<Sleep>>,
+    filter: TargetFilter,
+    /// What the filter made of bytes that were read and had no room where they were read to.
+    filtered: Vec<u8>,
+    /// What is sent in the place of an answer of hyper, and how much of it is.
+    instead: Option<(Vec<u8>, usize)>,
     /// Bytes that may still be dropped while closing, once closing has begun.
     linger: Option<usize>,
 }
@@ -77,8 +87,49 @@ impl TimedIo {
             write_waits: None,
             write_left: timeouts.write,
             write_deadline: Box::pin(sleep(timeouts.write)),
+            filter: TargetFilter::new(),
+            filtered: Vec::new(),
+            instead: None,
             linger: None,
         }
+    }
+
+    /// Passes what `buffer` holds beyond `before` through the filter.
+    fn filter(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
+        if self.filter.is_off() {
+            return;
+        }
+        if let Some(changed) = self.filter.pass(&buffer.filled()[before..]) {
+            buffer.set_filled(before);
+            self.filtered = changed;
+            self.take_filtered(buffer);
+        }
+    }
+
+    fn take_filtered(&mut self, buffer: &mut ReadBuf<'_>) {
+        let len = self.filtered.len().min(buffer.remaining());
+        buffer.put_slice(&self.filtered[..len]);
+        self.filtered.drain(..len);
+    }
+
+    /// Sends what is sent instead of `bytes`, if something is: `None` if not.
+    fn poll_instead(
+        &mut self,
+        bytes: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Option<Poll<io::Result<usize>>> {
+        if self.instead.is_none() && self.phase.awaits_request() {
+            self.instead = unparsed::explained(bytes).map(|answer| (answer, 0));
+        }
+        let (answer, sent) = self.instead.as_mut()?;
+        while *sent < answer.len() {
+            match Pin::new(&mut self.stream).poll_write(cx, &answer[*sent..]) {
+                Poll::Ready(Ok(len)) if len > 0 => *sent += len,
+                other => return Some(other),
+            }
+        }
+        self.instead = None;
+        Some(Poll::Ready(Ok(bytes.len())))
     }
 
     /// Ready with an error when the phase has lasted too long, or the connection has to make room.
@@ -166,12 +217,17 @@ impl AsyncRead for TimedIo {
         if self.phase.is_ending() {
             return Poll::Ready(Err(makes_room()));
         }
+        if !self.filtered.is_empty() {
+            self.take_filtered(buffer);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Pending => self.poll_read_deadline(cx).map(Err),
             Poll::Ready(result) => {
                 if buffer.filled().len() > before {
                     self.phase.heard();
+                    self.filter(buffer, before);
                 }
                 Poll::Ready(result)
             }
@@ -185,7 +241,10 @@ impl AsyncWrite for TimedIo {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let result = match self.poll_instead(bytes, cx) {
+            Some(result) => result,
+            None => Pin::new(&mut self.stream).poll_write(cx, bytes),
+        };
         self.after_write(result, cx)
     }
 
@@ -194,7 +253,14 @@ impl AsyncWrite for TimedIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let alone = match slices {
+            [slice] => self.poll_instead(slice, cx),
+            _ => None,
+        };
+        let result = match alone {
+            Some(result) => result,
+            None => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
+        };
         self.after_write(result, cx)
     }
 

@@ -1,5 +1,6 @@
 //! Probes: `/-/healthy`, the process answers and need not be started again; `/-/ready`, the store takes
-//! writes; and `/`, by which clients such as prometheus-api-client look whether a server is there.
+//! writes; `/`, by which clients such as prometheus-api-client look whether a server is there; and `/health`,
+//! which is `/-/healthy` with the answer of VictoriaMetrics.
 //!
 //! A store on a full disk is not ready and still healthy, since that ends by itself. One that has failed
 //! is neither: the server is about to end (`listener`).
@@ -17,8 +18,16 @@ pub(crate) async fn root(_call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) async fn healthy(call: Call) -> Result<Reply, Refusal> {
+    health_as(&call, "Siltstone is Healthy.\n")
+}
+
+pub(crate) async fn health(call: Call) -> Result<Reply, Refusal> {
+    health_as(&call, "OK")
+}
+
+fn health_as(call: &Call, good: &'static str) -> Result<Reply, Refusal> {
     match call.app.db.fault() {
-        None => Ok(reply::text(StatusCode::OK, "Siltstone is Healthy.\n")),
+        None => Ok(reply::text(StatusCode::OK, good)),
         Some(fault) => {
             let error = Error::Failed(fault);
             Err(Refusal::unavailable(format!("not healthy, the server ends: {error}")))

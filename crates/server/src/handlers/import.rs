@@ -9,10 +9,16 @@
 //! 3. The turn is given back. The import holds what is left: a line without its end, samples of a batch that is
 //!    not full, the window of a compressed body.
 //!
-//! A bad line costs itself: the others are stored, and the answer, 400, names it. An import that is refused on its
-//! way says how much is stored.
+//! A bad line costs itself: the others are stored, and the answer, 400, names it; 429 if lines were refused for
+//! want of room, which may come again. Every answer counts in its headers what was stored (`written`), those from
+//! before 2000 and those that have expired. 204 is for bodies whose samples are all stored; the answer to a text
+//! body without any sample, or with some that have expired, is 200 and says so.
+//!
+//! In which unit the times of a text body are is said by `time_unit=s` or `ms`, by its media type, or by itself
+//! (`ingest`). `/metrics/job/...` takes text as a Pushgateway does, with labels in its path (`grouping`).
 
 mod expand;
+mod grouping;
 
 use std::io;
 use std::ops::ControlFlow;
@@ -20,11 +26,14 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use siltstone::Error;
 
+use super::query::{invalid, time};
+use super::written;
 use crate::app::App;
 use crate::call::Call;
+use crate::extra_labels::ExtraLabels;
 use crate::http_stats;
 use crate::ingest::{Format, Ingest, IngestError, IngestLimits, IngestReport};
 use crate::protocol::exposition::Dialect;
@@ -38,37 +47,113 @@ const STEP_BYTES: usize = 256 << 10;
 /// What a step counts as when it takes memory to decode in: a batch with its labels, and buffers.
 const STEP_MEMORY: usize = 1 << 20;
 
+/// The media types of text that declare a unit of time, and of a format that is not read.
+const OPEN_METRICS: &str = "application/openmetrics-text";
+const TEXT: &str = "text/plain";
+const PROTOBUF: &str = "application/vnd.google.protobuf";
+
+const BEFORE_2000: HeaderName = HeaderName::from_static("x-siltstone-samples-before-2000");
+const EXPIRED: HeaderName = HeaderName::from_static("x-siltstone-samples-expired");
+
 pub(crate) async fn json_lines(call: Call, body: Incoming) -> Result<Reply, Refusal> {
+    let extra = ExtraLabels::of(call.params.all("extra_label"))?;
     let limit = call.app.config.json_line_bytes_max;
-    run(call, body, Format::JsonLines, limit).await
+    run(call, body, Plan { format: Format::JsonLines, limit, extra }).await
 }
 
 pub(crate) async fn text(call: Call, body: Incoming) -> Result<Reply, Refusal> {
-    let timestamp = call.params.get("timestamp").map(|text| {
-        text.parse::<i64>().map_err(|_| {
-            let message = format!("invalid parameter \"timestamp\": {text:?} is not milliseconds");
-            Refusal::bad_request(message)
-        })
-    });
-    let kind = call.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let dialect = match kind {
-        Some(kind) if kind.starts_with("application/openmetrics-text") => Dialect::OpenMetrics,
-        _ => Dialect::Prometheus,
-    };
-    let format = Format::Text { dialect, timestamp_ms: timestamp.transpose()? };
-    let limit = call.app.config.text_line_bytes_max;
-    run(call, body, format, limit).await
+    let extra = ExtraLabels::of(call.params.all("extra_label"))?;
+    text_with(call, body, extra).await
 }
 
-async fn run(
-    call: Call,
-    body: Incoming,
+/// As a Pushgateway, except that nothing is remembered of a group: pushes add samples, with the time of their
+/// arrival unless they have one, and replace nothing.
+pub(crate) async fn push(call: Call, body: Incoming) -> Result<Reply, Refusal> {
+    let mut extra = ExtraLabels::of(call.params.all("extra_label"))?;
+    grouping::add_labels(&call.segment, &mut extra)?;
+    let mut reply = text_with(call, body, extra).await?;
+    // Clients of a Pushgateway take 200 or 202 and nothing else.
+    if reply.status() == StatusCode::NO_CONTENT {
+        *reply.status_mut() = StatusCode::OK;
+    }
+    Ok(reply)
+}
+
+async fn text_with(call: Call, body: Incoming, extra: ExtraLabels) -> Result<Reply, Refusal> {
+    let timestamp_ms = time(&call.params, "timestamp")?;
+    if timestamp_ms.is_some_and(|ms| ms == i64::MIN || ms == i64::MAX) {
+        return Err(invalid("timestamp", "samples have times within the calendar"));
+    }
+    let format = Format::Text { dialect: dialect(&call)?, timestamp_ms };
+    let limit = call.app.config.text_line_bytes_max;
+    run(call, body, Plan { format, limit, extra }).await
+}
+
+/// The format that a request declares.
+fn dialect(call: &Call) -> Result<Option<Dialect>, Refusal> {
+    match call.params.get("time_unit") {
+        None => {}
+        Some("s") => return Ok(Some(Dialect::OpenMetrics)),
+        Some("ms") => return Ok(Some(Dialect::Prometheus)),
+        Some(other) => return Err(invalid("time_unit", format!("{other:?} is neither s nor ms"))),
+    }
+    let kind = call.head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let mut parts = kind.unwrap_or("").split(';').map(str::trim);
+    // Media types are compared without case (RFC 9110, 8.3.1).
+    let name = parts.next().unwrap_or("").to_ascii_lowercase();
+    match &*name {
+        OPEN_METRICS => Ok(Some(Dialect::OpenMetrics)),
+        // Without a version it is what libraries call any text.
+        TEXT if parts.any(|part| part.to_ascii_lowercase().starts_with("version")) => {
+            Ok(Some(Dialect::Prometheus))
+        }
+        PROTOBUF => {
+            let message = "the text formats are read, protobuf is not";
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What an import reads, and how.
+struct Plan {
     format: Format,
-    line_bytes_max: usize,
-) -> Result<Reply, Refusal> {
+    /// Longest line in bytes.
+    limit: usize,
+    extra: ExtraLabels,
+}
+
+/// An import that did not come to its end, with what it had stored.
+struct Failed {
+    refusal: Refusal,
+    samples: u64,
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, samples: 0 }
+    }
+}
+
+async fn run(call: Call, body: Incoming, plan: Plan) -> Result<Reply, Refusal> {
+    let is_text = plan.format != Format::JsonLines;
+    let (mut reply, samples) = match read(call, body, plan).await {
+        Ok(import) => {
+            let report = import.ingest.report();
+            (answer(report, is_text), report.samples)
+        }
+        Err(failed) => (reply::refused(&failed.refusal), failed.samples),
+    };
+    written::tell(reply.headers_mut(), samples);
+    Ok(reply)
+}
+
+async fn read(call: Call, body: Incoming, plan: Plan) -> Result<Box<Import>, Failed> {
     let app = call.app;
-    let limits = IngestLimits { line_bytes_max, batch_rows: app.config.import_batch_rows };
-    let ingest = Ingest::new(&app.db, format, limits).sharing(&app.long_lines);
+    let limits =
+        IngestLimits { line_bytes_max: plan.limit, batch_rows: app.config.import_batch_rows };
+    let ingest = Ingest::new(&app.db, plan.format, limits).sharing(&app.long_lines);
+    let ingest = ingest.labelling(plan.extra);
     let expand = Expand::of(&call.head.headers)?;
     let mut import = Box::new(Import { expand, ingest, counted: (0, 0) });
     let mut arriving = Arriving::streamed(&app, body);
@@ -86,7 +171,7 @@ async fn run(
         import = back;
         result.map_err(|error| with_progress(refusal_of(&error), import.ingest.report()))?;
         if at_end {
-            return Ok(answer(import.ingest.report()));
+            return Ok(import);
         }
         let bytes = import.expand.bytes() + import.ingest.bytes();
         let kept = arriving.hold(bytes).await;
@@ -126,19 +211,19 @@ async fn step(
     app: &Arc<App>,
     mut import: Box<Import>,
     input: Input,
-) -> Result<(Box<Import>, Result<(), IngestError>), Refusal> {
+) -> Result<(Box<Import>, Result<(), IngestError>), Failed> {
+    let samples = import.ingest.report().samples;
     let decode = app.admission.decoding.take(STEP_MEMORY, false).await;
     let decode = decode.map_err(|refusal| with_progress(refusal, import.ingest.report()))?;
     let place = app.admission.place(Some(decode.turn.clone()));
     let shared = Arc::clone(app);
-    place
-        .run(move || {
-            let result = import.read(input);
-            import.count(&shared);
-            drop(decode);
-            (import, result)
-        })
-        .await
+    let work = place.run(move || {
+        let result = import.read(input);
+        import.count(&shared);
+        drop(decode);
+        (import, result)
+    });
+    work.await.map_err(|refusal| Failed { refusal, samples })
 }
 
 impl Import {
@@ -174,7 +259,7 @@ impl Import {
     /// Tells the server's counters what is new.
     fn count(&mut self, app: &App) {
         let report = self.ingest.report();
-        let now = (report.samples, report.refused.count());
+        let now = (report.samples, report.refused.count() + report.no_room.count());
         http_stats::add(&app.stats.samples_written, now.0 - self.counted.0);
         http_stats::add(&app.stats.refused, now.1 - self.counted.1);
         self.counted = now;
@@ -204,21 +289,64 @@ fn refusal_of(error: &IngestError) -> Refusal {
     }
 }
 
-fn answer(report: &IngestReport) -> Reply {
-    let refused = report.refused.count();
-    if refused == 0 {
-        return reply::empty(StatusCode::NO_CONTENT);
+fn answer(report: &IngestReport, is_text: bool) -> Reply {
+    let (refused, no_room) = (report.refused.count(), report.no_room.count());
+    let notes = notes(report);
+    let mut reply = if refused + no_room > 0 {
+        let mut text = match (refused, report.lines) {
+            (0, _) => format!("{} samples were stored\n", report.samples),
+            (_, lines) => format!(
+                "{refused} of {lines} lines were refused; {} samples were stored\n{}",
+                report.samples, report.refused
+            ),
+        };
+        if no_room > 0 {
+            text += &format!("no room for {no_room} new series:\n{}", report.no_room);
+        }
+        reply::refused(&match no_room {
+            0 => Refusal::bad_request((text + &notes).trim_end()),
+            _ => Refusal::throttled((text + &notes).trim_end()),
+        })
+    } else if is_text && (report.samples == 0 || report.expired > 0) {
+        reply::text(StatusCode::OK, format!("{} samples were stored\n{notes}", report.samples))
+    } else {
+        reply::empty(StatusCode::NO_CONTENT)
+    };
+    for (name, count) in [(BEFORE_2000, report.before_2000), (EXPIRED, report.expired)] {
+        if count > 0 {
+            reply.headers_mut().insert(name, HeaderValue::from(count));
+        }
     }
-    let text = format!(
-        "{refused} of {} lines were refused; {} samples were stored\n{}",
-        report.lines, report.samples, report.refused
-    );
-    reply::text(StatusCode::BAD_REQUEST, text)
+    reply
+}
+
+/// What is worth telling of samples that were taken.
+fn notes(report: &IngestReport) -> String {
+    let mut text = String::new();
+    if report.samples == 0 && report.refused.count() + report.no_room.count() == 0 {
+        text += "there are no samples in the body";
+        // Which is one comment then, however many lines it had.
+        text += if report.lines == 1 {
+            "; curl -d joins lines, --data-binary keeps them\n"
+        } else {
+            "\n"
+        };
+    }
+    if report.before_2000 > 0 {
+        text += &format!("{} samples are from before 2000\n", report.before_2000);
+    }
+    if report.expired > 0 {
+        text += &format!(
+            "{} samples are older than the retention of the store and will be gone\n",
+            report.expired
+        );
+    }
+    text
 }
 
 /// A failure on the way, with how far the import had come.
-fn with_progress(mut refusal: Refusal, report: &IngestReport) -> Refusal {
+fn with_progress(mut refusal: Refusal, report: &IngestReport) -> Failed {
     refusal.message +=
         &format!("; {} samples of {} lines were stored before", report.samples, report.lines);
-    refusal
+    Failed { refusal, samples: report.samples }
 }

@@ -16,3 +16,4 @@ pub(crate) mod remote_write;
 pub(crate) mod scraping;
 pub(crate) mod series;
 pub(crate) mod status;
+pub(crate) mod written;

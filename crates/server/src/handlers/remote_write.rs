@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
 use siltstone::{Db, EncodedLabels, Error, Labels, SeriesHandle};
 
+use super::written;
 use crate::app::{App, Scratch};
 use crate::call::Call;
+use crate::extra_labels::ExtraLabels;
 use crate::http_stats;
 use crate::message_body::Coding;
 use crate::protocol::WireError;
@@ -32,18 +33,12 @@ const STALE_RETRIES: usize = 4;
 /// The message that is understood here.
 const MESSAGE: &str = "prometheus.WriteRequest";
 
-const SAMPLES_WRITTEN: HeaderName =
-    HeaderName::from_static("x-prometheus-remote-write-samples-written");
-const HISTOGRAMS_WRITTEN: HeaderName =
-    HeaderName::from_static("x-prometheus-remote-write-histograms-written");
-const EXEMPLARS_WRITTEN: HeaderName =
-    HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
-
 pub(crate) async fn write(call: Call, body: Incoming) -> Result<Reply, Refusal> {
     let app = call.app;
     // Nothing of the body is looked at before the headers: a sender that offers a format that is
     // not spoken here learns so even if its body is damaged.
     let coding = Coding::of(&call.head.headers, MESSAGE)?;
+    let extra = Arc::new(ExtraLabels::of(call.params.all("extra_label"))?);
     let limit = app.admission.body_bytes_max(app.config.body_bytes_max);
     let mut body = read_whole(&app, body, limit).await?;
     http_stats::add(&app.stats.remote_write_bytes, body.bytes.len() as u64);
@@ -51,12 +46,13 @@ pub(crate) async fn write(call: Call, body: Incoming) -> Result<Reply, Refusal> 
     let mut most = false;
     loop {
         let decode = app.admission.decoding.take(decoded_len, most).await?;
-        let (samples_max, shared) = (decode.samples_max, Arc::clone(&app));
+        let (samples_max, shared, extra) =
+            (decode.samples_max, Arc::clone(&app), Arc::clone(&extra));
         let place = app.admission.place(Some(decode.turn.clone()));
         let work = place.run(move || {
             let mut scratch = shared.take_scratch();
             let decoded = coding.decode(&body.bytes, limit, &mut scratch.decoded);
-            let result = decoded.and_then(|()| store(&shared, &mut scratch, samples_max));
+            let result = decoded.and_then(|()| store(&shared, &mut scratch, samples_max, &extra));
             let decoded_len = scratch.decoded.len();
             shared.keep_scratch(scratch);
             // The memory is held until the work has ended, whether or not somebody waits for it.
@@ -93,10 +89,15 @@ struct Outcome {
     ignored: Ignored,
 }
 
-fn store(app: &App, scratch: &mut Scratch, samples_max: usize) -> Result<Stored, Refusal> {
+fn store(
+    app: &App,
+    scratch: &mut Scratch,
+    samples_max: usize,
+    extra: &ExtraLabels,
+) -> Result<Stored, Refusal> {
     let mut attempts = 0..STALE_RETRIES;
     loop {
-        let Some(outcome) = fill(app, scratch, samples_max)? else {
+        let Some(outcome) = fill(app, scratch, samples_max, extra)? else {
             return Ok(Stored::MoreSamples);
         };
         match app.db.write(&scratch.batch) {
@@ -109,7 +110,12 @@ fn store(app: &App, scratch: &mut Scratch, samples_max: usize) -> Result<Stored,
 
 /// Turns the decoded body into a batch of its good series; `None` if there is memory for only `samples_max`
 /// samples and it has more.
-fn fill(app: &App, scratch: &mut Scratch, samples_max: usize) -> Result<Option<Outcome>, Refusal> {
+fn fill(
+    app: &App,
+    scratch: &mut Scratch,
+    samples_max: usize,
+    extra: &ExtraLabels,
+) -> Result<Option<Outcome>, Refusal> {
     let Scratch { decoded, batch, .. } = scratch;
     batch.clear();
     let mut outcome = Outcome::default();
@@ -132,7 +138,7 @@ fn fill(app: &App, scratch: &mut Scratch, samples_max: usize) -> Result<Option<O
         if request_samples_max - samples_left > samples_max {
             return Ok(None);
         }
-        let handle = match resolve(&app.db, &series).map_err(damaged)? {
+        let handle = match resolve(&app.db, &series, extra).map_err(damaged)? {
             Ok(handle) => handle,
             Err(error @ Error::Labels(_)) => {
                 outcome.bad.add(|| format!("{}: {error}", shown(&series, series_count)));
@@ -200,8 +206,14 @@ impl EncodedLabels for WireLabels<'_> {
 
 /// The handle of a series; the outer error is damage inside its labels.
 #[inline]
-fn resolve(db: &Db, series: &TimeSeries<'_>) -> Result<Result<SeriesHandle, Error>, WireError> {
-    let Some(raw) = series.labels_raw() else { return resolve_scattered(db, series) };
+fn resolve(
+    db: &Db,
+    series: &TimeSeries<'_>,
+    extra: &ExtraLabels,
+) -> Result<Result<SeriesHandle, Error>, WireError> {
+    let Some(raw) = series.labels_raw().filter(|_| extra.is_empty()) else {
+        return resolve_scattered(db, series, extra);
+    };
     let labels = WireLabels { raw, damage: Cell::new(None) };
     let handle = db.series_encoded(&labels);
     match labels.damage.take() {
@@ -210,13 +222,15 @@ fn resolve(db: &Db, series: &TimeSeries<'_>) -> Result<Result<SeriesHandle, Erro
     }
 }
 
-/// As [`resolve`], where something stands between the labels.
+/// As [`resolve`], where something stands between the labels, or some are added.
 #[cold]
 fn resolve_scattered(
     db: &Db,
     series: &TimeSeries<'_>,
+    extra: &ExtraLabels,
 ) -> Result<Result<SeriesHandle, Error>, WireError> {
     let mut pairs = series.labels().collect::<Result<Vec<_>, _>>()?;
+    extra.apply(&mut pairs);
     let labels = Labels::from_raw(&mut pairs, &db.options().labels);
     Ok(labels.map_err(Error::from).and_then(|labels| db.series(&labels)))
 }
@@ -245,10 +259,7 @@ fn answer(app: &Arc<App>, outcome: &Outcome) -> Reply {
         None => reply::empty(StatusCode::NO_CONTENT),
         Some(refusal) => reply::refused(&refusal),
     };
-    let headers = reply.headers_mut();
-    headers.insert(SAMPLES_WRITTEN, HeaderValue::from(outcome.samples));
-    headers.insert(HISTOGRAMS_WRITTEN, HeaderValue::from(0));
-    headers.insert(EXEMPLARS_WRITTEN, HeaderValue::from(0));
+    written::tell(reply.headers_mut(), outcome.samples);
     reply
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A bad line is reported with its number and costs nothing but itself. Samples are written in batches
 //! of bounded rows, so the memory does not depend on the length of the stream; what was written stays
-//! when a later batch fails.
+//! when a later batch fails. In which unit a text body has its times, `undecided` says.
 //!
 //! Bytes come as they are at hand ([`Ingest::feed`]), so that who feeds an import from a slow client keeps
 //! nothing waiting in between but the import itself, and knows what that holds ([`Ingest::bytes`]). Lines above
@@ -11,19 +11,22 @@
 
 mod lines;
 mod pending;
+mod report;
+mod undecided;
+mod writer;
 
-use std::collections::HashSet;
 use std::io::{self, BufRead};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use siltstone::{BATCH_ROWS_MAX, Db, Error, Labels, LabelsLimits, SeriesId, Timestamp};
+use siltstone::{Db, Error};
 
-use crate::protocol::exposition::{self, Dialect, TextSample};
+use crate::extra_labels::ExtraLabels;
+use crate::protocol::exposition::{self, Dialect};
 use crate::protocol::json_lines::JsonLineReader;
-use crate::reasons::Reasons;
-use crate::time::TimeBounds;
 use lines::{Line, LineSplitter};
-use pending::Pending;
+pub use report::IngestReport;
+use undecided::{Undecided, is_end_of_page, is_surely_ms};
+use writer::Writer;
 
 /// What the lines hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +35,8 @@ pub enum Format {
     JsonLines,
     /// The text exposition formats.
     Text {
-        /// Which of them.
-        dialect: Dialect,
+        /// Which of them; `None` if only the text can tell.
+        dialect: Option<Dialect>,
         /// The time of samples without one, in milliseconds; now where absent.
         timestamp_ms: Option<i64>,
     },
@@ -44,21 +47,8 @@ pub enum Format {
 pub struct IngestLimits {
     /// Longest line in bytes; longer ones are reported and skipped.
     pub line_bytes_max: usize,
-    /// Samples of a batch, at most [`BATCH_ROWS_MAX`].
+    /// Samples of a batch, at most [`siltstone::BATCH_ROWS_MAX`].
     pub batch_rows: usize,
-}
-
-/// What became of a stream of lines.
-#[derive(Debug, Clone, Default)]
-pub struct IngestReport {
-    /// Lines read.
-    pub lines: u64,
-    /// Samples written.
-    pub samples: u64,
-    /// Lines of which something was refused, and why.
-    pub refused: Reasons,
-    /// Different series that had samples to write; counted only if asked for.
-    pub series: HashSet<SeriesId>,
 }
 
 /// Why an import stopped before the end of its input.
@@ -76,6 +66,8 @@ impl From<Error> for IngestError {
     }
 }
 
+/// What a text file may begin with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Lines above it are long.
 const LONG_LINE_BYTES: usize = 512 << 10;
 
@@ -94,38 +86,18 @@ pub struct Ingest {
 /// The half that reads lines and writes samples, apart from the half that the lines are borrowed from.
 struct Reader {
     json: JsonLineReader,
+    undecided: Undecided,
     writer: Writer,
-}
-
-/// What collects samples and writes them.
-struct Writer {
-    db: Db,
-    batch_rows: usize,
-    labels_limits: LabelsLimits,
-    bounds: TimeBounds,
-    now_ms: i64,
-    counts_series: bool,
-    pending: Pending,
-    report: IngestReport,
 }
 
 impl Ingest {
     /// An import into `db`.
     #[must_use]
     pub fn new(db: &Db, format: Format, limits: IngestLimits) -> Self {
-        let options = db.options();
-        let writer = Writer {
-            db: db.clone(),
-            batch_rows: limits.batch_rows.clamp(1, BATCH_ROWS_MAX),
-            labels_limits: options.labels,
-            bounds: TimeBounds::now(options, db.ticks_per_second()),
-            now_ms: options.clock.wall_ms(),
-            counts_series: false,
-            pending: Pending::default(),
-            report: IngestReport::default(),
-        };
+        let writer = Writer::new(db, limits.batch_rows);
         let lines = LineSplitter::new(limits.line_bytes_max);
-        let reader = Reader { json: JsonLineReader::new(), writer };
+        let reader =
+            Reader { json: JsonLineReader::new(), undecided: Undecided::default(), writer };
         Self { format, lines, long_lines: LongLines::default(), reader }
     }
 
@@ -133,6 +105,13 @@ impl Ingest {
     #[must_use]
     pub fn sharing(mut self, long_lines: &LongLines) -> Self {
         self.long_lines = long_lines.clone();
+        self
+    }
+
+    /// Adds labels to every series.
+    #[must_use]
+    pub fn labelling(mut self, extra: ExtraLabels) -> Self {
+        self.reader.writer.extra = extra;
         self
     }
 
@@ -149,8 +128,7 @@ impl Ingest {
     /// [`IngestError`]; what was written before it stays, and is in [`Ingest::report`].
     pub fn read(&mut self, input: &mut impl BufRead) -> Result<(), IngestError> {
         self.lines.restart();
-        let writer = &mut self.reader.writer;
-        writer.bounds = TimeBounds::now(writer.db.options(), writer.db.ticks_per_second());
+        self.reader.writer.renew_bounds();
         loop {
             let len = match input.fill_buf() {
                 Ok([]) => return Ok(self.end()?),
@@ -188,22 +166,28 @@ impl Ingest {
         if let Some(line) = self.lines.last() {
             self.reader.line(self.format, &self.long_lines, &line)?;
         }
+        self.reader.end_of_page(Dialect::Prometheus)?;
         self.reader.writer.write()
     }
 
     /// The input broke off, perhaps within a line, which is left out. What came before is as good as what comes
-    /// before a bad line, and is written.
+    /// before a bad line, and is written, except lines whose unit of time only the end would have told.
     ///
     /// # Errors
     /// What the store answers.
     pub fn break_off(&mut self) -> Result<(), Error> {
+        for (_, line) in std::mem::take(&mut self.reader.undecided).lines() {
+            let reason =
+                || format!("line {line}: the input broke off before it told its unit of time");
+            self.reader.writer.report.refused.add(reason);
+        }
         self.reader.writer.write()
     }
 
     /// Bytes that it holds: the line that has begun, samples that are not written yet.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.lines.bytes() + self.reader.writer.pending.bytes()
+        self.lines.bytes() + self.reader.undecided.bytes() + self.reader.writer.pending.bytes()
     }
 
     /// What became of the lines so far.
@@ -220,7 +204,7 @@ impl Reader {
         long_lines: &LongLines,
         line: &Line<'_>,
     ) -> Result<(), Error> {
-        let Self { json, writer } = self;
+        let Self { json, writer, .. } = self;
         writer.report.lines += 1;
         let (text, number) = match *line {
             Line::Text(text, number) => (text, number),
@@ -229,6 +213,10 @@ impl Reader {
                 writer.report.refused.add(reason);
                 return Ok(());
             }
+        };
+        let text = match text.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) if number == 1 => rest,
+            _ => text,
         };
         let is_long = text.len() > LONG_LINE_BYTES;
         // Nothing that it guards can be left half done.
@@ -243,87 +231,62 @@ impl Reader {
                 }
                 Err(error) => writer.report.refused.add(|| error.to_string()),
             },
-            Format::Text { dialect, timestamp_ms } => {
-                match exposition::parse_line(text, number, dialect) {
-                    Ok(None) => {}
-                    Ok(Some(sample)) => writer.add_text(&sample, timestamp_ms, number)?,
-                    Err(error) => writer.report.refused.add(|| error.to_string()),
-                }
+            Format::Text { dialect: Some(dialect), timestamp_ms } => {
+                writer.read_text(text, number, dialect, timestamp_ms)?;
+            }
+            Format::Text { dialect: None, timestamp_ms } => {
+                self.undeclared(text, number, timestamp_ms)?;
             }
         }
         if alone.is_some() {
-            *json = JsonLineReader::new();
+            self.json = JsonLineReader::new();
         }
         Ok(())
     }
-}
 
-impl Writer {
-    fn add_text(
+    /// A line of a body that does not say in which unit its times are.
+    fn undeclared(
         &mut self,
-        sample: &TextSample<'_>,
+        text: &[u8],
+        number: u64,
         default_ms: Option<i64>,
-        line: u64,
     ) -> Result<(), Error> {
-        let ms = sample.timestamp_ms.or(default_ms).unwrap_or(self.now_ms);
-        let Some(timestamp) = self.bounds.scale.from_ms(ms) else {
-            self.report.refused.add(|| format!("line {line}: the timestamp is out of range"));
-            return Ok(());
+        if is_end_of_page(text) {
+            return self.end_of_page(Dialect::OpenMetrics);
+        }
+        let parsed = exposition::parse_line(text, number, Dialect::Prometheus);
+        let is_clear = match &parsed {
+            Ok(None) => true,
+            Ok(Some(sample)) => sample.timestamp_ms.is_none_or(is_surely_ms),
+            // Times with a fraction are those of OpenMetrics alone.
+            Err(_) => exposition::parse_line(text, number, Dialect::OpenMetrics).is_err(),
         };
-        let labels = sample.labels.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
-        self.add(labels.collect(), std::iter::once((timestamp, sample.value)), line)
+        if !is_clear && self.undecided.hold(text, number) {
+            return Ok(());
+        }
+        self.writer.take_undeclared(parsed, number, default_ms)
     }
 
-    /// Adds the samples of a line, except those whose time the store does not take.
-    fn add(
-        &mut self,
-        mut pairs: Vec<(&[u8], &[u8])>,
-        rows: impl Iterator<Item = (Timestamp, f64)>,
-        line: u64,
-    ) -> Result<(), Error> {
-        let labels = match Labels::from_raw(&mut pairs, &self.labels_limits) {
-            Ok(labels) => labels,
-            Err(error) => {
-                self.report.refused.add(|| format!("line {line}: {error}"));
-                return Ok(());
-            }
-        };
-        let mut started = false;
-        let mut bad = 0u64;
-        let mut first = String::new();
-        for (timestamp, value) in rows {
-            if let Err(reason) = self.bounds.check(timestamp) {
-                bad += 1;
-                first = if bad == 1 { reason } else { first };
-                continue;
-            }
-            if !started {
-                self.pending.start(&labels, line);
-                started = true;
-            }
-            self.pending.push(timestamp, value);
-            if self.pending.is_full(self.batch_rows) {
-                self.write()?;
-                started = false;
+    /// The unit of the times that were held is known.
+    fn end_of_page(&mut self, dialect: Dialect) -> Result<(), Error> {
+        let held = std::mem::take(&mut self.undecided);
+        for (text, number) in held.lines() {
+            match dialect {
+                Dialect::OpenMetrics => self.writer.read_text(text, number, dialect, None)?,
+                Dialect::Prometheus => {
+                    let parsed = exposition::parse_line(text, number, dialect);
+                    self.writer.take_undeclared(parsed, number, None)?;
+                }
             }
         }
-        if self.counts_series {
-            self.report.series.insert(labels.id());
-        }
-        if bad > 0 {
-            self.report.refused.add(|| match bad {
-                1 => format!("line {line}: {first}"),
-                _ => format!("line {line}: {bad} samples; of the first, {first}"),
+        if let (Some(line), Dialect::OpenMetrics) = (held.overflow(), dialect) {
+            self.writer.report.refused.add(|| {
+                format!(
+                    "line {line}: the times from here on were read as milliseconds, and then # EOF came: \
+                     declare application/openmetrics-text for a body of this length"
+                )
             });
         }
-        Ok(())
-    }
-
-    fn write(&mut self) -> Result<(), Error> {
-        if self.pending.rows() > 0 {
-            self.report.samples += self.pending.write(&self.db, &mut self.report.refused)?;
-        }
-        self.pending.clear();
         Ok(())
     }
 }

@@ -91,24 +91,26 @@ impl Pending {
         }
     }
 
-    /// Writes everything. Returns the rows written; a series for which there is no room is a reason,
-    /// not an error.
-    pub(super) fn write(&mut self, db: &Db, reasons: &mut Reasons) -> Result<u64> {
+    /// Writes everything. Returns the rows written; a series that is refused is a reason of `bad`, one for
+    /// which there is no room of `full`, and no error.
+    pub(super) fn write(&mut self, db: &Db, bad: &mut Reasons, full: &mut Reasons) -> Result<u64> {
         let mut attempts = 0..STALE_RETRIES;
-        let (written, refused) = loop {
-            let mut refused = Reasons::default();
-            let result = self.fill(db, &mut refused).and_then(|()| db.write(&self.batch));
+        let (written, refused, no_room) = loop {
+            let (mut refused, mut no_room) = (Reasons::default(), Reasons::default());
+            let filled = self.fill(db, &mut refused, &mut no_room);
+            let result = filled.and_then(|()| db.write(&self.batch));
             match result {
                 Err(Error::StaleHandle(_)) if attempts.next().is_some() => {}
                 Err(error) => return Err(error),
-                Ok(_) => break (self.batch.rows() as u64, refused),
+                Ok(_) => break (self.batch.rows() as u64, refused, no_room),
             }
         };
-        reasons.merge(refused);
+        bad.merge(refused);
+        full.merge(no_room);
         Ok(written)
     }
 
-    fn fill(&mut self, db: &Db, refused: &mut Reasons) -> Result<()> {
+    fn fill(&mut self, db: &Db, bad: &mut Reasons, full: &mut Reasons) -> Result<()> {
         self.batch.clear();
         let (mut label, mut row) = (0, 0);
         for run in &self.runs {
@@ -118,7 +120,9 @@ impl Pending {
             let series = match db.series_encoded(&labels) {
                 Ok(series) => series,
                 Err(error @ (Error::LimitExceeded(_) | Error::Labels(_))) => {
-                    refused.add(|| format!("line {}: {error}", run.line));
+                    let is_full = matches!(error, Error::LimitExceeded(_));
+                    let reasons = if is_full { &mut *full } else { &mut *bad };
+                    reasons.add(|| format!("line {}: {error}", run.line));
                     continue;
                 }
                 Err(error) => return Err(error),

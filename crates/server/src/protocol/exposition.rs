@@ -2,8 +2,9 @@
 //!
 //! One line at a time; splitting a stream into lines is the caller's business. A line is
 //! `name{label="value",...} value [timestamp]` or `{"name","label"="value",...} value [timestamp]`;
-//! blanks and tabs may stand between tokens. Comments, `# HELP`, `# TYPE` and `# EOF` yield nothing,
-//! and so does an exemplar after a sample. The two formats differ here only in the unit of the timestamp.
+//! blanks and tabs may stand between tokens. Comments, `# HELP`, `# TYPE` and `# EOF` yield nothing, in whatever
+//! encoding they are, and so does an exemplar after a sample. The two formats differ here only in the unit of the
+//! timestamp. How long a line may be is the caller's business.
 //!
 //! In quotes `\\`, `\"` and `\n` are escapes; a backslash before anything else stands for itself, as in
 //! Prometheus. Duplicates and lengths of labels are judged by [`siltstone::Labels`].
@@ -14,9 +15,6 @@ use siltstone::Timestamp;
 
 use super::line_error::{Fault, LineError, checked_text};
 use super::number;
-
-/// Longest line that is read, in bytes.
-pub const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// The name of the label that holds the name of the metric.
 const METRIC_NAME: &str = "__name__";
@@ -51,13 +49,17 @@ pub fn parse_line(
     dialect: Dialect,
 ) -> Result<Option<TextSample<'_>>, LineError> {
     let fail = |fault: Fault| fault.in_line(line_number, line);
-    let text = checked_text(line, LINE_BYTES_MAX).map_err(fail)?;
+    // Nothing of a comment is kept, and old exporters write help texts in Latin-1.
+    if line.trim_ascii_start().first() == Some(&b'#') {
+        return Ok(None);
+    }
+    let text = checked_text(line).map_err(fail)?;
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     let mut scanner = Scanner { text, at: 0 };
     scanner.skip_blanks();
     match scanner.peek() {
-        None | Some(b'#') => Ok(None),
+        None => Ok(None),
         Some(_) => sample(&mut scanner, dialect).map(Some).map_err(fail),
     }
 }

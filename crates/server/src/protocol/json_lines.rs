@@ -3,17 +3,14 @@
 //! Used by import and export over HTTP and by the command. A value is a string as
 //! [`super::number`] writes it (`"NaN:7ff0000000000002"` for a NaN that is not the common one), a
 //! JSON number, or `null` for [`number::NAN_BITS`]; a timestamp is a JSON integer. The keys come in
-//! any order, each once; others are skipped. A long series may take several lines. Duplicates and
-//! lengths of labels are judged by [`siltstone::Labels`].
+//! any order, each once; others are skipped. A long series may take several lines; how long one may be is the
+//! caller's business. Duplicates and lengths of labels are judged by [`siltstone::Labels`].
 
 use siltstone::Timestamp;
 
 use super::json_text::Scanner;
 use super::line_error::{Fault, LineError, checked_text};
 use super::number;
-
-/// Longest line that is read, in bytes.
-pub const LINE_BYTES_MAX: usize = 16 << 20;
 
 /// Reads lines one after the other and reuses its memory, which stays within a small multiple of the
 /// longest line.
@@ -76,7 +73,7 @@ impl JsonLineReader {
         line: &[u8],
         number: u64,
     ) -> Result<Option<JsonSeries<'_>>, LineError> {
-        match checked_text(line, LINE_BYTES_MAX).and_then(|text| self.read(text)) {
+        match checked_text(line).and_then(|text| self.read(text)) {
             Ok(true) => Ok(Some(JsonSeries { reader: self })),
             Ok(false) => Ok(None),
             Err(fault) => Err(fault.in_line(number, line)),

@@ -55,12 +55,8 @@ impl Fault {
     }
 }
 
-/// Checks what both line formats ask of a line as a whole: its length and its encoding.
-pub(crate) fn checked_text(line: &[u8], bytes_max: usize) -> Result<&str, Fault> {
-    if line.len() > bytes_max {
-        let message = format!("the line is longer than the limit of {bytes_max} bytes");
-        return Err(Fault::new(bytes_max, message));
-    }
+/// Checks what both line formats ask of a line as a whole: its encoding.
+pub(crate) fn checked_text(line: &[u8]) -> Result<&str, Fault> {
     std::str::from_utf8(line)
         .map_err(|e| Fault::new(e.valid_up_to(), "the text is not valid UTF-8"))
 }

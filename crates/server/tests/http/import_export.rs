@@ -79,7 +79,7 @@ fn text_with_and_without_times() {
     let server = server();
     let body = "# HELP up is it\n# TYPE up gauge\nup{job=\"a\"} 1 1000\nup{job=\"b\"} 2\n\
         {\"دمای.هوا\",\"شهر\"=\"تهران\"} 21.5 1000\nbad{ 1\ninf +Inf 7\n";
-    let answer = server.post("/api/v1/import/prometheus?timestamp=5000", &[], body.as_bytes());
+    let answer = server.post("/api/v1/import/prometheus?timestamp=5", &[], body.as_bytes());
     assert_eq!(answer.status, 400);
     assert!(answer.text().contains("1 of 7 lines were refused; 4 samples"), "{}", answer.text());
     assert!(answer.text().contains("line 6, column"), "{}", answer.text());

@@ -92,10 +92,12 @@ fn the_operator_names_hosts() {
     assert_eq!(get_as(&any, "siltstone.example", "/metrics").status, 200);
 }
 
-const CHANGES: [&str; 8] = [
+const CHANGES: [&str; 10] = [
     "/api/v1/write",
     "/api/v1/import",
     "/prometheus/api/v1/import/prometheus",
+    "/metrics/job/a",
+    "/api/v1/import/prometheus/metrics/job/a/b/c",
     "/api/v1/admin/tsdb/delete_series?match[]=kept",
     "/api/v1/admin/tsdb/flush",
     "/api/v1/admin/tsdb/compact",

@@ -97,7 +97,7 @@ fn errors_come_in_the_envelope() {
     let error = server.get("/api/v1/labels?start=x").json();
     assert!(error["error"].as_str().unwrap().starts_with("invalid parameter \"start\""), "{error}");
     let answer = request(server.address, "POST", "/api/v1/label/job/values", &[], b"");
-    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET")));
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
 }
 
 #[test]

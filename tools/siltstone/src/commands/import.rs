@@ -1,15 +1,16 @@
-//! `siltstone import`: JSON lines into a store.
+//! `siltstone import`: JSON lines, or the text formats, into a store.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use siltstone::{Db, Options, SeriesId};
 use siltstone_server::ServerConfig;
 use siltstone_server::ingest::{Format, Ingest, IngestError, IngestLimits, IngestReport};
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::store_flags::DataFlag;
+use crate::units::parse_bytes_usize;
 use crate::{input, messages, output, progress, units};
 
 const EXAMPLES: &str = "\
@@ -17,11 +18,12 @@ Examples:
   siltstone import samples.jsonl
   siltstone import --data /var/lib/siltstone monday.jsonl.gz tuesday.jsonl.zst
   siltstone export --data old | siltstone import --data new -
+  promtool tsdb dump DIR | siltstone import --format text -
 
 A line is {\"metric\":{\"__name__\":\"up\"},\"values\":[\"1\"],\"timestamps\":[1700000000000]}.
 A bad line is reported and skipped; the exit code is then 1.";
 
-/// Read JSON lines into a store, which is created if need be
+/// Read JSON lines, or text as exporters write it, into a store, which is created if need be
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -30,9 +32,25 @@ pub(crate) struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     data: DataFlag,
+    /// What the lines are. Text whose pages end with '# EOF' is OpenMetrics, with times in seconds; otherwise they
+    /// are milliseconds, and times that look like seconds are refused
+    #[arg(long, value_enum, default_value_t = LineFormat::Json)]
+    format: LineFormat,
+    /// Longest JSON line
+    #[arg(long, value_name = "SIZE", default_value = "10MiB", value_parser = parse_bytes_usize)]
+    json_line_max: usize,
+    /// Longest line of text
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_bytes_usize)]
+    text_line_max: usize,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LineFormat {
+    Json,
+    Text,
 }
 
 /// What all files together brought.
@@ -49,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let clock = db.options().clock.clone();
     let start = clock.monotonic();
     let mut summary = Summary::default();
-    let imported = args.files.iter().try_for_each(|file| import(&db, file, &mut summary));
+    let imported = args.files.iter().try_for_each(|file| import(&db, file, args, &mut summary));
     // What is written stays even if a later file cannot be read.
     let closed = db.close();
     imported?;
@@ -59,17 +77,20 @@ pub(crate) fn run(args: &Args) -> Result {
     Ok(if summary.refused == 0 { Outcome::Good } else { Outcome::Found })
 }
 
-fn import(db: &Db, file: &Path, summary: &mut Summary) -> Result<()> {
+fn import(db: &Db, file: &Path, args: &Args, summary: &mut Summary) -> Result<()> {
     let unreadable = |error: std::io::Error| Failure::io("read", file, &error);
     let (reader, len) = input::open(file).map_err(unreadable)?;
     let bar = progress::of_bytes(&file.display().to_string(), len);
     let mut lines = input::lines(reader, &bar).map_err(unreadable)?;
-    let config = ServerConfig::default();
-    let limits = IngestLimits {
-        line_bytes_max: config.json_line_bytes_max,
-        batch_rows: config.import_batch_rows,
+    let (format, line_bytes_max) = match args.format {
+        LineFormat::Json => (Format::JsonLines, args.json_line_max),
+        LineFormat::Text => {
+            (Format::Text { dialect: None, timestamp_ms: None }, args.text_line_max)
+        }
     };
-    let mut ingest = Ingest::new(db, Format::JsonLines, limits).counting_series();
+    let batch_rows = ServerConfig::default().import_batch_rows;
+    let limits = IngestLimits { line_bytes_max, batch_rows };
+    let mut ingest = Ingest::new(db, format, limits).counting_series();
     let result = ingest.read(&mut lines);
     bar.finish_and_clear();
     summary.add(file, ingest.report());
@@ -84,13 +105,15 @@ impl Summary {
         self.series.extend(&report.series);
         self.samples += report.samples;
         self.lines += report.lines;
-        self.refused += report.refused.count();
-        for reason in report.refused.first() {
-            messages::warning(&format!("{}: {reason}", file.display()));
-        }
-        let more = report.refused.count() - report.refused.first().len() as u64;
-        if more > 0 {
-            messages::warning(&format!("{}: {more} more lines were refused", file.display()));
+        for reasons in [&report.refused, &report.no_room] {
+            self.refused += reasons.count();
+            for reason in reasons.first() {
+                messages::warning(&format!("{}: {reason}", file.display()));
+            }
+            let more = reasons.count() - reasons.first().len() as u64;
+            if more > 0 {
+                messages::warning(&format!("{}: {more} more lines were refused", file.display()));
+            }
         }
     }
 }

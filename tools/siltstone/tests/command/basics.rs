@@ -281,3 +281,28 @@ fn a_file_with_an_impossible_number_is_a_warning_and_no_damage() {
     assert!(read.err.contains(name), "{}", read.err);
     assert!(names(&data).contains(&name.to_owned()));
 }
+
+#[test]
+fn text_is_imported_and_lines_are_as_long_as_they_may_be() {
+    let (_dir, data) = place();
+    let import = |args: &[&str], input: &str| {
+        run_with_input(&[&["import", "--data", &data], args, &["-"]].concat(), input.as_bytes())
+    };
+    // As promtool tsdb dump writes it, and a page of OpenMetrics.
+    let dumped = "{__name__=\"up\", job=\"a\"} 1 1700000000000\n";
+    let ran = import(&["--format", "text"], dumped);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let ran = import(&["--format", "text"], "om 1 1700000000\n# EOF\n");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(run(&["export", "--data", &data, "--match", "om"]).out.contains("[1700000000000]"));
+    let ran = import(&["--format", "text"], "bad 1 1700000000\n");
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("looks like seconds"), "{}", ran.err);
+    let long =
+        line("\"__name__\":\"long\"", "1", 1).trim_end().to_owned() + &" ".repeat(1000) + "\n";
+    assert_eq!(import(&["--json-line-max", "1000"], &long).code, 1);
+    assert_eq!(import(&["--json-line-max", "2KiB"], &long).code, 0);
+    let text = "t 1 1700000000000".to_owned() + &" ".repeat(1000) + "\n";
+    assert_eq!(import(&["--format", "text", "--text-line-max", "1000"], &text).code, 1);
+    assert_eq!(import(&["--format", "text", "--text-line-max", "2KiB"], &text).code, 0);
+}
