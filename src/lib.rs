@@ -100,8 +100,8 @@ pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{Cardinality, EncodedLabels};
 pub use sys::{Clock, DiskFs, Executor, ReadMode, SystemClock, Vfs, turn_map_faults_into_errors};
 pub use types::{
-    AnchoredRegex, DecodeError, Label, LabelError, Labels, LabelsLimits, Limit, LimitExceeded,
-    LossCounts, LostSamples, MatchOp, Matcher, MatcherError, ParseError, PatternBudget, Sample,
-    SegmentMeta, Selector, SeriesHandle, SeriesId, TimeRange, TimeScale, Timestamp, Tombstone,
-    ValueCaptures,
+    AnchoredRegex, DecodeError, Label, LabelCollector, LabelError, Labels, LabelsLimits, Limit,
+    LimitExceeded, LossCounts, LostSamples, MatchOp, Matcher, MatcherError, ParseError,
+    PatternBudget, PatternCache, PatternCacheStats, Patterns, Sample, SegmentMeta, Selector,
+    SeriesHandle, SeriesId, TimeRange, TimeScale, Timestamp, Tombstone, ValueCaptures,
 };

@@ -5,6 +5,8 @@
 //! pattern is reduced, where it can be, to a finite set of literals or to a literal prefix; neither
 //! then runs an automaton.
 
+use std::sync::Arc;
+
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
@@ -13,16 +15,18 @@ use super::automaton::{self, compile};
 use super::literal_set;
 use super::matcher_error::MatcherError;
 
-/// A compiled pattern.
+/// A compiled pattern. A clone shares what was compiled, and has working memory of its own.
+#[derive(Clone)]
 pub(super) struct Pattern {
     /// Every matching value starts with this.
-    prefix: String,
+    prefix: Arc<str>,
     program: Program,
 }
 
+#[derive(Clone)]
 enum Program {
     /// Exactly these values, sorted.
-    Literals(Vec<String>),
+    Literals(Arc<[String]>),
     /// Every value that starts with the prefix.
     Prefix,
     /// Every value that starts with the prefix and goes on.
@@ -36,8 +40,8 @@ impl Pattern {
     pub(super) fn new(pattern: &str) -> Result<Self, MatcherError> {
         let hir = automaton::parse(pattern)?.hir;
         if let Some(literals) = literal_set::expand(strip_anchors(&hir), pattern.len()) {
-            let prefix = common_prefix(&literals);
-            return Ok(Self { prefix, program: Program::Literals(literals) });
+            let prefix = common_prefix(&literals).into();
+            return Ok(Self { prefix, program: Program::Literals(literals.into()) });
         }
         let mut prefix = Vec::new();
         let rest = match strip_anchors(&hir) {
@@ -45,12 +49,12 @@ impl Pattern {
             _ => None,
         };
         if let Some(program) = rest {
-            return Ok(Self { prefix: utf8_prefix(prefix), program });
+            return Ok(Self { prefix: utf8_prefix(prefix).into(), program });
         }
         prefix.clear();
         append_prefixes(strip_anchors(&hir), &mut prefix);
         let program = Program::Automaton(Box::new(compile(pattern, hir, WhichCaptures::Implicit)?));
-        Ok(Self { prefix: utf8_prefix(prefix), program })
+        Ok(Self { prefix: utf8_prefix(prefix).into(), program })
     }
 
     /// Whether the whole of `value` matches.
@@ -59,11 +63,11 @@ impl Pattern {
             Program::Literals(literals) => {
                 literals.binary_search_by(|literal| literal.as_str().cmp(value)).is_ok()
             }
-            Program::Prefix => value.starts_with(&self.prefix),
+            Program::Prefix => value.starts_with(&*self.prefix),
             Program::LongerThanPrefix => {
-                value.len() > self.prefix.len() && value.starts_with(&self.prefix)
+                value.len() > self.prefix.len() && value.starts_with(&*self.prefix)
             }
-            Program::Automaton(regex) => value.starts_with(&self.prefix) && regex.is_match(value),
+            Program::Automaton(regex) => value.starts_with(&*self.prefix) && regex.is_match(value),
         }
     }
 
@@ -82,7 +86,7 @@ impl Pattern {
                 literals.iter().map(|literal| size_of::<String>() + literal.len()).sum()
             }
             Program::Prefix | Program::LongerThanPrefix => 0,
-            Program::Automaton(regex) => size_of::<Regex>() + regex.memory_usage(),
+            Program::Automaton(regex) => automaton::bytes(regex),
         };
         self.prefix.len() + program
     }

@@ -11,6 +11,7 @@ mod expressions;
 mod failing;
 mod federate;
 mod grafana;
+mod growth;
 mod held;
 mod import_export;
 mod lifecycle;
