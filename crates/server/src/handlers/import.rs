@@ -213,6 +213,9 @@ fn answer(report: &IngestReport) -> Reply {
         "{refused} of {} lines were refused; {} samples were stored\n{}",
         report.lines, report.samples, report.refused
     );
+    if report.clock_refused > 0 {
+        return reply::refused(&Refusal::unavailable(text));
+    }
     reply::text(StatusCode::BAD_REQUEST, text)
 }
 

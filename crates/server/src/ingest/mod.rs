@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use std::io::{self, BufRead};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use siltstone::{BATCH_ROWS_MAX, Db, Error, Labels, LabelsLimits, SeriesId, Timestamp};
+use siltstone::{BATCH_ROWS_MAX, Db, Error, LabelCollector, LabelsLimits, SeriesId, Timestamp};
 
 use crate::protocol::exposition::{self, Dialect, TextSample};
 use crate::protocol::json_lines::JsonLineReader;
@@ -57,6 +57,8 @@ pub struct IngestReport {
     pub samples: u64,
     /// Lines of which something was refused, and why.
     pub refused: Reasons,
+    /// Lines among them of which samples were refused by a clock that is wrong: they can be sent again.
+    pub clock_refused: u64,
     /// Different series that had samples to write; counted only if asked for.
     pub series: HashSet<SeriesId>,
 }
@@ -118,14 +120,15 @@ impl Ingest {
             db: db.clone(),
             batch_rows: limits.batch_rows.clamp(1, BATCH_ROWS_MAX),
             labels_limits: options.labels,
-            bounds: TimeBounds::now(options, db.ticks_per_second()),
+            bounds: TimeBounds::now(db),
             now_ms: options.clock.wall_ms(),
             counts_series: false,
             pending: Pending::default(),
             report: IngestReport::default(),
         };
         let lines = LineSplitter::new(limits.line_bytes_max);
-        let reader = Reader { json: JsonLineReader::new(), writer };
+        let json = JsonLineReader::new().keeping_labels(options.labels.labels_max);
+        let reader = Reader { json, writer };
         Self { format, lines, long_lines: LongLines::default(), reader }
     }
 
@@ -150,7 +153,7 @@ impl Ingest {
     pub fn read(&mut self, input: &mut impl BufRead) -> Result<(), IngestError> {
         self.lines.restart();
         let writer = &mut self.reader.writer;
-        writer.bounds = TimeBounds::now(writer.db.options(), writer.db.ticks_per_second());
+        writer.bounds = TimeBounds::now(&writer.db);
         loop {
             let len = match input.fill_buf() {
                 Ok([]) => return Ok(self.end()?),
@@ -221,6 +224,7 @@ impl Reader {
         line: &Line<'_>,
     ) -> Result<(), Error> {
         let Self { json, writer } = self;
+        let labels_max = writer.labels_limits.labels_max;
         writer.report.lines += 1;
         let (text, number) = match *line {
             Line::Text(text, number) => (text, number),
@@ -237,14 +241,16 @@ impl Reader {
             Format::JsonLines => match json.parse_line(text, number) {
                 Ok(None) => {}
                 Ok(Some(series)) => {
-                    let labels = series.labels().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+                    let mut labels = LabelCollector::new(&writer.labels_limits);
+                    series.labels().for_each(|(n, v)| labels.push(n.as_bytes(), v.as_bytes()));
+                    labels.leave_out(series.labels_left_out());
                     let rows = series.timestamps().iter().copied().zip(series.values());
-                    writer.add(labels.collect(), rows.map(|(t, v)| (t, *v)), number)?;
+                    writer.add(labels, rows.map(|(t, v)| (t, *v)), number)?;
                 }
                 Err(error) => writer.report.refused.add(|| error.to_string()),
             },
             Format::Text { dialect, timestamp_ms } => {
-                match exposition::parse_line(text, number, dialect) {
+                match exposition::parse_line_within(text, number, dialect, labels_max) {
                     Ok(None) => {}
                     Ok(Some(sample)) => writer.add_text(&sample, timestamp_ms, number)?,
                     Err(error) => writer.report.refused.add(|| error.to_string()),
@@ -252,7 +258,7 @@ impl Reader {
             }
         }
         if alone.is_some() {
-            *json = JsonLineReader::new();
+            *json = JsonLineReader::new().keeping_labels(labels_max);
         }
         Ok(())
     }
@@ -270,46 +276,52 @@ impl Writer {
             self.report.refused.add(|| format!("line {line}: the timestamp is out of range"));
             return Ok(());
         };
-        let labels = sample.labels.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
-        self.add(labels.collect(), std::iter::once((timestamp, sample.value)), line)
+        let mut labels = LabelCollector::new(&self.labels_limits);
+        sample.labels.iter().for_each(|(n, v)| labels.push(n.as_bytes(), v.as_bytes()));
+        labels.leave_out(sample.labels_left_out);
+        self.add(labels, std::iter::once((timestamp, sample.value)), line)
     }
 
     /// Adds the samples of a line, except those whose time the store does not take.
     fn add(
         &mut self,
-        mut pairs: Vec<(&[u8], &[u8])>,
+        labels: LabelCollector<'_>,
         rows: impl Iterator<Item = (Timestamp, f64)>,
         line: u64,
     ) -> Result<(), Error> {
-        let labels = match Labels::from_raw(&mut pairs, &self.labels_limits) {
+        let labels = match labels.finish() {
             Ok(labels) => labels,
             Err(error) => {
                 self.report.refused.add(|| format!("line {line}: {error}"));
                 return Ok(());
             }
         };
-        let mut started = false;
+        let (mut started, mut accepted) = (false, false);
         let mut bad = 0u64;
+        let mut clock_is_wrong = false;
         let mut first = String::new();
         for (timestamp, value) in rows {
-            if let Err(reason) = self.bounds.check(timestamp) {
+            if let Err(refusal) = self.bounds.check(timestamp) {
                 bad += 1;
-                first = if bad == 1 { reason } else { first };
+                clock_is_wrong |= refusal.clock_is_wrong;
+                first = if bad == 1 { refusal.reason } else { first };
                 continue;
             }
             if !started {
                 self.pending.start(&labels, line);
                 started = true;
             }
+            accepted = true;
             self.pending.push(timestamp, value);
             if self.pending.is_full(self.batch_rows) {
                 self.write()?;
                 started = false;
             }
         }
-        if self.counts_series {
+        if self.counts_series && accepted {
             self.report.series.insert(labels.id());
         }
+        self.report.clock_refused += u64::from(clock_is_wrong);
         if bad > 0 {
             self.report.refused.add(|| match bad {
                 1 => format!("line {line}: {first}"),

@@ -33,8 +33,11 @@ pub enum Dialect {
 /// One sample with its labels, as written in a line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextSample<'a> {
-    /// Names and values in the order written, the name of the metric first, as `__name__`.
+    /// Names and values in the order written, the name of the metric first, as `__name__`; without labels whose
+    /// value is empty.
     pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Labels with a value beyond those.
+    pub labels_left_out: usize,
     /// The value.
     pub value: f64,
     /// Milliseconds since the Unix epoch, where the line says so.
@@ -50,6 +53,19 @@ pub fn parse_line(
     line_number: u64,
     dialect: Dialect,
 ) -> Result<Option<TextSample<'_>>, LineError> {
+    parse_line_within(line, line_number, dialect, usize::MAX)
+}
+
+/// As [`parse_line`], keeping about `labels_max` labels and counting the others.
+///
+/// # Errors
+/// As [`parse_line`].
+pub fn parse_line_within(
+    line: &[u8],
+    line_number: u64,
+    dialect: Dialect,
+    labels_max: usize,
+) -> Result<Option<TextSample<'_>>, LineError> {
     let fail = |fault: Fault| fault.in_line(line_number, line);
     let text = checked_text(line, LINE_BYTES_MAX).map_err(fail)?;
     let text = text.strip_suffix('\n').unwrap_or(text);
@@ -58,7 +74,7 @@ pub fn parse_line(
     scanner.skip_blanks();
     match scanner.peek() {
         None | Some(b'#') => Ok(None),
-        Some(_) => sample(&mut scanner, dialect).map(Some).map_err(fail),
+        Some(_) => sample(&mut scanner, dialect, labels_max).map(Some).map_err(fail),
     }
 }
 
@@ -106,8 +122,13 @@ impl<'a> Scanner<'a> {
     }
 }
 
-fn sample<'a>(scanner: &mut Scanner<'a>, dialect: Dialect) -> Result<TextSample<'a>, Fault> {
+fn sample<'a>(
+    scanner: &mut Scanner<'a>,
+    dialect: Dialect,
+    labels_max: usize,
+) -> Result<TextSample<'a>, Fault> {
     let mut labels = Vec::with_capacity(8);
+    let mut labels_left_out = 0;
     let start = scanner.at;
     let name = bare_name(scanner, true);
     if !name.is_empty() {
@@ -115,7 +136,7 @@ fn sample<'a>(scanner: &mut Scanner<'a>, dialect: Dialect) -> Result<TextSample<
     }
     scanner.skip_blanks();
     if scanner.take(b'{') {
-        braces(scanner, &mut labels)?;
+        labels_left_out = braces(scanner, &mut labels, labels_max)?;
     } else if name.is_empty() {
         return Err(scanner.fault("expected the name of a metric or '{'"));
     } else if scanner.at == start + name.len() && scanner.peek().is_some() {
@@ -127,7 +148,7 @@ fn sample<'a>(scanner: &mut Scanner<'a>, dialect: Dialect) -> Result<TextSample<
         return Err(Fault::new(start, "the metric has no name"));
     }
     let (value, timestamp_ms) = value_and_timestamp(scanner, dialect)?;
-    Ok(TextSample { labels, value, timestamp_ms })
+    Ok(TextSample { labels, labels_left_out, value, timestamp_ms })
 }
 
 /// A name that needs no quotes; metric names may hold colons. Empty if there is none.
@@ -138,15 +159,17 @@ fn bare_name<'a>(scanner: &mut Scanner<'a>, metric: bool) -> &'a str {
     scanner.take_while(|b| b.is_ascii_alphanumeric() || b == b'_' || (metric && b == b':'))
 }
 
-/// The labels after `{`, up to and with `}`.
+/// The labels after `{`, up to and with `}`; returns how many more than `labels_max` there are.
 fn braces<'a>(
     scanner: &mut Scanner<'a>,
     labels: &mut Vec<(Cow<'a, str>, Cow<'a, str>)>,
-) -> Result<(), Fault> {
+    labels_max: usize,
+) -> Result<usize, Fault> {
+    let mut left_out = 0;
     loop {
         scanner.skip_blanks();
         if scanner.take(b'}') {
-            return Ok(());
+            return Ok(left_out);
         }
         let start = scanner.at;
         let was_quoted = scanner.peek() == Some(b'"');
@@ -160,7 +183,14 @@ fn braces<'a>(
             if scanner.peek() != Some(b'"') {
                 return Err(scanner.fault("expected '\"' before the value of the label"));
             }
-            labels.push((name, quoted(scanner)?));
+            let value = quoted(scanner)?;
+            // A label without a value is none, but a name is looked for.
+            let counts = !value.is_empty() || name == METRIC_NAME;
+            if counts && labels.len() < labels_max {
+                labels.push((name, value));
+            } else {
+                left_out += usize::from(counts);
+            }
         } else if !was_quoted {
             return Err(scanner.fault("expected '=' after the name of the label"));
         } else if labels.first().is_some_and(|(name, _)| name == METRIC_NAME) {

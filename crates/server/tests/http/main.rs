@@ -25,3 +25,4 @@ mod remote_write;
 mod result_cache;
 mod series;
 mod status;
+mod unwritten;
