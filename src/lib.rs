@@ -70,6 +70,7 @@ pub mod index;
 pub mod manifest;
 #[doc(hidden)]
 pub mod memtable;
+mod patterns;
 mod read;
 #[doc(hidden)]
 pub mod segment;
@@ -92,6 +93,7 @@ pub use db::{
     Verify, VerifyReport, WriteBatch,
 };
 pub use error::{Error, Result};
+pub use patterns::{PatternCache, PatternCacheStats, Patterns};
 pub use read::{
     Aggregation, Bucket, BucketValues, Cancel, ContentDigest, Damage, MemoryPool, Outline,
     QueryMemory, QueryOptions, Selection, SeriesBuckets, SeriesColumns, SeriesSet, Wanted,
@@ -102,6 +104,6 @@ pub use sys::{Clock, DiskFs, Executor, ReadMode, SystemClock, Vfs, turn_map_faul
 pub use types::{
     AnchoredRegex, DecodeError, Label, LabelCollector, LabelError, Labels, LabelsLimits, Limit,
     LimitExceeded, LossCounts, LostSamples, MatchOp, Matcher, MatcherError, ParseError,
-    PatternBudget, PatternCache, PatternCacheStats, Patterns, Sample, SegmentMeta, Selector,
-    SeriesHandle, SeriesId, TimeRange, TimeScale, Timestamp, Tombstone, ValueCaptures,
+    PatternBudget, Sample, SegmentMeta, Selector, SeriesHandle, SeriesId, TimeRange, TimeScale,
+    Timestamp, Tombstone, ValueCaptures,
 };

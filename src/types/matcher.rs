@@ -89,7 +89,7 @@ impl Matcher {
         Ok(Self::from_parts(op, name.into(), value, pattern))
     }
 
-    pub(super) fn from_parts(
+    pub(crate) fn from_parts(
         op: MatchOp,
         name: String,
         value: String,

@@ -1,6 +1,6 @@
 //! The compiled form of a matcher's regular expression, and what an index can use of it.
 //!
-//! Built only by [`Matcher`](super::Matcher). The syntax and its meaning are RE2's (see
+//! Built only for a [`Matcher`](super::Matcher). The syntax and its meaning are RE2's (see
 //! [`re2`](super::re2)); the whole value must match. Matching takes time linear in the value. A
 //! pattern is reduced, where it can be, to a finite set of literals or to a literal prefix; neither
 //! then runs an automaton.
@@ -17,7 +17,7 @@ use super::matcher_error::MatcherError;
 
 /// A compiled pattern. A clone shares what was compiled, and has working memory of its own.
 #[derive(Clone)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     /// Every matching value starts with this.
     prefix: Arc<str>,
     program: Program,
@@ -37,7 +37,7 @@ enum Program {
 
 impl Pattern {
     /// Compiles `pattern`.
-    pub(super) fn new(pattern: &str) -> Result<Self, MatcherError> {
+    pub(crate) fn new(pattern: &str) -> Result<Self, MatcherError> {
         let hir = automaton::parse(pattern)?.hir;
         if let Some(literals) = literal_set::expand(strip_anchors(&hir), pattern.len()) {
             let prefix = common_prefix(&literals).into();
@@ -80,7 +80,7 @@ impl Pattern {
     }
 
     /// The memory that it holds, in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let program = match &self.program {
             Program::Literals(literals) => {
                 literals.iter().map(|literal| size_of::<String>() + literal.len()).sum()

@@ -1,6 +1,6 @@
 //! Compiled regular expressions that are kept for the next request that has them.
 //!
-//! Asked by [`Patterns`](super::Patterns), which also puts in what it has compiled. What is kept has never
+//! Asked by [`Patterns`](crate::Patterns), which also puts in what it has compiled. What is kept has never
 //! been matched with: a request gets a copy that shares the automaton and has working memory of its own,
 //! so that what is kept here stays as large as it was when it was counted.
 //!
@@ -10,10 +10,10 @@
 //! - The lock is held for a look-up or for a change of the list. Nothing is compiled, copied or freed under it.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use super::anchored_regex::AnchoredRegex;
-use super::pattern::Pattern;
+use crate::sys::sync::{Mutex, MutexGuard};
+use crate::types::{AnchoredRegex, Pattern};
 
 /// A pattern that takes more than this part of the limit is not kept.
 const ENTRY_PART_MAX: usize = 4;

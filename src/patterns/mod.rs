@@ -9,15 +9,14 @@
 //!   one pattern.
 //! - Equal texts are compiled once and counted once.
 
+mod cache;
+
 use std::collections::HashMap;
 use std::fmt;
 
-use super::anchored_regex::AnchoredRegex;
-use super::matcher::{MatchOp, Matcher};
-use super::matcher_error::MatcherError;
-use super::pattern::Pattern;
-use super::pattern_budget::PatternBudget;
-use super::pattern_cache::PatternCache;
+use crate::types::{AnchoredRegex, MatchOp, Matcher, MatcherError, Pattern, PatternBudget};
+
+pub use cache::{PatternCache, PatternCacheStats};
 
 /// What a regular expression takes beside its text and its automaton, in bytes.
 const PATTERN_BYTES: usize = 512;
