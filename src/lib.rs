@@ -70,6 +70,7 @@ pub mod index;
 pub mod manifest;
 #[doc(hidden)]
 pub mod memtable;
+mod patterns;
 mod read;
 #[doc(hidden)]
 pub mod segment;
@@ -92,6 +93,7 @@ pub use db::{
     Verify, VerifyReport, WriteBatch,
 };
 pub use error::{Error, Result};
+pub use patterns::{PatternCache, PatternCacheStats, Patterns};
 pub use read::{
     Aggregation, Bucket, BucketValues, Cancel, ContentDigest, Damage, MemoryPool, Outline,
     QueryMemory, QueryOptions, Selection, SeriesBuckets, SeriesColumns, SeriesSet, Wanted,
@@ -100,8 +102,8 @@ pub use segment::{EncodingShare, SectionDescription, SegmentDescription};
 pub use series::{Cardinality, EncodedLabels};
 pub use sys::{Clock, DiskFs, Executor, ReadMode, SystemClock, Vfs, turn_map_faults_into_errors};
 pub use types::{
-    AnchoredRegex, DecodeError, Label, LabelError, Labels, LabelsLimits, Limit, LimitExceeded,
-    LossCounts, LostSamples, MatchOp, Matcher, MatcherError, ParseError, PatternBudget, Sample,
-    SegmentMeta, Selector, SeriesHandle, SeriesId, TimeRange, TimeScale, Timestamp, Tombstone,
-    ValueCaptures,
+    AnchoredRegex, DecodeError, Label, LabelCollector, LabelError, Labels, LabelsLimits, Limit,
+    LimitExceeded, LossCounts, LostSamples, MatchOp, Matcher, MatcherError, ParseError,
+    PatternBudget, Sample, SegmentMeta, Selector, SeriesHandle, SeriesId, TimeRange, TimeScale,
+    Timestamp, Tombstone, ValueCaptures,
 };

@@ -191,6 +191,13 @@ impl RetentionClock {
         self.step(Anchor { wall_ms, monotonic })
     }
 
+    /// Whether the wall clock is not trusted because it has jumped back.
+    pub fn is_behind(&mut self, wall_ms: i64, monotonic: Duration) -> bool {
+        let run = monotonic.saturating_sub(self.anchor.monotonic).as_millis() as i128;
+        let earlier = i128::from(wall_ms) < i128::from(self.anchor.wall_ms) + run;
+        self.observe(wall_ms, monotonic) != ClockVerdict::Trusted && earlier
+    }
+
     /// What to record with an edit made now: the wall clock if it is trusted, or how long it has run
     /// since it jumped. What was recorded of a trusted clock before stays then.
     pub fn for_edit(&mut self, wall_ms: i64, monotonic: Duration) -> ClockRecord {
@@ -253,6 +260,19 @@ mod tests {
 
     fn hours(hours: u64) -> Duration {
         Duration::from_secs(hours * 3600)
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_is_behind_until_it_is_believed() {
+        let mut clock = RetentionClock::open(recorded(Some(30 * DAY_MS)), 30 * DAY_MS, hours(0));
+        assert!(!clock.is_behind(30 * DAY_MS, hours(0)));
+        assert!(!clock.is_behind(29 * DAY_MS + HOUR_MS, hours(0)), "less than a day");
+        assert!(clock.is_behind(0, hours(1)) && clock.is_behind(HOUR_MS, hours(2)));
+        assert!(!clock.is_behind(30 * DAY_MS + 2 * HOUR_MS, hours(2)), "set right again");
+        assert!(!clock.is_behind(60 * DAY_MS, hours(3)), "ahead");
+        assert!(clock.is_behind(0, hours(4)) && !clock.is_behind(24 * HOUR_MS, hours(28)));
+        let mut late = RetentionClock::open(recorded(Some(30 * DAY_MS)), 0, hours(0));
+        assert!(late.is_behind(0, hours(0)), "after a restart");
     }
 
     fn recorded(trusted_ms: Option<i64>) -> ClockRecord {

@@ -157,6 +157,13 @@ impl Db {
         self.env().ticks_per_second
     }
 
+    /// Whether the wall clock is known to be wrong because it is more than a day behind what the store has seen of
+    /// it. Once it has run for a day without another jump it is believed.
+    #[must_use]
+    pub fn wall_clock_is_behind(&self) -> bool {
+        self.compactor().versions.retention.clock_is_behind(self.env())
+    }
+
     /// The handle of the series with these labels, which becomes active if it is not. Keep it for
     /// the next batches; it is valid until a write answers [`Error::StaleHandle`](crate::Error::StaleHandle).
     ///

@@ -17,7 +17,7 @@
 //!
 //! A clock of rounds: a round is over when half of the series written in it were written twice and
 //! they are an eighth of all. A series that a whole round went by without is idle; so is one
-//! without a sample for `series_idle`. The clock needs no wall time, so that it fits every scrape
+//! without a sample for `series_idle`, or without any for a minute since it was registered. The clock needs no wall time, so that it fits every scrape
 //! interval and every import; a few busy series do not move it; and while series are seen for the
 //! first time only, it stands still: ten million series at once are told from ten million in turn.
 //! Its limit: a series that comes less than every third time of the others counts as idle. It loses
@@ -30,6 +30,10 @@ use crate::sys::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 pub(super) const AGES: usize = 16;
 /// A series of this age is idle: a whole round went by without it.
 pub(super) const IDLE_AGE: usize = 2;
+
+/// Seconds after which a series is idle that was never written since it was registered: whoever resolves a
+/// series writes it next.
+const UNWRITTEN_IDLE_S: u32 = 60;
 
 /// Rounds and seconds wrap around within this.
 const MASK: u32 = u32::MAX >> 1;
@@ -107,9 +111,10 @@ impl ActivityClock {
     }
 
     /// How many rounds ago the series was seen, below [`AGES`]; the highest age if that was
-    /// `idle_s` seconds ago.
+    /// `idle_s` seconds ago, or [`UNWRITTEN_IDLE_S`] if it was only registered then.
     pub(super) fn age(&self, seen: &Seen, idle_s: u32) -> usize {
-        let (round, _, second) = unpack(seen.0.load(Relaxed));
+        let (round, times, second) = unpack(seen.0.load(Relaxed));
+        let idle_s = if times == 0 { idle_s.min(UNWRITTEN_IDLE_S) } else { idle_s };
         if self.second.load(Relaxed).saturating_sub(second) >= idle_s {
             return AGES - 1;
         }

@@ -128,6 +128,33 @@ impl Registry {
         idle
     }
 
+    /// The idle series of which no generation from `oldest_live` on holds samples, by age. Walks all slots.
+    #[must_use]
+    pub fn idle_unwritten(&self, oldest_live: u32) -> Idle {
+        let mut idle = Idle::default();
+        let catalog = self.read();
+        for slot in catalog.slots().filter(|&slot| self.slots.is_unwritten(slot, oldest_live)) {
+            idle.ages[self.slots.age(slot, self.idle_s)] += 1;
+        }
+        idle
+    }
+
+    /// Frees the slots of idle series of which no generation from `oldest_live` on holds samples, however late
+    /// they were resolved, those that have been idle longest first, until about `wanted` are freed. The
+    /// caller excludes commits, so that none of them is about to be written: handles to them, also in batches
+    /// that wait, are stale then.
+    pub fn evict_unwritten(&self, oldest_live: u32, wanted: usize) -> usize {
+        let idle = self.idle_unwritten(oldest_live);
+        if idle.is_empty() {
+            return 0;
+        }
+        let age = idle.age_for(wanted);
+        self.evict_if(|slot| {
+            self.slots.age(slot, self.idle_s) >= age
+                && self.slots.expire_unwritten(slot, oldest_live)
+        })
+    }
+
     /// Frees the slots of all series that no generation from `oldest_live` on has resolved or
     /// marked as used, and what they alone held; returns how many. The work grows with the number of
     /// active series only if there is something to free.

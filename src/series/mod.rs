@@ -8,8 +8,8 @@
 //!
 //! - One label set is in at most one slot; a slot's labels never change while its version stays.
 //! - A slot is freed only by [`Registry::evict`] and [`Registry::evict_idle`], only if the last
-//!   generation that resolved or marked as used it is below the oldest live one, and its version changes
-//!   then.
+//!   generation that resolved or marked as used it is below the oldest live one, or by
+//!   [`Registry::evict_unwritten`], only if no live one holds samples of it; its version changes then.
 //! - What is in use never passes the limit of bytes by more than one series. Known series are never
 //!   refused.
 //! - A hash only proposes: a series is recognised by comparing its strings. The hash is keyed with
@@ -54,7 +54,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use crate::sys::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
-use crate::types::{Labels, LabelsLimits, Limit, LimitExceeded};
+use crate::types::{LabelCollector, Labels, LabelsLimits, Limit, LimitExceeded};
 use catalog::Catalog;
 use hash::KeyedHash;
 use slots::Slots;
@@ -141,12 +141,12 @@ impl Registry {
 
     #[cold]
     fn resolve_slowly(&self, hash: u32, labels: &impl EncodedLabels) -> Result<SeriesHandle> {
-        let mut pairs = Vec::new();
+        let mut collector = LabelCollector::new(&self.limits);
         labels.pairs(|name, value| {
-            pairs.push((name, value));
+            collector.push(name, value);
             true
         });
-        let canonical = Labels::from_raw(&mut pairs, &self.limits)?;
+        let canonical = collector.finish()?;
         let canonical_hash = self.hash.of(canonical.encoded());
         let catalog = self.read();
         // Refused without stopping those that are known.

@@ -114,6 +114,24 @@ impl Slots {
         swap.is_ok()
     }
 
+    /// Whether no generation from `oldest_live` on holds samples of the slot, whoever has resolved it there:
+    /// a commit defines a series in the log of its generation before it appends samples of it.
+    pub(super) fn is_unwritten(&self, slot: u32, oldest_live: u32) -> bool {
+        self.words.get(slot).is_some_and(|w| unpack(w.wal.load(Ordering::Relaxed)).0 < oldest_live)
+    }
+
+    /// As [`expire`](Self::expire), of a slot that is unwritten since `oldest_live`. The caller excludes commits.
+    pub(super) fn expire_unwritten(&self, slot: u32, oldest_live: u32) -> bool {
+        let Some(words) = self.words.get(slot) else { return false };
+        let state = words.state.load(Ordering::Relaxed);
+        if !self.is_unwritten(slot, oldest_live) {
+            return false;
+        }
+        let next = pack(unpack(state).0.wrapping_add(1), 0);
+        let swap = words.state.compare_exchange(state, next, Ordering::Relaxed, Ordering::Relaxed);
+        swap.is_ok()
+    }
+
     /// Whether the slot may have another occupant: its versions are not used up.
     pub(super) fn is_reusable(&self, slot: u32) -> bool {
         self.version(slot) != u32::MAX
@@ -176,6 +194,19 @@ mod tests {
         assert!(slots.expire(0, 2));
         slots.occupy(0, 1);
         assert_eq!(slots.wal_ref(0, 1), None, "the ref of the occupant before");
+    }
+
+    #[test]
+    fn a_slot_without_samples_expires_however_late_it_was_resolved() {
+        let slots = Slots::new();
+        slots.occupy(3, 7);
+        let handle = SeriesHandle { slot: 3, version: slots.version(3) };
+        assert!(!slots.is_expired(3, 7) && slots.is_unwritten(3, 7));
+        slots.set_wal_ref(3, 7, 0);
+        assert!(!slots.is_unwritten(3, 7) && !slots.expire_unwritten(3, 7));
+        assert!(slots.mark_used(handle, 9), "resolved, and not written");
+        assert!(!slots.expire(3, 8) && slots.expire_unwritten(3, 8));
+        assert!(!slots.mark_used(handle, 9), "stale");
     }
 
     #[test]

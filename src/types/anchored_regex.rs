@@ -87,7 +87,7 @@ impl AnchoredRegex {
     /// The memory that it holds, in bytes; see [`PatternBudget`](super::PatternBudget).
     #[must_use]
     pub fn compiled_bytes(&self) -> usize {
-        size_of::<Self>() + self.pattern.len() + self.regex.memory_usage()
+        size_of::<Self>() + self.pattern.len() + automaton::bytes(&self.regex)
     }
 }
 

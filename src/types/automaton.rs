@@ -15,6 +15,15 @@ const PATTERN_BYTES_MAX: usize = 64 << 10;
 /// Largest compiled automaton in bytes: the states of the NFA, from which the others are made.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
 
+/// What an automaton takes beside what it says itself: the engines' own fields, and working memory from the
+/// first match on. Measured with patterns of a few characters.
+const AUTOMATON_BYTES: usize = 8 << 10;
+
+/// The memory that `regex` holds, in bytes.
+pub(super) fn bytes(regex: &Regex) -> usize {
+    AUTOMATON_BYTES + regex.memory_usage()
+}
+
 /// Reads `pattern`, which may be long, but not too long.
 pub(super) fn parse(pattern: &str) -> Result<Parsed, MatcherError> {
     if pattern.len() > PATTERN_BYTES_MAX {

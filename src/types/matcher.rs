@@ -89,7 +89,12 @@ impl Matcher {
         Ok(Self::from_parts(op, name.into(), value, pattern))
     }
 
-    fn from_parts(op: MatchOp, name: String, value: String, pattern: Option<Pattern>) -> Self {
+    pub(crate) fn from_parts(
+        op: MatchOp,
+        name: String,
+        value: String,
+        pattern: Option<Pattern>,
+    ) -> Self {
         Self { inner: Arc::new(Inner { op, name, value: [value], pattern }) }
     }
 
@@ -125,6 +130,19 @@ impl Matcher {
         pattern: impl Into<String>,
     ) -> Result<Self, MatcherError> {
         Self::new(MatchOp::NotRegex, name, pattern)
+    }
+
+    /// The matcher that selects exactly what this one does not. Nothing is compiled.
+    #[must_use]
+    pub fn negated(&self) -> Self {
+        let op = match self.op() {
+            MatchOp::Equal => MatchOp::NotEqual,
+            MatchOp::NotEqual => MatchOp::Equal,
+            MatchOp::Regex => MatchOp::NotRegex,
+            MatchOp::NotRegex => MatchOp::Regex,
+        };
+        let Inner { name, value: [value], pattern, .. } = &*self.inner;
+        Self::from_parts(op, name.clone(), value.clone(), pattern.clone())
     }
 
     /// How the value is compared.

@@ -42,6 +42,8 @@ pub enum MatcherError {
         /// Largest compiled size of all of them, in bytes.
         max: usize,
     },
+    /// The request was cancelled, or its time was over, before this one was compiled.
+    Stopped,
 }
 
 impl fmt::Display for MatcherError {
@@ -70,6 +72,9 @@ impl fmt::Display for MatcherError {
             Self::OverBudget { max } => write!(
                 f,
                 "the regular expressions compile to more than the limit of {max} bytes together"
+            ),
+            Self::Stopped => f.write_str(
+                "the request was cancelled or out of time before its regular expressions were compiled",
             ),
         }
     }

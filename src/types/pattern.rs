@@ -1,9 +1,11 @@
 //! The compiled form of a matcher's regular expression, and what an index can use of it.
 //!
-//! Built only by [`Matcher`](super::Matcher). The syntax and its meaning are RE2's (see
+//! Built only for a [`Matcher`](super::Matcher). The syntax and its meaning are RE2's (see
 //! [`re2`](super::re2)); the whole value must match. Matching takes time linear in the value. A
 //! pattern is reduced, where it can be, to a finite set of literals or to a literal prefix; neither
 //! then runs an automaton.
+
+use std::sync::Arc;
 
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::WhichCaptures;
@@ -13,16 +15,18 @@ use super::automaton::{self, compile};
 use super::literal_set;
 use super::matcher_error::MatcherError;
 
-/// A compiled pattern.
-pub(super) struct Pattern {
+/// A compiled pattern. A clone shares what was compiled, and has working memory of its own.
+#[derive(Clone)]
+pub(crate) struct Pattern {
     /// Every matching value starts with this.
-    prefix: String,
+    prefix: Arc<str>,
     program: Program,
 }
 
+#[derive(Clone)]
 enum Program {
     /// Exactly these values, sorted.
-    Literals(Vec<String>),
+    Literals(Arc<[String]>),
     /// Every value that starts with the prefix.
     Prefix,
     /// Every value that starts with the prefix and goes on.
@@ -33,11 +37,11 @@ enum Program {
 
 impl Pattern {
     /// Compiles `pattern`.
-    pub(super) fn new(pattern: &str) -> Result<Self, MatcherError> {
+    pub(crate) fn new(pattern: &str) -> Result<Self, MatcherError> {
         let hir = automaton::parse(pattern)?.hir;
         if let Some(literals) = literal_set::expand(strip_anchors(&hir), pattern.len()) {
-            let prefix = common_prefix(&literals);
-            return Ok(Self { prefix, program: Program::Literals(literals) });
+            let prefix = common_prefix(&literals).into();
+            return Ok(Self { prefix, program: Program::Literals(literals.into()) });
         }
         let mut prefix = Vec::new();
         let rest = match strip_anchors(&hir) {
@@ -45,12 +49,12 @@ impl Pattern {
             _ => None,
         };
         if let Some(program) = rest {
-            return Ok(Self { prefix: utf8_prefix(prefix), program });
+            return Ok(Self { prefix: utf8_prefix(prefix).into(), program });
         }
         prefix.clear();
         append_prefixes(strip_anchors(&hir), &mut prefix);
         let program = Program::Automaton(Box::new(compile(pattern, hir, WhichCaptures::Implicit)?));
-        Ok(Self { prefix: utf8_prefix(prefix), program })
+        Ok(Self { prefix: utf8_prefix(prefix).into(), program })
     }
 
     /// Whether the whole of `value` matches.
@@ -59,11 +63,11 @@ impl Pattern {
             Program::Literals(literals) => {
                 literals.binary_search_by(|literal| literal.as_str().cmp(value)).is_ok()
             }
-            Program::Prefix => value.starts_with(&self.prefix),
+            Program::Prefix => value.starts_with(&*self.prefix),
             Program::LongerThanPrefix => {
-                value.len() > self.prefix.len() && value.starts_with(&self.prefix)
+                value.len() > self.prefix.len() && value.starts_with(&*self.prefix)
             }
-            Program::Automaton(regex) => value.starts_with(&self.prefix) && regex.is_match(value),
+            Program::Automaton(regex) => value.starts_with(&*self.prefix) && regex.is_match(value),
         }
     }
 
@@ -76,13 +80,13 @@ impl Pattern {
     }
 
     /// The memory that it holds, in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let program = match &self.program {
             Program::Literals(literals) => {
                 literals.iter().map(|literal| size_of::<String>() + literal.len()).sum()
             }
             Program::Prefix | Program::LongerThanPrefix => 0,
-            Program::Automaton(regex) => size_of::<Regex>() + regex.memory_usage(),
+            Program::Automaton(regex) => automaton::bytes(regex),
         };
         self.prefix.len() + program
     }

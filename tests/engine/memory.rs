@@ -130,6 +130,35 @@ fn rest_makes_room_after_a_while() {
 }
 
 #[test]
+fn series_that_are_never_written_make_room() {
+    let (db, clock) = open();
+    let kept = write_each(&db, 0..100, 0);
+    let looked_up =
+        |from: usize| (from..).take_while(|series| db.series(&name_of(*series)).is_ok()).count();
+    let ghosts = looked_up(1000);
+    assert!(ghosts > 10_000, "{ghosts}");
+    check_bounds(&db.stats());
+    assert!(
+        db.series(&name_of(1_000_000)).is_err(),
+        "whoever asked for them may be about to write"
+    );
+    clock.advance(Duration::from_secs(61));
+    assert!(looked_up(2_000_000) > ghosts / 4, "without a flush");
+    assert_eq!((db.stats().flushes, db.stats().early_seals), (0, 0));
+    check_bounds(&db.stats());
+    // Whatever comes and goes, what was written stays.
+    assert_eq!(write_each(&db, 0..100, 1), kept);
+    assert_eq!(everything(&db.snapshot().unwrap()).len(), kept);
+    // A handle that has gone is stale, and never another series.
+    clock.advance(Duration::from_secs(61));
+    let (gone, mut batch) = (db.series(&name_of(3_000_000)).unwrap(), WriteBatch::new());
+    batch.push(gone, 2, 1.0).unwrap();
+    clock.advance(Duration::from_secs(61));
+    looked_up(4_000_000);
+    assert!(matches!(db.write(&batch), Err(Error::StaleHandle(_))));
+}
+
+#[test]
 fn long_labels_count_for_what_they_are() {
     let (db, _) = open();
     let text = "x".repeat(4000);

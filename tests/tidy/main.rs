@@ -35,6 +35,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("sys", 1),
     ("codec", 2),
     ("index", 2),
+    ("patterns", 2),
     ("sparse_array", 2),
     ("series", 3),
     ("wal", 3),

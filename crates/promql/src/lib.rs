@@ -104,6 +104,7 @@ pub use query_error::QueryError;
 pub use source::{Control, Hints, MemorySource, Queryable, SelectRequest, SeriesList};
 pub use syntax::{
     DEPTH_MAX, INPUT_BYTES_MAX, MATCHERS_MAX, NODES_MAX, QUERY_BYTES_MAX, REGEXES_MAX,
-    format_duration, parse, parse_duration, parse_selector, parse_series_labels,
+    format_duration, parse, parse_duration, parse_selector, parse_selector_with,
+    parse_series_labels, parse_with,
 };
 pub use value::{LabelSet, Point, Series, StepColumn};

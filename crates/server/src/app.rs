@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use siltstone::{Db, MemoryPool, WriteBatch};
+use siltstone::{Cancel, Db, MemoryPool, PatternCache, Patterns, WriteBatch};
 use siltstone_query::ResultCache;
 use tokio::sync::Semaphore;
 
@@ -24,6 +24,12 @@ const QUERIES_PART_MIN: u64 = 8;
 const ANSWERS_PART: u64 = 16;
 /// Answers that are compressed at a time, each in less than a megabyte.
 const ENCODERS_MAX: usize = 32;
+/// The part of the store's memory budget that compiled regular expressions may take between requests.
+const PATTERNS_PART: u64 = 64;
+/// What they take at most.
+const PATTERNS_BYTES_MAX: u64 = 16 << 20;
+/// Most of them.
+const PATTERNS_MAX: usize = 4096;
 /// The part of the bodies' bytes that buffers kept for later requests may take on top.
 const KEPT_PART: usize = 4;
 
@@ -40,6 +46,8 @@ pub(crate) struct App {
     pub(crate) long_lines: LongLines,
     /// Answers of range queries.
     pub(crate) results: ResultCache,
+    /// Regular expressions that requests have compiled.
+    pub(crate) patterns: PatternCache,
     /// What senders said of their metrics since the start.
     pub(crate) metadata: MetricMetadata,
     /// When the server was started, in milliseconds since the Unix epoch.
@@ -88,6 +96,10 @@ impl App {
             long_lines: LongLines::default(),
             queries: Queries::new(pool, config.slow_query),
             results: ResultCache::new(kept_bytes),
+            patterns: PatternCache::new(
+                (budget / PATTERNS_PART).min(PATTERNS_BYTES_MAX) as usize,
+                PATTERNS_MAX,
+            ),
             metadata: MetricMetadata::default(),
             started_ms: db.options().clock.wall_ms(),
             db,
@@ -100,6 +112,14 @@ impl App {
     /// [`QueryOptions::deadline`](siltstone::QueryOptions::deadline).
     pub(crate) fn query_deadline(&self) -> Duration {
         self.db.options().clock.monotonic().saturating_add(self.config.query_timeout)
+    }
+
+    /// What compiles the regular expressions of a request, all of them within one bound, until the request is
+    /// cancelled or `deadline` has passed. To be used on a thread for work.
+    pub(crate) fn compiler(&self, cancel: &Cancel, deadline: Duration) -> Patterns {
+        let (cancel, clock) = (cancel.clone(), self.db.options().clock.clone());
+        let goes_on = move || !cancel.is_cancelled() && clock.monotonic() <= deadline;
+        Patterns::default().cached(&self.patterns).while_true(goes_on)
     }
 
     /// Bytes of buffers that are kept for the next requests.

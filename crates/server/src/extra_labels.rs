@@ -48,14 +48,14 @@ impl ExtraLabels {
         self.0.is_empty()
     }
 
-    /// Puts them in the place of those of a series.
-    pub(crate) fn apply<'a>(&'a self, pairs: &mut Vec<(&'a [u8], &'a [u8])>) {
-        if self.0.is_empty() {
-            return;
-        }
-        pairs.retain(|(name, _)| self.0.iter().all(|(extra, _)| extra.as_bytes() != *name));
-        // Empty values are left out where labels are made of pairs.
-        pairs.extend(self.0.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+    /// Whether one of them stands in the place of a label of the series.
+    pub(crate) fn replaces(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|(extra, _)| extra.as_bytes() == name)
+    }
+
+    /// Names and values. Empty values are left out where labels are made of pairs.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
     }
 }
 
@@ -70,9 +70,8 @@ mod tests {
     #[test]
     fn labels_are_added_and_replaced() {
         let labels = of(&["a=1", "b=x=y", "a=2"]).unwrap();
-        let mut pairs: Vec<(&[u8], &[u8])> = vec![(b"a", b"0"), (b"z", b"9"), (b"a", b"00")];
-        labels.apply(&mut pairs);
-        assert_eq!(pairs, [(&b"z"[..], &b"9"[..]), (b"b", b"x=y"), (b"a", b"2")]);
+        assert!(labels.replaces(b"a") && labels.replaces(b"b") && !labels.replaces(b"z"));
+        assert_eq!(labels.pairs().collect::<Vec<_>>(), [(&b"b"[..], &b"x=y"[..]), (b"a", b"2")]);
         assert!(of(&[]).unwrap().is_empty());
         for bad in ["a", "=1", ""] {
             assert!(of(&[bad]).is_err(), "{bad}");

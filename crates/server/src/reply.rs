@@ -59,7 +59,7 @@ enum Item {
 
 /// Cancels the work behind a stream when nobody waits for it any more.
 #[derive(Debug)]
-struct CancelOnDrop(Cancel);
+pub(crate) struct CancelOnDrop(pub(crate) Cancel);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use siltstone::{
-    Columns, Labels, MatchOp, Matcher, PatternBudget, QueryOptions, Result, Snapshot, TimeRange,
+    Columns, Labels, MatchOp, Matcher, Patterns, QueryOptions, Result, Snapshot, TimeRange,
 };
-use siltstone_promql::parse_selector;
+use siltstone_promql::parse_selector_with;
 
 /// Most selectors of one selection.
 const SELECTORS_MAX: usize = 100;
@@ -26,23 +26,31 @@ impl SelectedSeries {
     ///
     /// # Errors
     /// A message that says where a selector is wrong, or that the regular expressions of all of them
-    /// are larger than a [`PatternBudget`].
+    /// are larger than a [`PatternBudget`](siltstone::PatternBudget).
     pub fn parse<'a>(
         selectors: impl IntoIterator<Item = &'a str>,
         range: TimeRange,
     ) -> std::result::Result<Self, String> {
+        Self::parse_with(selectors, range, &mut Patterns::default())
+    }
+
+    /// As [`SelectedSeries::parse`]; `patterns` compiles the regular expressions, and has the bound that all
+    /// selectors share.
+    ///
+    /// # Errors
+    /// As [`SelectedSeries::parse`].
+    pub fn parse_with<'a>(
+        selectors: impl IntoIterator<Item = &'a str>,
+        range: TimeRange,
+        patterns: &mut Patterns,
+    ) -> std::result::Result<Self, String> {
         let mut parsed = Vec::new();
-        let mut budget = PatternBudget::default();
         for text in selectors {
             if parsed.len() == SELECTORS_MAX {
                 return Err(format!("more than {SELECTORS_MAX} selectors"));
             }
-            let matchers = parse_selector(text).map_err(|error| format!("{text}: {error}"))?;
-            // Every request goes through here, so that this bounds what its patterns hold.
-            for matcher in &matchers {
-                budget.take_matcher(matcher).map_err(|error| error.to_string())?;
-            }
-            parsed.push(matchers);
+            let matchers = parse_selector_with(text, patterns);
+            parsed.push(matchers.map_err(|error| format!("{text}: {error}"))?);
         }
         Ok(Self { selectors: parsed, range })
     }
@@ -111,7 +119,7 @@ impl SelectedSeries {
             // Some series is left out exactly if it does not satisfy one of the matchers.
             let mut leaves_some_out = false;
             for matcher in matchers {
-                let others = [negated(matcher)];
+                let others = [matcher.negated()];
                 let found = snapshot.series(&others, TimeRange::ALL, options, 1)?;
                 leaves_some_out |= !found.is_empty();
             }
@@ -163,18 +171,6 @@ impl SelectedSeries {
             matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
         })
     }
-}
-
-/// Satisfied by exactly the values that `matcher` is not satisfied by.
-fn negated(matcher: &Matcher) -> Matcher {
-    let op = match matcher.op() {
-        MatchOp::Equal => MatchOp::NotEqual,
-        MatchOp::NotEqual => MatchOp::Equal,
-        MatchOp::Regex => MatchOp::NotRegex,
-        MatchOp::NotRegex => MatchOp::Regex,
-    };
-    Matcher::new(op, matcher.name(), matcher.value())
-        .expect("the regular expression was compiled before")
 }
 
 /// The limits of an export, which may be as long as the store: its memory is bounded by what the

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp as Rfc3339;
 use jiff::civil::DateTime;
 pub use siltstone::TimeScale;
-use siltstone::{Options, Timestamp};
+use siltstone::{Db, Options, Timestamp};
 
 /// Numbers without a fraction from here on are milliseconds, as VictoriaMetrics' clients send them;
 /// as seconds they would be after the year 5100.
@@ -65,19 +65,43 @@ pub(crate) struct TimeBounds {
     year_2000: Timestamp,
     /// Earlier samples have expired.
     kept_from: Timestamp,
+    /// The wall clock as it was read, in milliseconds, and whether it is known to be behind.
+    now_ms: i64,
+    is_behind: bool,
+}
+
+/// Why a timestamp is not taken.
+#[derive(Debug)]
+pub(crate) struct TimeRefusal {
+    pub(crate) reason: String,
+    /// It may be taken once the clock of this machine is right.
+    pub(crate) clock_is_wrong: bool,
 }
 
 impl TimeBounds {
-    pub(crate) fn now(options: &Options, ticks_per_second: u64) -> Self {
-        let scale = TimeScale::new(ticks_per_second);
-        let now_ms = i128::from(options.clock.wall_ms());
+    pub(crate) fn now(db: &Db) -> Self {
+        let scale = TimeScale::new(db.ticks_per_second());
+        Self::at(db.options(), scale, db.wall_clock_is_behind())
+    }
+
+    fn at(options: &Options, scale: TimeScale, is_behind: bool) -> Self {
+        let wall_ms = options.clock.wall_ms();
+        let now_ms = i128::from(wall_ms);
         let ms = |d: Duration| d.as_millis() as i128;
         let at = |ms: i128| scale.from_ms(saturate(ms));
         let min = options.age_max.and_then(|age| at(now_ms - ms(age))).unwrap_or(i64::MIN);
         let max = options.ahead_max.and_then(|ahead| at(now_ms + ms(ahead))).unwrap_or(i64::MAX);
         let year_2000 = at(YEAR_2000_MS).unwrap_or(i64::MIN);
         let kept_from = options.retention.and_then(|age| at(now_ms - ms(age)));
-        Self { scale, min, max, year_2000, kept_from: kept_from.unwrap_or(i64::MIN) }
+        Self {
+            scale,
+            min,
+            max,
+            year_2000,
+            kept_from: kept_from.unwrap_or(i64::MIN),
+            now_ms: wall_ms,
+            is_behind,
+        }
     }
 
     pub(crate) fn is_before_2000(&self, timestamp: Timestamp) -> bool {
@@ -90,14 +114,40 @@ impl TimeBounds {
     }
 
     /// What is wrong with a timestamp, if anything.
-    pub(crate) fn check(&self, timestamp: Timestamp) -> Result<(), String> {
-        if timestamp > self.max {
-            return Err(format!("the timestamp {timestamp} is too far in the future"));
+    #[inline]
+    pub(crate) fn check(&self, timestamp: Timestamp) -> Result<(), TimeRefusal> {
+        if timestamp <= self.max && timestamp >= self.min {
+            Ok(())
+        } else {
+            Err(self.refused(timestamp))
         }
-        if timestamp < self.min {
-            return Err(format!("the timestamp {timestamp} is older than the store takes"));
-        }
-        Ok(())
+    }
+
+    /// The ticks of a time in milliseconds, if the store takes it.
+    #[inline]
+    pub(crate) fn of_ms(&self, ms: i64) -> Result<Timestamp, TimeRefusal> {
+        let Some(timestamp) = self.scale.from_ms(ms) else {
+            let reason = format!("the timestamp {ms} is out of range");
+            return Err(TimeRefusal { reason, clock_is_wrong: false });
+        };
+        self.check(timestamp).map(|()| timestamp)
+    }
+
+    #[cold]
+    fn refused(&self, timestamp: Timestamp) -> TimeRefusal {
+        let is_ahead = timestamp > self.max;
+        let reason = if is_ahead && self.is_behind {
+            format!(
+                "the timestamp {timestamp} is too far in the future for the clock of this server, which was \
+                 set back to {} and is not believed: set it, and send the samples again",
+                format_time(self.now_ms)
+            )
+        } else if is_ahead {
+            format!("the timestamp {timestamp} is too far in the future")
+        } else {
+            format!("the timestamp {timestamp} is older than the store takes")
+        };
+        TimeRefusal { reason, clock_is_wrong: is_ahead && self.is_behind }
     }
 }
 
@@ -238,10 +288,11 @@ mod tests {
     fn bounds_follow_the_options() {
         let options = Options { ahead_max: Some(Duration::from_secs(60)), ..Options::default() };
         let now = options.clock.wall_ms();
-        let bounds = TimeBounds::now(&options, 1000);
+        let scale = TimeScale::new(1000);
+        let bounds = TimeBounds::at(&options, scale, false);
         assert!(bounds.check(now + 50_000).is_ok() && bounds.check(i64::MIN).is_ok());
         assert!(bounds.check(now + 90_000).is_err() && bounds.check(i64::MAX).is_err());
-        let none = TimeBounds::now(&Options::default(), 1000);
+        let none = TimeBounds::at(&Options::default(), scale, true);
         assert!(none.check(i64::MAX).is_ok());
     }
 }

@@ -77,6 +77,12 @@ impl Retention {
         horizon
     }
 
+    /// Whether the wall clock is not trusted because it has jumped back.
+    pub(in crate::db) fn clock_is_behind(&self, env: &Env) -> bool {
+        let (wall_ms, monotonic) = clocks(env);
+        self.lock_clock().is_behind(wall_ms, monotonic)
+    }
+
     /// What to record of the clock with an edit made now.
     pub(in crate::db) fn clock_for_edit(&self, env: &Env) -> ClockRecord {
         let (wall_ms, monotonic) = clocks(env);

@@ -2,7 +2,7 @@
 //!
 //! A series can leave the registry (be *evicted*) when no memtable holds samples of it; where the registry
 //! is at least half full, only if it is idle as well, so that series in use are never pushed out by new
-//! ones.
+//! ones. A series that was resolved and never written is in no memtable, and goes without a flush.
 //!
 //! 1. Given a new series for which the registry has no memory left, it is judged whether an *early flush*,
 //!    of a memtable that is not full yet, would let enough idle series be evicted.
@@ -190,7 +190,13 @@ impl Writer {
         let enough_samples =
             u64::from(memtable.published()) >= SAMPLES_PER_SERIES_MIN * memtable.slot_count();
         let part = if enough_samples { IDLE_PART_MIN } else { IDLE_PART };
-        idle > 0 && idle >= active / part
+        idle > 0 && idle >= active / part || self.can_evict_unwritten()
+    }
+
+    /// Whether enough idle series are in no memtable, so that they can go without a flush.
+    fn can_evict_unwritten(&self) -> bool {
+        let idle = self.registry.idle_unwritten(self.view.oldest_held()).len();
+        idle > 0 && idle >= self.registry.len() / IDLE_PART_MIN
     }
 
     /// Flushes early, if somebody has asked for it; whether series could be evicted.
@@ -219,6 +225,9 @@ impl Writer {
     /// Evicts what can be; then flushes what is sealed; then seals and flushes the rest.
     fn evict_early(&self) -> Result<()> {
         self.evict_series();
+        if self.registry.is_nearly_full() {
+            self.evict_unwritten();
+        }
         if !self.registry.is_nearly_full() {
             return Ok(());
         }
@@ -250,6 +259,16 @@ impl Writer {
         } else {
             self.registry.evict(oldest)
         };
+        self.env.counters.series_evicted.add(freed as u64);
+    }
+
+    /// Frees the slots of idle series that were resolved for the memtables there are and are in none of them.
+    fn evict_unwritten(&self) {
+        // No commit is half done: what it writes it has defined, or not looked up yet.
+        let _commit = self.lock_commit();
+        self.registry.set_time(self.env.clock().monotonic());
+        let (oldest, wanted) = (self.view.oldest_held(), self.registry.len() / 2);
+        let freed = self.registry.evict_unwritten(oldest, wanted);
         self.env.counters.series_evicted.add(freed as u64);
     }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use siltstone::sys::Executor;
-use siltstone::{Cancel, Clock, Outline, QueryMemory, ReadCost, SystemClock, Timestamp};
+use siltstone::{
+    Cancel, Clock, Outline, PatternCache, Patterns, QueryMemory, ReadCost, SystemClock, Timestamp,
+};
 
 use super::meter::{Limits, Meter};
 use super::ordered_list::OrderedList;
@@ -63,6 +65,8 @@ pub struct Engine {
     /// until the last clone of the account is dropped; so do those of an evaluation that failed. See
     /// [`Engine::counting_in`].
     pub memory: Option<QueryMemory>,
+    /// Where compiled regular expressions are kept between queries; `None` to compile them for each.
+    pub patterns: Option<PatternCache>,
 }
 
 impl Default for Engine {
@@ -77,6 +81,7 @@ impl Default for Engine {
             clock: Arc::new(SystemClock::new()),
             cancel: Cancel::default(),
             memory: None,
+            patterns: None,
         }
     }
 }
@@ -197,6 +202,20 @@ impl Engine {
         plan::build(query.ast(), times, options)
     }
 
+    /// What compiles the regular expressions that an evaluation of `query` meets.
+    fn patterns(&self, query: &Query) -> Patterns {
+        let (cancel, clock) = (self.cancel.clone(), self.clock.clone());
+        let deadline = self.limits.time.map(|time| clock.monotonic().saturating_add(time));
+        let goes_on = move || {
+            !cancel.is_cancelled() && deadline.is_none_or(|deadline| clock.monotonic() <= deadline)
+        };
+        let patterns = Patterns::within(query.pattern_budget.clone()).while_true(goes_on);
+        match &self.patterns {
+            Some(cache) => patterns.cached(cache),
+            None => patterns,
+        }
+    }
+
     fn run(
         &self,
         source: &dyn Queryable,
@@ -219,7 +238,9 @@ impl Engine {
         let delayed_names = features.delayed_name_removal;
         let threads = Threads::of(self.parallel, self.executor.as_ref());
         let runner = Runner { meter: &meter, threads, delayed_names, sorts_held: is_range };
-        let evaluation = Evaluation::new(&plan, source, (features, self.optimise), runner);
+        let patterns = self.patterns(query);
+        let evaluation =
+            Evaluation::new(&plan, source, (features, self.optimise), runner, patterns);
         let (root, annotations) = evaluation.run()?;
         debug_assert_eq!(meter.bytes_held(), 0, "what was held is given back: {}", query.text);
         // The points of the result take more than the columns that they are made of.

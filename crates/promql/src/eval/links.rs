@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use siltstone::Patterns;
+
 use super::binary::VectorScalar;
 use super::chain::{Chain, Origin, Stage};
 use super::ordered_list::OrderedList;
@@ -116,7 +118,10 @@ impl<'a> Evaluation<'a> {
             }
             NodeKind::Negate(_) => Ok(Stage::Negate),
             NodeKind::LabelFunction { function, texts, .. } => {
-                label_transform(*function, texts).map(Stage::Labels)
+                let made = label_transform(*function, texts, &mut self.patterns);
+                // What was stopped says why.
+                self.meter().check()?;
+                made.map(Stage::Labels)
             }
             NodeKind::VectorScalar { op, return_bool, scalar, vector_is_left, .. } => {
                 let operator = VectorScalar {
@@ -133,10 +138,14 @@ impl<'a> Evaluation<'a> {
 }
 
 /// The arguments of `label_replace` and `label_join` behind the vector.
-fn label_transform(function: Function, texts: &[Arc<[u8]>]) -> Result<LabelTransform, QueryError> {
+fn label_transform(
+    function: Function,
+    texts: &[Arc<[u8]>],
+    patterns: &mut Patterns,
+) -> Result<LabelTransform, QueryError> {
     match texts {
         [target, replacement, source, regex] if function == Function::LabelReplace => {
-            LabelTransform::replace(target, replacement, source, regex)
+            LabelTransform::replace([target, replacement, source, regex], patterns)
         }
         [target, separator, sources @ ..] => {
             LabelTransform::join(target, separator, sources.iter().map(|source| &**source))

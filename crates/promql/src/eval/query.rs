@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use siltstone::Timestamp;
+use siltstone::{PatternBudget, Patterns, Timestamp};
 
 use crate::annotations::{Annotations, Severity};
 use crate::ast::Ast;
 use crate::flags::Features;
-use crate::parse;
+use crate::parse_with;
 use crate::query_error::QueryError;
 use crate::value::{LabelSet, Point};
 
@@ -17,6 +17,8 @@ pub struct Query {
     pub(super) text: Arc<str>,
     pub(super) ast: Ast,
     pub(super) features: Features,
+    /// What its regular expressions have left for those that are compiled when it is evaluated.
+    pub(super) pattern_budget: PatternBudget,
 }
 
 impl Query {
@@ -25,14 +27,27 @@ impl Query {
     /// # Errors
     /// [`QueryError::Parse`] says what is wrong where.
     pub fn parse(text: &str, features: Features) -> Result<Self, QueryError> {
-        let ast = parse(text, &features)?;
-        Ok(Self { text: text.into(), ast, features })
+        Self::parse_with(text, features, &mut Patterns::default())
+    }
+
+    /// As [`Query::parse`]; `patterns` compiles its regular expressions, within its bound, from which those
+    /// are taken as well that an evaluation compiles.
+    ///
+    /// # Errors
+    /// As [`Query::parse`].
+    pub fn parse_with(
+        text: &str,
+        features: Features,
+        patterns: &mut Patterns,
+    ) -> Result<Self, QueryError> {
+        let ast = parse_with(text, &features, patterns)?;
+        Ok(Self { text: text.into(), ast, features, pattern_budget: patterns.budget().clone() })
     }
 
     /// A query of this tree, which was made of `text`; annotations show places in it.
     #[must_use]
     pub fn from_ast(text: &str, ast: Ast, features: Features) -> Self {
-        Self { text: text.into(), ast, features }
+        Self { text: text.into(), ast, features, pattern_budget: PatternBudget::default() }
     }
 
     /// The text.

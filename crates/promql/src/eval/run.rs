@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use siltstone::Patterns;
+
 use super::aggregate::{Accumulator, AggregateCall, AggregateNode, AggregateSpans, Parameter};
 use super::binary::{VectorVector, scalar_scalar};
 use super::merge::merge_same_labels;
@@ -59,6 +61,8 @@ pub(super) struct Evaluation<'a> {
     /// Bytes of the scalars that were taken for the node at hand.
     pub(super) scalar_bytes: usize,
     pub(super) notes: Annotations,
+    /// What compiles regular expressions.
+    pub(super) patterns: Patterns,
 }
 
 impl<'a> Evaluation<'a> {
@@ -67,6 +71,7 @@ impl<'a> Evaluation<'a> {
         source: &'a dyn Queryable,
         (features, optimise): (Features, bool),
         runner: Runner<'a>,
+        patterns: Patterns,
     ) -> Self {
         Self {
             plan,
@@ -79,6 +84,7 @@ impl<'a> Evaluation<'a> {
             users: plan.nodes.iter().map(|node| node.users).collect(),
             scalar_bytes: 0,
             notes: Annotations::default(),
+            patterns,
         }
     }
 

@@ -84,6 +84,8 @@ mod token;
 mod tests;
 
 pub use duration::{format_duration, parse_duration};
-pub use parser::{DEPTH_MAX, NODES_MAX, QUERY_BYTES_MAX, parse};
-pub use selector::{INPUT_BYTES_MAX, MATCHERS_MAX, REGEXES_MAX, parse_selector};
+pub use parser::{DEPTH_MAX, NODES_MAX, QUERY_BYTES_MAX, parse, parse_with};
+pub use selector::{
+    INPUT_BYTES_MAX, MATCHERS_MAX, REGEXES_MAX, parse_selector, parse_selector_with,
+};
 pub use series::parse_series_labels;

@@ -1,5 +1,7 @@
 //! The state of a parse, its limits, and what every rule of the grammar uses.
 
+use siltstone::Patterns;
+
 use super::lexer::Lexer;
 use super::token::{Token, TokenKind};
 use crate::ast::{Ast, Binary, Expr, ExprId, ExprKind, Span, UnaryOp, ValueType};
@@ -34,8 +36,21 @@ pub const NODES_MAX: usize = 100_000;
 /// allow, or which limit it exceeds: [`QUERY_BYTES_MAX`], [`DEPTH_MAX`], [`NODES_MAX`],
 /// [`MATCHERS_MAX`](super::MATCHERS_MAX), [`REGEXES_MAX`](super::REGEXES_MAX).
 pub fn parse(text: &str, features: &Features) -> Result<Ast, ParseError> {
+    parse_with(text, features, &mut Patterns::default())
+}
+
+/// As [`parse`], for a request that has other regular expressions as well: `patterns` compiles those of this
+/// query with them, within their bound.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with(
+    text: &str,
+    features: &Features,
+    patterns: &mut Patterns,
+) -> Result<Ast, ParseError> {
     within("query", text, QUERY_BYTES_MAX)
-        .and_then(|()| Parser::new(text, *features).query())
+        .and_then(|()| Parser::new(text, *features, patterns).query())
         .map_err(|fault| ParseError::new(text, fault))
 }
 
@@ -86,14 +101,14 @@ pub(super) struct Parser<'a> {
     depth: usize,
     /// How many aggregations are open: Prometheus blames the innermost for what it does not expect.
     pub(super) aggregations: usize,
-    /// Every regular expression so far, so that none is compiled twice.
-    pub(super) regexes: Vec<siltstone::Matcher>,
-    /// What they may hold together.
-    pub(super) pattern_budget: siltstone::PatternBudget,
+    /// What compiles regular expressions.
+    pub(super) patterns: &'a mut Patterns,
+    /// Those that were there before.
+    pub(super) patterns_before: usize,
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(text: &'a str, features: Features) -> Self {
+    pub(super) fn new(text: &'a str, features: Features, patterns: &'a mut Patterns) -> Self {
         Self {
             text,
             features,
@@ -106,8 +121,8 @@ impl<'a> Parser<'a> {
             pending: Vec::new(),
             depth: 0,
             aggregations: 0,
-            regexes: Vec::new(),
-            pattern_budget: siltstone::PatternBudget::default(),
+            patterns_before: patterns.count(),
+            patterns,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Selectors: an optional metric name, and label matchers in braces.
 
-use siltstone::{MatchOp, Matcher};
+use siltstone::{MatchOp, Matcher, Patterns};
 
 use super::parser::{Parser, Rule, within};
 use super::string_literal::unquote;
@@ -38,8 +38,20 @@ const MATCHING: &str = "label matching";
 /// [`MATCHERS_MAX`] matchers, of which one must exclude the empty value, so that nobody selects
 /// everything by a slip.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+    parse_selector_with(text, &mut Patterns::default())
+}
+
+/// As [`parse_selector`], for a request that has other regular expressions as well: `patterns` compiles those
+/// of this selector with them, within their bound.
+///
+/// # Errors
+/// As [`parse_selector`].
+pub fn parse_selector_with(
+    text: &str,
+    patterns: &mut Patterns,
+) -> Result<Vec<Matcher>, ParseError> {
     within("selector", text, INPUT_BYTES_MAX)
-        .and_then(|()| Parser::new(text, Features::default()).lone_selector())
+        .and_then(|()| Parser::new(text, Features::default(), patterns).lone_selector())
         .map_err(|fault| ParseError::new(text, fault))
 }
 
@@ -121,7 +133,7 @@ impl Parser<'_> {
         let value =
             self.expect(TokenKind::String, Rule { context: MATCHING, expected: "string" })?;
         let text = self.name_or_text(value)?;
-        self.made_once(op, name, text, token.span.to(value.span))
+        self.made(op, name, text, token.span.to(value.span))
     }
 
     /// The text of a name or of a string.
@@ -136,29 +148,19 @@ impl Parser<'_> {
         })
     }
 
-    /// A matcher; a regular expression that the query has already is not compiled again.
-    fn made_once(
+    /// A matcher; a regular expression that the request has already is not compiled again.
+    fn made(
         &mut self,
         op: MatchOp,
         name: String,
         value: String,
         span: Span,
     ) -> Result<Matcher, Fault> {
-        if matches!(op, MatchOp::Equal | MatchOp::NotEqual) {
-            return Matcher::new(op, name, value).map_err(|e| Fault::new(span, e.to_string()));
-        }
-        let is_same = |m: &&Matcher| m.op() == op && m.name() == name && m.value() == value;
-        if let Some(matcher) = self.regexes.iter().find(is_same) {
-            return Ok(matcher.clone());
-        }
-        if self.regexes.len() == REGEXES_MAX {
+        let made = self.patterns.matcher(op, name, value);
+        if self.patterns.count() - self.patterns_before > REGEXES_MAX {
             let message = format!("a query has at most {REGEXES_MAX} regular expressions");
             return Err(Fault::new(span, message));
         }
-        let matcher = Matcher::new(op, name, value).map_err(|e| Fault::new(span, e.to_string()))?;
-        let taken = self.pattern_budget.take_matcher(&matcher);
-        taken.map_err(|e| Fault::new(span, e.to_string()))?;
-        self.regexes.push(matcher.clone());
-        Ok(matcher)
+        made.map_err(|error| Fault::new(span, error.to_string()))
     }
 }

@@ -1,5 +1,7 @@
 //! The labels of a series as test scripts and rule tests write them: `name{label="value"}`.
 
+use siltstone::Patterns;
+
 use super::parser::{Parser, QUERY_BYTES_MAX, Rule, within};
 use super::token::TokenKind;
 use crate::error::{Fault, ParseError};
@@ -25,7 +27,9 @@ const LABEL_SET: &str = "label set";
 /// [`ParseError`] says where and why the labels are wrong.
 pub fn parse_series_labels(text: &str) -> Result<(Vec<(String, String)>, usize), ParseError> {
     within("series description", text, QUERY_BYTES_MAX)
-        .and_then(|()| Parser::new(text, Features::default()).series_labels())
+        .and_then(|()| {
+            Parser::new(text, Features::default(), &mut Patterns::default()).series_labels()
+        })
         .map_err(|fault| ParseError::new(text, fault))
 }
 

@@ -14,16 +14,16 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::ORIGIN;
 use siltstone::sys::{SyncPoint, random_bytes};
-use siltstone::{Db, QueryOptions};
+use siltstone::{Cancel, Db, QueryOptions};
 
-use super::query::{flag, invalid, time_range};
+use super::query::{flag, selection, time_range};
 use crate::call::Call;
 use crate::envelope::{CONTENT_TYPE, success};
 use crate::protocol::json_lines::string;
 use crate::refusal::Refusal;
 use crate::reply::{self, Reply};
 use crate::reports;
-use crate::selected_series::{SelectedSeries, unlimited};
+use crate::selected_series::unlimited;
 use crate::time::{TimeScale, format_time};
 
 /// Where snapshots go within the directory of the store.
@@ -56,8 +56,9 @@ pub(crate) async fn delete_series(call: Call) -> Result<Reply, Refusal> {
     let options = QueryOptions { timeout: Some(app.config.query_timeout), ..unlimited() };
     let db = app.db.clone();
     let receipts = place.run(move || {
-        let selection = SelectedSeries::parse(texts.iter().map(String::as_str), range)
-            .map_err(|reason| invalid("match[]", reason))?;
+        // Who deletes does not leave it half done by leaving.
+        let mut patterns = app.compiler(&Cancel::default(), app.query_deadline());
+        let selection = selection(texts.iter().map(String::as_str), range, &mut patterns)?;
         if !all && let Some(selector) = selection.of_everything(&db.snapshot()?, &options)? {
             let message = format!("{selector} selects every series: add all=true to mean it");
             return Err(Refusal::bad_request(message));

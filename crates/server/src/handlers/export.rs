@@ -32,7 +32,8 @@ pub(crate) async fn json_lines(call: Call) -> Result<Reply, Refusal> {
     let Call { app, params, place, .. } = call;
     reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
         // Here, since regular expressions are compiled.
-        let query = Query::parse(&params, TimeScale::new(app.db.ticks_per_second()))?;
+        let scale = TimeScale::new(app.db.ticks_per_second());
+        let query = Query::parse(&params, scale, &mut app.compiler(cancel, app.query_deadline()))?;
         if query.selection.selectors.is_empty() {
             return Err(Refusal::bad_request(
                 "give at least one match[], such as match[]={__name__!=\"\"}",

@@ -2,10 +2,12 @@
 //! `/api/v1/parse_query`, and `/api/v1/query_exemplars`, of which there are none.
 
 use hyper::StatusCode;
+use siltstone::Cancel;
 use siltstone_promql::ast::{Ast, ExprKind};
-use siltstone_promql::{Features, parse, pretty};
+use siltstone_promql::{Features, parse_with, pretty};
 
-use super::query::{invalid, time};
+use super::query::{malformed, time};
+use crate::app::App;
 use crate::call::Call;
 use crate::envelope::{CONTENT_TYPE, success};
 use crate::params::Params;
@@ -16,15 +18,17 @@ use crate::reply::{self, Reply};
 
 /// The expression, formatted for reading.
 pub(crate) async fn format_query(call: Call) -> Result<Reply, Refusal> {
-    let Call { params, place, .. } = call;
-    place.run(move || Ok(success(string(&pretty(&expression(&params)?))))).await?
+    let Call { app, params, place, .. } = call;
+    place
+        .run(move || Ok(success(string(&pretty(&expression(&app, &params, &Cancel::default())?)))))
+        .await?
 }
 
 /// The syntax tree of the expression.
 pub(crate) async fn parse_query(call: Call) -> Result<Reply, Refusal> {
-    let Call { params, place, .. } = call;
-    reply::stream(&place, CONTENT_TYPE, move |sink, _| {
-        let ast = expression(&params)?;
+    let Call { app, params, place, .. } = call;
+    reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
+        let ast = expression(&app, &params, cancel)?;
         sink.buffer().extend_from_slice(b"{\"status\":\"success\",\"data\":");
         for piece in ast_json::pieces(&ast) {
             sink.buffer().extend_from_slice(piece.as_bytes());
@@ -40,20 +44,22 @@ pub(crate) async fn parse_query(call: Call) -> Result<Reply, Refusal> {
 
 /// Exemplars are not stored: every expression with a selector has none, one without has no answer.
 pub(crate) async fn query_exemplars(call: Call) -> Result<Reply, Refusal> {
-    let Call { params, place, .. } = call;
+    let Call { app, params, place, .. } = call;
     let (start, end) = (time(&params, "start")?, time(&params, "end")?);
     if start.zip(end).is_some_and(|(start, end)| end < start) {
         return Err(Refusal::bad_request("end timestamp must not be before start timestamp"));
     }
     let selects = place.run(move || {
-        let ast = expression(&params)?;
+        let ast = expression(&app, &params, &Cancel::default())?;
         Ok::<_, Refusal>(ast.nodes().iter().any(|e| matches!(e.kind, ExprKind::Selector(_))))
     });
     Ok(if selects.await?? { success("[]") } else { reply::empty(StatusCode::NO_CONTENT) })
 }
 
 /// The parameter `query`, parsed.
-fn expression(params: &Params) -> Result<Ast, Refusal> {
+fn expression(app: &App, params: &Params, cancel: &Cancel) -> Result<Ast, Refusal> {
     let text = params.get("query").unwrap_or("");
-    parse(text, &Features::default()).map_err(|error| invalid("query", error))
+    let mut patterns = app.compiler(cancel, app.query_deadline());
+    parse_with(text, &Features::default(), &mut patterns)
+        .map_err(|error| malformed("query", error, &patterns))
 }

@@ -66,9 +66,11 @@ pub(crate) async fn federate(call: Call) -> Result<Reply, Refusal> {
     let range = scale.range(Some(now.saturating_sub(LOOKBACK_MS)), Some(now));
     let memory = Some(app.queries.memory());
     reply::stream(&place, format.content_type, move |sink, cancel| {
-        let (cancelled, deadline) = (Some(cancel.clone()), Some(app.query_deadline()));
+        let deadline = app.query_deadline();
+        let mut patterns = app.compiler(cancel, deadline);
+        let (cancelled, deadline) = (Some(cancel.clone()), Some(deadline));
         // Here, since regular expressions are compiled.
-        let selection = Query::parse(&params, scale)?.selection.within(range);
+        let selection = Query::parse(&params, scale, &mut patterns)?.selection.within(range);
         let options = QueryOptions { deadline, cancel: cancelled, memory, ..unlimited() };
         let snapshot = app.db.snapshot().map_err(Refusal::of_read)?;
         let mut page = Page {

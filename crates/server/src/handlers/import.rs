@@ -304,6 +304,7 @@ fn answer(report: &IngestReport, is_text: bool) -> Reply {
             text += &format!("no room for {no_room} new series:\n{}", report.no_room);
         }
         reply::refused(&match no_room {
+            0 if report.clock_refused > 0 => Refusal::unavailable((text + &notes).trim_end()),
             0 => Refusal::bad_request((text + &notes).trim_end()),
             _ => Refusal::throttled((text + &notes).trim_end()),
         })

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::StatusCode;
-use siltstone::{Latency, Stats};
+use siltstone::{Latency, PatternCache, Stats};
 use siltstone_query::CacheStats;
 
 use crate::admission::Admission;
@@ -30,6 +30,7 @@ pub(crate) async fn metrics(call: Call) -> Result<Reply, Refusal> {
             .and_then(|()| http(&mut page, &app.stats))
             .and_then(|()| queries(&mut page, &app.queries))
             .and_then(|()| results(&mut page, &app.results.stats()))
+            .and_then(|()| patterns(&mut page, &app.patterns))
             .map(|()| page.0)
     });
     match text.await? {
@@ -191,6 +192,7 @@ fn memory(page: &mut Page, stats: &Stats, app: &App) -> fmt::Result {
         ("buffers", app.kept_bytes() as u64),
         ("metadata", app.metadata.size().1 as u64),
         ("result_cache", app.results.stats().bytes),
+        ("patterns", app.patterns.stats().bytes as u64),
     ] {
         writeln!(page.0, "siltstone_memory_bytes{{kind=\"{kind}\"}} {bytes}")?;
     }
@@ -355,6 +357,20 @@ fn results(page: &mut Page, stats: &CacheStats) -> fmt::Result {
     page.counter("siltstone_result_cache_steps_total", help, stats.steps)?;
     let help = "Queries whose kept answers had to go for others.";
     page.counter("siltstone_result_cache_evicted_total", help, stats.evicted)
+}
+
+fn patterns(page: &mut Page, cache: &PatternCache) -> fmt::Result {
+    let stats = cache.stats();
+    let help = "The limit of regular expressions that are kept compiled.";
+    page.gauge("siltstone_patterns_bytes_max", help, cache.bytes_max() as u64)?;
+    let help = "Regular expressions that are kept compiled.";
+    page.gauge("siltstone_patterns", help, stats.entries as u64)?;
+    let name = "siltstone_patterns_lookups_total";
+    page.head(name, "counter", "Regular expressions of requests by whether they were kept.")?;
+    for (outcome, count) in [("hit", stats.hits), ("miss", stats.misses)] {
+        writeln!(page.0, "{name}{{outcome=\"{outcome}\"}} {count}")?;
+    }
+    Ok(())
 }
 
 fn seconds(us: u64) -> f64 {

@@ -1,6 +1,6 @@
 //! What the reading endpoints have in common: `match[]`, `start`, `end`, `limit`.
 
-use siltstone::TimeRange;
+use siltstone::{Error, Patterns, TimeRange};
 
 use crate::params::Params;
 use crate::refusal::Refusal;
@@ -16,12 +16,34 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    pub(crate) fn parse(params: &Params, scale: TimeScale) -> Result<Self, Refusal> {
+    pub(crate) fn parse(
+        params: &Params,
+        scale: TimeScale,
+        patterns: &mut Patterns,
+    ) -> Result<Self, Refusal> {
         let range = time_range(params, scale)?;
-        let selection = SelectedSeries::parse(params.all("match[]"), range)
-            .map_err(|reason| invalid("match[]", reason))?;
+        let selection = selection(params.all("match[]"), range, patterns)?;
         Ok(Self { selection, limit: limit(params)? })
     }
+}
+
+/// The series of the parameter `match[]`.
+pub(crate) fn selection<'a>(
+    selectors: impl IntoIterator<Item = &'a str>,
+    range: TimeRange,
+    patterns: &mut Patterns,
+) -> Result<SelectedSeries, Refusal> {
+    let parsed = SelectedSeries::parse_with(selectors, range, patterns);
+    parsed.map_err(|reason| malformed("match[]", reason, patterns))
+}
+
+/// That a parameter with regular expressions is malformed, unless its reading was stopped.
+pub(crate) fn malformed(
+    name: &str,
+    reason: impl std::fmt::Display,
+    patterns: &Patterns,
+) -> Refusal {
+    if patterns.is_stopped() { Refusal::of_read(Error::Cancelled) } else { invalid(name, reason) }
 }
 
 /// How many results may be returned at most, if the client says so; 0 is as much as there is.

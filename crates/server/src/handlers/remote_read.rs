@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, HeaderValue};
-use siltstone::{Cancel, QueryMemory, QueryOptions, Sample};
+use siltstone::{Cancel, Error, QueryMemory, QueryOptions, Sample};
 use siltstone_promql::LabelSet;
 
 use crate::admission::{Kind, Place};
@@ -27,7 +27,7 @@ use crate::protocol::remote_read::{
 };
 use crate::protocol::snappy;
 use crate::refusal::Refusal;
-use crate::reply::{self, Reply, ReplySink};
+use crate::reply::{self, CancelOnDrop, Reply, ReplySink};
 use crate::request_body::read_whole;
 use crate::selected_series::unlimited;
 use crate::time::TimeScale;
@@ -48,15 +48,24 @@ pub(crate) async fn read(call: Call, body: Incoming) -> Result<Reply, Refusal> {
     let body = read_whole(&app, body, limit).await?;
     let place = app.admission.take(Kind::Export).await?;
     let memory = app.queries.memory();
+    let (shared, on_drop) = (Arc::clone(&app), CancelOnDrop(Cancel::default()));
+    let stopped = on_drop.0.clone();
     let request = place.run(move || {
         let decoded_len = coding.decoded_len(&body.bytes, limit)?;
         memory.hold(decoded_len as u64).map_err(Refusal::of_remote_read)?;
         let mut decoded = Vec::new();
         coding.decode(&body.bytes, limit, &mut decoded)?;
         // Regular expressions are compiled.
-        ReadRequest::decode(&decoded).map_err(|error| Refusal::bad_request(error.to_string()))
+        let mut patterns = shared.compiler(&stopped, shared.query_deadline());
+        ReadRequest::decode_with(&decoded, &mut patterns).map_err(|error| {
+            if patterns.is_stopped() {
+                return Refusal::of_remote_read(Error::Cancelled);
+            }
+            Refusal::bad_request(error.to_string())
+        })
     });
     let request = request.await??;
+    drop(on_drop);
     match request.response_type().map_err(|error| Refusal::bad_request(error.to_string()))? {
         ResponseType::StreamedXorChunks => streamed(app, &place, request).await,
         ResponseType::Samples => in_one_piece(app, &place, request).await,

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use siltstone::{Db, EncodedLabels, Error, Labels, SeriesHandle};
+use siltstone::{
+    Db, EncodedLabels, Error, LabelCollector, LabelError, Labels, SeriesHandle, WriteBatch,
+};
 
 use super::written;
 use crate::app::{App, Scratch};
@@ -86,6 +88,8 @@ struct Outcome {
     bad: Reasons,
     /// Series for which there is no room now.
     no_room: Reasons,
+    /// Samples that a clock refuses that is wrong.
+    clock: Reasons,
     ignored: Ignored,
 }
 
@@ -119,8 +123,7 @@ fn fill(
     let Scratch { decoded, batch, .. } = scratch;
     batch.clear();
     let mut outcome = Outcome::default();
-    let bounds = TimeBounds::now(app.db.options(), app.db.ticks_per_second());
-    let damaged = |error: WireError| Refusal::bad_request(error.to_string());
+    let bounds = TimeBounds::now(&app.db);
     let request_samples_max = app.admission.decoding.samples_max();
     let (mut series_count, mut samples_left) = (0, request_samples_max);
     let mut request = WriteRequest::new(decoded);
@@ -138,34 +141,7 @@ fn fill(
         if request_samples_max - samples_left > samples_max {
             return Ok(None);
         }
-        let handle = match resolve(&app.db, &series, extra).map_err(damaged)? {
-            Ok(handle) => handle,
-            Err(error @ Error::Labels(_)) => {
-                outcome.bad.add(|| format!("{}: {error}", shown(&series, series_count)));
-                continue;
-            }
-            Err(error @ Error::LimitExceeded(_)) => {
-                outcome.no_room.add(|| format!("{}: {error}", shown(&series, series_count)));
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        for sample in series.samples() {
-            let sample = sample.map_err(damaged)?;
-            let timestamp = bounds.scale.from_ms(sample.timestamp);
-            let checked = timestamp
-                .ok_or_else(|| format!("the timestamp {} is out of range", sample.timestamp))
-                .and_then(|timestamp| bounds.check(timestamp).map(|()| timestamp));
-            match checked {
-                Ok(timestamp) => {
-                    batch.push_bits(handle, timestamp, sample.value.to_bits())?;
-                    outcome.samples += 1;
-                }
-                Err(reason) => {
-                    outcome.bad.add(|| format!("{}: {reason}", shown(&series, series_count)));
-                }
-            }
-        }
+        fill_series((&app.db, extra), &bounds, batch, (&series, series_count), &mut outcome)?;
     }
     outcome.ignored = request.ignored();
     if outcome.ignored.metadata > 0 {
@@ -175,6 +151,73 @@ fn fill(
         }
     }
     Ok(Some(outcome))
+}
+
+/// Adds the samples of a series that the store takes. The series is looked up with the first of them: one that
+/// has none is not registered.
+fn fill_series(
+    (db, extra): (&Db, &ExtraLabels),
+    bounds: &TimeBounds,
+    batch: &mut WriteBatch,
+    (series, number): (&TimeSeries<'_>, usize),
+    outcome: &mut Outcome,
+) -> Result<(), Refusal> {
+    let mut handle = None;
+    for sample in series.samples() {
+        let sample = sample.map_err(damaged)?;
+        let timestamp = match bounds.of_ms(sample.timestamp) {
+            Ok(timestamp) => timestamp,
+            Err(refusal) => {
+                let reasons =
+                    if refusal.clock_is_wrong { &mut outcome.clock } else { &mut outcome.bad };
+                reasons.add(|| format!("{}: {}", shown(series, number), refusal.reason));
+                continue;
+            }
+        };
+        let handle = match handle {
+            Some(handle) => handle,
+            None => match resolve(db, series, extra).map_err(damaged)? {
+                Ok(found) => *handle.insert(found),
+                Err(error) => return outcome.refuse(error, series, number),
+            },
+        };
+        batch.push_bits(handle, timestamp, sample.value.to_bits())?;
+        outcome.samples += 1;
+    }
+    match handle {
+        Some(_) => Ok(()),
+        None => match collected(db, series, extra).map_err(damaged)? {
+            Ok(_) => Ok(()),
+            Err(error) => outcome.refuse(error.into(), series, number),
+        },
+    }
+}
+
+fn damaged(error: WireError) -> Refusal {
+    Refusal::bad_request(error.to_string())
+}
+
+impl Outcome {
+    /// Series and samples that were not stored.
+    fn refused(&self) -> u64 {
+        self.bad.count() + self.no_room.count() + self.clock.count()
+    }
+
+    /// Notes that a series is not taken; what is no fault of the series is returned.
+    fn refuse(
+        &mut self,
+        error: Error,
+        series: &TimeSeries<'_>,
+        number: usize,
+    ) -> Result<(), Refusal> {
+        let reasons = match error {
+            Error::Labels(_) => &mut self.bad,
+            Error::LimitExceeded(_) => &mut self.no_room,
+            error => return Err(error.into()),
+        };
+        reasons.add(|| format!("{}: {error}", shown(series, number)));
+        Ok(())
+    }
 }
 
 /// The labels of a series as they lie in the body.
@@ -229,10 +272,25 @@ fn resolve_scattered(
     series: &TimeSeries<'_>,
     extra: &ExtraLabels,
 ) -> Result<Result<SeriesHandle, Error>, WireError> {
-    let mut pairs = series.labels().collect::<Result<Vec<_>, _>>()?;
-    extra.apply(&mut pairs);
-    let labels = Labels::from_raw(&mut pairs, &db.options().labels);
+    let labels = collected(db, series, extra)?;
     Ok(labels.map_err(Error::from).and_then(|labels| db.series(&labels)))
+}
+
+/// The labels of a series, read one by one; the outer error is damage inside them.
+fn collected(
+    db: &Db,
+    series: &TimeSeries<'_>,
+    extra: &ExtraLabels,
+) -> Result<Result<Labels, LabelError>, WireError> {
+    let mut labels = LabelCollector::new(&db.options().labels);
+    for label in series.labels() {
+        let (name, value) = label?;
+        if !extra.replaces(name) {
+            labels.push(name, value);
+        }
+    }
+    extra.pairs().for_each(|(name, value)| labels.push(name, value));
+    Ok(labels.finish())
 }
 
 /// A series for a message: its place in the request, and what can be read of its labels.
@@ -254,7 +312,7 @@ fn shown(series: &TimeSeries<'_>, number: usize) -> String {
 
 fn answer(app: &Arc<App>, outcome: &Outcome) -> Reply {
     http_stats::add(&app.stats.samples_written, outcome.samples);
-    http_stats::add(&app.stats.refused, outcome.bad.count() + outcome.no_room.count());
+    http_stats::add(&app.stats.refused, outcome.refused());
     let mut reply = match refusal(outcome) {
         None => reply::empty(StatusCode::NO_CONTENT),
         Some(refusal) => reply::refused(&refusal),
@@ -266,13 +324,17 @@ fn answer(app: &Arc<App>, outcome: &Outcome) -> Reply {
 /// What the sender must be told. Exemplars are left out silently, as by Prometheus; histograms are samples, and nobody may believe that they were stored.
 fn refusal(outcome: &Outcome) -> Option<Refusal> {
     let histograms = outcome.ignored.histograms;
-    if outcome.no_room.count() + outcome.bad.count() + histograms == 0 {
+    if outcome.refused() + histograms == 0 {
         return None;
     }
     let mut message = format!("{} samples were stored", outcome.samples);
     if outcome.no_room.count() > 0 {
         let (count, reasons) = (outcome.no_room.count(), &outcome.no_room);
         message += &format!("; no room for {count} new series:\n{reasons}");
+    }
+    if outcome.clock.count() > 0 {
+        let (count, reasons) = (outcome.clock.count(), &outcome.clock);
+        message += &format!("; {count} samples cannot be judged now:\n{reasons}");
     }
     if outcome.bad.count() > 0 {
         let (count, reasons) = (outcome.bad.count(), &outcome.bad);
@@ -284,7 +346,9 @@ fn refusal(outcome: &Outcome) -> Option<Refusal> {
         );
     }
     let message = message.trim_end().to_owned();
-    Some(if outcome.no_room.count() > 0 {
+    Some(if outcome.clock.count() > 0 {
+        Refusal::unavailable(message)
+    } else if outcome.no_room.count() > 0 {
         Refusal::throttled(message)
     } else {
         Refusal::bad_request(message)
@@ -319,8 +383,12 @@ mod tests {
         outcome.ignored.histograms = 1;
         assert_eq!(refusal(&outcome).unwrap().status, StatusCode::BAD_REQUEST);
         outcome.no_room.add(|| "series 1 {}: full".to_owned());
-        let refusal = refusal(&outcome).unwrap();
-        assert_eq!(refusal.status, StatusCode::TOO_MANY_REQUESTS);
-        assert!(refusal.retry_after_s.is_some() && refusal.message.contains("series 1 {}: full"));
+        let full = refusal(&outcome).unwrap();
+        assert_eq!(full.status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(full.retry_after_s.is_some() && full.message.contains("series 1 {}: full"));
+        outcome.clock.add(|| "series 2 {}: the clock".to_owned());
+        let clock = refusal(&outcome).unwrap();
+        assert_eq!(clock.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(clock.retry_after_s.is_some() && clock.message.contains("series 2 {}: the clock"));
     }
 }

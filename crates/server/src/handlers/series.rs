@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use siltstone::{Cancel, Labels, Matcher, QueryMemory, QueryOptions, Snapshot};
 
@@ -20,7 +21,7 @@ const TRUNCATED: &[u8] = b"],\"warnings\":[\"results truncated due to limit\"]}"
 pub(crate) async fn series(call: Call) -> Result<Reply, Refusal> {
     let place = call.place.clone();
     reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
-        let mut ask = Ask::new(call)?;
+        let mut ask = Ask::new(call, cancel)?;
         if ask.query.selection.selectors.is_empty() {
             return Err(Refusal::bad_request("no match[] parameter provided"));
         }
@@ -56,16 +57,20 @@ struct Ask {
     limit: usize,
     /// What is found is counted here until the answer is written.
     memory: QueryMemory,
+    deadline: Duration,
 }
 
 impl Ask {
     /// On a thread for work: regular expressions are compiled.
-    fn new(call: Call) -> Result<Self, Refusal> {
+    fn new(call: Call, cancel: &Cancel) -> Result<Self, Refusal> {
         let Call { app, params, .. } = call;
-        let query = Query::parse(&params, TimeScale::new(app.db.ticks_per_second()))?;
+        let deadline = app.query_deadline();
+        let mut patterns = app.compiler(cancel, deadline);
+        let scale = TimeScale::new(app.db.ticks_per_second());
+        let query = Query::parse(&params, scale, &mut patterns)?;
         let limit = query.limit.unwrap_or(usize::MAX).min(app.config.results_max);
         let memory = app.queries.memory();
-        Ok(Self { app, query, limit, memory })
+        Ok(Self { app, query, limit, memory, deadline })
     }
 
     /// The union of what each selector finds, sorted, and whether it was cut.
@@ -75,7 +80,7 @@ impl Ask {
         mut find: impl FnMut(&[Matcher], &Query, &QueryOptions, usize) -> siltstone::Result<Vec<T>>,
     ) -> Result<(BTreeSet<T>, bool), Refusal> {
         let options = QueryOptions {
-            deadline: Some(self.app.query_deadline()),
+            deadline: Some(self.deadline),
             cancel: Some(cancel.clone()),
             memory: Some(self.memory.clone()),
             ..QueryOptions::default()
@@ -108,7 +113,7 @@ async fn strings(
 ) -> Result<Reply, Refusal> {
     let place = call.place.clone();
     reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
-        let mut ask = Ask::new(call)?;
+        let mut ask = Ask::new(call, cancel)?;
         let snapshot = ask.app.db.snapshot().map_err(Refusal::of_read)?;
         let found = ask.collect(cancel, |matchers, query, options, limit| {
             find(&snapshot, matchers, query, options, limit)

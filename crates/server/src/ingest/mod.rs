@@ -96,8 +96,8 @@ impl Ingest {
     pub fn new(db: &Db, format: Format, limits: IngestLimits) -> Self {
         let writer = Writer::new(db, limits.batch_rows);
         let lines = LineSplitter::new(limits.line_bytes_max);
-        let reader =
-            Reader { json: JsonLineReader::new(), undecided: Undecided::default(), writer };
+        let json = JsonLineReader::new().keeping_labels(writer.labels_max());
+        let reader = Reader { json, undecided: Undecided::default(), writer };
         Self { format, lines, long_lines: LongLines::default(), reader }
     }
 
@@ -227,7 +227,8 @@ impl Reader {
                 Ok(Some(series)) => {
                     let labels = series.labels().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
                     let rows = series.timestamps().iter().copied().zip(series.values());
-                    writer.add(labels.collect(), rows.map(|(t, v)| (t, *v)), number)?;
+                    let left_out = series.labels_left_out();
+                    writer.add((labels, left_out), rows.map(|(t, v)| (t, *v)), number)?;
                 }
                 Err(error) => writer.report.refused.add(|| error.to_string()),
             },
@@ -239,7 +240,7 @@ impl Reader {
             }
         }
         if alone.is_some() {
-            self.json = JsonLineReader::new();
+            self.json = JsonLineReader::new().keeping_labels(self.writer.labels_max());
         }
         Ok(())
     }
@@ -254,12 +255,23 @@ impl Reader {
         if is_end_of_page(text) {
             return self.end_of_page(Dialect::OpenMetrics);
         }
-        let parsed = exposition::parse_line(text, number, Dialect::Prometheus);
+        let parsed = exposition::parse_line_within(
+            text,
+            number,
+            Dialect::Prometheus,
+            self.writer.labels_max(),
+        );
         let is_clear = match &parsed {
             Ok(None) => true,
             Ok(Some(sample)) => sample.timestamp_ms.is_none_or(is_surely_ms),
             // Times with a fraction are those of OpenMetrics alone.
-            Err(_) => exposition::parse_line(text, number, Dialect::OpenMetrics).is_err(),
+            Err(_) => exposition::parse_line_within(
+                text,
+                number,
+                Dialect::OpenMetrics,
+                self.writer.labels_max(),
+            )
+            .is_err(),
         };
         if !is_clear && self.undecided.hold(text, number) {
             return Ok(());
@@ -274,7 +286,8 @@ impl Reader {
             match dialect {
                 Dialect::OpenMetrics => self.writer.read_text(text, number, dialect, None)?,
                 Dialect::Prometheus => {
-                    let parsed = exposition::parse_line(text, number, dialect);
+                    let labels_max = self.writer.labels_max();
+                    let parsed = exposition::parse_line_within(text, number, dialect, labels_max);
                     self.writer.take_undeclared(parsed, number, None)?;
                 }
             }

@@ -15,6 +15,8 @@ pub struct IngestReport {
     pub samples: u64,
     /// Lines of which something was refused for good, and why.
     pub refused: Reasons,
+    /// Lines among them of which samples were refused by a clock that is wrong: they can be sent again.
+    pub clock_refused: u64,
     /// Lines of which something was refused for want of room, which there may be later.
     pub no_room: Reasons,
     /// Samples from before 2000 that were taken: hardly any are meant.

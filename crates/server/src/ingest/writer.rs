@@ -1,7 +1,7 @@
 //! The samples of an import on their way into the store: their labels and times are judged, and they are
 //! written in batches.
 
-use siltstone::{BATCH_ROWS_MAX, Db, Error, Labels, LabelsLimits, Timestamp};
+use siltstone::{BATCH_ROWS_MAX, Db, Error, LabelCollector, LabelsLimits, Timestamp};
 
 use super::pending::Pending;
 use super::report::IngestReport;
@@ -37,7 +37,7 @@ impl Writer {
             batch_rows: batch_rows.clamp(1, BATCH_ROWS_MAX),
             labels_limits: options.labels,
             extra: ExtraLabels::default(),
-            bounds: TimeBounds::now(options, db.ticks_per_second()),
+            bounds: TimeBounds::now(db),
             now_ms: options.clock.wall_ms(),
             counts_series: false,
             pending: Pending::default(),
@@ -45,9 +45,14 @@ impl Writer {
         }
     }
 
+    /// Most labels of a series.
+    pub(super) fn labels_max(&self) -> usize {
+        self.labels_limits.labels_max
+    }
+
     /// The store's idea of now is that of this moment.
     pub(super) fn renew_bounds(&mut self) {
-        self.bounds = TimeBounds::now(self.db.options(), self.db.ticks_per_second());
+        self.bounds = TimeBounds::now(&self.db);
     }
 
     pub(super) fn read_text(
@@ -57,7 +62,7 @@ impl Writer {
         dialect: Dialect,
         default_ms: Option<i64>,
     ) -> Result<(), Error> {
-        match exposition::parse_line(text, line, dialect) {
+        match exposition::parse_line_within(text, line, dialect, self.labels_max()) {
             Ok(None) => Ok(()),
             Ok(Some(sample))
                 if dialect == Dialect::OpenMetrics
@@ -113,35 +118,42 @@ impl Writer {
             return Ok(());
         };
         let labels = sample.labels.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
-        self.add(labels.collect(), std::iter::once((timestamp, sample.value)), line)
+        let labels = (labels, sample.labels_left_out);
+        self.add(labels, std::iter::once((timestamp, sample.value)), line)
     }
 
     /// Adds the samples of a line, except those whose time the store does not take.
-    pub(super) fn add(
+    pub(super) fn add<'l>(
         &mut self,
-        pairs: Vec<(&[u8], &[u8])>,
+        (pairs, left_out): (impl Iterator<Item = (&'l [u8], &'l [u8])>, usize),
         rows: impl Iterator<Item = (Timestamp, f64)>,
         line: u64,
     ) -> Result<(), Error> {
-        // What is added lives as long as the import.
-        let mut pairs: Vec<(&[u8], &[u8])> = pairs;
-        self.extra.apply(&mut pairs);
-        let labels = match Labels::from_raw(&mut pairs, &self.labels_limits) {
+        let mut labels = LabelCollector::new(&self.labels_limits);
+        pairs
+            .filter(|(name, _)| !self.extra.replaces(name))
+            .for_each(|(name, value)| labels.push(name, value));
+        self.extra.pairs().for_each(|(name, value)| labels.push(name, value));
+        labels.leave_out(left_out);
+        let labels = match labels.finish() {
             Ok(labels) => labels,
             Err(error) => {
                 self.report.refused.add(|| format!("line {line}: {error}"));
                 return Ok(());
             }
         };
-        let mut started = false;
+        let (mut started, mut accepted) = (false, false);
         let mut bad = 0u64;
+        let mut clock_is_wrong = false;
         let mut first = String::new();
         for (timestamp, value) in rows {
-            if let Err(reason) = self.bounds.check(timestamp) {
+            if let Err(refusal) = self.bounds.check(timestamp) {
                 bad += 1;
-                first = if bad == 1 { reason } else { first };
+                clock_is_wrong |= refusal.clock_is_wrong;
+                first = if bad == 1 { refusal.reason } else { first };
                 continue;
             }
+            accepted = true;
             if !started {
                 self.pending.start(&labels, line);
                 started = true;
@@ -154,9 +166,10 @@ impl Writer {
                 started = false;
             }
         }
-        if self.counts_series {
+        if self.counts_series && accepted {
             self.report.series.insert(labels.id());
         }
+        self.report.clock_refused += u64::from(clock_is_wrong);
         if bad > 0 {
             self.report.refused.add(|| match bad {
                 1 => format!("line {line}: {first}"),

@@ -31,8 +31,11 @@ pub enum Dialect {
 /// One sample with its labels, as written in a line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextSample<'a> {
-    /// Names and values in the order written, the name of the metric first, as `__name__`.
+    /// Names and values in the order written, the name of the metric first, as `__name__`; without labels whose
+    /// value is empty.
     pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Labels with a value beyond those.
+    pub labels_left_out: usize,
     /// The value.
     pub value: f64,
     /// Milliseconds since the Unix epoch, where the line says so.
@@ -48,6 +51,19 @@ pub fn parse_line(
     line_number: u64,
     dialect: Dialect,
 ) -> Result<Option<TextSample<'_>>, LineError> {
+    parse_line_within(line, line_number, dialect, usize::MAX)
+}
+
+/// As [`parse_line`], keeping about `labels_max` labels and counting the others.
+///
+/// # Errors
+/// As [`parse_line`].
+pub fn parse_line_within(
+    line: &[u8],
+    line_number: u64,
+    dialect: Dialect,
+    labels_max: usize,
+) -> Result<Option<TextSample<'_>>, LineError> {
     let fail = |fault: Fault| fault.in_line(line_number, line);
     // Nothing of a comment is kept, and old exporters write help texts in Latin-1.
     if line.trim_ascii_start().first() == Some(&b'#') {
@@ -60,7 +76,7 @@ pub fn parse_line(
     scanner.skip_blanks();
     match scanner.peek() {
         None => Ok(None),
-        Some(_) => sample(&mut scanner, dialect).map(Some).map_err(fail),
+        Some(_) => sample(&mut scanner, dialect, labels_max).map(Some).map_err(fail),
     }
 }
 
@@ -108,8 +124,13 @@ impl<'a> Scanner<'a> {
     }
 }
 
-fn sample<'a>(scanner: &mut Scanner<'a>, dialect: Dialect) -> Result<TextSample<'a>, Fault> {
+fn sample<'a>(
+    scanner: &mut Scanner<'a>,
+    dialect: Dialect,
+    labels_max: usize,
+) -> Result<TextSample<'a>, Fault> {
     let mut labels = Vec::with_capacity(8);
+    let mut labels_left_out = 0;
     let start = scanner.at;
     let name = bare_name(scanner, true);
     if !name.is_empty() {
@@ -117,7 +138,7 @@ fn sample<'a>(scanner: &mut Scanner<'a>, dialect: Dialect) -> Result<TextSample<
     }
     scanner.skip_blanks();
     if scanner.take(b'{') {
-        braces(scanner, &mut labels)?;
+        labels_left_out = braces(scanner, &mut labels, labels_max)?;
     } else if name.is_empty() {
         return Err(scanner.fault("expected the name of a metric or '{'"));
     } else if scanner.at == start + name.len() && scanner.peek().is_some() {
@@ -129,7 +150,7 @@ fn sample<'a>(scanner: &mut Scanner<'a>, dialect: Dialect) -> Result<TextSample<
         return Err(Fault::new(start, "the metric has no name"));
     }
     let (value, timestamp_ms) = value_and_timestamp(scanner, dialect)?;
-    Ok(TextSample { labels, value, timestamp_ms })
+    Ok(TextSample { labels, labels_left_out, value, timestamp_ms })
 }
 
 /// A name that needs no quotes; metric names may hold colons. Empty if there is none.
@@ -140,15 +161,17 @@ fn bare_name<'a>(scanner: &mut Scanner<'a>, metric: bool) -> &'a str {
     scanner.take_while(|b| b.is_ascii_alphanumeric() || b == b'_' || (metric && b == b':'))
 }
 
-/// The labels after `{`, up to and with `}`.
+/// The labels after `{`, up to and with `}`; returns how many more than `labels_max` there are.
 fn braces<'a>(
     scanner: &mut Scanner<'a>,
     labels: &mut Vec<(Cow<'a, str>, Cow<'a, str>)>,
-) -> Result<(), Fault> {
+    labels_max: usize,
+) -> Result<usize, Fault> {
+    let mut left_out = 0;
     loop {
         scanner.skip_blanks();
         if scanner.take(b'}') {
-            return Ok(());
+            return Ok(left_out);
         }
         let start = scanner.at;
         let was_quoted = scanner.peek() == Some(b'"');
@@ -162,7 +185,14 @@ fn braces<'a>(
             if scanner.peek() != Some(b'"') {
                 return Err(scanner.fault("expected '\"' before the value of the label"));
             }
-            labels.push((name, quoted(scanner)?));
+            let value = quoted(scanner)?;
+            // A label without a value is none, but a name is looked for.
+            let counts = !value.is_empty() || name == METRIC_NAME;
+            if counts && labels.len() < labels_max {
+                labels.push((name, value));
+            } else {
+                left_out += usize::from(counts);
+            }
         } else if !was_quoted {
             return Err(scanner.fault("expected '=' after the name of the label"));
         } else if labels.first().is_some_and(|(name, _)| name == METRIC_NAME) {

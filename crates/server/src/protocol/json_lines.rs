@@ -24,6 +24,9 @@ pub struct JsonLineReader {
     timestamps: Vec<Timestamp>,
     /// A string with its escapes resolved.
     scratch: String,
+    /// How many labels are kept, and how many were not.
+    labels_max: Option<usize>,
+    left_out: usize,
 }
 
 /// The series of one line, borrowed from the reader.
@@ -33,7 +36,7 @@ pub struct JsonSeries<'r> {
 }
 
 impl<'r> JsonSeries<'r> {
-    /// Names and values in the order written.
+    /// Names and values in the order written, without those whose value is empty.
     pub fn labels(&self) -> impl Iterator<Item = (&'r str, &'r str)> + Clone + use<'r> {
         let text = &self.reader.text;
         let mut start = 0;
@@ -42,6 +45,12 @@ impl<'r> JsonSeries<'r> {
             start = value_end;
             label
         })
+    }
+
+    /// How many labels with a value there are beyond those of [`labels`](Self::labels).
+    #[must_use]
+    pub fn labels_left_out(&self) -> usize {
+        self.reader.left_out
     }
 
     /// The values, as many as there are timestamps, at least one.
@@ -62,6 +71,12 @@ impl JsonLineReader {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The reader, which keeps at most `labels_max` labels of a line and counts the others.
+    #[must_use]
+    pub fn keeping_labels(self, labels_max: usize) -> Self {
+        Self { labels_max: Some(labels_max), ..self }
     }
 
     /// Reads `line`, with or without its line end; `None` if it is blank.
@@ -135,14 +150,23 @@ impl JsonLineReader {
     fn read_labels(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Fault> {
         self.text.clear();
         self.label_ends.clear();
+        self.left_out = 0;
+        let labels_max = self.labels_max.unwrap_or(usize::MAX);
         scanner.expect(b'{', "expected the labels, an object")?;
         let mut more = !scanner.take(b'}');
         while more {
+            let start = self.text.len();
             self.text.push_str(scanner.string(&mut self.scratch)?);
             let name_end = self.text.len();
             scanner.expect(b':', "expected ':'")?;
             self.text.push_str(scanner.string(&mut self.scratch)?);
-            self.label_ends.push((name_end, self.text.len()));
+            let has_value = self.text.len() > name_end;
+            if has_value && self.label_ends.len() < labels_max {
+                self.label_ends.push((name_end, self.text.len()));
+            } else {
+                self.left_out += usize::from(has_value);
+                self.text.truncate(start);
+            }
             more = scanner.another(b'}')?;
         }
         Ok(())

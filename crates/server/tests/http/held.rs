@@ -43,6 +43,30 @@ fn hurried() -> Server {
 }
 
 #[test]
+fn the_time_of_a_request_covers_its_regular_expressions() {
+    let server = hurried();
+    let names = |class: &str, count: usize| {
+        let matcher = |number: usize| format!("__name__=~\"up|{class}+{number}\"");
+        percent(&format!("{{{}}}", (0..count).map(matcher).collect::<Vec<_>>().join(",")))
+    };
+    for path in ["/federate", "/api/v1/series", "/api/v1/labels", "/api/v1/export", "/api/v1/rules"]
+    {
+        let status = |count: usize| {
+            let (a, b) = (names("[ab]", count), names("[xy]", count));
+            server.get(&format!("{path}?match[]={a}&match[]={b}")).status
+        };
+        assert_eq!((status(2), status(60)), (200, 503), "{path}");
+    }
+    for path in ["/api/v1/query", "/api/v1/format_query"] {
+        let status = |count: usize| {
+            let (a, b) = (names("[ab]", count), names("[xy]", count));
+            server.get(&format!("{path}?query={a}%20or%20{b}")).status
+        };
+        assert_eq!((status(2), status(60)), (200, 503), "{path}");
+    }
+}
+
+#[test]
 fn selectors_share_the_time_of_their_request() {
     let server = hurried();
     for path in ["/federate", "/api/v1/series", "/api/v1/labels", "/api/v1/label/__name__/values"] {

@@ -8,7 +8,7 @@
 //! What becomes part of a value (the replacement, the separator) has its invalid bytes replaced by
 //! U+FFFD, as Prometheus shows such values.
 
-use siltstone::{AnchoredRegex, MatcherError};
+use siltstone::{AnchoredRegex, MatcherError, Patterns};
 
 use crate::query_error::QueryError;
 use crate::value::{LabelSet, METRIC_NAME};
@@ -39,10 +39,8 @@ impl LabelTransform {
     /// The regular expression is none, or beyond the limits of [`AnchoredRegex`]; `target` is no name
     /// of a label.
     pub(crate) fn replace(
-        target: &[u8],
-        replacement: &[u8],
-        source: &[u8],
-        regex: &[u8],
+        [target, replacement, source, regex]: [&[u8]; 4],
+        patterns: &mut Patterns,
     ) -> Result<Self, QueryError> {
         let refused = |reason: String| {
             let regex = String::from_utf8_lossy(regex);
@@ -50,7 +48,7 @@ impl LabelTransform {
             QueryError::Execution(message)
         };
         let pattern = str::from_utf8(regex).map_err(|_| refused(String::new()))?;
-        let regex = AnchoredRegex::new(pattern).map_err(|error| match error {
+        let regex = patterns.captures(pattern).map_err(|error| match error {
             // Prometheus's text, which says no more.
             MatcherError::Syntax { .. } => refused(String::new()),
             limit => refused(format!(": {limit}")),
@@ -128,9 +126,8 @@ mod tests {
 
     /// The labels after `label_replace`, and whether the name still goes.
     fn replaced(target: &str, replacement: &str, source: &str, regex: &str) -> (LabelSet, bool) {
-        let bytes = str::as_bytes;
-        let transform =
-            LabelTransform::replace(bytes(target), bytes(replacement), bytes(source), bytes(regex));
+        let arguments = [target, replacement, source, regex].map(str::as_bytes);
+        let transform = LabelTransform::replace(arguments, &mut Patterns::default());
         let mut drop_name = true;
         let labels = transform.unwrap().apply(&labels(), &mut drop_name);
         (labels, drop_name)
@@ -182,7 +179,9 @@ mod tests {
     #[test]
     fn errors_are_prometheus_s() {
         let replace = |target: &[u8], regex: &[u8]| {
-            LabelTransform::replace(target, b"", b"src", regex).unwrap_err().to_string()
+            LabelTransform::replace([target, b"", b"src", regex], &mut Patterns::default())
+                .unwrap_err()
+                .to_string()
         };
         let expected = "invalid regular expression in label_replace(): (.*";
         assert_eq!(replace(b"dst", b"(.*"), expected);

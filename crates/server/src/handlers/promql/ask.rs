@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use siltstone_query::{Features, Query};
+use siltstone::Cancel;
+use siltstone_query::{Features, Query, QueryError};
 
 use crate::app::App;
 use crate::handlers::query::{invalid, limit};
@@ -39,13 +40,13 @@ pub(super) enum Times {
 }
 
 impl Ask {
-    pub(super) fn instant(params: &Params, app: &App) -> Result<Self, Refusal> {
+    pub(super) fn instant(params: &Params, app: &App, cancel: &Cancel) -> Result<Self, Refusal> {
         let now = || app.db.options().clock.wall_ms();
         let time = time(params, "time")?.unwrap_or_else(now);
-        Self::new(params, app, Times::Instant(time))
+        Self::new(params, app, cancel, Times::Instant(time))
     }
 
-    pub(super) fn range(params: &Params, app: &App) -> Result<Self, Refusal> {
+    pub(super) fn range(params: &Params, app: &App, cancel: &Cancel) -> Result<Self, Refusal> {
         let required = |name| {
             let missing = || invalid(name, "it is missing");
             time(params, name)?.ok_or_else(missing)
@@ -66,13 +67,12 @@ impl Ask {
                  query resolution (?step=XX)",
             ));
         }
-        Self::new(params, app, Times::Range { start, end, step })
+        Self::new(params, app, cancel, Times::Range { start, end, step })
     }
 
-    fn new(params: &Params, app: &App, times: Times) -> Result<Self, Refusal> {
+    fn new(params: &Params, app: &App, cancel: &Cancel, times: Times) -> Result<Self, Refusal> {
         let config = &app.config;
         let text = params.get("query").unwrap_or("");
-        let query = Query::parse(text, Features::default()).map_err(|e| super::refusal(&e))?;
         let timeout = match duration(params, "timeout")? {
             Some(ms) => {
                 let ms = u64::try_from(ms).map_err(|_| invalid("timeout", "it is negative"))?;
@@ -80,6 +80,14 @@ impl Ask {
             }
             None => config.query_timeout,
         };
+        let clock = &app.db.options().clock;
+        let deadline = clock.monotonic().saturating_add(timeout);
+        let mut patterns = app.compiler(cancel, deadline);
+        let parsed = Query::parse_with(text, Features::default(), &mut patterns);
+        let query = parsed.map_err(|error| match error {
+            QueryError::Parse(_) if patterns.is_stopped() => super::refusal(&QueryError::Timeout),
+            error => super::refusal(&error),
+        })?;
         let lookback = match duration(params, "lookback_delta")? {
             Some(ms) if ms <= 0 => return Err(invalid("lookback_delta", "it is not positive")),
             Some(ms) => ms,

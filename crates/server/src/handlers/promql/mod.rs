@@ -42,14 +42,14 @@ pub(crate) async fn range(call: Call) -> Result<Reply, Refusal> {
     answer(call, Ask::range).await
 }
 
-type Parse = fn(&crate::params::Params, &App) -> Result<Ask, Refusal>;
+type Parse = fn(&crate::params::Params, &App, &Cancel) -> Result<Ask, Refusal>;
 
 async fn answer(call: Call, parse: Parse) -> Result<Reply, Refusal> {
     let started = Instant::now();
     let Call { app, params, place, .. } = call;
     reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
         // Here, since regular expressions are compiled.
-        let ask = parse(&params, &app)?;
+        let ask = parse(&params, &app, cancel)?;
         let running = app.queries.start(asked(&ask), cancel.clone());
         let prepared = started.elapsed();
         evaluate(&app, &ask, running, cancel, (started, prepared), sink)
@@ -84,6 +84,7 @@ fn evaluate(
         limits: Limits { time: Some(ask.timeout), bytes, ..Limits::default() },
         cancel: cancel.clone(),
         memory: Some(running.memory.clone()),
+        patterns: Some(app.patterns.clone()),
         ..Engine::default()
     };
     let result = match ask.times {

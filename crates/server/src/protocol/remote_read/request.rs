@@ -1,11 +1,11 @@
 //! `prometheus.ReadRequest`: which series, in which time, and how the answer may be written.
 //!
 //! Everything is bounded before it is kept: the number of queries and of their matchers, and by one
-//! [`PatternBudget`] for the request what their regular expressions compile to.
+//! [`PatternBudget`](siltstone::PatternBudget) for the request what their regular expressions compile to.
 
 use std::fmt;
 
-use siltstone::{MatchOp, Matcher, MatcherError, PatternBudget};
+use siltstone::{MatchOp, Matcher, MatcherError, Patterns};
 
 use crate::protocol::WireError;
 use crate::protocol::protobuf::{self, Reader, Tag, WireType};
@@ -149,8 +149,15 @@ impl ReadRequest {
     /// # Errors
     /// [`ReadRequestError`] says what is wrong and where.
     pub fn decode(body: &[u8]) -> Result<Self, ReadRequestError> {
+        Self::decode_with(body, &mut Patterns::default())
+    }
+
+    /// As [`ReadRequest::decode`]; `patterns` compiles the regular expressions of all queries.
+    ///
+    /// # Errors
+    /// As [`ReadRequest::decode`].
+    pub fn decode_with(body: &[u8], patterns: &mut Patterns) -> Result<Self, ReadRequestError> {
         let mut request = Self::default();
-        let mut patterns = PatternBudget::default();
         let mut reader = Reader::new(body);
         while let Some(tag) = reader.tag()? {
             match tag.number {
@@ -160,7 +167,7 @@ impl ReadRequest {
                         return Err(ReadRequestError::TooManyQueries);
                     }
                     let number = request.queries.len() + 1;
-                    let query = Query::decode(reader.message()?, number, &mut patterns)?;
+                    let query = Query::decode(reader.message()?, number, patterns)?;
                     request.queries.push(query);
                 }
                 2 => request.read_accepted(&mut reader, tag)?,
@@ -237,7 +244,7 @@ impl Query {
     fn decode(
         mut message: Reader<'_>,
         number: usize,
-        patterns: &mut PatternBudget,
+        patterns: &mut Patterns,
     ) -> Result<Self, ReadRequestError> {
         let mut query = Self { start_ms: 0, end_ms: 0, matchers: Vec::new() };
         while let Some(tag) = message.tag()? {
@@ -269,7 +276,7 @@ impl Query {
 fn matcher(
     mut message: Reader<'_>,
     place: (usize, usize),
-    patterns: &mut PatternBudget,
+    patterns: &mut Patterns,
 ) -> Result<Matcher, ReadRequestError> {
     let (query, matcher) = place;
     let (mut op, mut name, mut value) = (0, &[][..], &[][..]);
@@ -297,7 +304,5 @@ fn matcher(
         std::str::from_utf8(bytes).map_err(|_| ReadRequestError::NotUtf8 { query, matcher })
     };
     let refused = |source| ReadRequestError::Matcher { query, matcher, source };
-    let condition = Matcher::new(op, text(name)?, text(value)?).map_err(refused)?;
-    patterns.take_matcher(&condition).map_err(refused)?;
-    Ok(condition)
+    patterns.matcher(op, text(name)?, text(value)?).map_err(refused)
 }

@@ -92,10 +92,13 @@ fn queries_matchers_and_patterns_are_bounded() {
     assert!(ReadRequest::decode(&matchers(MATCHERS_MAX)).is_ok());
     assert_eq!(refusal(&matchers(MATCHERS_MAX + 1)), "query 1: more than 100 matchers");
     // Each within the limits of one pattern, all in one budget, also across queries.
-    let large = Matcher::regex("a", "(?i)[a-z]{1,300}").unwrap();
-    let patterns = vec![query(vec![large]); QUERIES_MAX];
+    let large = |number| Matcher::regex("a", format!("(?i)[a-z]{{1,300}}{number}")).unwrap();
+    let patterns = (0..QUERIES_MAX).map(|number| query(vec![large(number)])).collect();
     let message = refusal(&request(patterns, Vec::new()));
     assert!(message.contains("compile to more than the limit"), "{message}");
+    // Equal ones count once.
+    let equal = vec![query(vec![large(1)]); QUERIES_MAX];
+    assert!(ReadRequest::decode(&request(equal, Vec::new())).is_ok());
 }
 
 /// The samples of an answer by its series, bit for bit.
