@@ -250,7 +250,7 @@ impl Reader {
                 Err(error) => writer.report.refused.add(|| error.to_string()),
             },
             Format::Text { dialect, timestamp_ms } => {
-                match exposition::parse_line_within(text, number, dialect, labels_max) {
+                match exposition::parse_line_within(text, number, dialect, Some(labels_max)) {
                     Ok(None) => {}
                     Ok(Some(sample)) => writer.add_text(&sample, timestamp_ms, number)?,
                     Err(error) => writer.report.refused.add(|| error.to_string()),
