@@ -259,7 +259,7 @@ impl Reader {
             text,
             number,
             Dialect::Prometheus,
-            self.writer.labels_max(),
+            Some(self.writer.labels_max()),
         );
         let is_clear = match &parsed {
             Ok(None) => true,
@@ -269,7 +269,7 @@ impl Reader {
                 text,
                 number,
                 Dialect::OpenMetrics,
-                self.writer.labels_max(),
+                Some(self.writer.labels_max()),
             )
             .is_err(),
         };
@@ -287,7 +287,8 @@ impl Reader {
                 Dialect::OpenMetrics => self.writer.read_text(text, number, dialect, None)?,
                 Dialect::Prometheus => {
                     let labels_max = self.writer.labels_max();
-                    let parsed = exposition::parse_line_within(text, number, dialect, labels_max);
+                    let parsed =
+                        exposition::parse_line_within(text, number, dialect, Some(labels_max));
                     self.writer.take_undeclared(parsed, number, None)?;
                 }
             }

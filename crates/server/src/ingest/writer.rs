@@ -62,7 +62,7 @@ impl Writer {
         dialect: Dialect,
         default_ms: Option<i64>,
     ) -> Result<(), Error> {
-        match exposition::parse_line_within(text, line, dialect, self.labels_max()) {
+        match exposition::parse_line_within(text, line, dialect, Some(self.labels_max())) {
             Ok(None) => Ok(()),
             Ok(Some(sample))
                 if dialect == Dialect::OpenMetrics

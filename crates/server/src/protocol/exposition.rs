@@ -31,8 +31,8 @@ pub enum Dialect {
 /// One sample with its labels, as written in a line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TextSample<'a> {
-    /// Names and values in the order written, the name of the metric first, as `__name__`; without labels whose
-    /// value is empty.
+    /// Names and values in the order written, the name of the metric first, as `__name__`. With a
+    /// limit, without labels whose value is empty.
     pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// Labels with a value beyond those.
     pub labels_left_out: usize,
@@ -51,10 +51,10 @@ pub fn parse_line(
     line_number: u64,
     dialect: Dialect,
 ) -> Result<Option<TextSample<'_>>, LineError> {
-    parse_line_within(line, line_number, dialect, usize::MAX)
+    parse_line_within(line, line_number, dialect, None)
 }
 
-/// As [`parse_line`], keeping about `labels_max` labels and counting the others.
+/// As [`parse_line`], keeping at most `labels_max` labels that have a value, and counting the others.
 ///
 /// # Errors
 /// As [`parse_line`].
@@ -62,7 +62,7 @@ pub fn parse_line_within(
     line: &[u8],
     line_number: u64,
     dialect: Dialect,
-    labels_max: usize,
+    labels_max: Option<usize>,
 ) -> Result<Option<TextSample<'_>>, LineError> {
     let fail = |fault: Fault| fault.in_line(line_number, line);
     // Nothing of a comment is kept, and old exporters write help texts in Latin-1.
@@ -127,7 +127,7 @@ impl<'a> Scanner<'a> {
 fn sample<'a>(
     scanner: &mut Scanner<'a>,
     dialect: Dialect,
-    labels_max: usize,
+    labels_max: Option<usize>,
 ) -> Result<TextSample<'a>, Fault> {
     let mut labels = Vec::with_capacity(8);
     let mut labels_left_out = 0;
@@ -165,7 +165,7 @@ fn bare_name<'a>(scanner: &mut Scanner<'a>, metric: bool) -> &'a str {
 fn braces<'a>(
     scanner: &mut Scanner<'a>,
     labels: &mut Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    labels_max: usize,
+    labels_max: Option<usize>,
 ) -> Result<usize, Fault> {
     let mut left_out = 0;
     loop {
@@ -187,8 +187,8 @@ fn braces<'a>(
             }
             let value = quoted(scanner)?;
             // A label without a value is none, but a name is looked for.
-            let counts = !value.is_empty() || name == METRIC_NAME;
-            if counts && labels.len() < labels_max {
+            let counts = labels_max.is_none() || !value.is_empty() || name == METRIC_NAME;
+            if counts && labels_max.is_none_or(|max| labels.len() < max) {
                 labels.push((name, value));
             } else {
                 left_out += usize::from(counts);

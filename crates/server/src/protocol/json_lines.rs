@@ -36,7 +36,7 @@ pub struct JsonSeries<'r> {
 }
 
 impl<'r> JsonSeries<'r> {
-    /// Names and values in the order written, without those whose value is empty.
+    /// Names and values in the order written; with a limit, without those whose value is empty.
     pub fn labels(&self) -> impl Iterator<Item = (&'r str, &'r str)> + Clone + use<'r> {
         let text = &self.reader.text;
         let mut start = 0;
@@ -151,7 +151,7 @@ impl JsonLineReader {
         self.text.clear();
         self.label_ends.clear();
         self.left_out = 0;
-        let labels_max = self.labels_max.unwrap_or(usize::MAX);
+        let labels_max = self.labels_max;
         scanner.expect(b'{', "expected the labels, an object")?;
         let mut more = !scanner.take(b'}');
         while more {
@@ -160,11 +160,11 @@ impl JsonLineReader {
             let name_end = self.text.len();
             scanner.expect(b':', "expected ':'")?;
             self.text.push_str(scanner.string(&mut self.scratch)?);
-            let has_value = self.text.len() > name_end;
-            if has_value && self.label_ends.len() < labels_max {
+            let counts = labels_max.is_none() || self.text.len() > name_end;
+            if counts && labels_max.is_none_or(|max| self.label_ends.len() < max) {
                 self.label_ends.push((name_end, self.text.len()));
             } else {
-                self.left_out += usize::from(has_value);
+                self.left_out += usize::from(counts);
                 self.text.truncate(start);
             }
             more = scanner.another(b'}')?;
