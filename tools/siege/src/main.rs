@@ -21,6 +21,7 @@ mod requests;
 mod siege;
 mod socket;
 mod stored;
+mod waved;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,6 +73,9 @@ struct RunArgs {
     /// Only these attacks, by name
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
+    /// Those at the same time, instead of one after the other
+    #[arg(long, requires = "only")]
+    together: bool,
 }
 
 #[derive(Debug, Args)]
@@ -119,7 +123,8 @@ fn run(form: &Form) -> Result<Option<Verdict>, RigError> {
     let long = |args: &RunArgs| {
         let common = &args.common;
         let length = Duration::from_secs(args.seconds);
-        Plan::long(length, &args.only, common.memory_budget, common.seed)
+        let plan = Plan::long(length, &args.only, common.memory_budget, common.seed)?;
+        Ok::<_, RigError>(if args.together { plan.together() } else { plan })
     };
     match form {
         Form::Run(args) => {

@@ -85,6 +85,14 @@ impl Plan {
         Ok(Self { calm: CALM, waves, budget_bytes, seed, deadlines_of: length })
     }
 
+    /// The same attacks, all at the same time.
+    pub(crate) fn together(mut self) -> Self {
+        let length = self.deadlines_of;
+        let attacks = self.waves.drain(..).flat_map(|wave| wave.attacks).collect();
+        self.waves.push(Wave { name: "together".into(), attacks, length, share: 1 });
+        self
+    }
+
     /// Few seconds: all attacks in three waves, by what they need.
     pub(crate) fn short(budget_bytes: u64, seed: u64) -> Self {
         let all = attacks::all();
@@ -134,6 +142,9 @@ mod tests {
         assert!(all.waves.last().is_some_and(|wave| wave.is_crowd() && wave.fills()));
         let only = Plan::long(LENGTH, &["ghost-series".into()], 1, 1).unwrap();
         assert_eq!((only.waves.len(), only.waves[0].is_crowd()), (1, false));
+        let both = ["joins".to_owned(), "subqueries".to_owned()];
+        let together = Plan::long(LENGTH, &both, 1, 1).unwrap().together();
+        assert_eq!((together.waves.len(), together.waves[0].attacks.len()), (1, 2));
         let error = Plan::long(LENGTH, &["dragons".into()], 1, 1).unwrap_err().to_string();
         assert!(error.contains("dragons") && error.contains("ghost-series"), "{error}");
     }

@@ -7,21 +7,8 @@ use siltstone_rig::verdict::Verdict;
 
 use crate::healthy::KINDS;
 use crate::plan::Plan;
-use crate::siege::Waved;
 use crate::stored::Stored;
-
-/// Bytes over others, with their sign.
-pub(crate) fn over(bytes: u64, others: u64) -> String {
-    let over = bytes.cast_signed() - others.cast_signed();
-    format!("{:+.1} MB", over as f64 / 1e6)
-}
-
-/// Requests that failed, by what came.
-pub(crate) fn failures(served: &Served) -> String {
-    let failed: Vec<_> =
-        served.failed.iter().map(|(what, count)| format!("{count} times {what}")).collect();
-    if failed.is_empty() { "none failed".into() } else { failed.join(", ") }
-}
+use crate::waved::{Waved, over};
 
 /// What is under siege.
 pub(crate) fn begin(store: &Store, plan: &Plan, rss_bytes: u64) {

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use siltstone_rig::gauge::{self, Peak};
+use siltstone_rig::gauge;
 use siltstone_rig::http::HttpClient;
 use siltstone_rig::process::{Process, free_address};
 use siltstone_rig::served::Served;
@@ -20,53 +20,12 @@ use crate::healthy::Healthy;
 use crate::plan::{Plan, Wave};
 use crate::report;
 use crate::stored::Stored;
+use crate::waved::{Waved, failures};
 
 /// How often RssAnon is read.
 const MEMORY_EVERY: Duration = Duration::from_millis(10);
-/// What memory may be over the budget.
-const OVER_BUDGET_MAX: u64 = 64 << 20;
 /// How long the server may take to be itself again when a wave is over.
 const REST: Duration = Duration::from_millis(500);
-
-/// What came of a wave.
-#[derive(Debug)]
-pub(crate) struct Waved<'p> {
-    pub(crate) wave: &'p Wave,
-    pub(crate) attacked: Vec<(Attack, Outcomes)>,
-    pub(crate) served: Vec<Served>,
-    pub(crate) before_bytes: u64,
-    pub(crate) peak: Peak,
-    /// How long a new series waited afterwards, or why it was refused.
-    pub(crate) room: Result<Duration, String>,
-}
-
-impl Waved<'_> {
-    /// What should not have happened.
-    pub(crate) fn verdict(&self, budget_bytes: u64) -> Verdict {
-        let mut verdict = Verdict::default();
-        for (attack, outcomes) in &self.attacked {
-            let name = attack.name;
-            verdict.require(outcomes.total() > 0, format!("{name}: nothing came of it"));
-            for (outcome, count) in outcomes.iter() {
-                let expected = crate::attacks::is_expected(attack, outcome, self.wave.is_crowd());
-                verdict.require(expected, format!("{name}: {count} times {outcome}"));
-            }
-        }
-        for served in &self.served {
-            let (name, failures) = (served.name, report::failures(served));
-            verdict.require(served.failures() == 0, format!("healthy {name}: {failures}"));
-            let none = served.count == 0 && !(name == "new series" && self.wave.fills());
-            verdict.require(!none, format!("healthy {name}: none was served"));
-        }
-        let over = report::over(self.peak.rss_anon_bytes, budget_bytes);
-        let is_bounded = self.peak.rss_anon_bytes < budget_bytes + OVER_BUDGET_MAX;
-        verdict.require(is_bounded, format!("memory was {over} over the budget"));
-        if let Err(why) = &self.room {
-            verdict.require(false, format!("afterwards a new series was refused: {why}"));
-        }
-        verdict
-    }
-}
 
 /// A server that is under siege, with its directory.
 struct Besieged {
@@ -120,8 +79,7 @@ pub(crate) fn run(
     report::calm(&calm);
     let fault = |served: &&Served| served.failures() > 0 || served.count == 0;
     for served in calm.iter().filter(fault) {
-        let failures = report::failures(served);
-        verdict.require(false, format!("alone, healthy {}: {failures}", served.name));
+        verdict.require(false, format!("alone, healthy {}: {}", served.name, failures(served)));
     }
     for wave in &plan.waves {
         interrupt.check()?;

@@ -115,23 +115,23 @@ impl<'a> Socket<'a> {
 
     /// Reads everything up to the connection's end and gives it back, up to a bound.
     pub(crate) fn rest(self) -> Vec<u8> {
-        self.rest_within(Duration::MAX)
+        self.rest_within(Duration::MAX).0
     }
 
-    /// The same, and waits no longer than that.
-    pub(crate) fn rest_within(mut self, longest: Duration) -> Vec<u8> {
+    /// The same, and waits no longer than that; says whether the server has closed.
+    pub(crate) fn rest_within(mut self, longest: Duration) -> (Vec<u8>, bool) {
         let started = Instant::now();
         let mut all = Vec::new();
         let mut piece = vec![0; 64 << 10];
         while !self.arena.is_over() && started.elapsed() < longest && all.len() < LEFT_READ_MAX {
             match self.stream.read(&mut piece) {
-                Ok(0) => break,
+                Ok(0) => return (all, true),
                 Ok(count) => all.extend_from_slice(&piece[..count]),
                 Err(error) if is_not_yet(&error) => {}
-                Err(_) => break,
+                Err(_) => return (all, true),
             }
         }
-        all
+        (all, false)
     }
 
     /// Reads a piece; false when nothing more is to come.

@@ -81,9 +81,10 @@ impl Attack {
     }
 }
 
-/// Outcomes that are right for any attack beside many others: turns, memory and places run out.
+/// Outcomes that are right for any attack beside many others: turns, memory and places run out. A remote read
+/// is told so with 400.
 const CROWDED: &[&str] =
-    &["408", "422", "429", "503", "closed", "left", "200 left", "200 cut", "503 cut"];
+    &["400", "408", "422", "429", "503", "closed", "left", "200 left", "200 cut", "503 cut"];
 
 /// Whether `outcome` is right for `attack`, alone or in a crowd of others.
 pub(crate) fn is_expected(attack: &Attack, outcome: &str, crowded: bool) -> bool {

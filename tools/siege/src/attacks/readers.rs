@@ -1,4 +1,5 @@
-//! Clients that ask for much and take it slowly, or not at all.
+//! Clients that ask for much and take it slowly, or not at all. A remote read for which there is no memory is
+//! answered 400, as in Prometheus.
 
 use crate::arena::{Arena, Outcomes};
 use crate::requests::long_answers;
@@ -13,7 +14,7 @@ const STEADY: usize = 16;
 pub(super) const ATTACKS: &[Attack] = &[
     Attack::new(
         "readers-that-stop",
-        &["200", "422", "503", "left", "200 left", "200 cut"],
+        &["200", "400", "422", "503", "left", "200 left", "200 cut"],
         |arena| read(arena, CLIENTS, Pace::Nothing),
     )
     .leaving()
@@ -25,7 +26,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     .lasting(),
     Attack::new(
         "readers-at-1-b-s",
-        &["200", "422", "503", "left", "200 left", "200 cut"],
+        &["200", "400", "422", "503", "left", "200 left", "200 cut"],
         |arena| read(arena, CLIENTS, Pace::BytesPerSecond(1)),
     )
     .leaving()
