@@ -19,7 +19,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     )
     .leaving()
     .lasting(),
-    Attack::new("readers-at-16-kb-s", &["200", "left", "200 left"], |arena| {
+    Attack::new("readers-at-16-kb-s", &["200", "422", "left", "200 left"], |arena| {
         read(arena, STEADY, Pace::BytesPerSecond(16 << 10))
     })
     .leaving()
