@@ -13,6 +13,7 @@ mod patterns;
 mod protocol;
 mod queries;
 mod readers;
+mod wrong;
 
 use std::time::Duration;
 
@@ -97,6 +98,7 @@ pub(crate) fn all() -> Vec<Attack> {
         bodies::ATTACKS,
         connections::ATTACKS,
         protocol::ATTACKS,
+        wrong::ATTACKS,
         bombs::ATTACKS,
         patterns::ATTACKS,
         queries::ATTACKS,
