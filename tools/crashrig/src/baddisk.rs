@@ -24,7 +24,7 @@ use siltstone_rig::{Interrupt, RigError};
 
 use crate::export::parse_line;
 use crate::mount::PowerCutDisk;
-use crate::verdict::Verdict;
+use siltstone_rig::verdict::Verdict;
 
 const DISK_BYTES: u64 = 256 << 20;
 /// What is left of a device that loses its end: its superblock and little more.

@@ -27,7 +27,7 @@ use crate::export;
 use crate::ledger::{Check, Damage, METRIC, Part, tally};
 use crate::load::{self, Signals};
 use crate::server_log;
-use crate::verdict::Verdict;
+use siltstone_rig::verdict::Verdict;
 
 /// Loops that share their series.
 const LOOPS_PER_EPOCH: u32 = 10;

@@ -24,7 +24,7 @@ use crate::ledger::{Check, Damage, METRIC, Part, tally};
 use crate::load::{self, Signals};
 use crate::mount::SmallDisk;
 use crate::server_log;
-use crate::verdict::Verdict;
+use siltstone_rig::verdict::Verdict;
 
 /// Size of the disk, and by how much it grows.
 const DISK_MIB: u64 = 32;

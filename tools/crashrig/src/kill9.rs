@@ -9,7 +9,7 @@ use siltstone_rig::store::Store;
 use siltstone_rig::{Interrupt, RigError};
 
 use crate::crash_loop::{self, Plan};
-use crate::verdict::Verdict;
+use siltstone_rig::verdict::Verdict;
 
 /// Small limits make flushes, rotations and manifest edits frequent enough to be hit.
 const VARIANTS: &[&[&str]] = &[

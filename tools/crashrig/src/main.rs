@@ -22,7 +22,6 @@ mod mount;
 mod powercut;
 mod prometheus;
 mod server_log;
-mod verdict;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,7 +33,7 @@ use siltstone_rig::{Interrupt, RigError};
 use tempfile::TempDir;
 
 use crate::mount::Unable;
-use crate::verdict::Verdict;
+use siltstone_rig::verdict::Verdict;
 
 /// Ends a Siltstone server in every way at hand and looks for what it had acknowledged.
 #[derive(Debug, Parser)]

@@ -22,7 +22,7 @@ use siltstone_rig::{Interrupt, RigError};
 use crate::crash_loop::{self, Plan};
 use crate::load::Signals;
 use crate::mount::PowerCutDisk;
-use crate::verdict::Verdict;
+use siltstone_rig::verdict::Verdict;
 
 /// Size of the disk.
 const DISK_BYTES: u64 = 1 << 30;

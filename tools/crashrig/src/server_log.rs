@@ -4,7 +4,7 @@ use std::path::Path;
 
 use siltstone_rig::RigError;
 
-use crate::verdict::Verdict;
+use siltstone_rig::verdict::Verdict;
 
 /// Words of a log line that must not come, whatever was done to the server.
 const ALARMS: &[&str] = &["damage found", "lost to damage", "panicked at"];

@@ -18,16 +18,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use siltstone_rig::error::RigError;
+use siltstone_rig::gauge::{self, Peak};
 use siltstone_rig::interrupt::Interrupt;
+use siltstone_rig::served::Served;
 use siltstone_rig::store::Store;
 
-use crate::gauge::{self, Peak};
 use crate::queries::span::Span;
 use crate::queries::{self, fill};
 use crate::running::Running;
 
 use attack::{Attack, Attacked, Outcomes};
-use healthy::{Healthy, Kept, Served};
+use healthy::{Healthy, Kept};
 
 /// How often RssAnon is read.
 const MEMORY_EVERY: Duration = Duration::from_millis(10);

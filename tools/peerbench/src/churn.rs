@@ -19,7 +19,7 @@ use siltstone_rig::interrupt::Interrupt;
 use siltstone_rig::process::{DiskUse, disk_use, free_address};
 use siltstone_rig::store::{END_TIMEOUT, Store};
 
-use crate::gauge::{self, Peak};
+use siltstone_rig::gauge::{self, Peak};
 
 pub use check::Checked;
 pub use sender::Sent;

@@ -11,7 +11,6 @@ pub mod abuse;
 pub mod active_series;
 pub mod churn;
 pub mod cpu_meter;
-pub mod gauge;
 pub mod known_series;
 pub mod queries;
 pub mod query_memory;

@@ -17,9 +17,9 @@ use siltstone_rig::store::Store;
 use siltstone_rig::tsbs::labels;
 use snap::raw::Encoder;
 
-use crate::gauge;
 use crate::queries::answer::{Answer, parse};
 use crate::running::Running;
+use siltstone_rig::gauge;
 
 /// Series in a request.
 const REQUEST_SERIES: u64 = 5_000;

@@ -51,13 +51,27 @@ pub struct HttpClient {
     address: SocketAddr,
     timeout: Duration,
     connection: Option<BufReader<TcpStream>>,
+    retry_after_s: Option<u32>,
 }
 
 impl HttpClient {
     /// A client that waits at most `timeout` for each read and write.
     #[must_use]
     pub fn new(address: SocketAddr, timeout: Duration) -> Self {
-        Self { address, timeout, connection: None }
+        Self { address, timeout, connection: None, retry_after_s: None }
+    }
+
+    /// Whether the next request goes over a connection that served others: one that the server may have
+    /// closed meanwhile, so that the request fails before the server has seen it.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// The seconds after which the last response asked to come again, if it did.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u32> {
+        self.retry_after_s
     }
 
     /// Gets `target`, a path with its query.
@@ -131,8 +145,10 @@ impl HttpClient {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Response> {
+        self.retry_after_s = None;
         let mut connection = self.send(method, target, headers, body)?;
         let head = Head::read(&mut connection)?;
+        self.retry_after_s = head.retry_after_s;
         let body = Body::new(&mut connection, &head).read_whole()?;
         self.keep(connection, &head);
         Ok(Response { status: head.status, body })
@@ -194,6 +210,7 @@ struct Head {
     status: u16,
     framing: Framing,
     close: bool,
+    retry_after_s: Option<u32>,
 }
 
 impl Head {
@@ -204,7 +221,7 @@ impl Head {
             .and_then(|rest| rest.split(' ').nth(1))
             .and_then(|status| status.parse().ok())
             .ok_or_else(|| malformed(format!("not a status line: {first:?}")))?;
-        let mut head = Self { status, framing: Framing::ToEnd, close: false };
+        let mut head = Self { status, framing: Framing::ToEnd, close: false, retry_after_s: None };
         if status == 204 || status == 304 {
             head.framing = Framing::Length(0);
         }
@@ -223,6 +240,8 @@ impl Head {
                 head.framing = Framing::Chunked;
             } else if name.eq_ignore_ascii_case("connection") {
                 head.close = value.eq_ignore_ascii_case("close");
+            } else if name.eq_ignore_ascii_case("retry-after") {
+                head.retry_after_s = value.parse().ok();
             }
         }
         Err(malformed("too many headers".into()))

@@ -1,4 +1,4 @@
-//! What the rigs (`peerbench`, `crashrig`, `promqldiff`) share.
+//! What the rigs (`peerbench`, `crashrig`, `siege`, `promqldiff`) share.
 //!
 //! A rig talks to servers as a client does: it starts them as processes ([`process`], [`store`]),
 //! speaks HTTP ([`http`]) and protobuf ([`wire`], [`remote_write`]) in its own words, so that a mistake
@@ -12,6 +12,7 @@
 )]
 
 pub mod error;
+pub mod gauge;
 pub mod http;
 pub mod install;
 pub mod interrupt;
@@ -21,8 +22,10 @@ pub mod recording;
 pub mod remote_write;
 pub mod report;
 pub mod seeded;
+pub mod served;
 pub mod store;
 pub mod tsbs;
+pub mod verdict;
 pub mod wire;
 
 pub use error::RigError;

@@ -11,7 +11,7 @@ use siltstone_rig::process::disk_use;
 use siltstone_rig::report::{grouped, megabytes, milliseconds};
 
 use crate::ledger::{METRIC, Part};
-use crate::verdict::Verdict;
+use siltstone_rig::verdict::Verdict;
 
 /// Matches the series whose number does not start with 7 to 9, which are two thirds.
 const SERIES: &str = "[0-6].*";

@@ -20,7 +20,7 @@ use siltstone_rig::store::Store;
 use siltstone_rig::{Interrupt, RigError};
 
 use self::rig::Rig;
-use crate::verdict::Verdict;
+use siltstone_rig::verdict::Verdict;
 
 /// What the job is to do.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use siltstone_rig::RigError;
 use super::deletes::CANARY;
 use crate::compare::{Sample, SeriesLabels};
 use crate::export::parse_line;
-use crate::verdict::Verdict;
+use siltstone_rig::verdict::Verdict;
 
 /// One round in so many reads everything.
 const WHOLE_EVERY: u64 = 4;

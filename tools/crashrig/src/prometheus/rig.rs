@@ -21,8 +21,8 @@ use super::deletes::{self, Delete};
 use super::reader::Reader;
 use super::{Job, remote_read};
 use crate::compare::compare;
-use crate::verdict::Verdict;
 use crate::{export, server_log};
+use siltstone_rig::verdict::Verdict;
 
 /// The server's log, below the working directory.
 const SERVER_LOG: &str = "siltstone.log";

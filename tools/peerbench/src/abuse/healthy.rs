@@ -1,14 +1,13 @@
 //! Clients that ask for little: a query, a write, a probe; whether and how fast they are served.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use siltstone_rig::error::RigError;
 use siltstone_rig::http::{HttpClient, Response, query_value};
 use siltstone_rig::remote_write::{HEADERS, compress, put_time_series};
-use siltstone_rig::report::median;
 use siltstone_rig::seeded::Seeded;
+use siltstone_rig::served::Served;
 use siltstone_rig::store::WRITE_PATH;
 use snap::raw::Encoder;
 
@@ -18,71 +17,10 @@ use crate::running::Running;
 
 /// How long a healthy client waits for its answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Pause between an answer and the next request.
-const PAUSE: Duration = Duration::from_millis(50);
 /// Series of a write, with one sample each.
 const WRITTEN_SERIES: u64 = 100;
 /// The metric that is written.
 const WRITTEN: &str = "healthy_writes";
-
-/// What one kind of client got.
-#[derive(Debug, Clone, Default)]
-pub struct Served {
-    /// Query, write or probe.
-    pub name: &'static str,
-    /// Requests answered with a success.
-    pub count: u64,
-    /// The others by what came.
-    pub failed: BTreeMap<String, u64>,
-    /// Times to an answer of those that were served, milliseconds.
-    pub wall_ms: Vec<f64>,
-}
-
-impl Served {
-    /// Requests that were not served.
-    #[must_use]
-    pub fn failures(&self) -> u64 {
-        self.failed.values().sum()
-    }
-
-    /// The median of the times, milliseconds.
-    #[must_use]
-    pub fn p50_ms(&self) -> f64 {
-        median(&self.wall_ms)
-    }
-
-    /// The longest time, milliseconds.
-    #[must_use]
-    pub fn max_ms(&self) -> f64 {
-        self.wall_ms.iter().copied().fold(0.0, f64::max)
-    }
-
-    /// Asks again and again until the end.
-    fn run(
-        name: &'static str,
-        end: &AtomicBool,
-        mut ask: impl FnMut() -> std::io::Result<Response>,
-    ) -> Self {
-        let mut served = Self { name, ..Self::default() };
-        while !end.load(Ordering::Acquire) {
-            let started = Instant::now();
-            let failed = match ask() {
-                Ok(response) if response.is_success() => None,
-                Ok(response) => Some(response.status.to_string()),
-                Err(error) => Some(format!("no answer ({})", error.kind())),
-            };
-            match failed {
-                Some(what) => *served.failed.entry(what).or_insert(0) += 1,
-                None => {
-                    served.count += 1;
-                    served.wall_ms.push(started.elapsed().as_secs_f64() * 1e3);
-                }
-            }
-            std::thread::sleep(PAUSE);
-        }
-        served
-    }
-}
 
 /// The clients, with what was written until now.
 #[derive(Debug)]
@@ -188,22 +126,6 @@ fn target(span: &Span, random: &mut Seeded) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_served_and_what_fails_is_counted() {
-        let end = AtomicBool::new(false);
-        let mut statuses = [200, 204, 503, 200].into_iter();
-        let served = Served::run("query", &end, || {
-            let Some(status) = statuses.next() else {
-                end.store(true, Ordering::Release);
-                return Err(std::io::ErrorKind::TimedOut.into());
-            };
-            Ok(Response { status, body: Vec::new() })
-        });
-        assert_eq!((served.count, served.failures(), served.wall_ms.len()), (3, 2, 3));
-        assert_eq!(served.failed.keys().collect::<Vec<_>>(), ["503", "no answer (timed out)"]);
-        assert!(served.max_ms() >= served.p50_ms());
-    }
 
     #[test]
     fn what_is_there_is_counted() {

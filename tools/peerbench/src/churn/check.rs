@@ -5,7 +5,7 @@ use siltstone_rig::http::{HttpClient, query_value};
 use siltstone_rig::tsbs::METRICS;
 
 use super::sender::{Plan, Sent};
-use crate::gauge::value;
+use siltstone_rig::gauge::value;
 
 /// Hosts of different requests that are read back sample by sample.
 const HOSTS_MAX: usize = 24;

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use siltstone_rig::error::RigError;
-use siltstone_rig::http::HttpClient;
-use siltstone_rig::process::Process;
+use crate::error::RigError;
+use crate::http::HttpClient;
+use crate::process::Process;
 
 /// How often the store is asked for its own figures.
 const ASK_EVERY: Duration = Duration::from_secs(2);
