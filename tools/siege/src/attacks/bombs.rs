@@ -21,8 +21,9 @@ const STREAM_BYTES: u64 = 64 << 20;
 pub(super) const ATTACKS: &[Attack] = &[
     Attack::new("snappy-bombs", &["400", "413"], snappy),
     Attack::new("snappy-4-gib-declared", &["400", "413"], declared),
-    Attack::new("gzip-bombs", &["204", "400", "413"], gzip),
-    Attack::new("zstd-bombs", &["204", "400", "413", "415"], zstd),
+    Attack::new("gzip-bombs", &["200", "204", "400", "413"], gzip),
+    // 200 is a text without samples.
+    Attack::new("zstd-bombs", &["200", "204", "400", "413", "415"], zstd),
 ];
 
 /// What to send that is not to be had.

@@ -11,8 +11,8 @@ use crate::socket::{FORM, ask, get, post};
 use super::Attack;
 
 const CLIENTS: usize = 8;
-/// As much as fits into a request line with the rest of the head.
-const TARGET_BYTES: usize = 62 << 10;
+/// As much as fits into a request line with the rest of the head, once braces and backslashes are escaped.
+const TARGET_BYTES: usize = 36 << 10;
 /// Matchers of a remote read, whose body may be larger.
 const READ_MATCHERS: u64 = 20_000;
 

@@ -48,8 +48,10 @@ fn pipelines(arena: &Arena<'_>) -> Outcomes {
 /// Counts the answers of a connection by their status, and those that are missing.
 fn note_answers(outcomes: &mut Outcomes, bytes: &[u8], wanted: usize) {
     let text = String::from_utf8_lossy(bytes);
-    let statuses: Vec<_> =
-        text.split("HTTP/1.1 ").skip(1).map(|answer| answer.get(..3).unwrap_or("none")).collect();
+    // The text of an answer may name the protocol, too.
+    let is_status = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let answers = text.split("HTTP/1.1 ").skip(1).map(|answer| answer.get(..3).unwrap_or("none"));
+    let statuses: Vec<_> = answers.filter(is_status).collect();
     statuses.iter().for_each(|status| outcomes.note(*status));
     (statuses.len()..wanted).for_each(|_| outcomes.note("closed"));
 }

@@ -61,6 +61,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result {
+    // Before there are threads: what these free is to go back to the system.
+    siltstone::sys::bound_allocator_caches();
     start_log();
     let mut config = args.server.config();
     config.connections_max = descriptors::provide(config.connections_max);
