@@ -25,7 +25,7 @@ const PATTERN_BYTES: usize = 512;
 ///
 /// ```
 /// # use siltstone::{MatchOp, MatcherError, PatternBudget, Patterns};
-/// let mut patterns = Patterns::within(PatternBudget::new(64 << 10));
+/// let mut patterns = Patterns::within(PatternBudget::new(16 << 10));
 /// let matcher = patterns.matcher(MatchOp::Regex, "job", "api|db")?;
 /// assert!(matcher.matches("db"));
 /// let large = patterns.matcher(MatchOp::Regex, "job", "(?i)[a-z]{1,100}");
