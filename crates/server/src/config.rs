@@ -85,7 +85,8 @@ pub struct ServerConfig {
     /// How old the sample of an instant lookup may be, unless the query says. Default: 5 minutes.
     pub lookback: Duration,
     /// Bytes that all queries together may hold: lists of series, values, what operators hold, answers.
-    /// A quarter of it is set aside in equal parts for `reads_max` queries. Default: a quarter of the
+    /// A quarter of it is set aside in equal parts for as many as may hold some: `reads_max`,
+    /// `exports_max` and `slow_answers_max` together. Default: a quarter of the
     /// store's memory budget, less what `query_cache_bytes` says, but an eighth of the budget at least.
     pub query_bytes_max: Option<u64>,
     /// Bytes of answers to range queries that may be kept, so that the same query a little later costs

@@ -98,9 +98,7 @@ impl Arriving {
             }
         }
     }
-}
 
-impl Arriving {
     /// Holds `bytes` instead of what it held.
     ///
     /// # Errors

@@ -224,9 +224,8 @@ impl Body {
         let shared = Arc::clone(&self.shared);
         let deadline = Instant::now() + shared.patience;
         loop {
-            let mut freed = std::pin::pin!(shared.freed.notified());
-            // From here on no wake-up is missed.
-            freed.as_mut().enable();
+            // Made before the look, so that no wake-up behind it is missed.
+            let freed = shared.freed.notified();
             if self.try_grow(bytes)? {
                 return Ok(());
             }

@@ -34,24 +34,8 @@ fn body(name: &str, kib: usize) -> Vec<u8> {
     snappy::compress(&series(&[("__name__", name)], &samples)).unwrap()
 }
 
-fn metric(server: &Server, name: &str) -> u64 {
-    let page = server.get("/metrics");
-    let line = page.text().lines().find(|line| line.starts_with(&format!("{name} ")));
-    let line = line.unwrap_or_else(|| panic!("{name} is not shown"));
-    line.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
 fn held(server: &Server) -> u64 {
-    metric(server, "siltstone_memory_bytes{kind=\"bodies\"}")
-}
-
-/// Waits, but not for ever.
-fn wait_for(server: &Server, what: &str, mut done: impl FnMut() -> bool) {
-    let came = (0..2000).any(|_| {
-        server.pause(Duration::from_millis(5));
-        done()
-    });
-    assert!(came, "{what}");
+    server.metric("siltstone_memory_bytes{kind=\"bodies\"}")
 }
 
 #[test]
@@ -91,7 +75,7 @@ fn what_headers_promise_is_not_held() {
             streams.push(stream);
         }
     }
-    wait_for(&server, "all are there", || metric(&server, "siltstone_http_connections") > 160);
+    server.wait_for("all are there", || server.metric("siltstone_http_connections") > 160);
     assert_eq!(held(&server), 0);
     server.assert_healthy();
     assert_eq!(server.get("/api/v1/query?query=healthy").status, 200);
@@ -107,7 +91,7 @@ fn an_import_holds_what_has_arrived() {
         stream.write_all(&chunked("/api/v1/import", &[])).unwrap();
         stream.write_all(&chunk(line)).unwrap();
     }
-    wait_for(&server, "they have come", || held(&server) == 20 * line.len() as u64);
+    server.wait_for("they have come", || held(&server) == 20 * line.len() as u64);
     server.assert_healthy();
     for stream in &mut streams {
         stream.write_all(&chunk(b"")).unwrap();
@@ -129,14 +113,14 @@ fn where_memory_is_short_the_youngest_goes_and_the_oldest_becomes_whole() {
         stream
     };
     let mut first = begin(&bodies[0]);
-    wait_for(&server, "the first one came", || held(&server) == 400 << 10);
+    server.wait_for("the first one came", || held(&server) == 400 << 10);
     let mut second = begin(&bodies[1]);
-    wait_for(&server, "the second one came", || held(&server) == 800 << 10);
+    server.wait_for("the second one came", || held(&server) == 800 << 10);
     first.write_all(&bodies[0][400 << 10..]).unwrap();
     let refused = read_answer(&mut second).unwrap();
     assert_eq!((refused.status, refused.header("retry-after").is_some()), (503, true));
     assert_eq!(read_answer(&mut first).unwrap().status, 204);
-    assert_eq!(metric(&server, "siltstone_bodies_refused_total"), 1);
+    assert_eq!(server.metric("siltstone_bodies_refused_total"), 1);
     assert_eq!(held(&server), 0);
     // What is small had room all the time.
     server.assert_healthy();
@@ -153,7 +137,7 @@ fn a_body_of_very_short_samples_is_stored() {
     let answer = server.write(&[&[0x0a], &len[..], &name, &samples].concat());
     assert_eq!(answer.status, 204, "{}", answer.text());
     assert_eq!(answer.header("x-prometheus-remote-write-samples-written"), Some("300000"));
-    assert_eq!(metric(&server, "siltstone_memory_bytes{kind=\"decoding\"}"), 0);
+    assert_eq!(server.metric("siltstone_memory_bytes{kind=\"decoding\"}"), 0);
     server.assert_healthy();
 }
 
@@ -191,7 +175,7 @@ fn forms_that_trickle_take_no_turn() {
             streams.push(stream);
         }
     }
-    wait_for(&server, "they have come", || held(&server) == 30 * 8);
+    server.wait_for("they have come", || held(&server) == 30 * 8);
     assert_eq!(server.get("/api/v1/query?query=healthy").status, 200);
     assert_eq!(server.export("healthy").len(), 1);
 }
@@ -225,7 +209,7 @@ fn readers_that_stand_still_keep_no_turn_and_lose_nothing() {
     let server = filled(config);
     let paths = ["/api/v1/export?match[]=m", "/api/v1/query?time=150000&query=m[20h]"];
     let mut streams: Vec<_> = paths.iter().cycle().take(6).map(|p| stalled(&server, p)).collect();
-    wait_for(&server, "they wait", || metric(&server, "siltstone_slow_answers") == 6);
+    server.wait_for("they wait", || server.metric("siltstone_slow_answers") == 6);
     assert_eq!(server.get("/api/v1/query?query=count(m)&time=0").status, 200);
     assert_eq!(server.get("/api/v1/export?match[]=m&end=2").status, 200);
     server.assert_healthy();
@@ -239,8 +223,8 @@ fn readers_that_stand_still_keep_no_turn_and_lose_nothing() {
             });
         }
     });
-    wait_for(&server, "nobody waits", || metric(&server, "siltstone_slow_answers") == 0);
-    assert_eq!(metric(&server, "siltstone_slow_answers_cut_total"), 0);
+    server.wait_for("nobody waits", || server.metric("siltstone_slow_answers") == 0);
+    assert_eq!(server.metric("siltstone_slow_answers_cut_total"), 0);
 }
 
 #[test]
@@ -278,7 +262,7 @@ fn a_reader_that_takes_a_little_now_and_then_is_let_go() {
         }
     });
     assert!(ended && taken < 16 << 20, "{taken}");
-    wait_for(&server, "its work ends", || metric(&server, "siltstone_slow_answers") == 0);
+    server.wait_for("its work ends", || server.metric("siltstone_slow_answers") == 0);
     server.assert_healthy();
 }
 

@@ -132,15 +132,6 @@ impl Clock for Gate {
     }
 }
 
-/// Waits, but not forever.
-fn wait_for(server: &Server, what: &str, mut done: impl FnMut() -> bool) {
-    let came = (0..2000).any(|_| {
-        server.pause(Duration::from_millis(5));
-        done()
-    });
-    assert!(came, "{what}");
-}
-
 #[test]
 fn a_turn_is_held_until_the_work_has_ended() {
     let gate = Arc::new(Gate::default());
@@ -158,14 +149,14 @@ fn a_turn_is_held_until_the_work_has_ended() {
     let mut stream = connect(server.address);
     // Without a time, it asks for the time of day.
     stream.write_all(&head("GET", "/api/v1/query?query=up", &[], 0)).unwrap();
-    wait_for(&server, "the query began", || gate.somebody_waits.load(Ordering::Relaxed));
+    server.wait_for("the query began", || gate.somebody_waits.load(Ordering::Relaxed));
     drop(stream);
     let is_alone = || server.get("/metrics").text().contains("siltstone_http_connections 1\n");
-    wait_for(&server, "the client is gone", is_alone);
+    server.wait_for("the client is gone", is_alone);
     let held = status();
     gate.set(false);
     assert_eq!(held, 503, "its work goes on");
-    wait_for(&server, "the turn is free", || status() == 200);
+    server.wait_for("the turn is free", || status() == 200);
 }
 
 #[test]
@@ -198,7 +189,7 @@ fn a_query_is_stopped_while_its_answer_is_written() {
         let cancelled = server.post(&format!("/api/v1/admin/queries/{id}/cancel"), &[], b"");
         assert_eq!(cancelled.status, 204);
         // Although the client takes nothing.
-        wait_for(&server, "it ends", || running().is_empty());
+        server.wait_for("it ends", || running().is_empty());
         let mut rest = Vec::new();
         // An error, or an end before the last chunk.
         let _ = stream.read_to_end(&mut rest);

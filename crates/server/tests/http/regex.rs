@@ -119,14 +119,6 @@ fn the_patterns_of_a_request_share_a_budget() {
     server.assert_healthy();
 }
 
-/// The part of a metric's line behind its name and labels.
-fn metric(server: &Server, name: &str) -> u64 {
-    let answer = server.get("/metrics");
-    let text = answer.text();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.unwrap_or_else(|| panic!("{name} in {text}")).trim().parse().unwrap()
-}
-
 /// More than the bound of a request takes, with what other tests take meanwhile.
 const GROWTH_MAX: u64 = 96 << 20;
 
@@ -250,7 +242,7 @@ fn regular_expressions_of_a_remote_read_take_bounded_memory() {
 fn what_dashboards_ask_again_is_not_compiled_again() {
     let server = routes(&["a", "b"]);
     let lookups = |outcome: &str| {
-        metric(&server, &format!("siltstone_patterns_lookups_total{{outcome=\"{outcome}\"}}"))
+        server.metric(&format!("siltstone_patterns_lookups_total{{outcome=\"{outcome}\"}}"))
     };
     let query =
         encoded("count(label_replace(hits{route=~\"[a-c]+\"},\"x\",\"$1\",\"route\",\"(.+)\"))");
@@ -261,14 +253,14 @@ fn what_dashboards_ask_again_is_not_compiled_again() {
     }
     assert_eq!(exported(&server, "[a-c]+").len(), 2);
     assert_eq!((lookups("miss"), lookups("hit")), (2, 5));
-    let limit = metric(&server, "siltstone_patterns_bytes_max");
+    let limit = server.metric("siltstone_patterns_bytes_max");
     for number in 0..200 {
         let many = (0..50).map(|i| format!("a!~\"{number}x{i}[^x]{{9}}\"")).collect::<Vec<_>>();
         let path =
             format!("/api/v1/series?match[]={}", encoded(&format!("hits{{{}}}", many.join(","))));
         assert_eq!(server.get(&path).status, 200);
-        let held = metric(&server, "siltstone_memory_bytes{kind=\"patterns\"}");
-        assert!((1..=limit).contains(&held) && metric(&server, "siltstone_patterns ") <= 4096);
+        let held = server.metric("siltstone_memory_bytes{kind=\"patterns\"}");
+        assert!((1..=limit).contains(&held) && server.metric("siltstone_patterns") <= 4096);
     }
 }
 

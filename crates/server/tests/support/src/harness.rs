@@ -126,6 +126,23 @@ impl Server {
         self.export("{__name__=~\".+\"}")
     }
 
+    /// A figure of `/metrics`, by its name with its labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let page = self.get("/metrics");
+        let mut lines = page.text().lines().filter_map(|line| line.strip_prefix(name));
+        let value = lines.find_map(|rest| rest.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("{name} in {}", page.text())).parse().unwrap()
+    }
+
+    /// Waits, but not for ever.
+    pub fn wait_for(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let came = (0..2000).any(|_| {
+            self.pause(Duration::from_millis(5));
+            done()
+        });
+        assert!(came, "{what}");
+    }
+
     /// It answers, and takes a write.
     pub fn assert_healthy(&self) {
         assert_eq!(self.get("/-/healthy").status, 200);
