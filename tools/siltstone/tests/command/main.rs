@@ -10,6 +10,7 @@ mod delete;
 mod digest;
 mod failing;
 mod harness;
+mod limits;
 mod map_faults;
 mod plot;
 mod query;
