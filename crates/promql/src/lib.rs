@@ -105,6 +105,6 @@ pub use source::{Control, Hints, MemorySource, Queryable, SelectRequest, SeriesL
 pub use syntax::{
     DEPTH_MAX, INPUT_BYTES_MAX, MATCHERS_MAX, NODES_MAX, QUERY_BYTES_MAX, REGEXES_MAX,
     format_duration, parse, parse_duration, parse_selector, parse_selector_with,
-    parse_series_labels, parse_with,
+    parse_series_labels, parse_with, tree_bytes_max,
 };
 pub use value::{LabelSet, Point, Series, StepColumn};

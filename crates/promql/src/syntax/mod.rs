@@ -57,7 +57,8 @@
 //! aggregations) recurses, at most [`DEPTH_MAX`] deep. A second pass checks types, because an error of
 //! syntax anywhere comes before one of types. A text has at most [`QUERY_BYTES_MAX`] bytes, a tree at
 //! most [`NODES_MAX`] nodes, a selector at most [`MATCHERS_MAX`] matchers, and a query at most
-//! [`REGEXES_MAX`] different regular expressions.
+//! [`REGEXES_MAX`] different regular expressions. [`tree_bytes_max`] says beforehand how much memory the tree of
+//! a text may take.
 //!
 //! Errors are worded and placed as Prometheus does where it has the same error. Prometheus's grammar
 //! says which of its rules an unexpected token breaks; here each rule names itself
@@ -84,7 +85,7 @@ mod token;
 mod tests;
 
 pub use duration::{format_duration, parse_duration};
-pub use parser::{DEPTH_MAX, NODES_MAX, QUERY_BYTES_MAX, parse, parse_with};
+pub use parser::{DEPTH_MAX, NODES_MAX, QUERY_BYTES_MAX, parse, parse_with, tree_bytes_max};
 pub use selector::{
     INPUT_BYTES_MAX, MATCHERS_MAX, REGEXES_MAX, parse_selector, parse_selector_with,
 };

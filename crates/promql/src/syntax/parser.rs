@@ -54,6 +54,34 @@ pub fn parse_with(
         .map_err(|fault| ParseError::new(text, fault))
 }
 
+/// Bytes of a tree for each token of its text: the largest node with what it points to, in a `Vec` that grows.
+const TREE_BYTES_PER_TOKEN: u64 = 512;
+
+/// The most bytes that the tree of `text` takes while [`parse`] makes it and afterwards, regular expressions
+/// apart, which [`Patterns`] bounds: for whoever counts memory before it is taken. Looks at each byte once and
+/// takes no memory itself.
+///
+/// Each node begins with a token of its own, so tokens are counted, up to where the text is no query.
+///
+/// ```
+/// use siltstone_promql::tree_bytes_max;
+/// assert!(tree_bytes_max("rate(http_requests_total[5m])") < 10_000);
+/// // A long text has a large tree only if it has many parts.
+/// assert!(tree_bytes_max(&format!("up{{pod=~\"{}\"}}", "web|".repeat(10_000))) < 100_000);
+/// assert!(tree_bytes_max(&format!("1{}", "+1".repeat(10_000))) > 1_000_000);
+/// ```
+#[must_use]
+pub fn tree_bytes_max(text: &str) -> u64 {
+    if text.len() > QUERY_BYTES_MAX {
+        return 0;
+    }
+    let mut lexer = Lexer::new(text);
+    // A node of an operator comes with its right operand, so that there is never more than one behind.
+    let ends = |token: &Token| token.kind == TokenKind::End;
+    let tokens = (0..=NODES_MAX).take_while(|_| lexer.next().is_ok_and(|token| !ends(&token)));
+    (tokens.count() as u64 + 1) * TREE_BYTES_PER_TOKEN + text.len() as u64
+}
+
 /// Refuses a text of more than `bytes_max` bytes; `what` names it.
 pub(super) fn within(what: &str, text: &str, bytes_max: usize) -> Result<(), Fault> {
     if text.len() <= bytes_max {

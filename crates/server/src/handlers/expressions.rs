@@ -2,7 +2,7 @@
 //! `/api/v1/parse_query`, and `/api/v1/query_exemplars`, of which there are none.
 
 use hyper::StatusCode;
-use siltstone::Cancel;
+use siltstone::{Cancel, QueryMemory};
 use siltstone_promql::ast::{Ast, ExprKind};
 use siltstone_promql::{Features, parse_with, pretty};
 
@@ -20,7 +20,10 @@ use crate::reply::{self, Reply};
 pub(crate) async fn format_query(call: Call) -> Result<Reply, Refusal> {
     let Call { app, params, place, .. } = call;
     place
-        .run(move || Ok(success(string(&pretty(&expression(&app, &params, &Cancel::default())?)))))
+        .run(move || {
+            let (ast, _memory) = expression(&app, &params, &Cancel::default())?;
+            Ok(success(string(&pretty(&ast))))
+        })
         .await?
 }
 
@@ -28,7 +31,7 @@ pub(crate) async fn format_query(call: Call) -> Result<Reply, Refusal> {
 pub(crate) async fn parse_query(call: Call) -> Result<Reply, Refusal> {
     let Call { app, params, place, .. } = call;
     reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
-        let ast = expression(&app, &params, cancel)?;
+        let (ast, _memory) = expression(&app, &params, cancel)?;
         sink.buffer().extend_from_slice(b"{\"status\":\"success\",\"data\":");
         for piece in ast_json::pieces(&ast) {
             sink.buffer().extend_from_slice(piece.as_bytes());
@@ -50,16 +53,18 @@ pub(crate) async fn query_exemplars(call: Call) -> Result<Reply, Refusal> {
         return Err(Refusal::bad_request("end timestamp must not be before start timestamp"));
     }
     let selects = place.run(move || {
-        let ast = expression(&app, &params, &Cancel::default())?;
+        let (ast, _memory) = expression(&app, &params, &Cancel::default())?;
         Ok::<_, Refusal>(ast.nodes().iter().any(|e| matches!(e.kind, ExprKind::Selector(_))))
     });
     Ok(if selects.await?? { success("[]") } else { reply::empty(StatusCode::NO_CONTENT) })
 }
 
-/// The parameter `query`, parsed.
-fn expression(app: &App, params: &Params, cancel: &Cancel) -> Result<Ast, Refusal> {
+/// The parameter `query`, parsed, and the account in which its tree is counted.
+fn expression(app: &App, params: &Params, cancel: &Cancel) -> Result<(Ast, QueryMemory), Refusal> {
     let text = params.get("query").unwrap_or("");
+    let memory = app.queries.memory_of(text).map_err(Refusal::of_read)?;
     let mut patterns = app.compiler(cancel, app.query_deadline());
-    parse_with(text, &Features::default(), &mut patterns)
-        .map_err(|error| malformed("query", error, &patterns))
+    let ast = parse_with(text, &Features::default(), &mut patterns)
+        .map_err(|error| malformed("query", error, &patterns))?;
+    Ok((ast, memory))
 }

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use siltstone::{Cancel, MemoryPool, QueryMemory};
+use siltstone_query::tree_bytes_max;
 use tokio::time::Instant;
 
 pub(crate) use statistics::{Outcome, Statistics};
@@ -103,15 +104,29 @@ impl Queries {
         self.pool.query(u64::MAX)
     }
 
+    /// An account that holds what the tree of `text` may take: to be made before it is parsed.
+    ///
+    /// # Errors
+    /// [`siltstone::Error::LimitExceeded`].
+    pub(crate) fn memory_of(&self, text: &str) -> siltstone::Result<QueryMemory> {
+        let memory = self.memory();
+        memory.hold(tree_bytes_max(text))?;
+        Ok(memory)
+    }
+
     /// The memory that all queries share.
     pub(crate) fn pool(&self) -> &MemoryPool {
         &self.pool
     }
 
-    /// Puts a query, which ends with `cancel`, on the list.
-    pub(crate) fn start(self: &Arc<Self>, mut asked: Asked, cancel: Cancel) -> Running {
+    /// Puts a query, which ends with `cancel` and has this account, on the list.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        mut asked: Asked,
+        cancel: Cancel,
+        memory: QueryMemory,
+    ) -> Running {
         cut(&mut asked.text);
-        let memory = self.memory();
         let (started, stopped) = (Instant::now(), false);
         let entry = Entry { asked, started, cancel, stopped, memory: memory.clone() };
         let mut list = self.lock();
@@ -208,8 +223,11 @@ mod tests {
     fn queries_are_listed_while_they_run_and_counted_after() {
         let queries = Queries::new(MemoryPool::new(1 << 20, 2), Duration::MAX);
         let (first, second) = (Cancel::default(), Cancel::default());
-        let mut running = queries.start(asked("up"), first.clone());
-        let mut other = queries.start(asked(&"ن".repeat(4000)), second.clone());
+        let start = |text: &str, cancel: &Cancel| {
+            queries.start(asked(text), cancel.clone(), queries.memory())
+        };
+        let mut running = start("up", &first);
+        let mut other = start(&"ن".repeat(4000), &second);
         running.memory.hold(1000).unwrap();
         let shown = queries.shown();
         assert_eq!(shown.iter().map(|one| one.bytes_held).collect::<Vec<_>>(), [1000, 0]);

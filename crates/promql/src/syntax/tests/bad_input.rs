@@ -2,8 +2,13 @@
 
 use proptest::prelude::*;
 
+use siltstone::Matcher;
+
 use super::{error, features};
-use crate::syntax::{DEPTH_MAX, MATCHERS_MAX, NODES_MAX, QUERY_BYTES_MAX, REGEXES_MAX};
+use crate::ast::{Aggregate, Ast, Binary, Expr, ExprId, ExprKind, Selector, Subquery};
+use crate::syntax::{
+    DEPTH_MAX, MATCHERS_MAX, NODES_MAX, QUERY_BYTES_MAX, REGEXES_MAX, tree_bytes_max,
+};
 use crate::{parse, print};
 
 /// Runs `test` on a thread with the stack of a worker, 2 MiB.
@@ -46,6 +51,48 @@ fn chains_are_limited_by_their_length_only() {
         assert!(error(&format!("a[1{}]", "+1".repeat(100_000))).contains(&limit));
         assert!(error(&"-".repeat(QUERY_BYTES_MAX)).contains("unexpected end of input"));
     });
+}
+
+/// What a tree holds, in the places that a text can make many of.
+fn tree_bytes(ast: &Ast) -> usize {
+    let matcher = |m: &Matcher| size_of::<Matcher>() + m.name().len() + 2 * size_of::<String>();
+    let of = |expr: &Expr| match &expr.kind {
+        ExprKind::Binary(binary) => {
+            let labels = binary.matching.iter().flat_map(|m| &m.labels.labels);
+            size_of::<Binary>() + labels.map(|l| l.len() + 2 * size_of::<String>()).sum::<usize>()
+        }
+        ExprKind::Selector(selector) => {
+            let name = selector.name.as_ref().map_or(0, |name| name.len() + 16);
+            // The first matchers make room for four.
+            let matchers = selector.matchers.iter().map(matcher).sum::<usize>();
+            size_of::<Selector>() + name + matchers + 3 * size_of::<Matcher>()
+        }
+        ExprKind::Aggregate(_) => size_of::<Aggregate>(),
+        ExprKind::Subquery(_) => size_of::<Subquery>(),
+        ExprKind::Call { arguments, .. } => arguments.len().max(4) * size_of::<ExprId>(),
+        _ => 0,
+    };
+    // While the nodes move to a place twice as large, both are there.
+    3 * size_of_val(ast.nodes()) + ast.nodes().iter().map(of).sum::<usize>()
+}
+
+#[test]
+fn the_memory_of_a_tree_is_known_beforehand() {
+    let chains = ["x or x", "1+1", "a{b=\"c\",d=\"e\"} and on (f, g) h", "sum(x) - -sum(x)"];
+    let chains = chains.map(|pair| format!("{pair}{}", format!(" + {pair}").repeat(5000)));
+    let nested = ["-(", "abs(", "sum by (b) ("]
+        .map(|open| format!("{}x{}", open.repeat(DEPTH_MAX), ")".repeat(DEPTH_MAX)));
+    let subqueries = "x[1h:1s]".to_owned();
+    for text in chains.iter().chain(&nested).chain([&subqueries]) {
+        let ast = parse(text, &features()).unwrap();
+        let (bound, bytes) = (tree_bytes_max(text), tree_bytes(&ast) as u64);
+        assert!(bytes <= bound, "{}: {bytes} of {bound}", &text[..text.len().min(40)]);
+        assert!(bound < 24 * bytes + 4096, "{}: {bytes} of {bound}", &text[..text.len().min(40)]);
+    }
+    // Up to where it is no query; and no more than are parsed.
+    assert!(tree_bytes_max(&format!("1+\u{0}{}", "1+".repeat(1000))) < 4096 + 2000);
+    let most = tree_bytes_max(&"1+".repeat(NODES_MAX));
+    assert_eq!(most, tree_bytes_max(&"1+".repeat(NODES_MAX + 50_000)) - 100_000);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use siltstone::Cancel;
+use siltstone::{Cancel, QueryMemory};
 use siltstone_query::{Features, Query, QueryError};
 
 use crate::app::App;
@@ -18,6 +18,8 @@ const POINTS_MAX: i64 = 11_000;
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) query: Query,
+    /// Where its tree is counted, and what the query takes from here on.
+    pub(super) memory: QueryMemory,
     pub(super) times: Times,
     pub(super) timeout: Duration,
     /// How old a sample may be, in milliseconds.
@@ -80,6 +82,7 @@ impl Ask {
             }
             None => config.query_timeout,
         };
+        let memory = app.queries.memory_of(text).map_err(Refusal::of_read)?;
         let clock = &app.db.options().clock;
         let deadline = clock.monotonic().saturating_add(timeout);
         let mut patterns = app.compiler(cancel, deadline);
@@ -95,6 +98,7 @@ impl Ask {
         };
         Ok(Self {
             query,
+            memory,
             times,
             timeout,
             lookback,

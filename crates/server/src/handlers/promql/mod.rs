@@ -1,6 +1,7 @@
 //! `/api/v1/query` and `/api/v1/query_range`: PromQL on what is stored, in Prometheus's envelope.
 //!
-//! 1. On a thread for work the parameters become an [`Ask`]; what is wrong with them is 400 `bad_data`.
+//! 1. On a thread for work the parameters become an [`Ask`]; what is wrong with them is 400 `bad_data`. The tree
+//!    of the query is counted in its account before it is made.
 //! 2. The query enters the list of those that run ([`crate::queries`]) and is
 //!    evaluated over a snapshot, with its memory counted in the account that all queries share.
 //! 3. No error can follow the evaluation: its answer is written from there on, in pieces, as fast as the
@@ -50,7 +51,7 @@ async fn answer(call: Call, parse: Parse) -> Result<Reply, Refusal> {
     reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
         // Here, since regular expressions are compiled.
         let ask = parse(&params, &app, cancel)?;
-        let running = app.queries.start(asked(&ask), cancel.clone());
+        let running = app.queries.start(asked(&ask), cancel.clone(), ask.memory.clone());
         let prepared = started.elapsed();
         evaluate(&app, &ask, running, cancel, (started, prepared), sink)
     })
