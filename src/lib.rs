@@ -88,9 +88,9 @@ pub use cursor::{Column, Columns, ReadCost, Samples};
 pub use db::{
     AcceptOptions, AcceptReport, Ack, AttachOptions, AttachReport, BATCH_ROWS_MAX, Background,
     BytesByKind, Changes, CheckpointReport, CompactProgress, CompactReport, Db, DeleteReceipt,
-    DeletedShare, Durability, Event, Fate, Finding, Latency, LeftOut, Losses, Mark, Observer,
-    OpenReport, Options, ReadOnlyDb, Repair, RepairPlan, RepairSegment, Snapshot, Stats, Ticket,
-    Verify, VerifyReport, WriteBatch,
+    DeletedShare, Durability, Event, Fate, Finding, KeptOpen, Latency, LeftOut, Losses, Mark,
+    Observer, OpenReport, Options, ReadOnlyDb, Repair, RepairPlan, RepairSegment, Snapshot, Stats,
+    Ticket, Verify, VerifyReport, WriteBatch,
 };
 pub use error::{Error, Result};
 pub use patterns::{PatternCache, PatternCacheStats, Patterns};

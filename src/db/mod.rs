@@ -62,7 +62,7 @@ pub use open::read_only::ReadOnlyDb;
 pub use open::repair::{Fate, Repair, RepairPlan, RepairSegment};
 pub use open::report::OpenReport;
 pub use open::verify::{Verify, VerifyReport};
-pub use snapshot::Snapshot;
+pub use snapshot::{KeptOpen, Snapshot};
 pub use stats::{BytesByKind, Stats};
 pub use view::changes::{Changes, Mark};
 pub use write::batch::{Ack, BATCH_ROWS_MAX, WriteBatch};

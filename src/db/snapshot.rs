@@ -43,6 +43,18 @@ pub struct Snapshot {
     foreign: Vec<Arc<Segment>>,
 }
 
+/// Files that stay open while this lives; see [`Snapshot::keep_open`].
+#[must_use]
+pub struct KeptOpen {
+    _pins: Vec<SegmentPin>,
+}
+
+impl fmt::Debug for KeptOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptOpen").finish_non_exhaustive()
+    }
+}
+
 impl Snapshot {
     /// The present moment of an open store.
     pub(super) fn of_now(view: &Arc<View>, versions: &VersionSet) -> Self {
@@ -201,6 +213,18 @@ impl Snapshot {
             Some(view) => set.notifying(move |error| view.note_damage(error)),
             None => set,
         }
+    }
+
+    /// Keeps what overlaps `range` open while the answer lives, where another process owns the store and may
+    /// remove its files; of an own store they are in place anyway. For who calls several of these methods and
+    /// answers with one of their results before it has the next: none of them finds less than the first. At
+    /// most [`Options::open_files_max`](crate::Options::open_files_max) segments are kept; more may be gone
+    /// when they are read.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotGone`] if one is gone already.
+    pub fn keep_open(&self, range: TimeRange) -> Result<KeptOpen> {
+        self.pin(range).map(|pins| KeptOpen { _pins: pins })
     }
 
     /// What names this moment, to be asked about later: see [`Snapshot::changed_since`].

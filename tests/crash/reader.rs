@@ -1,7 +1,7 @@
 //! A read-only opener beside the writer: sees everything written before, changes nothing.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -197,4 +197,70 @@ fn a_reader_whose_files_were_replaced_starts_over() {
     });
     assert!(matches!(gone, Err(Error::SnapshotGone { .. })), "{gone:?}");
     assert_eq!(calls, 10);
+}
+
+/// Who answers with one result before it asks for the next keeps open what both need.
+#[test]
+fn files_that_are_kept_open_are_there_for_the_next_query() {
+    let fs = SimFs::new();
+    let db = two_days(&fs, 16);
+    let options = Options { open_files_max: 16, ..simple_options(&fs) };
+    let snapshot = ReadOnlyDb::open(DIR, options).unwrap().snapshot();
+    let day = |n: i64| TimeRange::new(n * DAY_MS, (n + 1) * DAY_MS);
+    let count = |n| snapshot.count_series(&[], day(n), &QueryOptions::default());
+    let kept = snapshot.keep_open(day(0)).unwrap();
+    // Takes the places of the first day's among those that stay open by themselves.
+    assert_eq!(count(1).unwrap(), SERIES as u64);
+    db.close().unwrap();
+    files(&fs, ".seg").iter().for_each(|path| fs.remove(path).unwrap());
+    assert_eq!(count(0).unwrap(), SERIES as u64);
+    assert_eq!(count(0).unwrap(), SERIES as u64, "and once more");
+    drop(kept);
+    assert!(matches!(snapshot.keep_open(TimeRange::ALL), Err(Error::SnapshotGone { .. })));
+}
+
+/// A segment that could not be opened is tried again by each refresh: its disk, or a copy of it, may be back.
+#[test]
+fn a_segment_that_comes_back_is_found_by_a_refresh() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
+    db.write(&batch(&db, &["a"], 10)).unwrap();
+    db.close().unwrap();
+    let expected =
+        read_all(&ReadOnlyDb::open(DIR, simple_options(&fs)).unwrap().snapshot()).unwrap();
+    let path = files(&fs, ".seg").remove(0);
+    let away = path.with_extension("away");
+    fs.rename(&path, &away).unwrap();
+    let mut reader = ReadOnlyDb::open(DIR, simple_options(&fs)).unwrap();
+    assert!(matches!(read_all(&reader.snapshot()), Err(Error::Io { .. })));
+    fs.rename(&away, &path).unwrap();
+    assert!(reader.refresh().unwrap());
+    assert_eq!(read_all(&reader.snapshot()).unwrap(), expected);
+    assert!(!reader.refresh().unwrap(), "it is at rest");
+}
+
+/// A store that was put in the place of another has the same file numbers for other blocks.
+#[test]
+fn a_refresh_does_not_go_over_to_another_store() {
+    let fs = SimFs::new();
+    let db = open(&fs, Durability::Always).unwrap();
+    db.write(&batch(&db, &["a"], 10)).unwrap();
+    db.checkpoint("copy").unwrap();
+    db.close().unwrap();
+    let mut reader = ReadOnlyDb::open(DIR, simple_options(&fs)).unwrap();
+    let expected = read_all(&reader.snapshot()).unwrap();
+    let of_copy = |path: &&PathBuf| path.parent().is_some_and(|dir| dir.ends_with("copy"));
+    let all = files(&fs, "");
+    all.iter().filter(|path| !of_copy(path)).for_each(|path| fs.remove(path).unwrap());
+    for path in all.iter().filter(of_copy) {
+        fs.rename(path, &Path::new(DIR).join(path.file_name().unwrap())).unwrap();
+    }
+    let refused = reader.refresh();
+    assert!(
+        matches!(&refused, Err(Error::InvalidArgument(why)) if why.contains("another store")),
+        "{refused:?}"
+    );
+    assert!(reader.refresh().is_err(), "and never does");
+    let opened = ReadOnlyDb::open(DIR, simple_options(&fs)).unwrap();
+    assert_eq!(read_all(&opened.snapshot()).unwrap(), expected, "it is one for who opens it");
 }

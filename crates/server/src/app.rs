@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use siltstone::{Cancel, Db, MemoryPool, PatternCache, Patterns, WriteBatch};
+use siltstone::{Cancel, MemoryPool, PatternCache, Patterns, Snapshot, WriteBatch};
 use siltstone_query::ResultCache;
 use tokio::sync::Semaphore;
 
@@ -14,6 +14,9 @@ use crate::http_stats::HttpStats;
 use crate::ingest::LongLines;
 use crate::metric_metadata::MetricMetadata;
 use crate::queries::Queries;
+use crate::refusal::Refusal;
+use crate::reply::ReplySink;
+use crate::store::Store;
 
 /// The part of the store's memory budget that queries may take, their kept answers included, unless the
 /// configuration says.
@@ -35,7 +38,7 @@ const KEPT_PART: usize = 4;
 
 /// See the module.
 pub(crate) struct App {
-    pub(crate) db: Db,
+    pub(crate) store: Store,
     pub(crate) config: ServerConfig,
     pub(crate) stats: HttpStats,
     pub(crate) admission: Admission,
@@ -81,9 +84,13 @@ impl App {
     ///
     /// # Errors
     /// If the system refuses the threads.
-    pub(crate) fn new(db: Db, config: ServerConfig, stats: HttpStats) -> io::Result<Self> {
-        let budget = db.options().memory_budget_bytes;
-        let kept_bytes = config.query_cache_bytes.unwrap_or(budget / ANSWERS_PART);
+    pub(crate) fn new(store: Store, config: ServerConfig, stats: HttpStats) -> io::Result<Self> {
+        let budget = store.options().memory_budget_bytes;
+        let kept_bytes = match store.writable() {
+            Ok(_) => config.query_cache_bytes.unwrap_or(budget / ANSWERS_PART),
+            // What has changed of a view is not known, so none of its answers can be used again.
+            Err(_) => 0,
+        };
         let rest = (budget / QUERIES_PART).saturating_sub(kept_bytes);
         let query_bytes = config.query_bytes_max.unwrap_or(rest.max(budget / QUERIES_PART_MIN));
         // Whoever holds a part of the pool works, or waits with an answer.
@@ -101,23 +108,41 @@ impl App {
                 PATTERNS_MAX,
             ),
             metadata: MetricMetadata::default(),
-            started_ms: db.options().clock.wall_ms(),
-            db,
+            started_ms: store.options().clock.wall_ms(),
+            store,
             config,
             stats,
+        })
+    }
+
+    /// Calls `read` with the present moment of the store, again if the owner of it replaces files meanwhile and
+    /// nothing has been sent yet: see [`Store::read`].
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(crate) fn read_into(
+        &self,
+        sink: &mut ReplySink,
+        mut read: impl FnMut(&Snapshot, &mut ReplySink) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        self.store.read(|snapshot| {
+            read(snapshot, sink).map_err(|mut refusal| {
+                refusal.files_gone = refusal.files_gone && sink.start_over();
+                refusal
+            })
         })
     }
 
     /// When a read that begins now has to end, however many queries it consists of: for
     /// [`QueryOptions::deadline`](siltstone::QueryOptions::deadline).
     pub(crate) fn query_deadline(&self) -> Duration {
-        self.db.options().clock.monotonic().saturating_add(self.config.query_timeout)
+        self.store.options().clock.monotonic().saturating_add(self.config.query_timeout)
     }
 
     /// What compiles the regular expressions of a request, all of them within one bound, until the request is
     /// cancelled or `deadline` has passed. To be used on a thread for work.
     pub(crate) fn compiler(&self, cancel: &Cancel, deadline: Duration) -> Patterns {
-        let (cancel, clock) = (cancel.clone(), self.db.options().clock.clone());
+        let (cancel, clock) = (cancel.clone(), self.store.options().clock.clone());
         let goes_on = move || !cancel.is_cancelled() && clock.monotonic() <= deadline;
         Patterns::default().cached(&self.patterns).while_true(goes_on)
     }

@@ -84,6 +84,10 @@ pub struct ServerConfig {
     pub query_timeout: Duration,
     /// How old the sample of an instant lookup may be, unless the query says. Default: 5 minutes.
     pub lookback: Duration,
+    /// How often the view is refreshed of a store that is served read-only: its owner's writes are seen after
+    /// this time, and what a refresh takes. At least 100 ms; less often where a refresh takes more than a
+    /// quarter of it. Default: 5 s.
+    pub refresh_interval: Duration,
     /// Bytes that all queries together may hold: lists of series, values, what operators hold, answers.
     /// A quarter of it is set aside in equal parts for as many as may hold some: `reads_max`,
     /// `exports_max` and `slow_answers_max` together. Default: a quarter of the
@@ -136,6 +140,7 @@ impl Default for ServerConfig {
             import_batch_rows: 50_000,
             query_timeout: Duration::from_secs(120),
             lookback: Duration::from_secs(300),
+            refresh_interval: Duration::from_secs(5),
             query_bytes_max: None,
             query_cache_bytes: None,
             slow_query: Duration::from_secs(5),

@@ -15,6 +15,14 @@ pub(crate) fn success(data: impl AsRef<[u8]>) -> Reply {
     reply::whole(StatusCode::OK, CONTENT_TYPE, body)
 }
 
+/// The answer `data`, which is JSON, with a word on it.
+pub(crate) fn success_with_warning(data: impl AsRef<[u8]>, warning: &str) -> Reply {
+    let warnings = format!(",\"warnings\":[{}]}}", string(warning));
+    let start = b"{\"status\":\"success\",\"data\":";
+    let body = [start, data.as_ref(), warnings.as_bytes()].concat();
+    reply::whole(StatusCode::OK, CONTENT_TYPE, body)
+}
+
 /// A refusal.
 pub(crate) fn error(refusal: &Refusal) -> Reply {
     let body = format!(

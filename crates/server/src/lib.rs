@@ -1,6 +1,7 @@
 //! The HTTP server of Siltstone.
 //!
-//! [`serve`] runs it over an open [`siltstone::Db`] until a future is ready:
+//! [`serve`] runs it until a future is ready, over an open [`siltstone::Db`], or read-only over a
+//! [`siltstone::ReadOnlyDb`] ([`Store`]):
 //!
 //! ```
 //! # use siltstone::{Db, Options};
@@ -36,6 +37,9 @@
 //!   may change nothing, reads nothing unless `cors_origin` says so, and has no way around that by a name
 //!   of its own (`hosts`). The admin API refuses every request with an `Origin`, which browsers send
 //!   with each POST.
+//! - *A read-only server* answers 403 to what would write, before it reads the body. Prometheus drops such
+//!   requests, logs and counts them as failed; with 503 it would queue for a server that never takes them, and
+//!   with 404 it would seem to have the path wrong.
 //! - *A server without a free place* closes the connection that has been without a request longest,
 //!   rather than let new ones wait for clients that may never speak (`connections`).
 //! - *The version in `buildinfo`* is that of the Prometheus whose language and API are spoken;
@@ -103,6 +107,7 @@ pub mod reports;
 mod request_body;
 mod router;
 pub mod selected_series;
+mod store;
 mod target_filter;
 pub mod time;
 mod timed_io;
@@ -114,3 +119,4 @@ pub use extra_labels::ExtraLabels;
 pub use hosts::{AllowedHost, InvalidHost};
 pub use listener::{Listeners, PROBE_CONNECTIONS_MAX, serve};
 pub use reasons::Reasons;
+pub use store::Store;

@@ -19,7 +19,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use siltstone::Db;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -32,6 +31,7 @@ use crate::gate::Gate;
 use crate::hosts::Hosts;
 use crate::refusal_log::RefusalLog;
 use crate::router::{self, OpenConnection};
+use crate::store::{Following, Store};
 use crate::timed_io::{TimedIo, Timeouts};
 
 /// Most connections of a server beside [`ServerConfig::connections_max`]: the places kept for probes, and
@@ -69,6 +69,8 @@ const FAULT_INTERVAL: Duration = Duration::from_millis(500);
 const FAILURE_GRACE_MAX: Duration = Duration::from_secs(5);
 const FAILED_SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 const FAILED_CLOSE_MAX: Duration = Duration::from_secs(2);
+/// How long a refresh of a view that runs at the end is waited for.
+const LAST_REFRESH_MAX: Duration = Duration::from_secs(2);
 
 /// Where a server listens. Made from one [`TcpListener`], it has no listener for probes.
 #[derive(Debug)]
@@ -92,25 +94,27 @@ impl Listeners {
     }
 }
 
-/// Serves `db` on `listeners` until `shutdown` is ready or the store has failed, then closes it.
+/// Serves `store`, a [`Db`](siltstone::Db) or a [`ReadOnlyDb`](siltstone::ReadOnlyDb), on `listeners` until
+/// `shutdown` is ready or the store has failed, then closes it.
 ///
 /// # Errors
 /// [`Error::Failed`](siltstone::Error::Failed) if the store has failed, at most 10 s after that; then it may
 /// still be closing on a thread of its own. Otherwise what closing the store answers.
 pub async fn serve(
-    db: Db,
+    store: impl Into<Store>,
     listeners: impl Into<Listeners>,
     config: ServerConfig,
     shutdown: impl Future<Output = ()>,
 ) -> siltstone::Result<()> {
-    let listeners = listeners.into();
+    let (store, listeners) = (store.into(), listeners.into());
     let shutdown_timeout = config.shutdown_timeout;
     let grace = config.failure_grace.min(FAILURE_GRACE_MAX);
-    let server = Server::new(db.clone(), &listeners, config)?;
+    let following = store.follow(config.refresh_interval).map_err(no_threads)?;
+    let server = Server::new(store.clone(), &listeners, config)?;
     let place = server.gate.app.admission.place(None);
     {
         let mut shutdown = pin!(shutdown);
-        let mut failed = pin!(failure(db.clone(), grace));
+        let mut failed = pin!(failure(&store, grace));
         tokio::select! {
             () = &mut shutdown => {}
             () = &mut failed => {}
@@ -119,12 +123,27 @@ pub async fn serve(
         }
     }
     drop(listeners);
-    let shutdown_timeout = match db.fault() {
+    let shutdown_timeout = match store.fault() {
         None => shutdown_timeout,
         Some(_) => shutdown_timeout.min(FAILED_SHUTDOWN_MAX),
     };
     server.end(shutdown_timeout).await;
-    close(db, &place).await
+    if let Some(following) = following {
+        end_following(following, &place).await;
+    }
+    close(store, &place).await
+}
+
+fn no_threads(error: std::io::Error) -> siltstone::Error {
+    siltstone::Error::io("start threads for", "requests", error)
+}
+
+/// Waits for the refresh that runs, but not for a disk that does not answer.
+async fn end_following(following: Following, place: &Place) {
+    let ended = place.run(move || following.end());
+    if tokio::time::timeout(LAST_REFRESH_MAX, ended).await.is_err() {
+        tracing::warn!("a refresh of the view takes too long: it is left");
+    }
 }
 
 async fn accept_probes(server: &Server, listener: Option<&TcpListener>) {
@@ -145,13 +164,11 @@ struct Server {
 impl Server {
     /// # Errors
     /// If the system refuses the threads.
-    fn new(db: Db, listeners: &Listeners, config: ServerConfig) -> siltstone::Result<Self> {
+    fn new(store: Store, listeners: &Listeners, config: ServerConfig) -> siltstone::Result<Self> {
         let addresses = listeners.addresses().map(|address| address.ip());
         let hosts = Hosts::new(&config.allowed_hosts, addresses);
         let (places, of_address) = (config.connections_max, config.connections_per_address_max);
-        let app = App::new(db, config, router::stats());
-        let app = app.map_err(|error| siltstone::Error::io("start threads for", "requests", error));
-        let app = Arc::new(app?);
+        let app = Arc::new(App::new(store, config, router::stats()).map_err(no_threads)?);
         let places = Connections::new(places, of_address, app.stats.by_reason.clone());
         Ok(Self {
             gate: Arc::new(Gate { app, hosts, log: RefusalLog::default() }),
@@ -202,9 +219,9 @@ impl Server {
 }
 
 /// Ready some time after the store has failed.
-async fn failure(db: Db, grace: Duration) {
+async fn failure(store: &Store, grace: Duration) {
     let fault = loop {
-        match db.fault() {
+        match store.fault() {
             Some(fault) => break fault,
             None => tokio::time::sleep(FAULT_INTERVAL).await,
         }
@@ -213,9 +230,9 @@ async fn failure(db: Db, grace: Duration) {
     tokio::time::sleep(grace).await;
 }
 
-async fn close(db: Db, place: &Place) -> siltstone::Result<()> {
-    let fault = db.fault();
-    let closing = place.run(move || db.close());
+async fn close(store: Store, place: &Place) -> siltstone::Result<()> {
+    let fault = store.fault();
+    let closing = place.run(move || store.close());
     let Some(fault) = fault else {
         return closing.await.unwrap_or_else(|refusal| {
             Err(siltstone::Error::Failed(format!("closing the store: {}", refusal.message)))

@@ -17,6 +17,9 @@ pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) message: String,
     pub(crate) retry_after_s: Option<u32>,
+    /// Whether the owner of the store has replaced files before they were read: a newer view of it may have the
+    /// answer.
+    pub(crate) files_gone: bool,
 }
 
 impl Refusal {
@@ -27,7 +30,7 @@ impl Refusal {
     };
 
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), retry_after_s: None }
+        Self { status, message: message.into(), retry_after_s: None, files_gone: false }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -46,6 +49,11 @@ impl Refusal {
     /// The system gives no more memory now.
     pub(crate) fn no_memory() -> Self {
         Self::unavailable("the system gives no more memory; send it again later")
+    }
+
+    /// What was to be read is gone, and other files are in its place.
+    pub(crate) fn files_gone(message: impl Into<String>) -> Self {
+        Self { files_gone: true, ..Self::unavailable(message) }
     }
 
     /// Too much at once; the same request may succeed later.
@@ -113,6 +121,7 @@ impl Refusal {
                 Self::bad_request(message)
             }
             Error::LimitExceeded(_) => Self::throttled(message),
+            Error::SnapshotGone { .. } => Self::files_gone(message),
             Error::DiskFull { .. }
             | Error::Io { .. }
             | Error::Failed(_)
@@ -150,6 +159,11 @@ mod tests {
         assert_eq!(read.error_type(), "execution");
         let late = Refusal::of_read(Error::Cancelled);
         assert_eq!((late.status.as_u16(), late.error_type()), (503, "timeout"));
+        for gone in [Refusal::of_read, Refusal::of_remote_read, Refusal::from] {
+            let gone = gone(Error::SnapshotGone { path: "1.seg".into() });
+            assert_eq!((gone.status.as_u16(), gone.retry_after_s), (503, Some(RETRY_AFTER_S)));
+            assert!(gone.files_gone);
+        }
         let bad = Refusal::from(Error::InvalidArgument("x".into()));
         assert_eq!((bad.status.as_u16(), bad.retry_after_s), (400, None));
     }

@@ -66,6 +66,11 @@ impl Route {
         is_import || self.path == "/api/v1/write"
     }
 
+    /// Whether it changes the store.
+    fn writes(&self) -> bool {
+        self.is_push() || self.path.starts_with(ADMIN_TSDB)
+    }
+
     /// Whether it answers samples without an envelope.
     fn streams(&self) -> bool {
         matches!(self.path, "/api/v1/export" | "/federate")
@@ -86,6 +91,8 @@ const PROBES: [&str; 4] = ["/metrics", "/-/healthy", "/-/ready", "/health"];
 const PUSHGATEWAY: &str = "/metrics/{*}";
 /// What lies below it has answers for the operator alone.
 const ADMIN: &str = "/api/v1/admin/";
+/// The part of it that changes the store.
+const ADMIN_TSDB: &str = "/api/v1/admin/tsdb/";
 
 /// HEAD is where GET is: handlers do not know it apart, and hyper leaves the body out.
 const GET: &[&str] = &["GET", "HEAD"];
@@ -376,13 +383,16 @@ async fn answer(app: &Arc<App>, request: Request<Incoming>) -> (usize, Reply) {
     (index, answer)
 }
 
-/// The body first, then the turn, then the work.
+/// The body first, then the turn, then the work. Where nothing is written, no body is read for that.
 async fn handled(
     app: &Arc<App>,
     route: &Route,
     segment: String,
     request: Request<Incoming>,
 ) -> Result<Reply, Refusal> {
+    if route.writes() {
+        app.store.writable()?;
+    }
     let (head, body) = request.into_parts();
     let app = Arc::clone(app);
     match route.input {

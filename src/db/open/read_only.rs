@@ -1,9 +1,9 @@
 //! The store as a second process sees it: nothing is written, nothing is locked.
 //!
-//! The order is manifest, log files, sizes of the segments, manifest again: if the second reading
-//! differs, the owner flushed or merged in between and a file may be gone whose samples are in a new
-//! segment, so it starts over. Afterwards the owner may still replace segments: a query opens those
-//! that it touches before its first row, and if one is gone it answers so instead of with a part.
+//! Reading it is the work of [`view`]. Afterwards the owner may replace segments: a query opens those that it touches
+//! before its first row, and if one is gone it answers so instead of with a part.
+
+mod view;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -11,31 +11,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lost_edits;
-use super::orphans;
-use super::replay::{Ended, Replay, has_log};
+use self::view::View;
 use super::report::OpenReport;
-use super::strays::{self, Next};
 use crate::compaction::{self, CompactionPlan, PickerOptions};
 use crate::db::compact::on_demand::PLANNED_MAX;
 use crate::db::env::options::Options;
-use crate::db::env::segment_files::{BrokenSegment, SegmentFiles};
 use crate::db::losses::Losses;
 use crate::db::snapshot::Snapshot;
 use crate::db::stats::{BytesByKind, Stats};
 use crate::db::view::sources::Pinned;
 use crate::db::write::log_files;
-use crate::deletes::{self, Tombstones};
+use crate::deletes;
 use crate::error::{Error, Result};
-use crate::manifest::{self, Loaded, Manifest};
-use crate::memtable::Memtable;
+use crate::manifest;
 use crate::read::MemtableView;
 use crate::segment::{BlockCache, Segment, SegmentDescription};
-use crate::series::Registry;
+use crate::series::Cardinality;
 use crate::sys::Executor;
-use crate::types::{FileName, SegmentMeta, StoreIds, TimeRange, Timestamp, Tombstone};
+use crate::types::{SegmentMeta, StoreIds, TimeRange, Timestamp, Tombstone};
 
-/// Readings that the owner's flushes and merges may spoil before giving up.
+/// How often a reading is tried that the owner's changes spoil.
 const TRIES_MAX: usize = 10;
 
 /// A view of a store that may be open elsewhere: everything that was written before it was opened, or
@@ -47,20 +42,6 @@ pub struct ReadOnlyDb {
     executor: Executor,
     view: View,
     report: OpenReport,
-}
-
-/// One moment of the store.
-struct View {
-    loaded: Loaded,
-    /// Numbers and lengths of the log files, from before they were read.
-    logs: Vec<(u64, u64)>,
-    segments: Vec<Arc<Segment>>,
-    broken: Vec<Arc<BrokenSegment>>,
-    registry: Arc<Registry>,
-    /// Of the log: one for each stretch between deletes.
-    memtables: Vec<Arc<Memtable>>,
-    tombstones: Tombstones,
-    last_seq: u64,
 }
 
 impl ReadOnlyDb {
@@ -87,22 +68,32 @@ impl ReadOnlyDb {
     }
 
     /// Takes in what was written since; whether anything was. Segments that are still listed stay
-    /// open, so that it costs what is new: a store at rest costs two reads and a listing. Snapshots
-    /// that were taken before see what they saw.
+    /// open; the log is read anew, whole. A store at rest costs two reads and a listing, unless one of its
+    /// segments could not be opened: that is tried again. Snapshots that were taken before see what they
+    /// saw.
     ///
     /// # Errors
-    /// As [`ReadOnlyDb::open`]; the view is then as before.
+    /// As [`ReadOnlyDb::open`]; [`Error::InvalidArgument`] when another store, or a copy of this one, is in
+    /// its place now, whose blocks may lie where those of this one did. The view is then as before.
     pub fn refresh(&mut self) -> Result<bool> {
         if self.is_current()? {
             return Ok(false);
         }
         let known = &self.view.segments;
         let (view, report) = View::read(&self.dir, &self.options, &self.cache, known)?;
+        // The cache knows blocks by the numbers of their files, which both stores have.
+        if view.loaded.uuid != self.view.loaded.uuid {
+            let dir = self.dir.display();
+            let message =
+                format!("{dir} holds another store than when it was opened: open it again");
+            return Err(Error::InvalidArgument(message));
+        }
         (self.view, self.report) = (view, report);
         Ok(true)
     }
 
-    /// Whether manifest and log files are as they were when they were read.
+    /// Whether manifest and log files are as they were when they were read, and no segment may have come
+    /// back since.
     fn is_current(&self) -> Result<bool> {
         let vfs = &*self.options.vfs;
         let loaded = match manifest::load(vfs, &self.dir) {
@@ -111,7 +102,9 @@ impl ReadOnlyDb {
             Err(error) if error.is_missing() => return Ok(false),
             Err(error) => return Err(error),
         };
-        Ok(loaded.version == self.view.loaded.version
+        Ok(self.view.broken.is_empty()
+            && loaded.uuid == self.view.loaded.uuid
+            && loaded.version == self.view.loaded.version
             && log_files::list(vfs, &self.dir, loaded.version.next_file_number())?
                 == self.view.logs)
     }
@@ -129,6 +122,18 @@ impl ReadOnlyDb {
             };
         }
         read(&self.snapshot())
+    }
+
+    /// The directory of the store.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The options that the store was opened with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// What the last opening or refresh found. A torn write at the end of the log may be one that the
@@ -266,9 +271,18 @@ impl ReadOnlyDb {
         })
     }
 
-    /// What can be counted without the owner.
+    /// As [`Db::cardinality`](crate::Db::cardinality), of the series that have samples in the log: which
+    /// others the owner has in memory is not known here.
+    #[must_use]
+    pub fn cardinality(&self, top: usize) -> Cardinality {
+        self.view.registry.cardinality(top)
+    }
+
+    /// What can be counted without the owner: what is stored, and what this opener holds. Everything else
+    /// is 0.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        let cache = self.cache.stats();
         let rows: u64 = self.view.memtables.iter().map(|m| u64::from(m.published())).sum();
         Stats {
             active_series: self.view.registry.len() as u64,
@@ -277,6 +291,10 @@ impl ReadOnlyDb {
             bytes_by_kind: BytesByKind::of(&*self.options.vfs, &self.dir, &self.view.segments),
             memtable_bytes: self.view.memtables.iter().map(|m| m.bytes() as u64).sum(),
             registry_bytes: self.view.registry.memory_bytes() as u64,
+            cache_bytes: cache.bytes,
+            open_files: cache.open_files,
+            open_files_max: self.cache.open_files_max() as u64,
+            tombstones: self.view.tombstones.iter().count() as u64,
             memory_budget_bytes: self.options.memory_budget_bytes,
             last_seq: self.view.last_seq,
             corruption: self.report.findings.len() as u64,
@@ -291,89 +309,6 @@ impl ReadOnlyDb {
     }
 }
 
-impl View {
-    /// Reads the store in `dir` until nothing changes in between. `known` segments are kept.
-    fn read(
-        dir: &Path,
-        options: &Options,
-        cache: &Arc<BlockCache>,
-        known: &[Arc<Segment>],
-    ) -> Result<(Self, OpenReport)> {
-        let start = options.clock.monotonic();
-        let mut missing = None;
-        for _ in 0..TRIES_MAX {
-            let mut report = OpenReport::default();
-            match Self::try_read(dir, options, cache, known, &mut report) {
-                Ok(Some(view)) => {
-                    report.elapsed = options.clock.monotonic().saturating_sub(start);
-                    return Ok((view, report));
-                }
-                Ok(None) => missing = None,
-                Err(Error::Io { path, .. })
-                    if path.ends_with(FileName::Current.to_string())
-                        && !Manifest::exists(&*options.vfs, dir)? =>
-                {
-                    return Err(Error::NotAStore { path: dir.into(), found: "no CURRENT".into() });
-                }
-                Err(error) if error.is_missing() => missing = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        // What is still missing after ten tries was not replaced.
-        Err(missing.unwrap_or_else(|| Error::SnapshotGone { path: dir.to_path_buf() }))
-    }
-
-    /// One attempt; `None` when the owner changed something meanwhile.
-    fn try_read(
-        dir: &Path,
-        options: &Options,
-        cache: &Arc<BlockCache>,
-        known: &[Arc<Segment>],
-        report: &mut OpenReport,
-    ) -> Result<Option<Self>> {
-        let vfs = &options.vfs;
-        let loaded = lost_edits::load(&**vfs, dir)?;
-        let next_file_number = loaded.version.next_file_number();
-        let logs = log_files::list(&**vfs, dir, next_file_number)?;
-        report.warnings = strays::find(&**vfs, dir, Next::of(&loaded));
-        let replay = Replay {
-            vfs: &**vfs,
-            dir,
-            uuid: loaded.uuid,
-            next_file_number,
-            covered: loaded.version.wal_covered(),
-            has_log: has_log(&loaded.version),
-            memtable_bytes_max: u64::MAX,
-            registry_bytes_max: u64::MAX,
-        };
-        let recovered = replay.run(report, &mut |_, _| Ok(Ended::Kept))?;
-        let of_log = recovered.parts.iter().flat_map(|part| &part.tombstones);
-        let last_seq = recovered.last_seq.max(loaded.version.last_seq());
-        let tombstones = Tombstones::new(loaded.version.tombstones().chain(of_log).cloned());
-        let memtables = recovered.parts.into_iter().map(|part| part.memtable).collect();
-        let ids = &loaded.ids();
-        let files = SegmentFiles { vfs, dir, ids, read_mode: options.read_mode, cache };
-        let mut listed = files.open_listed(&loaded.version, known)?;
-        report.findings.append(&mut listed.findings);
-        orphans::note(&**vfs, dir, next_file_number, report);
-        // Last: had the owner removed a log file or a segment since, it would say so.
-        if manifest::load(&**vfs, dir)?.version != loaded.version {
-            return Ok(None);
-        }
-        Ok(Some(Self {
-            loaded,
-            logs,
-            segments: listed.segments,
-            broken: listed.broken,
-            registry: recovered.registry,
-            memtables,
-            tombstones,
-            last_seq,
-        }))
-    }
-}
-
-/// Whether a file was missing: its owner may have replaced it.
 impl fmt::Debug for ReadOnlyDb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadOnlyDb").field("dir", &self.dir).finish_non_exhaustive()

@@ -154,6 +154,7 @@ impl ServerFlags {
             import_batch_rows: self.import_batch_rows,
             query_timeout: self.query_timeout,
             lookback: self.lookback,
+            refresh_interval: ServerConfig::default().refresh_interval,
             query_bytes_max: self.query_memory,
             query_cache_bytes: self.query_cache,
             slow_query: self.slow_query,

@@ -1,4 +1,5 @@
-//! The flags by which every command finds its store, and those by which `serve` opens it.
+//! The flags by which every command finds its store, and those by which `serve` opens it. Which of these say
+//! something of a store that is served read-only is decided here, for each of them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +23,34 @@ pub(crate) struct DataFlag {
 pub(crate) fn read_only() -> Options {
     Options { create: false, ..Options::default() }
 }
+
+/// Flags of [`StoreFlags`] that say how a store is written and kept: refused where it is only read, since who
+/// gives one of them expects something of it.
+pub(crate) const OF_WRITING: [&str; 23] = [
+    "durability",
+    "ticks_per_second",
+    "series_max",
+    "series_idle",
+    "admission_wait",
+    "queue_max",
+    "wal_max",
+    "flush_interval",
+    "erase_after",
+    "window",
+    "retention",
+    "retention_bytes",
+    "compaction_threads",
+    "level0_merge",
+    "level0_slowdown",
+    "level0_stall",
+    "labels_max",
+    "label_name_max",
+    "label_value_max",
+    "label_set_max",
+    "age_max",
+    "ahead_max",
+    "reserve",
+];
 
 /// Every choice of an embedder that makes sense for a server.
 #[derive(Debug, Args)]
@@ -132,7 +161,28 @@ enum ReadModeFlag {
     Pread,
 }
 
+impl ReadModeFlag {
+    fn mode(self) -> ReadMode {
+        match self {
+            Self::Map => ReadMode::Map,
+            Self::Pread => ReadMode::Pread,
+        }
+    }
+}
+
 impl StoreFlags {
+    /// How a store is opened that is only read: by the flags that are not [`OF_WRITING`].
+    pub(crate) fn read_only_options(&self) -> Options {
+        let defaults = read_only();
+        Options {
+            memory_budget_bytes: self.memory_budget,
+            open_files_max: self.open_files_max,
+            read_mode: self.read_mode.mode(),
+            query_threads: self.query_threads.unwrap_or(defaults.query_threads),
+            ..defaults
+        }
+    }
+
     /// How the store in `dir` is opened.
     pub(crate) fn options(&self, dir: &Path) -> Options {
         let defaults = Options::default();
@@ -164,10 +214,7 @@ impl StoreFlags {
             ahead_max: self.ahead_max.0,
             reserve_bytes: self.reserve.or_else(|| default_reserve(dir)),
             open_files_max: self.open_files_max,
-            read_mode: match self.read_mode {
-                ReadModeFlag::Map => ReadMode::Map,
-                ReadModeFlag::Pread => ReadMode::Pread,
-            },
+            read_mode: self.read_mode.mode(),
             query_threads: self.query_threads.unwrap_or(defaults.query_threads),
             ..defaults
         }
@@ -184,6 +231,21 @@ mod tests {
     struct Alone {
         #[command(flatten)]
         flags: StoreFlags,
+    }
+
+    #[test]
+    fn each_flag_is_of_writing_or_counts_for_a_reader() {
+        use clap::CommandFactory;
+        let command = Alone::command();
+        let ids = command.get_arguments().map(|argument| argument.get_id().as_str());
+        let of_reading: Vec<&str> = ids.filter(|id| !OF_WRITING.contains(id)).collect();
+        assert_eq!(of_reading, ["memory_budget", "open_files_max", "read_mode", "query_threads"]);
+        let given = ["--memory-budget", "32MiB", "--open-files-max", "17", "--read-mode", "pread"];
+        let given = ["serve"].iter().chain(&given).chain(&["--query-threads", "3"]);
+        let options = Alone::parse_from(given).flags.read_only_options();
+        assert_eq!((options.memory_budget_bytes, options.open_files_max), (32 << 20, 17));
+        assert!(matches!((options.read_mode, options.query_threads), (ReadMode::Pread, 3)));
+        assert!(!options.create);
     }
 
     #[test]

@@ -35,7 +35,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Turns everything in memory into segments.
 pub(crate) async fn flush(call: Call) -> Result<Reply, Refusal> {
     check(&call)?;
-    let db = call.app.db.clone();
+    let db = call.app.store.writable()?.clone();
     call.place.run(move || db.flush()).await??;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
@@ -46,7 +46,7 @@ pub(crate) async fn flush(call: Call) -> Result<Reply, Refusal> {
 pub(crate) async fn delete_series(call: Call) -> Result<Reply, Refusal> {
     check(&call)?;
     let Call { app, params, place, .. } = call;
-    let range = time_range(&params, TimeScale::new(app.db.ticks_per_second()))?;
+    let range = time_range(&params, TimeScale::new(app.store.ticks_per_second()))?;
     let texts: Vec<String> = params.all("match[]").map(str::to_owned).collect();
     if texts.is_empty() {
         return Err(Refusal::bad_request("no match[] parameter provided"));
@@ -54,7 +54,7 @@ pub(crate) async fn delete_series(call: Call) -> Result<Reply, Refusal> {
     let (all, dry_run) = (flag(&params, "all")?, flag(&params, "dry_run")?);
     let wants_receipt = dry_run || flag(&params, "receipt")?;
     let options = QueryOptions { timeout: Some(app.config.query_timeout), ..unlimited() };
-    let db = app.db.clone();
+    let db = app.store.writable()?.clone();
     let receipts = place.run(move || {
         // Who deletes does not leave it half done by leaving.
         let mut patterns = app.compiler(&Cancel::default(), app.query_deadline());
@@ -87,9 +87,9 @@ pub(crate) async fn delete_series(call: Call) -> Result<Reply, Refusal> {
 pub(crate) async fn compact(call: Call) -> Result<Reply, Refusal> {
     check(&call)?;
     let Call { app, params, place, .. } = call;
-    let range = time_range(&params, TimeScale::new(app.db.ticks_per_second()))?;
+    let range = time_range(&params, TimeScale::new(app.store.ticks_per_second()))?;
     let in_lines = flag(&params, "progress")?;
-    let db = app.db.clone();
+    let db = app.store.writable()?.clone();
     let content_type = if in_lines { JSON_LINES } else { CONTENT_TYPE };
     reply::stream(&place, content_type, move |sink, cancel| {
         let mut told = None;
@@ -128,7 +128,7 @@ pub(crate) async fn compact(call: Call) -> Result<Reply, Refusal> {
 /// as well; `skip_head` has no meaning here.
 pub(crate) async fn snapshot(call: Call) -> Result<Reply, Refusal> {
     check(&call)?;
-    let db = call.app.db.clone();
+    let db = call.app.store.writable()?.clone();
     let name = call.place.run(move || {
         let parent = snapshots_dir(&db)?;
         let name = snapshot_name(&db)?;

@@ -61,8 +61,8 @@ const OPEN_METRICS_UTF8: Format = Format {
 pub(crate) async fn federate(call: Call) -> Result<Reply, Refusal> {
     let Call { app, head, params, place, .. } = call;
     let format = negotiate(&head.headers);
-    let scale = TimeScale::new(app.db.ticks_per_second());
-    let now = app.db.options().clock.wall_ms();
+    let scale = TimeScale::new(app.store.ticks_per_second());
+    let now = app.store.options().clock.wall_ms();
     let range = scale.range(Some(now.saturating_sub(LOOKBACK_MS)), Some(now));
     let memory = Some(app.queries.memory());
     reply::stream(&place, format.content_type, move |sink, cancel| {
@@ -72,21 +72,19 @@ pub(crate) async fn federate(call: Call) -> Result<Reply, Refusal> {
         // Here, since regular expressions are compiled.
         let selection = Query::parse(&params, scale, &mut patterns)?.selection.within(range);
         let options = QueryOptions { deadline, cancel: cancelled, memory, ..unlimited() };
-        let snapshot = app.db.snapshot().map_err(Refusal::of_read)?;
-        let mut page = Page {
-            writer: ExpositionWriter::new(format.dialect, format.utf8),
-            scale,
-            series: None,
-        };
-        match page.write(&snapshot, &selection, &options, sink) {
-            // The client is gone; nobody reads the answer.
-            Err(Error::Cancelled) if cancel.is_cancelled() => Ok(()),
-            Err(error) => Err(Refusal::of_read(error)),
-            Ok(()) => {
-                page.writer.end(sink.buffer());
-                Ok(())
+        app.read_into(sink, |snapshot, sink| {
+            let writer = ExpositionWriter::new(format.dialect, format.utf8);
+            let mut page = Page { writer, scale, series: None };
+            match page.write(snapshot, &selection, &options, sink) {
+                // The client is gone; nobody reads the answer.
+                Err(Error::Cancelled) if cancel.is_cancelled() => Ok(()),
+                Err(error) => Err(Refusal::of_read(error)),
+                Ok(()) => {
+                    page.writer.end(sink.buffer());
+                    Ok(())
+                }
             }
-        }
+        })
     })
     .await
 }
@@ -132,6 +130,8 @@ impl Page {
         options: &QueryOptions,
         sink: &mut ReplySink,
     ) -> siltstone::Result<()> {
+        // For all names, before the first line.
+        let _kept = snapshot.keep_open(selection.range)?;
         for name in selection.label_values(METRIC_NAME, snapshot, options)? {
             let of_name = named(selection, &name);
             let mut flow = ControlFlow::Continue(());

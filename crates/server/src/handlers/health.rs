@@ -1,9 +1,10 @@
 //! Probes: `/-/healthy`, the process answers and need not be started again; `/-/ready`, the store takes
-//! writes; `/`, by which clients such as prometheus-api-client look whether a server is there; and `/health`,
+//! writes, or is served read-only; `/`, by which clients such as prometheus-api-client look whether a server is there; and `/health`,
 //! which is `/-/healthy` with the answer of VictoriaMetrics.
 //!
 //! A store on a full disk is not ready and still healthy, since that ends by itself. One that has failed
-//! is neither: the server is about to end (`listener`).
+//! is neither: the server is about to end (`listener`). A view that cannot be refreshed is ready: what it has is
+//! served, and its age is a metric.
 
 use hyper::StatusCode;
 use siltstone::{Error, WriteBatch};
@@ -26,7 +27,7 @@ pub(crate) async fn health(call: Call) -> Result<Reply, Refusal> {
 }
 
 fn health_as(call: &Call, good: &'static str) -> Result<Reply, Refusal> {
-    match call.app.db.fault() {
+    match call.app.store.fault() {
         None => Ok(reply::text(StatusCode::OK, good)),
         Some(fault) => {
             let error = Error::Failed(fault);
@@ -35,9 +36,12 @@ fn health_as(call: &Call, good: &'static str) -> Result<Reply, Refusal> {
     }
 }
 
-/// Asks the store by writing nothing: a store that failed or was closed refuses even that.
+/// Asks the store by writing nothing: a store that failed or was closed refuses even that. A view has nothing to
+/// refuse.
 pub(crate) async fn ready(call: Call) -> Result<Reply, Refusal> {
-    let db = call.app.db.clone();
+    let Ok(db) = call.app.store.writable().cloned() else {
+        return Ok(reply::text(StatusCode::OK, "Siltstone is Ready, read-only.\n"));
+    };
     match call.place.run(move || db.write(&WriteBatch::new())).await? {
         Ok(_) => Ok(reply::text(StatusCode::OK, "Siltstone is Ready.\n")),
         Err(error) => Err(Refusal::unavailable(format!("not ready: {error}"))),

@@ -152,7 +152,7 @@ async fn read(call: Call, body: Incoming, plan: Plan) -> Result<Box<Import>, Fai
     let app = call.app;
     let limits =
         IngestLimits { line_bytes_max: plan.limit, batch_rows: app.config.import_batch_rows };
-    let ingest = Ingest::new(&app.db, plan.format, limits).sharing(&app.long_lines);
+    let ingest = Ingest::new(app.store.writable()?, plan.format, limits).sharing(&app.long_lines);
     let ingest = ingest.labelling(plan.extra);
     let expand = Expand::of(&call.head.headers)?;
     let mut import = Box::new(Import { expand, ingest, counted: (0, 0) });

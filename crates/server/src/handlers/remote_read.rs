@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, HeaderValue};
-use siltstone::{Cancel, Error, QueryMemory, QueryOptions, Sample};
+use siltstone::{Cancel, Error, QueryMemory, QueryOptions, Sample, Snapshot};
 use siltstone_promql::LabelSet;
 
 use crate::admission::{Kind, Place};
@@ -74,8 +74,10 @@ pub(crate) async fn read(call: Call, body: Incoming) -> Result<Reply, Refusal> {
 
 async fn streamed(app: Arc<App>, place: &Place, request: ReadRequest) -> Result<Reply, Refusal> {
     reply::stream(place, STREAMED, move |sink, cancel| {
-        let mut frames = FrameSink { frames: FrameWriter::default(), query: 0, reply: sink };
-        answer(&app, &request, cancel, &mut frames)
+        app.read_into(sink, |snapshot, sink| {
+            let mut frames = FrameSink { frames: FrameWriter::default(), query: 0, reply: sink };
+            answer((&app, snapshot), &request, cancel, &mut frames)
+        })
     })
     .await
 }
@@ -86,11 +88,14 @@ async fn in_one_piece(
     request: ReadRequest,
 ) -> Result<Reply, Refusal> {
     let mut reply = reply::stream(place, SAMPLES, move |sink, cancel| {
-        let writer = SamplesWriter::new(app.config.read_bytes_max);
-        let (labels, memory) = (LabelSet::default(), app.queries.memory());
-        let mut samples =
-            SampleSink { writer, labels, samples: Vec::new(), memory: memory.clone(), held: 0 };
-        answer(&app, &request, cancel, &mut samples)?;
+        let samples = app.store.read(|snapshot| {
+            let writer = SamplesWriter::new(app.config.read_bytes_max);
+            let (labels, memory) = (LabelSet::default(), app.queries.memory());
+            let mut samples = SampleSink { writer, labels, samples: Vec::new(), memory, held: 0 };
+            answer((&app, snapshot), &request, cancel, &mut samples)?;
+            Ok(samples)
+        })?;
+        let memory = samples.memory.clone();
         let held = samples.held;
         let block = snappy::compress(&samples.writer.finish());
         // Nothing is handed over before it is whole: it goes out with its length.
@@ -118,21 +123,24 @@ trait AnswerSink {
 
 /// Answers every query, in order.
 fn answer<S: AnswerSink>(
-    app: &App,
+    (app, snapshot): (&App, &Snapshot),
     request: &ReadRequest,
     cancel: &Cancel,
     sink: &mut S,
 ) -> Result<(), Refusal> {
-    let snapshot = app.db.snapshot().map_err(Refusal::of_remote_read)?;
     let deadline = S::IS_HELD.then(|| app.query_deadline());
     let (cancelled, memory) = (Some(cancel.clone()), Some(app.queries.memory()));
     let options = QueryOptions { deadline, cancel: cancelled, memory, ..unlimited() };
-    let scale = TimeScale::new(app.db.ticks_per_second());
+    let scale = TimeScale::new(app.store.ticks_per_second());
+    // For all queries, before the answer to the first.
+    let ranges = request.queries.iter().map(|q| scale.range(Some(q.start_ms), Some(q.end_ms)));
+    let kept: siltstone::Result<Vec<_>> = ranges.map(|range| snapshot.keep_open(range)).collect();
+    let _kept = kept.map_err(Refusal::of_remote_read)?;
     for Query { start_ms, end_ms, matchers } in &request.queries {
         let range = scale.range(Some(*start_ms), Some(*end_ms));
         let series_max = app.config.results_max;
         let options = &options;
-        let ordered = Ordered { snapshot: &snapshot, matchers, range, series_max, options };
+        let ordered = Ordered { snapshot, matchers, range, series_max, options };
         let result = answer_query(&ordered, scale, sink);
         if cancel.is_cancelled() {
             // The client is gone; nobody reads the answer.

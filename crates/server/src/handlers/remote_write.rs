@@ -99,12 +99,13 @@ fn store(
     samples_max: usize,
     extra: &ExtraLabels,
 ) -> Result<Stored, Refusal> {
+    let db = app.store.writable()?;
     let mut attempts = 0..STALE_RETRIES;
     loop {
-        let Some(outcome) = fill(app, scratch, samples_max, extra)? else {
+        let Some(outcome) = fill((app, db), scratch, samples_max, extra)? else {
             return Ok(Stored::MoreSamples);
         };
-        match app.db.write(&scratch.batch) {
+        match db.write(&scratch.batch) {
             Ok(_) => return Ok(Stored::Done(outcome)),
             Err(Error::StaleHandle(_)) if attempts.next().is_some() => {}
             Err(error) => return Err(error.into()),
@@ -115,7 +116,7 @@ fn store(
 /// Turns the decoded body into a batch of its good series; `None` if there is memory for only `samples_max`
 /// samples and it has more.
 fn fill(
-    app: &App,
+    (app, db): (&App, &Db),
     scratch: &mut Scratch,
     samples_max: usize,
     extra: &ExtraLabels,
@@ -123,7 +124,7 @@ fn fill(
     let Scratch { decoded, batch, .. } = scratch;
     batch.clear();
     let mut outcome = Outcome::default();
-    let bounds = TimeBounds::now(&app.db);
+    let bounds = TimeBounds::now(db);
     let request_samples_max = app.admission.decoding.samples_max();
     let (mut series_count, mut samples_left) = (0, request_samples_max);
     let mut request = WriteRequest::new(decoded);
@@ -141,7 +142,7 @@ fn fill(
         if request_samples_max - samples_left > samples_max {
             return Ok(None);
         }
-        fill_series((&app.db, extra), &bounds, batch, (&series, series_count), &mut outcome)?;
+        fill_series((db, extra), &bounds, batch, (&series, series_count), &mut outcome)?;
     }
     outcome.ignored = request.ignored();
     if outcome.ignored.metadata > 0 {

@@ -21,12 +21,11 @@ const TRUNCATED: &[u8] = b"],\"warnings\":[\"results truncated due to limit\"]}"
 pub(crate) async fn series(call: Call) -> Result<Reply, Refusal> {
     let place = call.place.clone();
     reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
-        let mut ask = Ask::new(call, cancel)?;
+        let ask = Ask::new(call, cancel)?;
         if ask.query.selection.selectors.is_empty() {
             return Err(Refusal::bad_request("no match[] parameter provided"));
         }
-        let snapshot = ask.app.db.snapshot().map_err(Refusal::of_read)?;
-        let found = ask.collect(cancel, |matchers, query, options, limit| {
+        let found = ask.collect(cancel, |snapshot, matchers, query, options, limit| {
             snapshot.series(matchers, query.selection.range, options, limit)
         })?;
         write_answer(sink, found, |labels: &Labels, out| write_labels(labels.iter(), out));
@@ -50,6 +49,17 @@ pub(crate) async fn values(call: Call) -> Result<Reply, Refusal> {
     .await
 }
 
+/// What asks a snapshot for at most so many series, names or values.
+trait Find<T>:
+    Fn(&Snapshot, &[Matcher], &Query, &QueryOptions, usize) -> siltstone::Result<Vec<T>>
+{
+}
+
+impl<T, F> Find<T> for F where
+    F: Fn(&Snapshot, &[Matcher], &Query, &QueryOptions, usize) -> siltstone::Result<Vec<T>>
+{
+}
+
 /// A question about series, and how much may be answered.
 struct Ask {
     app: Arc<App>,
@@ -66,7 +76,7 @@ impl Ask {
         let Call { app, params, .. } = call;
         let deadline = app.query_deadline();
         let mut patterns = app.compiler(cancel, deadline);
-        let scale = TimeScale::new(app.db.ticks_per_second());
+        let scale = TimeScale::new(app.store.ticks_per_second());
         let query = Query::parse(&params, scale, &mut patterns)?;
         let limit = query.limit.unwrap_or(usize::MAX).min(app.config.results_max);
         let memory = app.queries.memory();
@@ -75,10 +85,21 @@ impl Ask {
 
     /// The union of what each selector finds, sorted, and whether it was cut.
     fn collect<T: Ord>(
-        &mut self,
+        &self,
         cancel: &Cancel,
-        mut find: impl FnMut(&[Matcher], &Query, &QueryOptions, usize) -> siltstone::Result<Vec<T>>,
+        find: impl Find<T>,
     ) -> Result<(BTreeSet<T>, bool), Refusal> {
+        self.app.store.read(|snapshot| self.collect_of(snapshot, cancel, &find))
+    }
+
+    fn collect_of<T: Ord>(
+        &self,
+        snapshot: &Snapshot,
+        cancel: &Cancel,
+        find: &impl Find<T>,
+    ) -> Result<(BTreeSet<T>, bool), Refusal> {
+        // For all selectors, before anything is held for one of them.
+        let _kept = snapshot.keep_open(self.query.selection.range).map_err(Refusal::of_read)?;
         let options = QueryOptions {
             deadline: Some(self.deadline),
             cancel: Some(cancel.clone()),
@@ -91,7 +112,8 @@ impl Ask {
         let mut found = BTreeSet::new();
         for matchers in selectors {
             // One more than may be answered, to know whether something is left out.
-            let some = find(matchers, &self.query, &options, self.limit.saturating_add(1));
+            let some =
+                find(snapshot, matchers, &self.query, &options, self.limit.saturating_add(1));
             found.extend(some.map_err(Refusal::of_read)?);
             while found.len() > self.limit.saturating_add(1) {
                 found.pop_last();
@@ -105,19 +127,11 @@ impl Ask {
     }
 }
 
-async fn strings(
-    call: Call,
-    find: impl Fn(&Snapshot, &[Matcher], &Query, &QueryOptions, usize) -> siltstone::Result<Vec<String>>
-    + Send
-    + 'static,
-) -> Result<Reply, Refusal> {
+async fn strings(call: Call, find: impl Find<String> + Send + 'static) -> Result<Reply, Refusal> {
     let place = call.place.clone();
     reply::stream(&place, CONTENT_TYPE, move |sink, cancel| {
-        let mut ask = Ask::new(call, cancel)?;
-        let snapshot = ask.app.db.snapshot().map_err(Refusal::of_read)?;
-        let found = ask.collect(cancel, |matchers, query, options, limit| {
-            find(&snapshot, matchers, query, options, limit)
-        })?;
+        let ask = Ask::new(call, cancel)?;
+        let found = ask.collect(cancel, &find)?;
         write_answer(sink, found, |text: &String, out| write_string(text, out));
         Ok(())
     })

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 
 use crate::app::App;
 use crate::call::Call;
-use crate::envelope::success;
+use crate::envelope::{success, success_with_warning};
 use crate::json::{Object, array};
 use crate::params::Params;
 use crate::protocol::json_lines::string;
@@ -32,6 +32,10 @@ const CONFIGURATION: &str = "\
 global:
   external_labels: {}
 ";
+
+/// What the counts of a view leave out.
+const OF_THE_LOG: &str =
+    "read-only: series are counted that have samples in the log, not those in segments alone";
 
 /// `/api/v1/status/buildinfo`. Of the build nothing else is recorded. There are no `features`: by
 /// them Grafana takes a server for a Mimir.
@@ -62,7 +66,7 @@ pub(crate) async fn runtimeinfo(call: Call) -> Result<Reply, Refusal> {
 }
 
 fn runtime(app: &App, tasks: usize) -> String {
-    let options = app.db.options();
+    let options = app.store.options();
     let started = format_time(app.started_ms);
     let directory = std::env::current_dir().map(|dir| dir.display().to_string());
     // The kernel's own file, not one of a store; where there is none the name stays empty.
@@ -75,7 +79,7 @@ fn runtime(app: &App, tasks: usize) -> String {
         .text("serverTime", &format_time(options.clock.wall_ms()))
         .flag("reloadConfigSuccess", true)
         .text("lastConfigTime", &started)
-        .number("corruptionCount", app.db.stats().corruption)
+        .number("corruptionCount", app.store.stats().corruption)
         .number("goroutineCount", tasks as u64)
         .number("GOMAXPROCS", threads as u64)
         .number("GOMEMLIMIT", options.memory_budget_bytes)
@@ -90,30 +94,31 @@ pub(crate) async fn integrity(call: Call) -> Result<Reply, Refusal> {
     let Call { app, place, .. } = call;
     place
         .run(move || {
-            let losses = app.db.losses().map_err(Refusal::of_read)?;
-            Ok(success(reports::losses(&losses, TimeScale::new(app.db.ticks_per_second()))))
+            let losses = app.store.losses().map_err(Refusal::of_read)?;
+            Ok(success(reports::losses(&losses, TimeScale::new(app.store.ticks_per_second()))))
         })
         .await?
 }
 
-/// `/api/v1/status/walreplay`: the batches of the log that opening the store has recovered. It is
-/// over when the server answers.
+/// `/api/v1/status/walreplay`: the batches of the log that opening the store has recovered, or the last
+/// refresh of its view has read. It is over when the server answers.
 pub(crate) async fn walreplay(call: Call) -> Result<Reply, Refusal> {
-    let batches = call.app.db.open_report().recovered_batches;
+    let batches = call.app.store.recovered_batches();
     let object = Object::new().number("min", 0).number("max", batches);
     Ok(success(object.number("current", batches).end()))
 }
 
 /// `/api/v1/status/tsdb`: series in memory, as Prometheus counts its head, but the times are those of
-/// all samples stored. There are no chunks in memory, but samples, so `chunkCount` is 0.
+/// all samples stored. There are no chunks in memory, but samples, so `chunkCount` is 0. Which series the owner of
+/// a view has in memory is not known: those with samples in its log are counted, and a warning says so.
 pub(crate) async fn tsdb(call: Call) -> Result<Reply, Refusal> {
     let Call { app, params, place, .. } = call;
     let top = top(&params)?;
     place
         .run(move || {
-            let cardinality = app.db.cardinality(top);
-            let extent = app.db.snapshot().map_err(Refusal::of_read)?.extent();
-            let scale = TimeScale::new(app.db.ticks_per_second());
+            let cardinality = app.store.cardinality(top);
+            let extent = app.store.snapshot().map_err(Refusal::of_read)?.extent();
+            let scale = TimeScale::new(app.store.ticks_per_second());
             let ms = |ticks| scale.to_ms(ticks).to_string();
             // Without samples, as Prometheus: from the end of time to its start.
             let (first, last) = extent.unwrap_or((i64::MAX, i64::MIN));
@@ -129,7 +134,10 @@ pub(crate) async fn tsdb(call: Call) -> Result<Reply, Refusal> {
                 .raw("labelValueCountByLabelName", &counts(&cardinality.values_by_label))
                 .raw("memoryInBytesByLabelName", &counts(&cardinality.bytes_by_label))
                 .raw("seriesCountByLabelValuePair", &counts(&cardinality.series_by_pair));
-            Ok(success(data.end()))
+            match app.store.view_figures() {
+                None => Ok(success(data.end())),
+                Some(_) => Ok(success_with_warning(data.end(), OF_THE_LOG)),
+            }
         })
         .await?
 }

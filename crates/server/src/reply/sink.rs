@@ -50,6 +50,12 @@ impl ReplySink {
         &mut self.buffer
     }
 
+    /// Forgets what is collected, for another attempt; whether there may be one, because nothing has been sent.
+    pub(crate) fn start_over(&mut self) -> bool {
+        self.buffer.clear();
+        !self.sent
+    }
+
     /// Hands over what is collected if it is enough, waiting for the client where it is slow;
     /// breaks when the client is gone or the work was cancelled.
     pub(crate) fn checkpoint(&mut self) -> ControlFlow<()> {

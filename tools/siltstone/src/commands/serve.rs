@@ -1,4 +1,5 @@
-//! `siltstone serve`: the HTTP server until a signal.
+//! `siltstone serve`: the HTTP server until a signal, over a store of its own or, with `--read-only`, one that
+//! another process may have open. Flags that only mean something where data is written are refused then.
 
 mod descriptors;
 mod signals;
@@ -6,10 +7,11 @@ mod signals;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use siltstone::Db;
-use siltstone_server::{Listeners, serve};
+use siltstone::{Db, OpenReport, ReadOnlyDb};
+use siltstone_server::{Listeners, Store, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
@@ -17,14 +19,24 @@ use tracing_subscriber::EnvFilter;
 use crate::failure::{Failure, Outcome, Result};
 use crate::output;
 use crate::server_flags::ServerFlags;
-use crate::store_flags::{DataFlag, StoreFlags};
+use crate::store_flags::{DataFlag, OF_WRITING, StoreFlags};
+use crate::times::parse_duration;
 use crate::units::describe_durability;
+
+/// The least that the server knows.
+const REFRESH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Examples:
   siltstone serve
   siltstone serve --listen 127.0.0.1:9090 --data /var/lib/siltstone --memory-budget 2GiB
   siltstone serve --durability 1s        a power cut may take the last second, in exchange for speed
+  siltstone serve --read-only --data snapshots/20260101T000000Z-2be650b6d019eb54 --listen 127.0.0.1:7481
+
+With --read-only the directory may be a snapshot, on a read-only disk, or open in another process,
+whose writes are seen after --refresh-interval. Nothing in it is changed; what would write is
+answered 403. The series and samples of its log are held in memory, beside the memory budget, and
+twice while it is read anew. Limits of what writes, and --query-cache, have no effect.
 
 Prometheus pushes to it with
   remote_write: [{url: http://127.0.0.1:7480/api/v1/write}]
@@ -54,10 +66,34 @@ pub(crate) struct Args {
     probe_listen: Option<SocketAddr>,
     #[command(flatten)]
     data: DataFlag,
+    /// Serve what is stored and change nothing: a snapshot, a read-only disk, or a directory that another
+    /// process has open. Writes are answered 403
+    #[arg(long, conflicts_with_all = OF_WRITING)]
+    read_only: bool,
+    /// How often the view of --read-only takes in what the owner has written, at least 100ms
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_refresh_interval)]
+    #[arg(requires = "read_only")]
+    refresh_interval: Duration,
     #[command(flatten)]
     server: ServerFlags,
     #[command(flatten)]
     store: StoreFlags,
+}
+
+fn parse_refresh_interval(text: &str) -> std::result::Result<Duration, String> {
+    let time = parse_duration(text)?;
+    if time < REFRESH_INTERVAL_MIN {
+        return Err("it is at least 100ms: each refresh lists the directory".to_owned());
+    }
+    Ok(time)
+}
+
+/// What is served, and what the greeting says of it.
+struct Opened {
+    store: Store,
+    how: String,
+    /// A command line to try.
+    example: String,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
@@ -65,6 +101,7 @@ pub(crate) fn run(args: &Args) -> Result {
     siltstone::sys::bound_allocator_caches();
     start_log();
     let mut config = args.server.config();
+    config.refresh_interval = args.refresh_interval;
     config.connections_max = descriptors::provide(config.connections_max);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::io("start threads for", Path::new("serve"), &e))?;
@@ -76,16 +113,15 @@ pub(crate) fn run(args: &Args) -> Result {
     let public = listen(&runtime, args.listen)?;
     let probes = args.probe_listen.map(|address| listen(&runtime, address)).transpose()?;
     let address = public.local_addr().unwrap_or(args.listen);
-    let db = Db::open(&args.data.data, args.store.options(&args.data.data))?;
-    log_recovery(&db);
+    let opened = open(args, address)?;
     // Before the greeting: who has read that may end the server in order.
     let stop = signals::shutdown().map_err(no_signals)?;
     drop(within);
-    output::print(&greeting(address, &args.data.data, &db))?;
+    output::print(&greeting(address, &args.data.data, &opened))?;
     if let Some(address) = probes.as_ref().and_then(|probes| probes.local_addr().ok()) {
         tracing::info!(%address, "listening for probes");
     }
-    let served = runtime.block_on(serve(db, Listeners { public, probes }, config, stop));
+    let served = runtime.block_on(serve(opened.store, Listeners { public, probes }, config, stop));
     if served.is_err() {
         // What still runs may wait for a disk that never answers, and is no reason to stay.
         runtime.shutdown_background();
@@ -93,6 +129,23 @@ pub(crate) fn run(args: &Args) -> Result {
     served?;
     tracing::info!("closed");
     Ok(Outcome::Good)
+}
+
+fn open(args: &Args, address: SocketAddr) -> std::result::Result<Opened, Failure> {
+    let dir = &args.data.data;
+    let export = format!("curl 'http://{address}/api/v1/export?match\\[\\]=up'");
+    if args.read_only {
+        let db = ReadOnlyDb::open(dir, args.store.read_only_options())?;
+        log_opening(db.open_report());
+        let how = format!("read-only      refreshed every {:?}", args.refresh_interval);
+        return Ok(Opened { store: db.into(), how, example: export });
+    }
+    let db = Db::open(dir, args.store.options(dir))?;
+    log_opening(db.open_report());
+    let how = format!("durability     {}", describe_durability(db.options().durability));
+    let import =
+        format!("curl -d 'up{{job=\"demo\"}} 1' http://{address}/api/v1/import/prometheus");
+    Ok(Opened { store: db.into(), how, example: format!("{import} && {export}") })
 }
 
 fn listen(runtime: &Runtime, address: SocketAddr) -> std::result::Result<TcpListener, Failure> {
@@ -110,8 +163,7 @@ fn start_log() {
         .init();
 }
 
-fn log_recovery(db: &Db) {
-    let report = db.open_report();
+fn log_opening(report: &OpenReport) {
     tracing::info!(
         batches = report.recovered_batches,
         rows = report.recovered_rows,
@@ -127,14 +179,10 @@ fn log_recovery(db: &Db) {
     }
 }
 
-fn greeting(address: SocketAddr, data: &Path, db: &Db) -> String {
+fn greeting(address: SocketAddr, data: &Path, opened: &Opened) -> String {
+    let Opened { how, example, .. } = opened;
+    let data = data.display();
     format!(
-        "listening on   http://{address}\n\
-         data           {}\n\
-         durability     {}\n\
-         try            curl -d 'up{{job=\"demo\"}} 1' http://{address}/api/v1/import/prometheus && \
-         curl 'http://{address}/api/v1/export?match\\[\\]=up'\n",
-        data.display(),
-        describe_durability(db.options().durability),
+        "listening on   http://{address}\ndata           {data}\n{how}\ntry            {example}\n"
     )
 }

@@ -19,4 +19,5 @@ mod repair;
 mod samples;
 mod samples_step;
 mod serving;
+mod serving_read_only;
 mod traced;

@@ -43,7 +43,7 @@ pub(super) enum Times {
 
 impl Ask {
     pub(super) fn instant(params: &Params, app: &App, cancel: &Cancel) -> Result<Self, Refusal> {
-        let now = || app.db.options().clock.wall_ms();
+        let now = || app.store.options().clock.wall_ms();
         let time = time(params, "time")?.unwrap_or_else(now);
         Self::new(params, app, cancel, Times::Instant(time))
     }
@@ -83,7 +83,7 @@ impl Ask {
             None => config.query_timeout,
         };
         let memory = app.queries.memory_of(text).map_err(Refusal::of_read)?;
-        let clock = &app.db.options().clock;
+        let clock = &app.store.options().clock;
         let deadline = clock.monotonic().saturating_add(timeout);
         let mut patterns = app.compiler(cancel, deadline);
         let parsed = Query::parse_with(text, Features::default(), &mut patterns);

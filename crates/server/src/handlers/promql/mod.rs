@@ -20,7 +20,7 @@ mod ask;
 mod running;
 
 use hyper::StatusCode;
-use siltstone::{Cancel, Damage, Error};
+use siltstone::{Cancel, Damage, Error, Snapshot};
 use siltstone_query::{Answer, CacheUse, Engine, Limits, QueryError, StoreSource};
 use tokio::time::Instant;
 
@@ -74,10 +74,6 @@ fn evaluate(
     (started, prepared): (Instant, std::time::Duration),
     sink: &mut ReplySink,
 ) -> Result<(), Refusal> {
-    let snapshot = app.db.snapshot()?;
-    let damage = Damage::default();
-    let source = StoreSource::new(&snapshot);
-    let source = if ask.partial { source.skipping_damage(damage.clone()) } else { source };
     // Plans hold what several parts share, and operators stop gathering, by this limit.
     let bytes = app.queries.pool().bytes_max();
     let engine = Engine {
@@ -88,19 +84,18 @@ fn evaluate(
         patterns: Some(app.patterns.clone()),
         ..Engine::default()
     };
-    let result = match ask.times {
-        Times::Instant(time) => source.instant(&engine, &ask.query, time).map(evaluated),
-        Times::Range { start, end, step } if ask.nocache => {
-            source.range(&engine, &ask.query, (start, end), step).map(evaluated)
-        }
-        Times::Range { start, end, step } => {
-            app.results.range(&source, &engine, &ask.query, (start, end), step)
-        }
-    };
-    let (answer, used) = result.map_err(|error| {
-        running.outcome = outcome(&error, cancel);
-        refusal(&error)
-    })?;
+    let read = app.store.read(|snapshot| {
+        let held = running.memory.bytes_held();
+        let (result, damage) = evaluate_on(app, ask, &engine, snapshot);
+        let (answer, used) = result.map_err(|error| {
+            running.outcome = outcome(&error, cancel);
+            // Nothing is left of the attempt.
+            running.memory.release(running.memory.bytes_held().saturating_sub(held));
+            refusal(&error)
+        })?;
+        Ok((snapshot.clone(), answer, used, damage))
+    });
+    let (snapshot, answer, used, damage) = read?;
     running.cost.samples_read = answer.samples_read;
     running.cost.series = series_of(&answer);
     let cached_steps = match used {
@@ -113,6 +108,28 @@ fn evaluate(
     // Whether it was stopped through the list, or its client left, the list knows.
     running.outcome = if written.is_continue() { Outcome::Success } else { Outcome::Canceled };
     Ok(())
+}
+
+/// The answer on a moment of the store, or the error, and the damage that it leaves out.
+fn evaluate_on(
+    app: &App,
+    ask: &Ask,
+    engine: &Engine,
+    snapshot: &Snapshot,
+) -> (Result<(Answer, CacheUse), QueryError>, Damage) {
+    let damage = Damage::default();
+    let source = StoreSource::new(snapshot);
+    let source = if ask.partial { source.skipping_damage(damage.clone()) } else { source };
+    let result = match ask.times {
+        Times::Instant(time) => source.instant(engine, &ask.query, time).map(evaluated),
+        Times::Range { start, end, step } if ask.nocache => {
+            source.range(engine, &ask.query, (start, end), step).map(evaluated)
+        }
+        Times::Range { start, end, step } => {
+            app.results.range(&source, engine, &ask.query, (start, end), step)
+        }
+    };
+    (result, damage)
 }
 
 /// An answer of which nothing was kept.
@@ -145,6 +162,11 @@ pub(super) fn refusal(error: &QueryError) -> Refusal {
         // Start, end and step were checked before: what makes no sense then is in the query.
         QueryError::Parse(_) | QueryError::BadTimes(_) => {
             Refusal::bad_request(format!("invalid parameter \"query\": {message}"))
+        }
+        QueryError::Source(source)
+            if matches!(source.downcast_ref(), Some(Error::SnapshotGone { .. })) =>
+        {
+            Refusal::files_gone(message)
         }
         _ => Refusal::new(status(error), message),
     }

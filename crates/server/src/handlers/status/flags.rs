@@ -12,9 +12,19 @@ use crate::config::ServerConfig;
 /// Every flag with its value.
 pub(super) fn all(app: &App) -> BTreeMap<&'static str, String> {
     let mut flags = BTreeMap::new();
-    flags.insert("data", app.db.dir().display().to_string());
-    flags.insert("ticks-per-second", app.db.ticks_per_second().to_string());
-    of_store(app.db.options(), &mut flags);
+    let (store, options) = (&app.store, app.store.options());
+    let is_read_only = store.writable().is_err();
+    flags.insert("data", store.dir().display().to_string());
+    flags.insert("read-only", is_read_only.to_string());
+    flags.insert("ticks-per-second", store.ticks_per_second().to_string());
+    flags.insert("memory-budget", options.memory_budget_bytes.to_string());
+    flags.insert("open-files-max", options.open_files_max.to_string());
+    flags.insert("query-threads", options.query_threads.to_string());
+    if is_read_only {
+        flags.insert("refresh-interval", duration(app.config.refresh_interval));
+    } else {
+        of_writing(options, &mut flags);
+    }
     of_server(&app.config, &mut flags);
     flags.insert("bodies-max", app.admission.bodies.bytes_max().to_string());
     flags.insert("decoding-max", app.admission.decoding.bytes_max().to_string());
@@ -30,8 +40,8 @@ pub(super) fn all(app: &App) -> BTreeMap<&'static str, String> {
         let value = flags.get(ours).cloned().unwrap_or_default();
         flags.insert(prometheus, value);
     }
-    flags.insert("storage.tsdb.retention.time", retention(app.db.options()));
-    flags.insert("web.enable-remote-write-receiver", "true".to_owned());
+    flags.insert("storage.tsdb.retention.time", retention(options));
+    flags.insert("web.enable-remote-write-receiver", (!is_read_only).to_string());
     flags
 }
 
@@ -42,7 +52,8 @@ pub(super) fn retention(options: &Options) -> String {
     age.into_iter().chain(bytes).collect::<Vec<_>>().join(" or ")
 }
 
-fn of_store(options: &Options, flags: &mut BTreeMap<&'static str, String>) {
+/// The flags without which a store is served read-only.
+fn of_writing(options: &Options, flags: &mut BTreeMap<&'static str, String>) {
     let durability = match options.durability {
         Durability::Always => "always".to_owned(),
         Durability::Never => "never".to_owned(),
@@ -50,7 +61,6 @@ fn of_store(options: &Options, flags: &mut BTreeMap<&'static str, String>) {
     };
     flags.extend([
         ("durability", durability),
-        ("memory-budget", options.memory_budget_bytes.to_string()),
         ("series-max", optional(options.series_max)),
         ("series-idle", duration(options.series_idle)),
         ("admission-wait", duration(options.admission_wait)),
@@ -72,8 +82,6 @@ fn of_store(options: &Options, flags: &mut BTreeMap<&'static str, String>) {
         ("age-max", options.age_max.map(duration).unwrap_or_default()),
         ("ahead-max", options.ahead_max.map(duration).unwrap_or_default()),
         ("reserve", optional(options.reserve_bytes)),
-        ("open-files-max", options.open_files_max.to_string()),
-        ("query-threads", options.query_threads.to_string()),
     ]);
 }
 

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use siltstone::{Db, Options, Sample};
+use siltstone::{Db, Options, ReadOnlyDb, Sample};
 use siltstone_server::protocol::{remote_write, snappy};
-use siltstone_server::{AllowedHost, Listeners, ServerConfig, serve};
+use siltstone_server::{AllowedHost, Listeners, ServerConfig, Store, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -16,13 +16,13 @@ use tokio::task::JoinHandle;
 use crate::client::{Answer, get, request};
 
 /// Running until it is dropped, or stopped in order.
-pub struct Server {
+pub struct Server<D = Db> {
     /// Where it listens.
     pub address: SocketAddr,
     /// Where it listens for probes.
     pub probes: SocketAddr,
-    /// Its store.
-    pub db: Db,
+    /// Its store; nothing of one that is served read-only.
+    pub db: D,
     runtime: Option<Runtime>,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<siltstone::Result<()>>>,
@@ -45,10 +45,28 @@ impl Server {
     }
 
     /// A server over the store at `path`, which outlives it.
-    pub fn over(path: &Path, options: Options, mut config: ServerConfig) -> Self {
+    pub fn over(path: &Path, options: Options, config: ServerConfig) -> Self {
+        let db = Db::open(path, options).unwrap();
+        Self::over_open(db, config)
+    }
+
+    /// A server over an open store.
+    pub fn over_open(db: Db, config: ServerConfig) -> Self {
+        Self::of(db.clone(), db.into(), config)
+    }
+}
+
+impl Server<()> {
+    /// A read-only server over the store at `path`, which somebody else may have open.
+    pub fn reading(path: &Path, options: Options, config: ServerConfig) -> Self {
+        Self::of((), ReadOnlyDb::open(path, options).unwrap().into(), config)
+    }
+}
+
+impl<D> Server<D> {
+    fn of(db: D, store: Store, mut config: ServerConfig) -> Self {
         // What the client calls it.
         config.allowed_hosts.push(AllowedHost::new("t").unwrap());
-        let db = Db::open(path, options).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.unwrap();
@@ -57,7 +75,7 @@ impl Server {
         let (address, probe_address) = (public.local_addr().unwrap(), probes.local_addr().unwrap());
         let listeners = Listeners { public, probes: Some(probes) };
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = runtime.spawn(serve(db.clone(), listeners, config, async {
+        let served = runtime.spawn(serve(store, listeners, config, async {
             let _ = stopped.await;
         }));
         Self {
@@ -150,7 +168,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl<D> Drop for Server<D> {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(5));
