@@ -37,7 +37,8 @@
 //!   of its own (`hosts`). The admin API refuses every request with an `Origin`, which browsers send
 //!   with each POST.
 //! - *A server without a free place* closes the connection that has been without a request longest,
-//!   rather than let new ones wait for clients that may never speak (`connections`).
+//!   rather than let new ones wait for clients that may never speak; one that has just come goes last, since its
+//!   request is on the way (`connections`).
 //! - *The version in `buildinfo`* is that of the Prometheus whose language and API are spoken;
 //!   Siltstone's own follows as build metadata. Clients compare it with the version from which on
 //!   Prometheus has a feature.

@@ -75,6 +75,7 @@ fn silent_connections_keep_nobody_out() {
         assert_eq!(server.write(&one("a", 1, 1.0)).status, 204);
         silent.push(connect(server.address));
     }
+    // There were 4 places and 16 for probes.
     assert_closed(&mut silent[0]);
     let count = get(server.probes, "/metrics");
     let name = "siltstone_http_connections_closed_total{reason=\"places\"}";
@@ -111,7 +112,7 @@ fn the_one_without_a_request_longest_goes() {
 }
 
 #[test]
-fn an_unfinished_head_goes_when_no_one_is_idle() {
+fn who_has_just_come_is_not_closed_for_a_request() {
     let server = with_places(2);
     let working = at_work(&server);
     let mut trickling = connect(server.address);
