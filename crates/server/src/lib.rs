@@ -9,7 +9,7 @@
 //! # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
 //! # runtime.block_on(async {
 //! let db = Db::open(dir.path(), Options::default())?;
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let listener = siltstone_server::listen("127.0.0.1:0".parse()?)?;
 //! println!("listening on {}", listener.local_addr()?);
 //! let stop = async { /* wait for a signal */ };
 //! serve(db, listener, ServerConfig::default(), stop).await?;
@@ -113,5 +113,5 @@ pub use config::ServerConfig;
 pub use cors::CorsOrigin;
 pub use extra_labels::ExtraLabels;
 pub use hosts::{AllowedHost, InvalidHost};
-pub use listener::{Listeners, PROBE_CONNECTIONS_MAX, serve};
+pub use listener::{Listeners, PROBE_CONNECTIONS_MAX, listen, serve};
 pub use reasons::Reasons;

@@ -11,7 +11,6 @@ use clap::Args as ClapArgs;
 use siltstone::Db;
 use siltstone_server::{Listeners, serve};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, Outcome, Result};
@@ -73,8 +72,8 @@ pub(crate) fn run(args: &Args) -> Result {
     // At once: recovery may take a while, and a terminal that is closed should not end it.
     signals::ignore_hangup().map_err(no_signals)?;
     // The addresses first: a store need not be opened to learn that a port is taken.
-    let public = listen(&runtime, args.listen)?;
-    let probes = args.probe_listen.map(|address| listen(&runtime, address)).transpose()?;
+    let public = listen(args.listen)?;
+    let probes = args.probe_listen.map(listen).transpose()?;
     let address = public.local_addr().unwrap_or(args.listen);
     let db = Db::open(&args.data.data, args.store.options(&args.data.data))?;
     log_recovery(&db);
@@ -95,9 +94,10 @@ pub(crate) fn run(args: &Args) -> Result {
     Ok(Outcome::Good)
 }
 
-fn listen(runtime: &Runtime, address: SocketAddr) -> std::result::Result<TcpListener, Failure> {
-    let bound = runtime.block_on(TcpListener::bind(address));
-    bound.map_err(|e| Failure::io("listen on", Path::new(&address.to_string()), &e))
+/// To be called inside the runtime.
+fn listen(address: SocketAddr) -> std::result::Result<TcpListener, Failure> {
+    siltstone_server::listen(address)
+        .map_err(|e| Failure::io("listen on", Path::new(&address.to_string()), &e))
 }
 
 fn start_log() {
