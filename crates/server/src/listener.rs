@@ -26,7 +26,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::admission::Place;
-use crate::app::App;
+use crate::app::{Addresses, App};
 use crate::config::ServerConfig;
 use crate::connections::{Connection, Connections, Door, PROBE_PLACES};
 use crate::gate::Gate;
@@ -93,9 +93,9 @@ impl From<TcpListener> for Listeners {
 }
 
 impl Listeners {
-    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        let all = std::iter::once(&self.public).chain(&self.probes);
-        all.filter_map(|listener| listener.local_addr().ok())
+    fn addresses(&self) -> Addresses {
+        let of = |listener: &TcpListener| listener.local_addr().ok();
+        Addresses { public: of(&self.public), probes: self.probes.as_ref().and_then(of) }
     }
 }
 
@@ -171,10 +171,11 @@ impl Server {
     /// # Errors
     /// If the system refuses the threads.
     fn new(db: Db, listeners: &Listeners, config: ServerConfig) -> siltstone::Result<Self> {
-        let addresses = listeners.addresses().map(|address| address.ip());
-        let hosts = Hosts::new(&config.allowed_hosts, addresses);
+        let addresses = listeners.addresses();
+        let ips = addresses.public.into_iter().chain(addresses.probes).map(|address| address.ip());
+        let hosts = Hosts::new(&config.allowed_hosts, ips);
         let (places, of_address) = (config.connections_max, config.connections_per_address_max);
-        let app = App::new(db, config, router::stats());
+        let app = App::new(db, config, addresses, router::stats());
         let app = app.map_err(|error| siltstone::Error::io("start threads for", "requests", error));
         let app = Arc::new(app?);
         let places = Connections::new(places, of_address, app.stats.by_reason.clone());
