@@ -23,6 +23,7 @@ mod metadata;
 mod pages;
 mod promql;
 mod push;
+mod query_limits;
 mod regex;
 mod remote_read;
 mod remote_write;
