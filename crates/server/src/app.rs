@@ -1,6 +1,7 @@
 //! What all requests share: the store, the limits, memory that is reused, counters.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,7 +56,16 @@ pub(crate) struct App {
     pub(crate) metadata: MetricMetadata,
     /// When the server was started, in milliseconds since the Unix epoch.
     pub(crate) started_ms: i64,
+    /// Where it listens, and where for probes.
+    pub(crate) addresses: Addresses,
     kept: Mutex<Kept>,
+}
+
+/// What the listeners of a server are bound to, as far as the system says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) public: Option<SocketAddr>,
+    pub(crate) probes: Option<SocketAddr>,
 }
 
 /// Memory that waits for its next use.
@@ -84,7 +94,12 @@ impl App {
     ///
     /// # Errors
     /// If the system refuses the threads.
-    pub(crate) fn new(store: Store, config: ServerConfig, stats: HttpStats) -> io::Result<Self> {
+    pub(crate) fn new(
+        store: Store,
+        config: ServerConfig,
+        addresses: Addresses,
+        stats: HttpStats,
+    ) -> io::Result<Self> {
         let budget = store.options().memory_budget_bytes;
         let kept_bytes = match store.writable() {
             Ok(_) => config.query_cache_bytes.unwrap_or(budget / ANSWERS_PART),
@@ -109,6 +124,7 @@ impl App {
             ),
             metadata: MetricMetadata::default(),
             started_ms: store.options().clock.wall_ms(),
+            addresses,
             store,
             config,
             stats,

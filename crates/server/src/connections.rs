@@ -1,32 +1,43 @@
 //! Who may have a connection: places, how many one address may have, and which connection goes when
 //! there is none left.
 //!
-//! - The public door has `connections_max` places. When all are taken a new connection gets the place of
-//!   the one that has been without a request longest, or else of the one that has been sending headers
-//!   longest. A connection with a request under way keeps its place.
-//! - [`PROBE_PLACES`] more are kept for probes. A connection gets one when all others have requests
-//!   under way; it is served the probes alone, unless a place has become free by the time of its request.
+//! - The public door has `connections_max` places, and [`PROBE_PLACES`] more that are kept for probes: a
+//!   connection on one of these is served the probes alone, unless it gets another by the time of its request.
 //! - The door for probes, where there is one, has [`PROBE_PLACES`] of its own, so that nothing at the
 //!   public door can take them.
-//! - When all of these have requests under way, a new connection waits, and the ones behind it wait in
-//!   the system's backlog.
 //! - An address (of IPv6 the first 64 bits, which one customer has) may have `per_address_max` at the
-//!   public door; with one more its own oldest goes, by the same order, and if all have requests
-//!   under way the new one is refused. Loopback has no such limit, because proxies share it.
+//!   public door; with one more its own goes, in the order below, and if none can go the new one is refused.
+//!   Loopback has no such limit, because proxies share it.
+//!
+//! # Who goes
+//!
+//! A new connection gets the first of these that there is:
+//!
+//! 1. A free place.
+//! 2. The place of the connection that has been without a request longest.
+//! 3. The place of the one that has been sending headers longest.
+//! 4. The same three of the places kept for probes.
+//! 5. The place of the fresh connection ([`FRESH`](crate::phase::FRESH)) that has been so longest, of all of the
+//!    door's. A flood of connections that say nothing comes to this: they take the places of each other, and a
+//!    client keeps its own until as many have come behind it as there are places, for its request to arrive.
+//! 6. None: all have requests under way, or have not been read yet. It waits, and the ones behind it wait in the
+//!    system's backlog. That ends by the server's work and by what answers may take, never by a client's silence.
+//!
+//! A request on a place kept for probes that is no probe gets a place by 1 to 3, or else changes places with the
+//! fresh connection that has been so longest: nobody is closed for it. If there is none it is answered 503.
 //!
 //! A connection that was given up is no longer counted, but its socket lives until its task has run: of
 //! these there are at most [`ENDING_MAX`]. Looking for the one to give up walks over all connections.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::connection_stats::{Closed, ConnectionStats};
 use crate::http_stats::add;
-use crate::phase::Phase;
+use crate::phase::{Loss, Phase};
 
 /// Places that are kept for probes at the public door, and those of the door for probes.
 pub(crate) const PROBE_PLACES: usize = 16;
@@ -136,21 +147,40 @@ impl State {
         true
     }
 
-    /// Gives up the connection that is the least loss among those that `fits` names; false if all of
-    /// them have requests.
-    fn give_up(&mut self, fits: impl Fn(&Entry) -> bool) -> bool {
+    /// The connection that is the least loss among those that `fits` names; `None` if none of them can be
+    /// given up.
+    fn least(&self, fits: impl Fn(&Entry, Loss) -> bool) -> Option<u64> {
+        let losses = self.open.iter().filter_map(|(id, entry)| {
+            let (loss, since) = entry.phase.loss()?;
+            fits(entry, loss).then_some((loss, since, *id))
+        });
+        losses.min().map(|(_, _, id)| id)
+    }
+
+    /// Gives up the connection that [`State::least`] finds; answers whose place it had.
+    fn give_up(&mut self, fits: impl Fn(&Entry, Loss) -> bool) -> Option<Pool> {
         loop {
-            let losses =
-                self.open.iter().filter(|(_, entry)| fits(entry)).filter_map(|(id, entry)| {
-                    entry.phase.loss().map(|(loss, since)| (loss, since, *id))
-                });
-            let Some((_, _, id)) = losses.min() else { return false };
+            let id = self.least(&fits)?;
+            let Some(entry) = self.open.get(&id) else { continue };
             // Its request may have come since.
-            if self.open.get(&id).is_some_and(|entry| entry.phase.give_up()) {
+            if entry.phase.give_up() {
+                let pool = entry.pool;
                 self.remove(id);
                 self.ending += 1;
-                return true;
+                return Some(pool);
             }
+        }
+    }
+
+    fn pool_of(&self, id: u64) -> Option<Pool> {
+        self.open.get(&id).map(|entry| entry.pool)
+    }
+
+    fn move_to(&mut self, id: u64, pool: Pool) {
+        if let Some(entry) = self.open.get_mut(&id) {
+            self.taken[entry.pool as usize] -= 1;
+            entry.pool = pool;
+            self.taken[pool as usize] += 1;
         }
     }
 }
@@ -200,8 +230,7 @@ impl Connections {
         };
         let id = state.add(phase.clone(), pool, client);
         drop(state);
-        let serves_all = AtomicBool::new(pool == Pool::Public);
-        Ok(Connection { id, phase, peer, door, serves_all, all: self.clone() })
+        Ok(Connection { id, phase, peer, door, all: self.clone() })
     }
 
     /// Finds or makes room.
@@ -212,7 +241,7 @@ impl Connections {
         if let Some(client) = client
             && state.of_client.get(&client).is_some_and(|count| *count >= self.per_address_max)
         {
-            if !state.give_up(|entry| entry.client == Some(client)) {
+            if state.give_up(|entry, _| entry.client == Some(client)).is_none() {
                 return Verdict::Refused;
             }
             self.stats.count_closed(Closed::Address);
@@ -221,40 +250,48 @@ impl Connections {
             Door::Public => &[Pool::Public, Pool::Kept],
             Door::Probes => &[Pool::Probes],
         };
-        let pool = pools.iter().find(|pool| self.make_room(state, **pool));
-        pool.map_or(Verdict::Wait, |pool| Verdict::Place(*pool))
+        if let Some(pool) = pools.iter().find(|pool| self.make_room(state, **pool)) {
+            return Verdict::Place(*pool);
+        }
+        let Some(pool) = state.give_up(|entry, _| pools.contains(&entry.pool)) else {
+            return Verdict::Wait;
+        };
+        self.stats.count_closed(Closed::Places);
+        Verdict::Place(pool)
     }
 
-    /// Whether there is a place, if need be one that was given up.
+    /// Whether there is a place, if need be that of a connection that is not fresh any more.
     fn make_room(&self, state: &mut State, pool: Pool) -> bool {
         let places = if pool == Pool::Public { self.places } else { PROBE_PLACES };
         if state.taken[pool as usize] < places {
             return true;
         }
-        let made = state.give_up(|entry| entry.pool == pool);
-        if made {
+        let given_up = state.give_up(|entry, loss| entry.pool == pool && loss < Loss::Fresh);
+        if given_up.is_some() {
             self.stats.count_closed(Closed::Places);
         }
-        made
+        given_up.is_some()
     }
 
     /// Closes the connection that is the least loss, because the process has no descriptor left.
     pub(crate) fn free_descriptor(&self) {
-        if self.lock().give_up(|_| true) {
+        if self.lock().give_up(|_, _| true).is_some() {
             self.stats.count_closed(Closed::Descriptors);
         }
     }
 
-    /// Gives a connection that has a place kept for probes one for everything, if there is one.
-    fn promote(&self, id: u64) -> bool {
+    /// Whether a connection with a request has a place for everything, or gets one now.
+    fn serves_all(&self, id: u64) -> bool {
         let mut state = self.lock();
-        if state.ending >= ENDING_MAX || !self.make_room(&mut state, Pool::Public) {
-            return false;
+        if state.pool_of(id) != Some(Pool::Kept) {
+            return state.pool_of(id) == Some(Pool::Public);
         }
-        let Some(entry) = state.open.get_mut(&id) else { return false };
-        entry.pool = Pool::Public;
-        state.taken[Pool::Kept as usize] -= 1;
-        state.taken[Pool::Public as usize] += 1;
+        if state.ending >= ENDING_MAX || !self.make_room(&mut state, Pool::Public) {
+            let fresh = state.least(|entry, _| entry.pool == Pool::Public);
+            let Some(fresh) = fresh else { return false };
+            state.move_to(fresh, Pool::Kept);
+        }
+        state.move_to(id, Pool::Public);
         drop(state);
         self.freed.notify_waiters();
         true
@@ -282,7 +319,6 @@ pub(crate) struct Connection {
     phase: Phase,
     peer: SocketAddr,
     door: Door,
-    serves_all: AtomicBool,
     all: Arc<Connections>,
 }
 
@@ -299,20 +335,14 @@ impl Connection {
         self.door
     }
 
-    /// Whether its place is one for probes alone, as far as is known.
+    /// Whether its place is one for probes alone now.
     pub(crate) fn is_for_probes(&self) -> bool {
-        !self.serves_all.load(Ordering::Relaxed)
+        matches!(self.all.lock().pool_of(self.id), Some(Pool::Kept | Pool::Probes))
     }
 
     /// Whether it may have a request served that is no probe. To be asked while one is under way.
     pub(crate) fn serves_all(&self) -> bool {
-        if self.door == Door::Probes {
-            return false;
-        }
-        if self.is_for_probes() && self.all.promote(self.id) {
-            self.serves_all.store(true, Ordering::Relaxed);
-        }
-        !self.is_for_probes()
+        self.all.serves_all(self.id)
     }
 }
 

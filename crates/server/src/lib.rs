@@ -10,7 +10,7 @@
 //! # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
 //! # runtime.block_on(async {
 //! let db = Db::open(dir.path(), Options::default())?;
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let listener = siltstone_server::listen("127.0.0.1:0".parse()?)?;
 //! println!("listening on {}", listener.local_addr()?);
 //! let stop = async { /* wait for a signal */ };
 //! serve(db, listener, ServerConfig::default(), stop).await?;
@@ -41,7 +41,8 @@
 //!   requests, logs and counts them as failed; with 503 it would queue for a server that never takes them, and
 //!   with 404 it would seem to have the path wrong.
 //! - *A server without a free place* closes the connection that has been without a request longest,
-//!   rather than let new ones wait for clients that may never speak (`connections`).
+//!   rather than let new ones wait for clients that may never speak; one that has just come goes last, since its
+//!   request is on the way (`connections`).
 //! - *The version in `buildinfo`* is that of the Prometheus whose language and API are spoken;
 //!   Siltstone's own follows as build metadata. Clients compare it with the version from which on
 //!   Prometheus has a feature.
@@ -117,6 +118,6 @@ pub use config::ServerConfig;
 pub use cors::CorsOrigin;
 pub use extra_labels::ExtraLabels;
 pub use hosts::{AllowedHost, InvalidHost};
-pub use listener::{Listeners, PROBE_CONNECTIONS_MAX, serve};
+pub use listener::{Listeners, PROBE_CONNECTIONS_MAX, listen, serve};
 pub use reasons::Reasons;
 pub use store::Store;

@@ -10,6 +10,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,11 +21,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::admission::Place;
-use crate::app::App;
+use crate::app::{Addresses, App};
 use crate::config::ServerConfig;
 use crate::connections::{Connection, Connections, Door, PROBE_PLACES};
 use crate::gate::Gate;
@@ -37,6 +38,12 @@ use crate::timed_io::{TimedIo, Timeouts};
 /// Most connections of a server beside [`ServerConfig::connections_max`]: the places kept for probes, and
 /// those of [`Listeners::probes`].
 pub const PROBE_CONNECTIONS_MAX: usize = 2 * PROBE_PLACES;
+
+/// Connections that the system holds until they are accepted: twice what may be open, so that a burst of them
+/// fits. Of one that does not the first packet is dropped, and its client sends it again after a second; the
+/// 128 of the standard library and of tokio made probes wait for that beside a flood of connections. The system
+/// may allow fewer (`net.core.somaxconn` on Linux).
+const BACKLOG: u32 = 1024;
 
 /// Pause after the system refused a connection, for want of file handles say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -88,10 +95,28 @@ impl From<TcpListener> for Listeners {
 }
 
 impl Listeners {
-    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        let all = std::iter::once(&self.public).chain(&self.probes);
-        all.filter_map(|listener| listener.local_addr().ok())
+    fn addresses(&self) -> Addresses {
+        let of = |listener: &TcpListener| listener.local_addr().ok();
+        Addresses { public: of(&self.public), probes: self.probes.as_ref().and_then(of) }
     }
+}
+
+/// Listens on `address`, with room for a burst of connections that the listeners of tokio lack. To be called inside
+/// a runtime.
+///
+/// # Errors
+/// What the system says, of an address that is taken for example.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A server that is started again need not wait until the system has forgotten the connections of the last
+    // one. On Windows it would mean that others may listen there too.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves `store`, a [`Db`](siltstone::Db) or a [`ReadOnlyDb`](siltstone::ReadOnlyDb), on `listeners` until
@@ -165,10 +190,12 @@ impl Server {
     /// # Errors
     /// If the system refuses the threads.
     fn new(store: Store, listeners: &Listeners, config: ServerConfig) -> siltstone::Result<Self> {
-        let addresses = listeners.addresses().map(|address| address.ip());
-        let hosts = Hosts::new(&config.allowed_hosts, addresses);
+        let addresses = listeners.addresses();
+        let ips = addresses.public.into_iter().chain(addresses.probes).map(|address| address.ip());
+        let hosts = Hosts::new(&config.allowed_hosts, ips);
         let (places, of_address) = (config.connections_max, config.connections_per_address_max);
-        let app = Arc::new(App::new(store, config, router::stats()).map_err(no_threads)?);
+        let app = App::new(store, config, addresses, router::stats()).map_err(no_threads)?;
+        let app = Arc::new(app);
         let places = Connections::new(places, of_address, app.stats.by_reason.clone());
         Ok(Self {
             gate: Arc::new(Gate { app, hosts, log: RefusalLog::default() }),

@@ -6,17 +6,28 @@
 //! byte of the answer has been handed to the system, not when the answer is made. The choice and the
 //! request are decided under one lock: a request that arrives first is served, one that arrives later
 //! finds the connection ended.
+//!
+//! A connection that has just come is not known to be one without a request. Until its socket has been read for
+//! the first time it cannot be given up: that takes the server's time and never the client's. Then it is fresh
+//! for [`FRESH`], as is a request whose headers have just begun, and the last to be given up.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// How long a connection is fresh. A request follows its connection within moments, and within some hundred ms
+/// when a packet of it is lost and sent again; a client that takes longer has opened the connection for later.
+pub(crate) const FRESH: Duration = Duration::from_secs(1);
+
 /// Where a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Nothing has come yet.
+    /// It was accepted; whether something has come is not known yet.
+    Unread,
+    /// Nothing had come when it was read first.
     Silent,
     /// Headers of a request are coming.
     Headers,
@@ -48,6 +59,8 @@ pub(crate) enum Loss {
     None,
     /// A request whose headers are not complete.
     Headers,
+    /// It has just come, or its headers have just begun.
+    Fresh,
 }
 
 /// See the module.
@@ -81,10 +94,11 @@ impl PhaseState {
 
     fn loss(&self) -> Option<Loss> {
         match self.kind {
+            Kind::Silent | Kind::Headers if self.since.elapsed() < FRESH => Some(Loss::Fresh),
             Kind::Silent => Some(Loss::None),
             Kind::Idle if self.flushed => Some(Loss::None),
             Kind::Headers => Some(Loss::Headers),
-            Kind::Idle | Kind::Busy | Kind::Ending => None,
+            Kind::Unread | Kind::Idle | Kind::Busy | Kind::Ending => None,
         }
     }
 }
@@ -93,13 +107,28 @@ impl Phase {
     /// Of a connection that has just been accepted.
     pub(crate) fn new(freed: Arc<Notify>) -> Self {
         let state = PhaseState {
-            kind: Kind::Silent,
+            kind: Kind::Unread,
             since: Instant::now(),
             flushed: true,
             changes: 0,
             reader: None,
         };
         Self { state: Arc::new(Mutex::new(state)), freed }
+    }
+
+    /// Whether nobody has looked yet whether something has come.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.lock().kind == Kind::Unread
+    }
+
+    /// It was looked, and nothing has come.
+    pub(crate) fn silent(&self) {
+        let mut state = self.lock();
+        if state.kind == Kind::Unread {
+            state.enter(Kind::Silent);
+            drop(state);
+            self.freed.notify_waiters();
+        }
     }
 
     /// A request has arrived and is being handled. False if the connection was given up before: then
@@ -132,8 +161,13 @@ impl Phase {
     /// Bytes have come.
     pub(crate) fn heard(&self) {
         let mut state = self.lock();
-        if matches!(state.kind, Kind::Silent | Kind::Idle) {
+        if matches!(state.kind, Kind::Unread | Kind::Silent | Kind::Idle) {
+            let had_none = state.loss().is_none();
             state.enter(Kind::Headers);
+            drop(state);
+            if had_none {
+                self.freed.notify_waiters();
+            }
         }
     }
 
@@ -154,7 +188,7 @@ impl Phase {
             state.reader = Some(cx.waker().clone());
         }
         let expected = match state.kind {
-            Kind::Silent | Kind::Headers => Expected::Headers,
+            Kind::Unread | Kind::Silent | Kind::Headers => Expected::Headers,
             Kind::Idle => Expected::Idle,
             Kind::Busy => Expected::Nothing,
             Kind::Ending => Expected::End,
@@ -166,7 +200,7 @@ impl Phase {
     /// what is no request.
     pub(crate) fn awaits_request(&self) -> bool {
         let state = self.lock();
-        state.flushed && matches!(state.kind, Kind::Silent | Kind::Headers | Kind::Idle)
+        state.flushed && !matches!(state.kind, Kind::Busy | Kind::Ending)
     }
 
     /// Whether the connection was given up.

@@ -10,16 +10,23 @@
 //!
 //! Closing lingers: what the client still sends is read and dropped for a moment, because a socket
 //! closed over unread bytes resets the connection and the client may lose the answer (a 413, say).
+//!
+//! The first read that finds nothing asks the system once more whether there is nothing: the runtime says so of
+//! every new socket until its poll has told it otherwise, and a connection whose request has arrived must not
+//! count as silent (`phase`).
+//!
 //! A connection that was chosen to make room (`connections`) ends at its next look for bytes, at once
 //! and without lingering.
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -204,6 +211,12 @@ impl TimedIo {
     }
 }
 
+/// Whether a socket has neither bytes nor an end to be read.
+fn has_nothing(stream: &TcpStream) -> bool {
+    let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+    peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
 fn makes_room() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "closed to make room for another connection")
 }
@@ -223,7 +236,12 @@ impl AsyncRead for TimedIo {
         }
         let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            Poll::Pending => self.poll_read_deadline(cx).map(Err),
+            Poll::Pending => {
+                if self.phase.is_unread() && has_nothing(&self.stream) {
+                    self.phase.silent();
+                }
+                self.poll_read_deadline(cx).map(Err)
+            }
             Poll::Ready(result) => {
                 if buffer.filled().len() > before {
                     self.phase.heard();
@@ -286,5 +304,43 @@ impl AsyncWrite for TimedIo {
             }
         };
         self.poll_linger(left, cx).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// What the first read of a connection finds that was sent `sent`, and whether it counts as read then.
+    async fn first_read(sent: &[u8]) -> (Poll<usize>, bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(sent).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = TcpStream::from_std(stream).unwrap();
+        let phase = Phase::new(Arc::default());
+        let long = Duration::from_secs(60);
+        let timeouts = Timeouts { headers: long, idle: long, write: long, write_rate_min: 1 };
+        let mut io = TimedIo::new(stream, phase.clone(), timeouts, Arc::default());
+        assert!(phase.is_unread());
+        let first = poll_fn(|cx| {
+            let mut bytes = [0; 8];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = Pin::new(&mut io).poll_read(cx, &mut buffer);
+            Poll::Ready(read.map(|read| read.map(|()| buffer.filled().len()).unwrap()))
+        });
+        (first.await, !phase.is_unread())
+    }
+
+    #[tokio::test]
+    async fn what_has_arrived_unread_is_not_silence() {
+        assert_eq!(first_read(b"").await, (Poll::Pending, true));
+        // The runtime has not heard of the bytes.
+        assert_eq!(first_read(b"GET").await, (Poll::Pending, false));
     }
 }

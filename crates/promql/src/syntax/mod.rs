@@ -60,6 +60,13 @@
 //! [`REGEXES_MAX`] different regular expressions. [`tree_bytes_max`] says beforehand how much memory the tree of
 //! a text may take.
 //!
+//! The limits are those of memory and stack, not of taste. Prometheus has none of them; dashboards send regular
+//! expressions of tens of KiB, so a text may be long, and what it costs is bounded by its nodes. The deepest nesting
+//! is parsed, checked, planned, evaluated, printed and dropped on a stack of 2 MiB, which is what threads of Rust
+//! have, and so is a chain of as many nodes as there may be (`syntax/tests/bad_input.rs`, `tests/bad_input.rs`; over
+//! HTTP `tests/http/query_limits.rs` of the server). Who raises one of them runs these first, without optimisation
+//! too.
+//!
 //! Errors are worded and placed as Prometheus does where it has the same error. Prometheus's grammar
 //! says which of its rules an unexpected token breaks; here each rule names itself
 //! ([`Rule`](parser::Rule)).

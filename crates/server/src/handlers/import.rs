@@ -11,8 +11,10 @@
 //!
 //! A bad line costs itself: the others are stored, and the answer, 400, names it; 429 if lines were refused for
 //! want of room, which may come again. Every answer counts in its headers what was stored (`written`), those from
-//! before 2000 and those that have expired. 204 is for bodies whose samples are all stored; the answer to a text
-//! body without any sample, or with some that have expired, is 200 and says so.
+//! before 2000 and those that have expired. 204 is for bodies whose samples are all stored. The answer to a text
+//! body is 200 and says so if it has no sample, or some that have expired, or some from before 2000 whose unit
+//! the request declared: seconds that are declared as milliseconds land in 1970, and nobody looks at the headers of
+//! a 204. Of those that nobody declared such as look like seconds are refused.
 //!
 //! In which unit the times of a text body are is said by `time_unit=s` or `ms`, by its media type, or by itself
 //! (`ingest`). `/metrics/job/...` takes text as a Pushgateway does, with labels in its path (`grouping`).
@@ -136,11 +138,17 @@ impl From<Refusal> for Failed {
 }
 
 async fn run(call: Call, body: Incoming, plan: Plan) -> Result<Reply, Refusal> {
-    let is_text = plan.format != Format::JsonLines;
+    let (is_text, is_declared) = match plan.format {
+        Format::JsonLines => (false, false),
+        Format::Text { dialect, .. } => (true, dialect.is_some()),
+    };
     let (mut reply, samples) = match read(call, body, plan).await {
         Ok(import) => {
             let report = import.ingest.report();
-            (answer(report, is_text), report.samples)
+            let is_told = report.samples == 0
+                || report.old.expired > 0
+                || (is_declared && report.old.before_2000 > 0);
+            (answer(report, is_text && is_told), report.samples)
         }
         Err(failed) => (reply::refused(&failed.refusal), failed.samples),
     };
@@ -289,7 +297,8 @@ fn refusal_of(error: &IngestError) -> Refusal {
     }
 }
 
-fn answer(report: &IngestReport, is_text: bool) -> Reply {
+/// What a client is answered, with a text about what was stored if it `is_told`, or if something was refused.
+fn answer(report: &IngestReport, is_told: bool) -> Reply {
     let (refused, no_room) = (report.refused.count(), report.no_room.count());
     let notes = notes(report);
     let mut reply = if refused + no_room > 0 {
@@ -308,12 +317,12 @@ fn answer(report: &IngestReport, is_text: bool) -> Reply {
             0 => Refusal::bad_request((text + &notes).trim_end()),
             _ => Refusal::throttled((text + &notes).trim_end()),
         })
-    } else if is_text && (report.samples == 0 || report.expired > 0) {
+    } else if is_told {
         reply::text(StatusCode::OK, format!("{} samples were stored\n{notes}", report.samples))
     } else {
         reply::empty(StatusCode::NO_CONTENT)
     };
-    for (name, count) in [(BEFORE_2000, report.before_2000), (EXPIRED, report.expired)] {
+    for (name, count) in [(BEFORE_2000, report.old.before_2000), (EXPIRED, report.old.expired)] {
         if count > 0 {
             reply.headers_mut().insert(name, HeaderValue::from(count));
         }
@@ -333,16 +342,7 @@ fn notes(report: &IngestReport) -> String {
             "\n"
         };
     }
-    if report.before_2000 > 0 {
-        text += &format!("{} samples are from before 2000\n", report.before_2000);
-    }
-    if report.expired > 0 {
-        text += &format!(
-            "{} samples are older than the retention of the store and will be gone\n",
-            report.expired
-        );
-    }
-    text
+    text + &report.old.to_string()
 }
 
 /// A failure on the way, with how far the import had come.

@@ -24,7 +24,7 @@ use crate::extra_labels::ExtraLabels;
 use crate::protocol::exposition::{self, Dialect};
 use crate::protocol::json_lines::JsonLineReader;
 use lines::{Line, LineSplitter};
-pub use report::IngestReport;
+pub use report::{IngestReport, OldSamples};
 use undecided::{Undecided, is_end_of_page, is_surely_ms};
 use writer::Writer;
 

@@ -159,8 +159,8 @@ impl Writer {
                 started = true;
             }
             self.pending.push(timestamp, value);
-            self.report.before_2000 += u64::from(self.bounds.is_before_2000(timestamp));
-            self.report.expired += u64::from(self.bounds.is_expired(timestamp));
+            self.report.old.before_2000 += u64::from(self.bounds.is_before_2000(timestamp));
+            self.report.old.expired += u64::from(self.bounds.is_expired(timestamp));
             if self.pending.is_full(self.batch_rows) {
                 self.write()?;
                 started = false;

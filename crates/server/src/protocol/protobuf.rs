@@ -343,6 +343,48 @@ mod tests {
         assert_eq!(reader.bytes().unwrap_err().offset, 4);
     }
 
+    #[test]
+    fn fields_that_are_not_known_are_skipped_and_not_entered() {
+        // A hundred thousand messages, each in the one around it.
+        let mut deep = Vec::new();
+        for _ in 0..100_000 {
+            let mut head = Vec::new();
+            write_tag(1, WireType::Bytes, &mut head);
+            write_varint(deep.len() as u64, &mut head);
+            // From the inside out, so that each is written once: turned round at the end.
+            deep.extend(head.iter().rev());
+        }
+        deep.reverse();
+        let mut body = Vec::new();
+        write_bytes(9, &deep, &mut body);
+        write_integer(10, u64::MAX, &mut body);
+        write_tag(11, WireType::Fixed64, &mut body);
+        body.extend([0xff; 8]);
+        write_tag(12, WireType::Fixed32, &mut body);
+        body.extend([0xff; 4]);
+        let skip_all = |body: &[u8]| {
+            let (mut reader, mut fields) = (Reader::new(body), 0);
+            while let Some(tag) = reader.tag()? {
+                reader.skip(tag)?;
+                fields += 1;
+            }
+            Ok::<_, WireError>(fields)
+        };
+        assert_eq!(skip_all(&body), Ok(4));
+        // Cut anywhere in the last three fields, it ends between two of them or is an error.
+        let short = &body[body.len() - (1 + 10) - (1 + 8) - (1 + 4)..];
+        for end in 0..short.len() {
+            let skipped = skip_all(&short[..end]);
+            match end {
+                0 | 11 | 20 => assert!(skipped.is_ok(), "{end}"),
+                _ => assert!(skipped.unwrap_err().offset <= end, "{end}"),
+            }
+        }
+        // Groups have no length by which they could be skipped.
+        let group = [9 << 3 | 3, 1 << 3, 0, 9 << 3 | 4];
+        assert_eq!(skip_all(&group).unwrap_err().fault, WireFault::UnsupportedWireType(3));
+    }
+
     proptest! {
         #[test]
         fn varints_read_back(value: u64, shift in 0u32..64) {

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use siltstone::Options;
-use siltstone_server::ServerConfig;
+use siltstone_server::{ServerConfig, listen};
 use siltstone_server_testing::client::{connect, get, read_answer};
 use siltstone_server_testing::harness::{Server, one};
 
@@ -73,8 +73,9 @@ fn silent_connections_keep_nobody_out() {
             assert_eq!(server.get(path).status, 200, "{path}");
         }
         assert_eq!(server.write(&one("a", 1, 1.0)).status, 204);
-        silent.push(connect(server.address));
+        silent.extend((0..8).map(|_| connect(server.address)));
     }
+    // There were 4 places and 16 for probes.
     assert_closed(&mut silent[0]);
     let count = get(server.probes, "/metrics");
     let name = "siltstone_http_connections_closed_total{reason=\"places\"}";
@@ -111,14 +112,31 @@ fn the_one_without_a_request_longest_goes() {
 }
 
 #[test]
-fn an_unfinished_head_goes_when_no_one_is_idle() {
+fn who_has_just_come_is_not_closed_for_a_request() {
     let server = with_places(2);
     let working = at_work(&server);
-    let mut trickling = connect(server.address);
-    trickling.write_all(b"GET /-/healthy HTTP/1.1\r\nX-Slow: a").unwrap();
-    assert_eq!(server.write(&one("a", 1, 1.0)).status, 204);
-    assert_closed(&mut trickling);
+    let mut young = connect(server.address);
+    young.write_all(b"GET /-/healthy HTTP/1.1\r\nX-Slow: a").unwrap();
+    // Where it is not read yet the request is answered that there is no place.
+    server.wait_for("a place", || server.write(&one("a", 1, 1.0)).status == 204);
+    young.write_all(b"\r\nHost: t\r\n\r\n").unwrap();
+    assert_eq!(read_answer(&mut young).unwrap().status, 200);
     finish(working);
+}
+
+#[test]
+fn a_burst_of_connections_waits_in_the_system() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let within = runtime.enter();
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    drop(within);
+    let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+    let most = somaxconn.map_or(128, |text| text.trim().parse().unwrap());
+    // Nobody accepts: one that does not fit is never connected, however long it waits.
+    let (address, time) = (listener.local_addr().unwrap(), Duration::from_secs(10));
+    let connect = |_| TcpStream::connect_timeout(&address, time).unwrap();
+    let burst: Vec<TcpStream> = (0..300.min(most)).map(connect).collect();
+    drop(burst);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn text_with_and_without_times() {
     assert_eq!(server.everything(), stored);
     let openmetrics = [("Content-Type", "application/openmetrics-text; version=1.0.0")];
     let body = b"om 1 1.5\n# EOF\n";
-    assert_eq!(server.post("/api/v1/import/prometheus", &openmetrics, body).status, 204);
+    assert_eq!(server.post("/api/v1/import/prometheus", &openmetrics, body).status, 200);
     assert_eq!(server.export("om"), [line("\"__name__\":\"om\"", "1", 1500)]);
     let before = server.db.options().clock.wall_ms();
     assert_eq!(server.post("/api/v1/import/prometheus", &[], b"now 1").status, 204);

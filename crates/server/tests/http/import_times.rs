@@ -36,7 +36,7 @@ fn a_declared_unit_holds_in_every_case_of_letters() {
     assert_eq!(answer.status, 204, "{}", answer.text());
     assert_eq!(server.export("said"), [line(&name("said"), "1", 1_700_000_000_500)]);
     let answer = server.post(&format!("{PATH}?time_unit=ms"), &[], b"meant 1 1700000000\n");
-    assert_eq!(answer.status, 204, "{}", answer.text());
+    assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(server.export("meant"), [line(&name("meant"), "1", 1_700_000_000)]);
     assert_eq!(server.post(&format!("{PATH}?time_unit=h"), &[], b"x 1\n").status, 400);
 }
@@ -88,7 +88,7 @@ fn more_lines_than_are_held_are_never_read_otherwise_in_silence() {
     let answer = text(&server, None, &body);
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(answer.text().contains("declare application/openmetrics-text"), "{}", answer.text());
-    assert_eq!(text(&server, Some(OPEN_METRICS), &body).status, 204);
+    assert_eq!(text(&server, Some(OPEN_METRICS), &body).status, 200);
 }
 
 #[test]
@@ -109,6 +109,21 @@ fn old_samples_are_counted_in_the_answer() {
     assert!(answer.text().contains("1 samples are older than the retention"), "{}", answer.text());
     assert_eq!(answer.header("x-siltstone-samples-expired"), Some("1"));
     assert_eq!(answer.header("x-prometheus-remote-write-samples-written"), Some("2"));
+}
+
+#[test]
+fn seconds_that_are_declared_as_milliseconds_are_told_in_words() {
+    let server = server();
+    let body = "a 1 1700000000\nb 1 1700000000123\n";
+    let versioned = [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")];
+    let by_type = server.post(PATH, &versioned, body.as_bytes());
+    let by_unit = server.post(&format!("{PATH}?time_unit=ms"), &[], body.as_bytes());
+    let pushed = server.post("/metrics/job/j?time_unit=ms", &[], body.as_bytes());
+    for answer in [by_type, by_unit, pushed] {
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.text(), "2 samples were stored\n1 samples are from before 2000\n");
+        assert_eq!(answer.header("x-siltstone-samples-before-2000"), Some("1"));
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod metadata;
 mod pages;
 mod promql;
 mod push;
+mod query_limits;
 mod read_only;
 mod regex;
 mod remote_read;

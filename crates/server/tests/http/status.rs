@@ -82,6 +82,9 @@ fn flags_are_the_configuration() {
         assert_eq!(flags[name], value, "{name}");
     }
     assert!(flags.as_object().unwrap().values().all(Value::is_string));
+    assert_eq!(flags["listen"], server.address.to_string());
+    assert_eq!(flags["web.listen-address"], server.address.to_string());
+    assert_eq!(flags["probe-listen"], server.probes.to_string());
     assert_eq!(flags["data"], server.db.dir().display().to_string());
     assert_eq!(data(&server, "status/runtimeinfo")["storageRetention"], "90d");
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args as ClapArgs, ValueEnum};
 use siltstone::{Db, Options, SeriesId};
 use siltstone_server::ServerConfig;
-use siltstone_server::ingest::{Format, Ingest, IngestError, IngestLimits, IngestReport};
+use siltstone_server::ingest::{
+    Format, Ingest, IngestError, IngestLimits, IngestReport, OldSamples,
+};
 
 use crate::failure::{Failure, Outcome, Result};
 use crate::store_flags::DataFlag;
@@ -60,6 +62,7 @@ struct Summary {
     samples: u64,
     lines: u64,
     refused: u64,
+    old: OldSamples,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
@@ -105,6 +108,7 @@ impl Summary {
         self.series.extend(&report.series);
         self.samples += report.samples;
         self.lines += report.lines;
+        self.old += report.old;
         for reasons in [&report.refused, &report.no_room] {
             self.refused += reasons.count();
             for reason in reasons.first() {
@@ -126,6 +130,8 @@ fn print(summary: &Summary, seconds: f64, json: bool) -> Result<()> {
             "samples": summary.samples,
             "lines": summary.lines,
             "refused": summary.refused,
+            "before_2000": summary.old.before_2000,
+            "expired": summary.old.expired,
             "seconds": seconds,
         }));
     }
@@ -134,8 +140,9 @@ fn print(summary: &Summary, seconds: f64, json: bool) -> Result<()> {
         n => format!("; {} of {} lines refused", units::grouped(n), units::grouped(summary.lines)),
     };
     output::print(&format!(
-        "imported {} series, {} samples in {seconds:.1} s{refused}\n",
+        "imported {} series, {} samples in {seconds:.1} s{refused}\n{}",
         units::grouped(series),
         units::grouped(summary.samples),
+        summary.old,
     ))
 }

@@ -13,7 +13,6 @@ use clap::Args as ClapArgs;
 use siltstone::{Db, OpenReport, ReadOnlyDb};
 use siltstone_server::{Listeners, Store, serve};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, Outcome, Result};
@@ -110,8 +109,8 @@ pub(crate) fn run(args: &Args) -> Result {
     // At once: recovery may take a while, and a terminal that is closed should not end it.
     signals::ignore_hangup().map_err(no_signals)?;
     // The addresses first: a store need not be opened to learn that a port is taken.
-    let public = listen(&runtime, args.listen)?;
-    let probes = args.probe_listen.map(|address| listen(&runtime, address)).transpose()?;
+    let public = listen(args.listen)?;
+    let probes = args.probe_listen.map(listen).transpose()?;
     let address = public.local_addr().unwrap_or(args.listen);
     let opened = open(args, address)?;
     // Before the greeting: who has read that may end the server in order.
@@ -148,9 +147,10 @@ fn open(args: &Args, address: SocketAddr) -> std::result::Result<Opened, Failure
     Ok(Opened { store: db.into(), how, example: format!("{import} && {export}") })
 }
 
-fn listen(runtime: &Runtime, address: SocketAddr) -> std::result::Result<TcpListener, Failure> {
-    let bound = runtime.block_on(TcpListener::bind(address));
-    bound.map_err(|e| Failure::io("listen on", Path::new(&address.to_string()), &e))
+/// To be called inside the runtime.
+fn listen(address: SocketAddr) -> std::result::Result<TcpListener, Failure> {
+    siltstone_server::listen(address)
+        .map_err(|e| Failure::io("listen on", Path::new(&address.to_string()), &e))
 }
 
 fn start_log() {

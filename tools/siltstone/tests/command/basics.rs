@@ -298,6 +298,11 @@ fn text_is_imported_and_lines_are_as_long_as_they_may_be() {
     let ran = import(&["--format", "text"], "bad 1 1700000000\n");
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("looks like seconds"), "{}", ran.err);
+    let ran = import(&["--format", "text"], "old 1 5\nold 2 6\nnew 1 1700000000000\n");
+    assert!(ran.out.ends_with("\n2 samples are from before 2000\n"), "{}", ran.out);
+    let ran = import(&["--format", "text", "--json"], "old 1 7\n");
+    let summary: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&summary["before_2000"], &summary["expired"]), (&1.into(), &0.into()));
     let long =
         line("\"__name__\":\"long\"", "1", 1).trim_end().to_owned() + &" ".repeat(1000) + "\n";
     assert_eq!(import(&["--json-line-max", "1000"], &long).code, 1);

@@ -26,6 +26,8 @@ pub(super) fn all(app: &App) -> BTreeMap<&'static str, String> {
         of_writing(options, &mut flags);
     }
     of_server(&app.config, &mut flags);
+    flags.insert("listen", optional(app.addresses.public));
+    flags.insert("probe-listen", optional(app.addresses.probes));
     flags.insert("bodies-max", app.admission.bodies.bytes_max().to_string());
     flags.insert("decoding-max", app.admission.decoding.bytes_max().to_string());
     for (prometheus, ours) in [
@@ -35,6 +37,7 @@ pub(super) fn all(app: &App) -> BTreeMap<&'static str, String> {
         ("storage.tsdb.retention.size", "retention-bytes"),
         ("web.cors.origin", "cors-origin"),
         ("web.enable-admin-api", "enable-admin"),
+        ("web.listen-address", "listen"),
         ("web.max-connections", "connections-max"),
     ] {
         let value = flags.get(ours).cloned().unwrap_or_default();

@@ -50,6 +50,25 @@ fn a_request_is_read_as_it_was_meant() {
 }
 
 #[test]
+fn no_message_is_entered_that_is_not_known_and_groups_are_refused() {
+    // In the matcher, in the query and in the request.
+    let group = [9 << 3 | 3, 9 << 3 | 4];
+    let in_matcher = with_matcher(|matcher| matcher.extend(group));
+    let mut in_query = Vec::new();
+    write_bytes(1, &group, &mut in_query);
+    for body in [&in_matcher[..], &in_query, &group] {
+        assert!(refusal(body).contains("the wire type 3 is a group"), "{}", refusal(body));
+    }
+    let known = with_matcher(|matcher| write_bytes(2, b"a", matcher));
+    let unknown = with_matcher(|matcher| {
+        write_bytes(2, b"a", matcher);
+        write_bytes(9, &[0x0a; 1000], matcher);
+    });
+    let matchers = |body: &[u8]| ReadRequest::decode(body).unwrap().queries[0].matchers.len();
+    assert_eq!(matchers(&known), matchers(&unknown));
+}
+
+#[test]
 fn the_first_known_response_type_is_chosen() {
     let chosen = |body: &[u8]| ReadRequest::decode(body).unwrap().response_type();
     assert_eq!(chosen(&[]), Ok(ResponseType::Samples));

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use siltstone::{Db, Options, ReadOnlyDb, Sample};
 use siltstone_server::protocol::{remote_write, snappy};
-use siltstone_server::{AllowedHost, Listeners, ServerConfig, Store, serve};
+use siltstone_server::{AllowedHost, Listeners, ServerConfig, Store, listen, serve};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -70,8 +69,10 @@ impl<D> Server<D> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.unwrap();
-        let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let bind = || listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let within = runtime.enter();
         let (public, probes) = (bind(), bind());
+        drop(within);
         let (address, probe_address) = (public.local_addr().unwrap(), probes.local_addr().unwrap());
         let listeners = Listeners { public, probes: Some(probes) };
         let (stop, stopped) = oneshot::channel::<()>();
