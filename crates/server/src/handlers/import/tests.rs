@@ -64,3 +64,18 @@ fn text_that_is_not_compressed_needs_no_more_steps_than_it_has_pieces() {
     let mut import = arrived(&db, "identity", vec![b'\n'; STEP_BYTES]);
     assert_eq!(steps(&mut import), (1, 0));
 }
+
+#[test]
+fn memory_in_which_lines_were_read_counts_between_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path().join("store"), Options::default()).unwrap();
+    let samples = 100_000;
+    let list = vec!["1"; samples].join(",");
+    // The values are not as many as the times: nothing of the line waits to be written.
+    let line = format!("{{\"metric\":{{}},\"values\":[{list},1],\"timestamps\":[{list}]}}\n");
+    let mut import = arrived(&db, "identity", line.into_bytes());
+    import.at_end = false;
+    let (_, held_max) = steps(&mut import);
+    assert_eq!((import.ingest.report().refused.count(), held_max), (1, 0));
+    assert!(import.bytes() >= 16 * samples, "{}", import.bytes());
+}
