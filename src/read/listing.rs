@@ -8,14 +8,12 @@
 use std::sync::Arc;
 
 use super::Sources;
-use super::lists::MergedList;
+use super::lists::{MergedList, listed_bytes};
 use super::meter::Meter;
 use crate::cursor::{ListedSeries, SeriesList, SeriesSource};
 use crate::error::Result;
 use crate::types::{Labels, Matcher, TimeRange};
 
-/// Bytes of labels in a list beside their encoding: counts of references, and a pointer to it.
-const LABELS_BYTES: u64 = 48;
 /// Bytes of where the samples of a series are.
 const PLACE_BYTES: u64 = 16;
 /// Up to so many series the lists of several sources are read out before they are merged: some 20 MB.
@@ -149,11 +147,6 @@ impl SeriesList for Listed {
     }
 }
 
-/// What the labels of a series take in a list.
-pub(super) fn listed_bytes(labels: &Labels) -> u64 {
-    labels.encoded().len() as u64 + LABELS_BYTES
-}
-
 impl<'a> Listing<'a> {
     pub(super) fn new(sources: &'a Sources, meter: Arc<Meter>) -> Self {
         Self { sources, meter, places: Places::default(), bytes: 0 }
@@ -204,7 +197,8 @@ impl<'a> Listing<'a> {
             for (source, series) in self.read_out_all(lists)? {
                 read_out_bytes +=
                     series.iter().map(|one| listed_bytes(&one.labels) + PLACE_BYTES).sum::<u64>();
-                merged.add((source, self.sources.source(source)), Box::new(Listed(series)))?;
+                let from = (source, self.sources.source(source));
+                merged.add_counted(from, Box::new(Listed(series)))?;
             }
         } else {
             for (source, series) in lists {

@@ -1,4 +1,6 @@
 //! The series lists of all sources, merged in label order.
+//!
+//! What is read ahead of each list, a block of some hundred KiB, is counted as held.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,6 +10,14 @@ use super::meter::Meter;
 use crate::cursor::{ListedSeries, SeriesList, SeriesSource};
 use crate::error::Result;
 use crate::types::Labels;
+
+/// Bytes of labels in a list beside their encoding: counts of references, and a pointer to it.
+const LABELS_BYTES: u64 = 48;
+
+/// What the labels of a series take in a list.
+pub(super) fn listed_bytes(labels: &Labels) -> u64 {
+    labels.encoded().len() as u64 + LABELS_BYTES
+}
 
 /// A series and where its samples may be.
 #[derive(Debug)]
@@ -31,6 +41,10 @@ struct OpenList {
     series: Box<dyn SeriesList>,
     /// The series read ahead, in reverse.
     block: Vec<ListedSeries>,
+    /// Bytes of the block when it was read, unless its series are counted elsewhere.
+    block_bytes: u64,
+    /// Whether they are.
+    is_counted: bool,
     held_bytes: u64,
 }
 
@@ -42,11 +56,31 @@ impl MergedList {
     /// Adds the list of `origin`, the source with the number `source`, before the first series is taken.
     pub(super) fn add(
         &mut self,
-        (source, origin): (usize, Arc<dyn SeriesSource>),
+        from: (usize, Arc<dyn SeriesSource>),
         series: Box<dyn SeriesList>,
     ) -> Result<()> {
+        self.open(from, series, false)
+    }
+
+    /// The same with a list whose series the caller has counted.
+    pub(super) fn add_counted(
+        &mut self,
+        from: (usize, Arc<dyn SeriesSource>),
+        series: Box<dyn SeriesList>,
+    ) -> Result<()> {
+        self.open(from, series, true)
+    }
+
+    fn open(
+        &mut self,
+        (source, origin): (usize, Arc<dyn SeriesSource>),
+        series: Box<dyn SeriesList>,
+        is_counted: bool,
+    ) -> Result<()> {
         let held_bytes = series.held_bytes();
-        self.lists.push(OpenList { source, origin, series, block: Vec::new(), held_bytes });
+        let (block, block_bytes) = (Vec::new(), 0);
+        let list = OpenList { source, origin, series, block, block_bytes, is_counted, held_bytes };
+        self.lists.push(list);
         self.meter.hold(held_bytes)?;
         self.advance(self.lists.len() - 1)
     }
@@ -74,7 +108,13 @@ impl MergedList {
         while list.block.is_empty() {
             self.meter.check()?;
             match list.series.next_block(&mut list.block) {
-                Ok(true) => list.block.reverse(),
+                Ok(true) => {
+                    list.block.reverse();
+                    let bytes = list.block.iter().map(|one| listed_bytes(&one.labels)).sum();
+                    let bytes = if list.is_counted { 0 } else { bytes };
+                    self.meter.release(std::mem::replace(&mut list.block_bytes, bytes));
+                    self.meter.hold(bytes)?;
+                }
                 Ok(false) => return Ok(()),
                 Err(e) => self.meter.skip_series(e, &*list.origin)?,
             }
@@ -88,6 +128,6 @@ impl MergedList {
 
 impl Drop for MergedList {
     fn drop(&mut self) {
-        self.meter.release(self.lists.iter().map(|list| list.held_bytes).sum());
+        self.meter.release(self.lists.iter().map(|list| list.held_bytes + list.block_bytes).sum());
     }
 }

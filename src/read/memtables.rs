@@ -2,6 +2,9 @@
 //!
 //! They share one registry, so they share one list of series: the slots are selected and sorted by
 //! labels once. Each memtable is a layer.
+//!
+//! Sorting takes the labels of all series that are listed. They are collected with the first block, so that who
+//! reads the list has counted them before ([`SeriesList::held_bytes`]), and is refused before they are there.
 
 use std::sync::Arc;
 
@@ -16,6 +19,8 @@ use crate::types::{Labels, Matcher, TimeRange, Timestamp};
 
 /// Series in a block of the list.
 const LIST_BLOCK_SERIES: usize = 1024;
+/// Bytes of a series in the list beside the encoding of its labels: counts of references, and its entry.
+const LISTED_BYTES: usize = 16 + size_of::<(Labels, u32)>();
 
 /// What a snapshot sees of one memtable.
 #[derive(Debug, Clone)]
@@ -54,6 +59,17 @@ impl Memtables {
     pub(crate) fn new(registry: Arc<Registry>, views: Vec<MemtableView>) -> Self {
         Self { registry, views }
     }
+
+    /// The series that satisfy every matcher and have samples in a memtable that overlaps `range`.
+    fn list(self: Arc<Self>, matchers: &[Matcher], range: TimeRange) -> SlotList {
+        let overlaps = |view: &&MemtableView| range.overlaps(view.extent.0, view.extent.1);
+        let views: Vec<&MemtableView> = self.views.iter().filter(overlaps).collect();
+        let mut slots = self.registry.select(matchers);
+        slots.retain(|&slot| views.iter().any(|view| view.memtable.has(slot)));
+        let each = size_of::<u32>() + LISTED_BYTES;
+        let held = self.registry.encoded_bytes(&slots) + slots.len() * each;
+        SlotList { held_bytes: held as u64, source: self, slots, series: Vec::new().into_iter() }
+    }
 }
 
 impl SeriesSource for Memtables {
@@ -73,16 +89,7 @@ impl SeriesSource for Memtables {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Box<dyn SeriesList>> {
-        let overlaps = |view: &&MemtableView| range.overlaps(view.extent.0, view.extent.1);
-        let views: Vec<&MemtableView> = self.views.iter().filter(overlaps).collect();
-        let slots = self.registry.select(matchers).into_iter();
-        let mut series: Vec<(Labels, u32)> = slots
-            .filter(|&slot| views.iter().any(|view| view.memtable.has(slot)))
-            .filter_map(|slot| Some((self.registry.labels(slot)?, slot)))
-            .collect();
-        series.sort_unstable();
-        let held = series.iter().map(|(labels, _)| labels.encoded().len() + 24).sum::<usize>();
-        Ok(Box::new(SlotList { held_bytes: held as u64, series: series.into_iter() }))
+        Ok(Box::new(self.list(matchers, range)))
     }
 
     fn cursor(self: Arc<Self>, layer: usize, range: TimeRange) -> Box<dyn SeriesCursor> {
@@ -105,12 +112,27 @@ impl SeriesSource for Memtables {
 }
 
 struct SlotList {
+    source: Arc<Memtables>,
+    /// The series that are not collected yet: all, or none.
+    slots: Vec<u32>,
     series: std::vec::IntoIter<(Labels, u32)>,
     held_bytes: u64,
 }
 
+impl SlotList {
+    /// The labels of the series, in order.
+    fn collect(&mut self) {
+        let registry = &self.source.registry;
+        let slots = std::mem::take(&mut self.slots).into_iter();
+        let mut series: Vec<(Labels, u32)> =
+            slots.filter_map(|slot| Some((registry.labels(slot)?, slot))).collect();
+        series.sort_unstable();
+        self.series = series.into_iter();
+    }
+}
+
 impl SeriesList for SlotList {
-    /// The labels were collected when the list was made.
+    /// The labels are collected and sorted together.
     fn split(self: Box<Self>, _parts: usize) -> Vec<Box<dyn SeriesList>> {
         vec![self]
     }
@@ -120,10 +142,13 @@ impl SeriesList for SlotList {
     }
 
     fn series_max(&self) -> usize {
-        self.series.len()
+        self.slots.len() + self.series.len()
     }
 
     fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool> {
+        if !self.slots.is_empty() {
+            self.collect();
+        }
         let before = block.len();
         let next = self.series.by_ref().take(LIST_BLOCK_SERIES);
         block.extend(next.map(|(labels, key)| ListedSeries { labels, key }));
@@ -181,5 +206,35 @@ impl SeriesCursor for MemtableCursor {
 
     fn skip(&mut self) {
         unreachable!("there is no summary")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::LabelsLimits;
+
+    #[test]
+    fn labels_are_counted_before_they_are_collected() {
+        let registry = Arc::new(Registry::new([7; 32], LabelsLimits::default(), 1000));
+        let all: Vec<Labels> = (0..3)
+            .map(|n| Labels::from_pairs([("n", format!("{n:0>100}").as_str())]).unwrap())
+            .collect();
+        let slots = all.iter().rev().map(|labels| registry.resolve(labels).unwrap().slot());
+        let slots: Vec<u32> = slots.collect();
+        let memtable = Arc::new(Memtable::new(1));
+        memtable.append(slots.iter().map(|&slot| (slot, 5, 1)), 1);
+        memtable.publish();
+        let views = MemtableView::now(memtable).into_iter().collect();
+        let source = Arc::new(Memtables::new(Arc::clone(&registry), views));
+        let mut list = source.list(&[], TimeRange::ALL);
+        let encoded: usize = all.iter().map(|labels| labels.encoded().len()).sum();
+        assert_eq!(registry.encoded_bytes(&slots), encoded);
+        assert!(list.held_bytes() >= encoded as u64);
+        assert_eq!((list.series_max(), list.series.len()), (3, 0), "nothing is collected yet");
+        let mut block = Vec::new();
+        assert!(list.next_block(&mut block).unwrap());
+        assert_eq!(block.into_iter().map(|one| one.labels).collect::<Vec<_>>(), all);
+        assert_eq!(list.series_max(), 0);
     }
 }

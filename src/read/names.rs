@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::listing::listed_bytes;
-use super::lists::FoundSeries;
+use super::lists::{FoundSeries, listed_bytes};
 use super::meter::Meter;
 use super::{QueryOptions, Sources};
 use crate::cursor::{Columns, ListedSeries, SeriesSource};

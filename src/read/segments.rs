@@ -13,6 +13,8 @@ use crate::types::{Labels, LostChunk, LostPlace, Matcher, TimeRange, Timestamp};
 
 /// Series in a block of the list.
 const LIST_BLOCK_SERIES: usize = 1024;
+/// Bytes of labels after which a block ends, however few its series.
+const LIST_BLOCK_BYTES: usize = 256 << 10;
 /// Least series of a part of a list, so that handing it to a thread pays.
 const PART_SERIES_MIN: usize = 256;
 /// Chunk entries read at once where series are read in order: about a group of the chunk index.
@@ -105,7 +107,7 @@ impl SeriesList for OrdinalList {
     fn next_block(&mut self, block: &mut Vec<ListedSeries>) -> Result<bool> {
         let range = self.left.start..self.left.end.min(self.left.start + LIST_BLOCK_SERIES);
         // Also if it fails: the next call goes on behind what cannot be read.
-        self.left.start = range.end;
+        let start = std::mem::replace(&mut self.left.start, range.end);
         if range.is_empty() {
             return Ok(false);
         }
@@ -117,10 +119,19 @@ impl SeriesList for OrdinalList {
                 &self.block[..]
             }
         };
+        let (mut bytes, mut last) = (0, None);
         self.segment.labels(ordinals, |key, labels| {
+            bytes += labels.encoded().len();
             block.push(ListedSeries { labels, key });
-            ControlFlow::Continue(())
+            if bytes < LIST_BLOCK_BYTES {
+                return ControlFlow::Continue(());
+            }
+            last = Some(key);
+            ControlFlow::Break(())
         })?;
+        if let Some(last) = last {
+            self.left.start = start + ordinals.partition_point(|&ordinal| ordinal <= last);
+        }
         Ok(true)
     }
 

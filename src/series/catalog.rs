@@ -113,6 +113,15 @@ impl Catalog {
         Labels::from_encoded(&encoded).ok()
     }
 
+    /// Bytes of the encoded labels of these series.
+    pub(super) fn encoded_bytes(&self, slots: &[u32]) -> usize {
+        let pair_bytes = |&id: &u32| {
+            let (name, value) = self.pairs.get(id);
+            name.len() + value.len() + 2
+        };
+        slots.iter().flat_map(|&slot| self.pair_ids(slot)).map(pair_bytes).sum()
+    }
+
     /// The slots of all series, ascending.
     pub(super) fn slots(&self) -> impl Iterator<Item = u32> {
         (0u32..).zip(&self.records).filter(|(_, r)| !r.list.is_empty()).map(|(slot, _)| slot)

@@ -190,6 +190,12 @@ impl Registry {
         self.read().labels(slot)
     }
 
+    /// Bytes of the encoded labels of the series in these slots, without making them.
+    #[must_use]
+    pub fn encoded_bytes(&self, slots: &[u32]) -> usize {
+        self.read().encoded_bytes(slots)
+    }
+
     /// Records that memtable `generation` holds samples of the series, which is then active until
     /// that generation is gone; false if the handle is stale: the series has to be resolved again.
     #[inline]

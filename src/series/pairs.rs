@@ -226,18 +226,26 @@ impl Pairs {
         }
     }
 
-    /// Moves the values of the pairs in use together; ids stay.
+    /// Moves the values of the pairs in use together; ids stay. Makes no second copy of the text, which may be
+    /// most of what the registry holds, just when that is full.
     fn compact_text(&mut self) {
-        let mut text = Vec::with_capacity(self.text.len() - self.garbage);
-        for name in &self.names {
-            for &id in &name.pairs {
-                let pair = &mut self.pairs[id as usize];
-                let value = &self.text[pair.start as usize..][..pair.len as usize];
-                pair.start = text.len() as u32;
-                text.extend_from_slice(value);
-            }
+        self.close_gaps();
+        self.text.shrink_to_fit();
+    }
+
+    /// Moves each value towards the start, in the order in which they lie, and gives no memory back.
+    fn close_gaps(&mut self) {
+        let mut ids: Vec<u32> = self.names.iter().flat_map(|name| &name.pairs).copied().collect();
+        ids.sort_unstable_by_key(|&id| self.pairs[id as usize].start);
+        let mut end = 0;
+        for id in ids {
+            let pair = &mut self.pairs[id as usize];
+            let (start, len) = (pair.start as usize, pair.len as usize);
+            self.text.copy_within(start..start + len, end);
+            pair.start = end as u32;
+            end += len;
         }
-        self.text = text;
+        self.text.truncate(end);
         self.garbage = 0;
     }
 
@@ -305,6 +313,28 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_move_together_within_the_memory_that_they_have() {
+        let hash = KeyedHash::new(&[7; 32]);
+        let mut pairs = Pairs::new();
+        let value = |n: usize| n.to_string().repeat(n);
+        let name = |n: usize| if n.is_multiple_of(2) { "a" } else { "b" };
+        let ids: Vec<u32> =
+            (0..100).map(|n| pairs.intern(&hash, name(n), &value(n)).unwrap()).collect();
+        let gone: Vec<u32> = ids.iter().step_by(3).copied().collect();
+        pairs.remove_unused(&gone);
+        let (before, at) = (pairs.text.len(), pairs.text.as_ptr());
+        pairs.close_gaps();
+        assert_eq!(pairs.text.as_ptr(), at, "no second copy is made");
+        let left = |n: &usize| !n.is_multiple_of(3);
+        let used: usize = (0..100).filter(left).map(|n| value(n).len()).sum();
+        assert_eq!((pairs.text.len(), pairs.garbage), (used, 0));
+        assert!(used < before);
+        for n in (0..100).filter(left) {
+            assert_eq!(pairs.get(ids[n]), (name(n), &*value(n)));
+        }
+    }
 
     #[test]
     fn equality_looks_at_every_byte() {

@@ -82,7 +82,8 @@ impl Coding {
     ) -> Result<(), Refusal> {
         let declared = self.decoded_len(body, limit)?;
         // What is in it will be replaced, and is not cleared first: snappy would have it zeroed anew.
-        let missing = declared.saturating_sub(out.len());
+        // One byte more than declared tells a body that is longer, and keeps the buffer from growing for it.
+        let missing = (declared + 1).saturating_sub(out.len());
         out.try_reserve_exact(missing).map_err(|_| Refusal::no_memory())?;
         match self.seen_in(body) {
             Self::Snappy => snappy::decompress(body, limit, out).map_err(|error| match error {
@@ -149,6 +150,18 @@ mod tests {
         }
         let coding = Coding::of(request.body(()).unwrap().headers(), "prometheus.WriteRequest");
         coding.map_err(|refusal| refusal.status.as_u16())
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_takes_no_more_than_its_limit() {
+        let limit = 1 << 20;
+        let mut coder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        // A stream does not declare its length.
+        std::io::copy(&mut std::io::Read::take(std::io::repeat(0), 8 << 20), &mut coder).unwrap();
+        let mut out = Vec::new();
+        let refusal = Coding::Zstd.decode(&coder.finish().unwrap(), limit, &mut out).unwrap_err();
+        assert_eq!(refusal.status.as_u16(), 413);
+        assert!(out.capacity() <= limit + 1, "{}", out.capacity());
     }
 
     #[test]

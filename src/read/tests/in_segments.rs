@@ -169,3 +169,26 @@ fn what_a_cursor_read_before_changes_nothing() {
     }
     assert!(damaged_ahead > 0, "some series cannot be found");
 }
+
+#[test]
+fn a_block_of_a_list_has_bounded_labels() {
+    const VALUE_BYTES: usize = 7000;
+    const BLOCK_BYTES: usize = 256 << 10;
+    let writes: Vec<Write> =
+        (0..150).map(|n| (labels(&[("n", &format!("{n:0>VALUE_BYTES$}"))]), 5, 1)).collect();
+    let segment = SegmentMaker::new().segment(&writes, 1);
+    // Of all series, and of some.
+    let some = Matcher::new(crate::types::MatchOp::Regex, "n", ".*[13579]").unwrap();
+    for (matchers, step) in [(Vec::new(), 1), (vec![some], 2)] {
+        let source: Arc<dyn SeriesSource> = Arc::clone(&segment) as Arc<_>;
+        let mut list = source.series(&matchers, TimeRange::ALL).unwrap();
+        let (mut all, mut block) = (Vec::new(), Vec::new());
+        while list.next_block(&mut block).unwrap() {
+            let bytes: usize = block.iter().map(|one| one.labels.encoded().len()).sum();
+            assert!(bytes <= BLOCK_BYTES + 2 * VALUE_BYTES, "{bytes}");
+            all.extend(block.drain(..).map(|one| one.labels));
+        }
+        let expected = writes.iter().map(|(labels, ..)| labels.clone());
+        assert_eq!(all, expected.skip(step - 1).step_by(step).collect::<Vec<_>>());
+    }
+}

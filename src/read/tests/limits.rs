@@ -9,6 +9,10 @@ use crate::error::Error;
 use crate::read::{Cancel, Damage};
 use crate::sys::Clock;
 
+/// What the list of a prepared source counts: the 100 bytes that it says, and the labels of two series, which are
+/// read ahead of it.
+const LISTED_BYTES: u64 = 100 + 2 * (15 + 48);
+
 /// `series` series of `rows` samples, in batches of `batch_rows`.
 fn prepared(series: usize, rows: i64, batch_rows: usize) -> Prepared {
     let writes: Vec<Write> =
@@ -80,12 +84,13 @@ fn memory_is_limited_by_the_largest_series_and_not_by_what_is_decoded_ahead() {
         let (sources, _) = one(prepared(9, 1000, 100), &executor);
         let with =
             |bytes_max| QueryOptions { bytes_max: Some(bytes_max), ..QueryOptions::default() };
-        // The list is said to hold 100 bytes.
-        let all = select(&sources, &[], TimeRange::ALL, &with(16_100)).unwrap();
+        let bytes = 16_000 + LISTED_BYTES;
+        let all = select(&sources, &[], TimeRange::ALL, &with(bytes)).unwrap();
         assert_eq!(all.len(), 9);
         assert!(all.iter().all(|(_, samples)| samples.len() == 1000));
-        let message = limit_of(select(&sources, &[], TimeRange::ALL, &with(16_099)));
-        assert!(message.contains("16100 bytes of memory, more than bytes_max"), "{message}");
+        let message = limit_of(select(&sources, &[], TimeRange::ALL, &with(bytes - 1)));
+        let expected = format!("{bytes} bytes of memory, more than bytes_max");
+        assert!(message.contains(&expected), "{message}");
         limit_of(select(&sources, &[], TimeRange::ALL, &with(99)));
         limit_of(sources.series(&[], TimeRange::ALL, &with(99), 9));
         limit_of(sources.label_values("n", &[], TimeRange::ALL, &with(99), 9));
@@ -99,7 +104,8 @@ fn what_is_decoded_ahead_makes_room_for_what_is_next() {
     let writes: Vec<Write> =
         (0..9).flat_map(|n| (0..rows(n)).map(move |t| (numbered(n), t, 1))).collect();
     let (sources, _) = one(Prepared::new(&writes, 1, 10), &pool(4));
-    let options = QueryOptions { bytes_max: Some(50_000 * 16 + 100), ..QueryOptions::default() };
+    let bytes_max = Some(50_000 * 16 + LISTED_BYTES);
+    let options = QueryOptions { bytes_max, ..QueryOptions::default() };
     for _ in 0..20 {
         let all = select(&sources, &[], TimeRange::ALL, &options).unwrap();
         let found: Vec<(Labels, usize)> = all.into_iter().map(|(l, s)| (l, s.len())).collect();
@@ -112,7 +118,8 @@ fn what_is_decoded_ahead_makes_room_for_what_is_next() {
 #[test]
 fn a_scan_of_a_long_series_needs_little_memory() {
     let (sources, _) = one(prepared(3, 300_000, 8192), &Executor::Inline);
-    let options = QueryOptions { bytes_max: Some(65_536 * 16 + 100), ..QueryOptions::default() };
+    let bytes_max = Some(65_536 * 16 + LISTED_BYTES);
+    let options = QueryOptions { bytes_max, ..QueryOptions::default() };
     let visited = scan(&sources, &[], TimeRange::ALL, &options).unwrap();
     assert!(visited.iter().all(|(_, samples)| samples.len() == 300_000) && visited.len() == 3);
     limit_of(select(&sources, &[], TimeRange::ALL, &options));

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | its body arrives | the bytes that have arrived (`bodies`) | its client, 30 s at most beyond what the rate earns |
 //! | it waits for its turn | its whole body | others that work, first in first out (`turns`, `decoding`) |
-//! | it works | its turn, memory to decode in, a thread (`threads`) | disks, locks of the engine |
+//! | it works; an import for one step, then it waits again | its turn, memory to decode in, a thread (`threads`) | disks, locks of the engine |
 //! | its answer leaves | a bounded buffer; a long answer a thread and what it reads from (`waiting`) | its client |
 //!
 //! # Invariants
@@ -15,6 +15,9 @@
 //!    other end.
 //! 2. Each step waits only for steps below it in the table and for clients; so there is no circle.
 //! 3. Turns of writes, queries, exports, the admin API and the rest are apart: none of them can take another's.
+//!    Imports work in turns of writes, and have turns of their own before them, as many as there are processors and
+//!    no more than half of the writes': each is held for one step of bounded work, not for an import, and given to
+//!    who waits longest (`decoding`).
 //! 4. There are as many threads as turns and places to wait, all started at open.
 //! 5. What is held in bodies and in decoding has a bound each, a part of the store's memory budget.
 //!
@@ -31,6 +34,7 @@ mod waiting;
 
 use std::future::Future;
 use std::io;
+use std::num::NonZero;
 
 use tokio::runtime::Handle;
 
@@ -103,7 +107,12 @@ impl Admission {
         let threads = writes + queries + exports + waiting + ADMIN_TURNS + CONTROL_TURNS;
         Ok(Self {
             bodies: Bodies::new(bodies_max, config.body_rate_min, patience),
-            decoding: Decoding::new(writes, decoding_max, config.request_samples_max, patience),
+            decoding: Decoding::new(
+                (writes, processors()),
+                decoding_max,
+                config.request_samples_max,
+                patience,
+            ),
             waiting: Waiting::new(waiting),
             control: Turns::new(CONTROL_TURNS, "requests for the state of the server", patience),
             queries: Turns::new(queries, "queries", patience),
@@ -137,6 +146,11 @@ impl Admission {
     pub(crate) fn body_bytes_max(&self, limit: usize) -> usize {
         limit.min(self.bodies.largest()).min(self.decoding.largest())
     }
+}
+
+/// Processors that the process may use.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 impl Place {

@@ -4,10 +4,12 @@
 //! and neither a turn nor a thread:
 //!
 //! 1. What arrives is collected, some hundred KiB or up to the end of the body; the import holds it.
-//! 2. It takes a turn of writes. On a thread what was collected is expanded and split into lines, and the samples
-//!    of these are written in batches.
-//! 3. The turn is given back. The import holds what is left: a line without its end, samples of a batch that is
-//!    not full, the window of a compressed body.
+//! 2. It takes a turn of imports and one of writes. On a thread what was collected is expanded and split into
+//!    lines, and the samples of these are written in batches, until all of it is used or the text that came out is
+//!    [`STEP_WORK`]: a step is short, however well the body was compressed.
+//! 3. The turns are given back. The import holds what is left: what is not expanded yet, a line without its end,
+//!    samples of a batch that is not full, the window of a compressed body.
+//! 4. If something is left to expand, it goes on at 2, behind those that wait already; otherwise at 1.
 //!
 //! A bad line costs itself: the others are stored, and the answer, 400, names it; 429 if lines were refused for
 //! want of room, which may come again. Every answer counts in its headers what was stored (`written`), those from
@@ -22,14 +24,13 @@
 mod expand;
 mod grouping;
 
+use std::collections::VecDeque;
 use std::io;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Buf, Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use siltstone::Error;
 
 use super::query::{invalid, time};
 use super::written;
@@ -46,8 +47,8 @@ use expand::Expand;
 
 /// Bytes that are collected for a step.
 const STEP_BYTES: usize = 256 << 10;
-/// What a step counts as when it takes memory to decode in: a batch with its labels, and buffers.
-const STEP_MEMORY: usize = 1 << 20;
+/// Bytes of text after which a step ends: some milliseconds.
+const STEP_WORK: usize = 512 << 10;
 
 /// The media types of text that declare a unit of time, and of a format that is not read.
 const OPEN_METRICS: &str = "application/openmetrics-text";
@@ -163,70 +164,69 @@ async fn read(call: Call, body: Incoming, plan: Plan) -> Result<Box<Import>, Fai
     let ingest = Ingest::new(app.store.writable()?, plan.format, limits).sharing(&app.long_lines);
     let ingest = ingest.labelling(plan.extra);
     let expand = Expand::of(&call.head.headers)?;
-    let mut import = Box::new(Import { expand, ingest, counted: (0, 0) });
+    let import =
+        Import { expand, ingest, collected: VecDeque::new(), at_end: false, counted: (0, 0) };
+    let mut import = Box::new(import);
     let mut arriving = Arriving::streamed(&app, body);
     loop {
-        let (pieces, at_end) = match collect(&mut arriving).await {
-            Ok(collected) => collected,
-            Err(refusal) => {
-                let (back, stored) = step(&app, import, Input::BrokenOff).await?;
-                let failed = stored.map_err(|error| refusal_of(&error)).err().unwrap_or(refusal);
-                return Err(with_progress(failed, back.ingest.report()));
-            }
-        };
-        let input = if at_end { Input::Last(pieces) } else { Input::Some(pieces) };
-        let (back, result) = step(&app, import, input).await?;
-        import = back;
-        result.map_err(|error| with_progress(refusal_of(&error), import.ingest.report()))?;
-        if at_end {
+        if let Err(refusal) = import.collect(&mut arriving).await {
+            let (back, stored) = step(&app, import, Import::break_off).await?;
+            let failed = stored.map_err(|error| refusal_of(&error)).err().unwrap_or(refusal);
+            return Err(with_progress(failed, back.ingest.report()));
+        }
+        while let Come::Far = {
+            let (back, come) = step(&app, import, Import::work).await?;
+            import = back;
+            come.map_err(|error| with_progress(refusal_of(&error), import.ingest.report()))?
+        } {
+            hold(&mut arriving, &import).await?;
+        }
+        if import.at_end {
             return Ok(import);
         }
-        let bytes = import.expand.bytes() + import.ingest.bytes();
-        let kept = arriving.hold(bytes).await;
-        kept.map_err(|refusal| with_progress(refusal, import.ingest.report()))?;
+        hold(&mut arriving, &import).await?;
     }
 }
 
-/// What has arrived, enough for a step or up to the end of the body; and whether it is that.
-async fn collect(arriving: &mut Arriving) -> Result<(Vec<Bytes>, bool), Refusal> {
-    let (mut pieces, mut bytes) = (Vec::new(), 0);
-    while bytes < STEP_BYTES {
-        let Some(piece) = arriving.next_piece().await? else { return Ok((pieces, true)) };
-        bytes += piece.len();
-        pieces.push(piece);
-    }
-    Ok((pieces, false))
+/// Counts what the import holds between two steps.
+async fn hold(arriving: &mut Arriving, import: &Import) -> Result<(), Failed> {
+    let kept = arriving.hold(import.bytes()).await;
+    kept.map_err(|refusal| with_progress(refusal, import.ingest.report()))
 }
 
 /// An import between two steps.
 struct Import {
     expand: Expand,
     ingest: Ingest,
+    /// What has arrived and is not expanded.
+    collected: VecDeque<Bytes>,
+    /// Whether nothing comes behind that.
+    at_end: bool,
     /// Samples and refused lines that the counters of the server know of.
     counted: (u64, u64),
 }
 
-/// What a step reads.
-enum Input {
-    Some(Vec<Bytes>),
-    Last(Vec<Bytes>),
-    /// Nothing more comes, and the body did not end.
-    BrokenOff,
+/// How far a step has come.
+enum Come {
+    /// Its work is done, and something is left to expand.
+    Far,
+    /// All that was collected is used; at the end of the body all of it is stored.
+    Through,
 }
 
 /// Runs a step in its turn.
-async fn step(
+async fn step<T: Send + 'static>(
     app: &Arc<App>,
     mut import: Box<Import>,
-    input: Input,
-) -> Result<(Box<Import>, Result<(), IngestError>), Failed> {
+    work: fn(&mut Import) -> Result<T, IngestError>,
+) -> Result<(Box<Import>, Result<T, IngestError>), Failed> {
     let samples = import.ingest.report().samples;
-    let decode = app.admission.decoding.take(STEP_MEMORY, false).await;
+    let decode = app.admission.decoding.take_step().await;
     let decode = decode.map_err(|refusal| with_progress(refusal, import.ingest.report()))?;
     let place = app.admission.place(Some(decode.turn.clone()));
     let shared = Arc::clone(app);
     let work = place.run(move || {
-        let result = import.read(input);
+        let result = work(&mut import);
         import.count(&shared);
         drop(decode);
         (import, result)
@@ -235,33 +235,64 @@ async fn step(
 }
 
 impl Import {
-    fn read(&mut self, input: Input) -> Result<(), IngestError> {
-        let (pieces, at_end) = match input {
-            Input::Some(pieces) => (pieces, false),
-            Input::Last(pieces) => (pieces, true),
-            Input::BrokenOff => return Ok(self.ingest.break_off()?),
-        };
-        let Self { expand, ingest, .. } = self;
-        let mut refused: Option<Error> = None;
-        let mut feed = |bytes: &[u8]| match ingest.feed(bytes) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                refused = Some(error);
-                ControlFlow::Break(())
-            }
-        };
-        let expanded = expand_all(expand, pieces, at_end, &mut feed);
-        if let Some(error) = refused {
-            return Err(IngestError::Store(error));
+    /// Collects what arrives, enough for a step or up to the end of the body.
+    async fn collect(&mut self, arriving: &mut Arriving) -> Result<(), Refusal> {
+        let mut bytes = 0;
+        while bytes < STEP_BYTES {
+            let Some(piece) = arriving.next_piece().await? else {
+                self.at_end = true;
+                break;
+            };
+            bytes += piece.len();
+            self.collected.push_back(piece);
         }
-        match expanded {
-            Ok(()) if at_end => Ok(ingest.end()?),
-            Ok(()) => Ok(()),
-            Err(error) => {
-                ingest.break_off()?;
-                Err(IngestError::Input(error))
+        Ok(())
+    }
+
+    /// Expands what was collected and reads its lines, until a step's work is done.
+    fn work(&mut self) -> Result<Come, IngestError> {
+        let mut done = 0;
+        while let Some(piece) = self.collected.front_mut() {
+            if done >= STEP_WORK {
+                return Ok(Come::Far);
+            }
+            let mut rest = &piece[..];
+            match self.expand.next(&mut rest) {
+                Ok(Some(text)) => {
+                    done += text.len();
+                    self.ingest.feed(text)?;
+                    let taken = piece.len() - rest.len();
+                    piece.advance(taken);
+                }
+                Ok(None) => drop(self.collected.pop_front()),
+                Err(error) => return self.damaged(error),
             }
         }
+        if self.at_end {
+            match self.expand.end() {
+                Ok(text) => self.ingest.feed(text)?,
+                Err(error) => return self.damaged(error),
+            }
+            self.ingest.end()?;
+        }
+        Ok(Come::Through)
+    }
+
+    /// The body cannot be expanded any further.
+    fn damaged(&mut self, error: io::Error) -> Result<Come, IngestError> {
+        self.ingest.break_off()?;
+        Err(IngestError::Input(error))
+    }
+
+    /// Nothing more comes, and the body did not end.
+    fn break_off(&mut self) -> Result<(), IngestError> {
+        Ok(self.ingest.break_off()?)
+    }
+
+    /// Bytes that it holds.
+    fn bytes(&self) -> usize {
+        let collected: usize = self.collected.iter().map(Bytes::len).sum();
+        self.expand.bytes() + self.ingest.bytes() + collected
     }
 
     /// Tells the server's counters what is new.
@@ -272,20 +303,6 @@ impl Import {
         http_stats::add(&app.stats.refused, now.1 - self.counted.1);
         self.counted = now;
     }
-}
-
-fn expand_all(
-    expand: &mut Expand,
-    pieces: Vec<Bytes>,
-    at_end: bool,
-    feed: &mut impl FnMut(&[u8]) -> ControlFlow<()>,
-) -> io::Result<()> {
-    for piece in pieces {
-        if expand.feed(&piece, feed)?.is_break() {
-            return Ok(());
-        }
-    }
-    if at_end { expand.end(feed) } else { Ok(()) }
 }
 
 fn refusal_of(error: &IngestError) -> Refusal {
@@ -351,3 +368,6 @@ fn with_progress(mut refusal: Refusal, report: &IngestReport) -> Failed {
         &format!("; {} samples of {} lines were stored before", report.samples, report.lines);
     Failed { refusal, samples: report.samples }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 /// Bytes that a buffer keeps when its line has been read.
 const KEPT_BYTES: usize = 64 << 10;
+/// A buffer that is full grows by this part of itself at least: what is not used of it counts, too.
+const GROWTH_PART: usize = 4;
 
 /// Puts the pieces of a line together in one buffer, which never holds more than the limit; a line that lies
 /// within one piece is not copied.
@@ -77,9 +79,13 @@ impl LineSplitter {
         self.too_long |= text.len() > self.bytes_max - self.line.len();
         if self.too_long {
             self.line = Vec::new();
-        } else {
-            self.line.extend_from_slice(text);
+            return;
         }
+        if self.line.capacity() - self.line.len() < text.len() {
+            let room = self.bytes_max - self.line.len();
+            self.line.reserve_exact(text.len().max(self.line.len() / GROWTH_PART).min(room));
+        }
+        self.line.extend_from_slice(text);
     }
 
     /// The present line has ended; its bytes stay until the next one begins.
@@ -133,6 +139,16 @@ mod tests {
         assert_eq!(lines("\n", 4, 8), ["1:"]);
         assert_eq!(lines("abcdefgh", 4, 3), ["1!"], "too long and without an end");
         assert_eq!(lines("abcdefgh\nab\n", 4, 3), ["1!", "2:ab"]);
+    }
+
+    #[test]
+    fn a_line_that_arrives_holds_little_more_than_itself() {
+        let mut splitter = LineSplitter::new(10 << 20);
+        for piece in [b'x'; 9 << 20].chunks(4 << 10) {
+            splitter.next(&mut &piece[..]);
+            let held = splitter.line.len() + splitter.line.len() / GROWTH_PART;
+            assert!(splitter.bytes() <= held.max(piece.len()).min(10 << 20));
+        }
     }
 
     #[test]

@@ -184,10 +184,12 @@ impl Ingest {
         self.reader.writer.write()
     }
 
-    /// Bytes that it holds: the line that has begun, samples that are not written yet.
+    /// Bytes that it holds: the line that has begun, memory in which lines are read, samples that are not written
+    /// yet.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.lines.bytes() + self.reader.undecided.bytes() + self.reader.writer.pending.bytes()
+        let Reader { json, undecided, writer } = &self.reader;
+        self.lines.bytes() + json.bytes() + undecided.bytes() + writer.pending.bytes()
     }
 
     /// What became of the lines so far.

@@ -4,13 +4,17 @@
 //! [`super::number`] writes it (`"NaN:7ff0000000000002"` for a NaN that is not the common one), a
 //! JSON number, or `null` for [`number::NAN_BITS`]; a timestamp is a JSON integer. The keys come in
 //! any order, each once; others are skipped. A long series may take several lines; how long one may be is the
-//! caller's business. Duplicates and lengths of labels are judged by [`siltstone::Labels`].
+//! caller's business, but for its samples, of which it has at most [`LINE_SAMPLES_MAX`]: a value takes two bytes
+//! of a line and eight of memory. Duplicates and lengths of labels are judged by [`siltstone::Labels`].
 
 use siltstone::Timestamp;
 
 use super::json_text::Scanner;
 use super::line_error::{Fault, LineError, checked_text};
 use super::number;
+
+/// Most samples of a line.
+pub const LINE_SAMPLES_MAX: usize = 1_000_000;
 
 /// Reads lines one after the other and reuses its memory, which stays within a small multiple of the
 /// longest line.
@@ -77,6 +81,16 @@ impl JsonLineReader {
     #[must_use]
     pub fn keeping_labels(self, labels_max: usize) -> Self {
         Self { labels_max: Some(labels_max), ..self }
+    }
+
+    /// Bytes of memory that it keeps for the next line.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.capacity()
+            + self.label_ends.capacity() * size_of::<(usize, usize)>()
+            + self.values.capacity() * size_of::<f64>()
+            + self.timestamps.capacity() * size_of::<Timestamp>()
+            + self.scratch.capacity()
     }
 
     /// Reads `line`, with or without its line end; `None` if it is blank.
@@ -185,6 +199,7 @@ impl JsonLineReader {
                 _ => number::parse(scanner.number()?.as_bytes()),
             };
             let index = self.values.len();
+            room_for_sample(index, offset)?;
             let fault = |e| Fault::new(offset, format!("value {}: {e}", index + 1));
             self.values.push(value.map_err(fault)?);
             more = scanner.another(b']')?;
@@ -197,11 +212,20 @@ impl JsonLineReader {
         scanner.expect(b'[', "expected the timestamps, an array")?;
         let mut more = !scanner.take(b']');
         while more {
+            room_for_sample(self.timestamps.len(), scanner.offset())?;
             self.timestamps.push(scanner.integer()?);
             more = scanner.another(b']')?;
         }
         Ok(())
     }
+}
+
+/// Whether a line that has `before` samples may have one more, which begins at `offset`.
+fn room_for_sample(before: usize, offset: usize) -> Result<(), Fault> {
+    if before < LINE_SAMPLES_MAX {
+        return Ok(());
+    }
+    Err(Fault::new(offset, format!("more than {LINE_SAMPLES_MAX} samples in a line")))
 }
 
 /// The keys of a line, in the order in which they are written.

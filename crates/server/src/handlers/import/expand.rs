@@ -1,10 +1,10 @@
 //! The coding of an import's body, undone as it arrives.
 //!
-//! Bytes go in piece by piece, and what they expand to comes out in pieces of bounded size, so that memory does
-//! not depend on how well a body was compressed.
+//! Who reads the body asks for the next piece ([`Expand::next`]) and stops when it has had enough: pieces are of
+//! bounded size ([`PIECE_BYTES_MAX`]), so that neither memory nor the work between two looks depends on how well a
+//! body was compressed.
 
 use std::io::{self, Write};
-use std::ops::ControlFlow;
 
 use flate2::write::MultiGzDecoder;
 use hyper::StatusCode;
@@ -16,10 +16,11 @@ use crate::refusal::Refusal;
 /// zstd windows beyond this are refused: the window is memory that the sender chooses. RFC 8878 asks decoders for
 /// 8 MiB, and `zstd -19` uses as much.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
-/// Bytes that come out at a time.
+/// Bytes that zstd hands over at a time. The decoder of gzip has a buffer of its own, of 32 KiB.
 const OUT_BYTES: usize = 64 << 10;
-/// Bytes of gzip that go in at a time: they expand to a thousand times as much at most.
-const GZIP_STEP_BYTES: usize = 1 << 10;
+/// The largest piece that comes out of a compressed body.
+#[cfg(test)]
+const PIECE_BYTES_MAX: usize = 2 * OUT_BYTES;
 /// What a gzip decoder holds, its window and tables.
 const GZIP_BYTES: usize = 64 << 10;
 
@@ -35,6 +36,8 @@ pub(super) struct Zstd {
     out: Vec<u8>,
     /// Whether a frame has begun and not ended.
     in_frame: bool,
+    /// Whether the decoder may have more to hand over of what it has taken.
+    has_more: bool,
 }
 
 impl Expand {
@@ -55,52 +58,48 @@ impl Expand {
         }
     }
 
-    /// Hands what `bytes` expand to to `out`, until that breaks.
+    /// The next bytes of the body, perhaps none, and takes from `input` what they are made of; `None` when all of
+    /// it is used and more has to arrive.
     ///
     /// # Errors
     /// When the body is damaged.
-    pub(super) fn feed(
-        &mut self,
-        bytes: &[u8],
-        out: &mut impl FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> io::Result<ControlFlow<()>> {
+    pub(super) fn next<'s, 'b: 's>(
+        &'s mut self,
+        input: &mut &'b [u8],
+    ) -> io::Result<Option<&'s [u8]>> {
         match self {
-            Self::Identity => Ok(out(bytes)),
+            Self::Identity if input.is_empty() => Ok(None),
+            Self::Identity => Ok(Some(std::mem::take(input))),
+            Self::Gzip(_) if input.is_empty() => Ok(None),
             Self::Gzip(decoder) => {
-                for mut step in bytes.chunks(GZIP_STEP_BYTES) {
-                    while !step.is_empty() {
-                        let taken = decoder.write(step)?;
-                        if taken == 0 {
-                            return Err(io::ErrorKind::InvalidData.into());
-                        }
-                        step = &step[taken..];
-                    }
-                    if hand_over(decoder.get_mut(), out).is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
+                decoder.get_mut().clear();
+                let taken = decoder.write(input)?;
+                if taken == 0 {
+                    return Err(io::ErrorKind::InvalidData.into());
                 }
-                Ok(ControlFlow::Continue(()))
+                *input = &input[taken..];
+                Ok(Some(decoder.get_ref()))
             }
-            Self::Zstd(decoder) => decoder.feed(bytes, out),
+            Self::Zstd(decoder) => decoder.next(input),
         }
     }
 
-    /// The body has ended; hands over what is left.
+    /// The body has ended: what is left of it.
     ///
     /// # Errors
     /// When it may not end here.
-    pub(super) fn end(&mut self, out: &mut impl FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
+    pub(super) fn end(&mut self) -> io::Result<&[u8]> {
         match self {
-            Self::Identity => Ok(()),
+            Self::Identity => Ok(&[]),
             Self::Gzip(decoder) => {
+                decoder.get_mut().clear();
                 decoder.try_finish()?;
-                let _ = hand_over(decoder.get_mut(), out);
-                Ok(())
+                Ok(decoder.get_ref())
             }
             Self::Zstd(decoder) if decoder.in_frame => {
                 Err(io::Error::new(io::ErrorKind::UnexpectedEof, "incomplete zstd frame"))
             }
-            Self::Zstd(_) => Ok(()),
+            Self::Zstd(_) => Ok(&[]),
         }
     }
 
@@ -114,46 +113,29 @@ impl Expand {
     }
 }
 
-fn hand_over(
-    expanded: &mut Vec<u8>,
-    out: &mut impl FnMut(&[u8]) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    let flow = out(expanded);
-    expanded.clear();
-    expanded.shrink_to(OUT_BYTES);
-    flow
-}
-
 impl Zstd {
     fn new() -> Result<Self, Refusal> {
         let mut context = DCtx::try_create().ok_or_else(Refusal::no_memory)?;
         let limited = context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX));
         limited.map_err(|code| Refusal::unavailable(get_error_name(code)))?;
-        Ok(Self { context, out: Vec::with_capacity(OUT_BYTES), in_frame: false })
+        let out = Vec::with_capacity(OUT_BYTES);
+        Ok(Self { context, out, in_frame: false, has_more: false })
     }
 
-    fn feed(
-        &mut self,
-        bytes: &[u8],
-        out: &mut impl FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> io::Result<ControlFlow<()>> {
-        let mut input = InBuffer::around(bytes);
-        while !bytes.is_empty() {
-            self.out.clear();
-            let mut output = OutBuffer::around(&mut self.out);
-            let hint = self.context.decompress_stream(&mut output, &mut input);
-            let hint = hint.map_err(|code| io::Error::other(get_error_name(code)))?;
-            self.in_frame = hint != 0;
-            if out(&self.out).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            // Behind the end of a frame the decoder would ask for the next one.
-            let is_empty = self.out.len() < self.out.capacity() || !self.in_frame;
-            if input.pos() == bytes.len() && is_empty {
-                break;
-            }
+    fn next(&mut self, bytes: &mut &[u8]) -> io::Result<Option<&[u8]>> {
+        if bytes.is_empty() && !self.has_more {
+            return Ok(None);
         }
-        Ok(ControlFlow::Continue(()))
+        self.out.clear();
+        let mut input = InBuffer::around(bytes);
+        let mut output = OutBuffer::around(&mut self.out);
+        let hint = self.context.decompress_stream(&mut output, &mut input);
+        let hint = hint.map_err(|code| io::Error::other(get_error_name(code)))?;
+        *bytes = &bytes[input.pos()..];
+        self.in_frame = hint != 0;
+        // Behind the end of a frame the decoder would ask for the next one.
+        self.has_more = self.in_frame && self.out.len() == self.out.capacity();
+        Ok(Some(&self.out))
     }
 }
 
@@ -167,16 +149,14 @@ mod tests {
         let mut expand = Expand::of(&headers).unwrap();
         let mut all = Vec::new();
         let mut most = 0;
-        let mut out = |bytes: &[u8]| {
-            most = most.max(bytes.len());
-            all.extend_from_slice(bytes);
-            ControlFlow::Continue(())
-        };
-        for piece in body.chunks(piece) {
-            assert!(expand.feed(piece, &mut out)?.is_continue());
+        for mut piece in body.chunks(piece) {
+            while let Some(bytes) = expand.next(&mut piece)? {
+                most = most.max(bytes.len());
+                all.extend_from_slice(bytes);
+            }
         }
-        expand.end(&mut out)?;
-        assert!(coding == "identity" || most <= 2 << 20, "{most} at a time");
+        all.extend_from_slice(expand.end()?);
+        assert!(coding == "identity" || most <= PIECE_BYTES_MAX, "{most} at a time");
         Ok(all)
     }
 

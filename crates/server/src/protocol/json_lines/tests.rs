@@ -175,3 +175,22 @@ proptest! {
         let _ = reader.parse_line(&bytes, 1);
     }
 }
+
+#[test]
+fn a_line_has_a_bounded_number_of_samples() {
+    let line = |samples: usize| {
+        let list = vec!["1"; samples].join(",");
+        format!(r#"{{"metric":{{"a":"b"}},"timestamps":[{list}],"values":[{list}]}}"#)
+    };
+    let mut reader = JsonLineReader::new();
+    let most = line(LINE_SAMPLES_MAX);
+    let series = reader.parse_line(most.as_bytes(), 1).unwrap().unwrap();
+    assert_eq!(series.values().len(), LINE_SAMPLES_MAX);
+    let held = reader.bytes();
+    assert!(held >= 16 * LINE_SAMPLES_MAX, "{held} bytes are kept for the next line");
+    let error = reader.parse_line(line(5 * LINE_SAMPLES_MAX).as_bytes(), 2).unwrap_err();
+    assert!(error.to_string().ends_with("more than 1000000 samples in a line"), "{error}");
+    let values = format!(r#"{{"values":[{}"#, "1,".repeat(5 * LINE_SAMPLES_MAX));
+    assert!(reader.parse_line(values.as_bytes(), 3).is_err());
+    assert_eq!(reader.bytes(), held, "what is refused takes no more");
+}
