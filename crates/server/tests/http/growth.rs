@@ -1,7 +1,10 @@
-//! By how much the memory of the process grows while a request is answered. Other tests run beside, so that
-//! bounds leave room for them.
+//! By how much the memory of the process grows while a request is answered. It is measured for one request at a
+//! time; other tests run beside, so that bounds leave room for them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+static MEASURED: Mutex<()> = Mutex::new(());
 
 fn rss_anon_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -11,6 +14,7 @@ fn rss_anon_bytes() -> u64 {
 
 /// What `work` returns, and by how much the memory of the process grew at most meanwhile.
 pub(crate) fn growth<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let _alone = MEASURED.lock().unwrap_or_else(PoisonError::into_inner);
     let before = rss_anon_bytes();
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
