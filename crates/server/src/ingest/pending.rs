@@ -1,4 +1,7 @@
 //! Samples that wait to be written together, kept so that a write can be repeated.
+//!
+//! They wait as long as a client likes, and count as what its import holds meanwhile. So there is little beside
+//! them: labels grow by a quarter, not by their double, and the batch lives while it is written.
 
 use siltstone::{Db, EncodedLabels, Error, Labels, Result, Timestamp, WriteBatch};
 
@@ -8,6 +11,8 @@ use crate::reasons::Reasons;
 const STALE_RETRIES: usize = 4;
 /// Bytes of labels that fill a batch, however few its rows.
 const LABELS_BYTES_MAX: usize = 2 << 20;
+/// The labels grow by this part of themselves at least.
+const LABELS_GROWTH_PART: usize = 4;
 
 /// Rows of several series with their labels, in memory that is reused.
 #[derive(Debug, Default)]
@@ -18,7 +23,6 @@ pub(super) struct Pending {
     timestamps: Vec<Timestamp>,
     /// `f64` bits.
     values: Vec<u64>,
-    batch: WriteBatch,
 }
 
 /// Rows of one series from one line.
@@ -64,7 +68,6 @@ impl Pending {
         self.labels.capacity()
             + self.runs.capacity() * size_of::<Run>()
             + (self.timestamps.capacity() + self.values.capacity()) * size_of::<u64>()
-            + self.batch.bytes()
     }
 
     /// Forgets everything and keeps the memory.
@@ -77,7 +80,11 @@ impl Pending {
 
     /// Starts the rows of a series; rows pushed before belong to the one before.
     pub(super) fn start(&mut self, labels: &Labels, line: u64) {
-        self.labels.extend_from_slice(labels.encoded());
+        let encoded = labels.encoded();
+        if self.labels.capacity() - self.labels.len() < encoded.len() {
+            self.labels.reserve_exact(encoded.len().max(self.labels.len() / LABELS_GROWTH_PART));
+        }
+        self.labels.extend_from_slice(encoded);
         let rows_end = self.timestamps.len();
         self.runs.push(Run { labels_end: self.labels.len(), rows_end, line });
     }
@@ -94,15 +101,16 @@ impl Pending {
     /// Writes everything. Returns the rows written; a series that is refused is a reason of `bad`, one for
     /// which there is no room of `full`, and no error.
     pub(super) fn write(&mut self, db: &Db, bad: &mut Reasons, full: &mut Reasons) -> Result<u64> {
+        let mut batch = WriteBatch::default();
         let mut attempts = 0..STALE_RETRIES;
         let (written, refused, no_room) = loop {
             let (mut refused, mut no_room) = (Reasons::default(), Reasons::default());
-            let filled = self.fill(db, &mut refused, &mut no_room);
-            let result = filled.and_then(|()| db.write(&self.batch));
+            let filled = self.fill(db, &mut batch, &mut refused, &mut no_room);
+            let result = filled.and_then(|()| db.write(&batch));
             match result {
                 Err(Error::StaleHandle(_)) if attempts.next().is_some() => {}
                 Err(error) => return Err(error),
-                Ok(_) => break (self.batch.rows() as u64, refused, no_room),
+                Ok(_) => break (batch.rows() as u64, refused, no_room),
             }
         };
         bad.merge(refused);
@@ -110,8 +118,14 @@ impl Pending {
         Ok(written)
     }
 
-    fn fill(&mut self, db: &Db, bad: &mut Reasons, full: &mut Reasons) -> Result<()> {
-        self.batch.clear();
+    fn fill(
+        &self,
+        db: &Db,
+        batch: &mut WriteBatch,
+        bad: &mut Reasons,
+        full: &mut Reasons,
+    ) -> Result<()> {
+        batch.clear();
         let (mut label, mut row) = (0, 0);
         for run in &self.runs {
             let labels = Canonical(&self.labels[label..run.labels_end]);
@@ -128,9 +142,38 @@ impl Pending {
                 Err(error) => return Err(error),
             };
             for row in rows {
-                self.batch.push_bits(series, self.timestamps[row], self.values[row])?;
+                batch.push_bits(series, self.timestamps[row], self.values[row])?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_holds_little_beside_itself() {
+        let mut pending = Pending::default();
+        let (rows_max, host) = (50_000, "host".repeat(10));
+        let mut count = 0;
+        while !pending.is_full(rows_max) {
+            let n = count.to_string();
+            let labels =
+                Labels::from_pairs([("__name__", "m"), ("instance", &host), ("n", &n)]).unwrap();
+            pending.start(&labels, count);
+            pending.push(1, 1.0);
+            count += 1;
+            let (len, held) = (pending.labels.len(), pending.labels.capacity());
+            assert!(held <= len + len / LABELS_GROWTH_PART, "{held} bytes for {len}");
+        }
+        assert!(
+            pending.labels.len() > LABELS_BYTES_MAX - 100,
+            "{count} rows fill it by their labels"
+        );
+        let rows = pending.rows().next_power_of_two();
+        let most = LABELS_BYTES_MAX * 5 / 4 + rows * (size_of::<Run>() + 16);
+        assert!(pending.bytes() <= most, "{} bytes", pending.bytes());
     }
 }

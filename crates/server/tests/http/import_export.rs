@@ -271,7 +271,7 @@ fn a_client_that_goes_away_or_sleeps_holds_nothing_up() {
 
 #[test]
 fn the_memory_of_an_export_is_that_of_queries() {
-    let config = ServerConfig { query_bytes_max: Some(10_000), ..ServerConfig::default() };
+    let config = ServerConfig { query_bytes_max: Some(100_000), ..ServerConfig::default() };
     let server = Server::start(Options::default(), config);
     let labels = [("__name__", "long")];
     let samples: Vec<(i64, f64)> = (0..50_000).map(|i| (i * 1000, i as f64 / 7.0)).collect();
@@ -279,5 +279,6 @@ fn the_memory_of_an_export_is_that_of_queries() {
     server.db.flush().unwrap();
     let answer = server.get("/api/v1/export?match[]=long");
     assert_eq!(answer.status, 422, "{} bytes", answer.body.len());
-    assert!(answer.text().contains("bytes_max = 10000"), "{}", answer.text());
+    // Of its own bound or of what all queries share, whichever it meets first.
+    assert!(answer.text().contains("bytes of memory"), "{}", answer.text());
 }
