@@ -1,12 +1,34 @@
 #!/bin/sh
-# Builds every fuzz target on stable Rust and runs each for SECONDS (default 60). Fails on a crash, a
-# hang of more than 10 s or more than 2 GiB of memory; the input is then kept in fuzz/artifacts/.
-# Corpora grow in fuzz/corpus/, which is not under version control.
+# Builds every fuzz target on stable Rust and runs each for SECONDS (default 60), as many at a time as there
+# are processors. Fails on a crash, a hang of more than 10 s or more than 2 GiB of memory; the input is then
+# kept in fuzz/artifacts/. Corpora grow in fuzz/corpus/, which is not under version control.
 #
 #   fuzz/run.sh [SECONDS [TARGET...]]
 set -eu
 
 cd "$(dirname "$0")"
+host=$(rustc -vV | sed -n 's/^host: //p')
+
+# How this script calls itself, once for each target.
+if [ "${1:-}" = --one ]; then
+    seconds=$2 target=$3
+    mkdir -p "corpus/$target" "artifacts/$target"
+    seeds=
+    [ ! -d "seeds/$target" ] || seeds="seeds/$target"
+    status=0
+    # shellcheck disable=SC2086 # no seeds, no argument
+    "${CARGO_TARGET_DIR:-target}/$host/release/$target" "corpus/$target" $seeds \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
+        -print_final_stats=1 -artifact_prefix="artifacts/$target/" 2>"artifacts/$target.log" || status=$?
+    said=$(grep -E 'number_of_executed_units|average_exec_per_sec' "artifacts/$target.log") || true
+    if [ "$status" -ne 0 ]; then
+        said=$(tail -40 "artifacts/$target.log" && echo "fuzz: $target failed")
+    fi
+    # At once, because others write, too.
+    printf 'fuzz: %s, %s s\n%s\n' "$target" "$seconds" "$said" >&2
+    exit "$status"
+fi
+
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
 
@@ -19,7 +41,6 @@ RUSTFLAGS="-Cpasses=sancov-module \
 --cfg fuzzing"
 export RUSTFLAGS
 # With a target named, build scripts and macros are built without these flags.
-host=$(rustc -vV | sed -n 's/^host: //p')
 cargo build --release --locked --bins --target "$host"
 
 if [ $# -eq 0 ]; then
@@ -27,19 +48,4 @@ if [ $# -eq 0 ]; then
         set -- "$@" "$(basename "$source" .rs)"
     done
 fi
-target_dir=${CARGO_TARGET_DIR:-target}
-for target in "$@"; do
-    mkdir -p "corpus/$target" "artifacts/$target"
-    echo "fuzz: $target, $seconds s" >&2
-    seeds=
-    [ ! -d "seeds/$target" ] || seeds="seeds/$target"
-    # shellcheck disable=SC2086 # no seeds, no argument
-    "$target_dir/$host/release/$target" "corpus/$target" $seeds \
-        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
-        -print_final_stats=1 -artifact_prefix="artifacts/$target/" 2>"artifacts/$target.log" || {
-        tail -40 "artifacts/$target.log" >&2
-        echo "fuzz: $target failed" >&2
-        exit 1
-    }
-    grep -E 'number_of_executed_units|average_exec_per_sec' "artifacts/$target.log" >&2
-done
+printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 ./run.sh --one "$seconds"

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::arena::{Arena, Outcomes};
 use crate::socket::{Socket, ask, post};
 
-use super::Attack;
+use super::{Attack, PATIENCE};
 
 const CLIENTS: usize = 4;
 /// Requests that are sent before the first answer is read.
@@ -118,7 +118,8 @@ fn smuggling(arena: &Arena<'_>) -> Outcomes {
         let mut socket = Socket::open(arena)?;
         socket.send(request.as_bytes());
         let mut outcomes = Outcomes::default();
-        let (answers, has_closed) = socket.rest_within(arena.length / 4);
+        // The connection ends, which may take its time in a crowd.
+        let (answers, has_closed) = socket.rest_within(PATIENCE);
         note_answers(&mut outcomes, &answers, 1);
         let first = outcomes.iter().next().map_or("closed", |(outcome, _)| outcome);
         Ok(match outcomes.total() {

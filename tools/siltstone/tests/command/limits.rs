@@ -7,6 +7,7 @@
 mod beside;
 mod messages;
 mod promql;
+mod requests;
 mod sizes;
 mod slow;
 mod wrong;

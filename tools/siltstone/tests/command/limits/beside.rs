@@ -8,6 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::messages::{remote_write, write_request};
+use super::requests::get;
 use crate::harness::{Serving, place};
 
 /// Every server's; bodies and decoding have an eighth each, queries up to a quarter.
@@ -193,21 +194,4 @@ pub(super) fn answer(stream: &mut TcpStream) -> (u16, String) {
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let is_cut = head.contains("transfer-encoding: chunked") && !body.ends_with("0\r\n\r\n");
     (if is_cut { CUT } else { status }, text)
-}
-
-pub(super) fn get(target: &str) -> Vec<u8> {
-    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").into_bytes()
-}
-
-pub(super) fn post(target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let headers: String =
-        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head =
-        format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}");
-    [format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
-}
-
-/// A form.
-pub(super) fn form(target: &str, body: &str) -> Vec<u8> {
-    post(target, &[("Content-Type", "application/x-www-form-urlencoded")], body.as_bytes())
 }

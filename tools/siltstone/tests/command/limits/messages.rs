@@ -4,7 +4,7 @@ use siltstone_rig::store::WRITE_PATH;
 use siltstone_rig::wire::{put_bytes, put_fixed64, put_integer};
 use snap::raw::Encoder;
 
-use super::beside::post;
+use super::requests::post;
 
 /// The headers of remote write 1.0.
 pub(super) const HEADERS: &[(&str, &str)] = siltstone_rig::remote_write::HEADERS;

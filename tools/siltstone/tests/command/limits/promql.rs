@@ -1,7 +1,8 @@
 //! Queries that cost too much: patterns, expressions, ranges, memory and time.
 
-use super::beside::{Besieged, DECODING, QUERIES, START_MS, exchange, form, get};
+use super::beside::{Besieged, DECODING, QUERIES, START_MS, exchange};
 use super::messages::{Series, remote_write, write_request};
+use super::requests::{form, get};
 
 /// Bytes of a request line that is allowed.
 const TARGET_BYTES: usize = 60 << 10;

@@ -7,10 +7,11 @@ use flate2::write::GzEncoder;
 use siltstone_rig::store::WRITE_PATH;
 use siltstone_rig::wire::put_bytes;
 
-use super::beside::{BODIES, Besieged, DECODING, START_MS, exchange, get, post};
+use super::beside::{BODIES, Besieged, DECODING, START_MS, exchange};
 use super::messages::{
     HEADERS, Series, put_label, put_sample, remote_write, snappy, write_request,
 };
+use super::requests::{get, post};
 
 /// What bodies may become, each more than may be held decoded.
 const BOMB_BYTES: usize = 40 << 20;

@@ -5,10 +5,9 @@ use std::net::TcpStream;
 
 use siltstone_rig::store::WRITE_PATH;
 
-use super::beside::{
-    BODIES, Besieged, CLOSED, CUT, QUERIES, START_MS, answer, connect, exchange, get,
-};
+use super::beside::{BODIES, Besieged, CLOSED, CUT, QUERIES, START_MS, answer, connect, exchange};
 use super::messages::{Series, remote_write, write_request};
+use super::requests::get;
 
 /// Connections of an attacker.
 const SILENT: usize = 60;

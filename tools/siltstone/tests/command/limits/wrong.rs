@@ -4,8 +4,9 @@ use std::io::Write;
 
 use siltstone_rig::store::WRITE_PATH;
 
-use super::beside::{Besieged, CLOSED, DECODING, START_MS, connect, exchange, get, post};
+use super::beside::{Besieged, CLOSED, DECODING, START_MS, connect, exchange};
 use super::messages::{HEADERS, snappy, write_request};
+use super::requests::{get, post};
 
 #[test]
 fn bytes_that_are_no_message() {
