@@ -45,6 +45,8 @@ use crate::reply::{self, Reply};
 use crate::request_body::Arriving;
 use expand::Expand;
 
+/// The part of what the largest body may hold that a line may take.
+const LINE_PART: usize = 2;
 /// Bytes that are collected for a step.
 const STEP_BYTES: usize = 256 << 10;
 /// Bytes of text after which a step ends: some milliseconds.
@@ -60,7 +62,7 @@ const EXPIRED: HeaderName = HeaderName::from_static("x-siltstone-samples-expired
 
 pub(crate) async fn json_lines(call: Call, body: Incoming) -> Result<Reply, Refusal> {
     let extra = ExtraLabels::of(call.params.all("extra_label"))?;
-    let limit = call.app.config.json_line_bytes_max;
+    let limit = line_bytes_max(&call.app, call.app.config.json_line_bytes_max);
     run(call, body, Plan { format: Format::JsonLines, limit, extra }).await
 }
 
@@ -88,8 +90,14 @@ async fn text_with(call: Call, body: Incoming, extra: ExtraLabels) -> Result<Rep
         return Err(invalid("timestamp", "samples have times within the calendar"));
     }
     let format = Format::Text { dialect: dialect(&call)?, timestamp_ms };
-    let limit = call.app.config.text_line_bytes_max;
+    let limit = line_bytes_max(&call.app, call.app.config.text_line_bytes_max);
     run(call, body, Plan { format, limit, extra }).await
+}
+
+/// The longest line, for which there must be room beside what else an import holds: one that cannot fit is refused
+/// by itself, instead of an import that would be told to come again for ever.
+fn line_bytes_max(app: &App, limit: usize) -> usize {
+    limit.min(app.admission.bodies.largest() / LINE_PART)
 }
 
 /// The format that a request declares.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use siltstone::{Labels, Options, WriteBatch};
 use siltstone_server::ServerConfig;
 use siltstone_server::protocol::snappy;
-use siltstone_server_testing::client::{connect, head, read_answer};
+use siltstone_server_testing::client::{connect, get, head, read_answer, request};
 use siltstone_server_testing::harness::{REMOTE_WRITE, Server, field, one, series, server};
 
 /// A head whose body comes in chunks.
@@ -281,4 +281,26 @@ fn a_steady_reader_is_not_cut_off() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
     assert!(rest.ends_with(b"0\r\n\r\n"));
+}
+
+#[test]
+fn a_line_that_can_never_be_held_is_refused_by_itself() {
+    let config = ServerConfig { bodies_bytes_max: Some(1 << 20), ..ServerConfig::default() };
+    let server = Server::start(Options::default(), config);
+    let line = |name: &str, pad: usize| {
+        format!(
+            "{{\"metric\":{{\"__name__\":\"{name}\"}},\"values\":[1{}],\"timestamps\":[1000]}}\n",
+            " ".repeat(pad)
+        )
+    };
+    let body = line("good", 0) + &line("long", 900 << 10) + &line("too", 300 << 10);
+    let answer = request(server.address, "POST", "/api/v1/import", &[], body.as_bytes());
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(
+        answer.text().contains("line 2: longer than the limit of 458752 bytes"),
+        "{}",
+        answer.text()
+    );
+    let stored = get(server.address, "/api/v1/series?match[]={__name__!=''}");
+    assert!(stored.text().contains("good") && stored.text().contains("too"), "{}", stored.text());
 }
