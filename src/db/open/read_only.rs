@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::view::View;
+use self::view::{TRIES_MAX, View};
 use super::report::OpenReport;
 use crate::compaction::{self, CompactionPlan, PickerOptions};
 use crate::db::compact::on_demand::PLANNED_MAX;
@@ -29,9 +29,6 @@ use crate::segment::{BlockCache, Segment, SegmentDescription};
 use crate::series::Cardinality;
 use crate::sys::Executor;
 use crate::types::{SegmentMeta, StoreIds, TimeRange, Timestamp, Tombstone};
-
-/// How often a reading is tried that the owner's changes spoil.
-const TRIES_MAX: usize = 10;
 
 /// A view of a store that may be open elsewhere: everything that was written before it was opened, or
 /// [refreshed](Self::refresh). It makes no change to the directory, and works on a read-only disk.

@@ -59,7 +59,7 @@ const TREE_BYTES_PER_TOKEN: u64 = 512;
 
 /// The most bytes that the tree of `text` takes while [`parse`] makes it and afterwards, regular expressions
 /// apart, which [`Patterns`] bounds: for whoever counts memory before it is taken. Looks at each byte once and
-/// takes no memory itself.
+/// takes no memory itself. 0 for a text that is too long to be parsed.
 ///
 /// Each node begins with a token of its own, so tokens are counted, up to where the text is no query.
 ///

@@ -24,7 +24,7 @@ use crate::series::Registry;
 use crate::types::FileName;
 
 /// Readings that the owner's flushes and merges may spoil before giving up.
-const TRIES_MAX: usize = 10;
+pub(super) const TRIES_MAX: usize = 10;
 
 /// One moment of the store.
 pub(super) struct View {

@@ -101,6 +101,15 @@ pub(crate) fn names(dir: &str) -> Vec<String> {
     names
 }
 
+/// Whether something comes about in another process, given twenty seconds.
+#[expect(clippy::disallowed_methods, reason = "waits for another process")]
+pub(crate) fn comes(mut done: impl FnMut() -> bool) -> bool {
+    (0..800).any(|_| {
+        std::thread::sleep(Duration::from_millis(25));
+        done()
+    })
+}
+
 /// A server that is killed when dropped.
 pub(crate) struct Serving {
     child: Child,

@@ -7,11 +7,7 @@ use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::harness::{Serving, place};
-
-/// Looks that a log is given to say something, and the time between two.
-const LOOKS: usize = 400;
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+use crate::harness::{Serving, comes, place};
 
 /// A server whose log can be read.
 struct Logged {
@@ -48,15 +44,6 @@ impl Logged {
     fn says(&self, what: &str) -> bool {
         comes(|| self.said().contains(what))
     }
-}
-
-/// Whether something happens, given much time.
-#[expect(clippy::disallowed_methods, reason = "waits for another process")]
-fn comes(mut done: impl FnMut() -> bool) -> bool {
-    (0..LOOKS).any(|_| {
-        std::thread::sleep(LOOK_EVERY);
-        done()
-    })
 }
 
 fn is_well(server: &Serving) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Serving, filled, line, names, place, run, write_file};
+use crate::harness::{Serving, comes, filled, line, names, place, run, write_file};
 
 const READ_ONLY: &[&str] = &["--read-only", "--refresh-interval", "100ms"];
 const EXPORT: &str = "/api/v1/export?match[]=%7B__name__!%3D%22%22%7D";
@@ -58,14 +58,6 @@ fn a_second_server_follows_the_first() {
     // Who follows goes on without it.
     assert!(body(reader.get(EXPORT)).contains("up"));
     assert_eq!(reader.end("-TERM"), Some(0));
-}
-
-#[expect(clippy::disallowed_methods, reason = "waits for another process")]
-fn comes(mut done: impl FnMut() -> bool) -> bool {
-    (0..400).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(25));
-        done()
-    })
 }
 
 /// For root the rights are no hindrance; the bytes are compared all the same.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::messages::{remote_write, write_request};
+use super::messages::{Series, remote_write, write_request};
 use super::requests::get;
 use crate::harness::{Serving, place};
 
@@ -52,6 +52,17 @@ impl Besieged {
         &self.server.address
     }
 
+    /// Stores so many series `stored`, each with a sample at [`START_MS`].
+    pub(super) fn store(&self, series: usize) {
+        let numbers: Vec<String> = (0..series).map(|n| n.to_string()).collect();
+        let labels: Vec<[(&str, &str); 2]> =
+            numbers.iter().map(|n| [("__name__", "stored"), ("n", n)]).collect();
+        let sample = [(START_MS, 1.0)];
+        let all: Vec<Series<'_>> = labels.iter().map(|labels| (&labels[..], &sample[..])).collect();
+        let (status, text) = exchange(self.address(), &remote_write(&write_request(&all)));
+        assert_eq!(status, 204, "{text}");
+    }
+
     /// Sends each request from several clients at once: all must be answered with one of `expected`, within
     /// `limit` bytes, and beside the healthy client.
     pub(super) fn answers(&self, limit: u64, requests: &[Vec<u8>], expected: &[u16]) {
@@ -60,8 +71,8 @@ impl Besieged {
         });
     }
 
-    /// As [`Besieged::answers`], with clients that do what `attack` does again and again; it returns the
-    /// statuses it had. Returns all of them.
+    /// As [`Besieged::answers`], with clients that do what `attack` does again and again, and returns the
+    /// statuses it had. Returns those of all clients.
     pub(super) fn holds(
         &self,
         limit: u64,

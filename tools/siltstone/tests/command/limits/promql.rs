@@ -1,7 +1,6 @@
 //! Queries that cost too much: patterns, expressions, ranges, memory and time.
 
-use super::beside::{Besieged, DECODING, QUERIES, START_MS, exchange};
-use super::messages::{Series, remote_write, write_request};
+use super::beside::{Besieged, DECODING, QUERIES, START_MS};
 use super::requests::{form, get};
 
 /// Bytes of a request line that is allowed.
@@ -81,13 +80,7 @@ fn times_and_steps_that_are_no_range() {
 /// A server in which a query over all points of all series has many rows.
 fn filled(flags: &[&str]) -> Besieged {
     let besieged = Besieged::start(flags);
-    let numbers: Vec<String> = (0..SERIES).map(|n| n.to_string()).collect();
-    let labels: Vec<[(&str, &str); 2]> =
-        numbers.iter().map(|n| [("__name__", "stored"), ("n", n)]).collect();
-    let sample = [(START_MS, 1.0)];
-    let all: Vec<Series<'_>> = labels.iter().map(|labels| (&labels[..], &sample[..])).collect();
-    let (status, text) = exchange(besieged.address(), &remote_write(&write_request(&all)));
-    assert_eq!(status, 204, "{text}");
+    besieged.store(SERIES);
     besieged
 }
 

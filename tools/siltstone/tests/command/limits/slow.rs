@@ -5,8 +5,7 @@ use std::net::TcpStream;
 
 use siltstone_rig::store::WRITE_PATH;
 
-use super::beside::{BODIES, Besieged, CLOSED, CUT, QUERIES, START_MS, answer, connect, exchange};
-use super::messages::{Series, remote_write, write_request};
+use super::beside::{BODIES, Besieged, CLOSED, CUT, QUERIES, START_MS, answer, connect};
 use super::requests::get;
 
 /// Connections of an attacker.
@@ -36,13 +35,7 @@ fn headers_and_bodies_that_do_not_come() {
 fn answers_that_nobody_takes() {
     const POINTS: i64 = 10_000;
     let besieged = Besieged::start(&["--write-timeout", "300ms"]);
-    let numbers: Vec<String> = (0..10).map(|n| n.to_string()).collect();
-    let labels: Vec<[(&str, &str); 2]> =
-        numbers.iter().map(|n| [("__name__", "stored"), ("n", n)]).collect();
-    let sample = [(START_MS, 1.0)];
-    let all: Vec<Series<'_>> = labels.iter().map(|labels| (&labels[..], &sample[..])).collect();
-    let (status, text) = exchange(besieged.address(), &remote_write(&write_request(&all)));
-    assert_eq!(status, 204, "{text}");
+    besieged.store(10);
     let start = START_MS / 1000;
     // 1.7 MB of text, more than sockets hold.
     let range =
