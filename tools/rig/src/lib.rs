@@ -11,6 +11,7 @@
     reason = "a rig stands outside the store: it has files, clocks and threads of its own"
 )]
 
+pub mod bad_requests;
 pub mod error;
 pub mod gauge;
 pub mod http;

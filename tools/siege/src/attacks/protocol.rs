@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use siltstone_rig::bad_requests::lengths_that_disagree;
+
 use crate::arena::{Arena, Outcomes};
 use crate::socket::{Socket, ask, post};
 
@@ -96,23 +98,18 @@ fn smuggling(arena: &Arena<'_>) -> Outcomes {
     let host = arena.address;
     let inner = format!("GET /-/healthy HTTP/1.1\r\nHost: {host}\r\n\r\n");
     let length = inner.len() + 5;
-    let variants = [
-        format!("Content-Length: 5\r\nContent-Length: {length}"),
-        format!("Content-Length: 5, {length}"),
-        "Content-Length: +5".to_owned(),
-        "Content-Length: 5 5".to_owned(),
+    // A length and chunks: the only ones that may be answered, if the connection ends with that.
+    let both = [
         format!("Content-Length: {length}\r\nTransfer-Encoding: chunked"),
         format!("Transfer-Encoding: chunked\r\nContent-Length: {length}"),
-        "Transfer-Encoding: chunked, identity".to_owned(),
-        "Transfer-Encoding: xchunked".to_owned(),
-        "Transfer-Encoding : chunked".to_owned(),
-        " Transfer-Encoding: chunked".to_owned(),
     ];
+    let variants = lengths_that_disagree(length).into_iter().chain(both);
     let requests = variants.map(|headers| {
         let end = format!("\r\n\r\n0\r\n\r\n{inner}");
         let request = format!("POST /api/v1/import HTTP/1.1\r\nHost: {host}\r\n{headers}{end}");
         (headers.replace("\r\n", "; "), request)
     });
+    let requests: Vec<(String, String)> = requests.collect();
     arena.repeat(CLIENTS, Duration::ZERO, |_, random| {
         let (headers, request) = &requests[random.below(requests.len() as u64) as usize];
         let mut socket = Socket::open(arena)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use siltstone_rig::bad_requests::{LENGTHS, RANGES, http2_resets};
 use siltstone_rig::http::query_value;
 use siltstone_rig::remote_write::HEADERS;
 use siltstone_rig::store::WRITE_PATH;
@@ -114,20 +115,8 @@ fn too_many(arena: &Arena<'_>) -> Outcomes {
 
 /// Times, steps and ranges that are backwards, empty, endless or no numbers.
 fn bad_times(arena: &Arena<'_>) -> Outcomes {
-    let ranges = [
-        "start=2&end=1&step=1",
-        "start=0&end=1&step=0",
-        "start=0&end=1&step=-1",
-        "start=0&end=1&step=NaN",
-        "start=0&end=4000000000&step=1",
-        "start=-9223372036854775&end=9223372036854775&step=1",
-        "start=NaN&end=1&step=1",
-        "start=x&end=1&step=1",
-    ];
-    let ranges = ranges.map(|range| format!("/api/v1/query_range?query=siege_m1&{range}"));
-    let queries =
-        ["x[1h:0s]", "x[0s]", "x[9223372036854775807s]", "x[1h:-1s]", "x offset 99999999y"]
-            .map(|query| format!("/api/v1/query?query={}", query_value(query)));
+    let ranges = RANGES.map(|range| format!("/api/v1/query_range?query=siege_m1&{range}"));
+    let queries = LENGTHS.map(|query| format!("/api/v1/query?query={}", query_value(query)));
     let others = [
         "/api/v1/query?query=x&time=NaN",
         "/api/v1/query?query=x&time=x",
@@ -146,16 +135,8 @@ fn admin(arena: &Arena<'_>) -> Outcomes {
     any_of(arena, &requests)
 }
 
-/// The preface of HTTP/2, and streams that are opened and reset at once.
 fn http2(arena: &Arena<'_>) -> Outcomes {
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-    for stream in (1u32..2000).step_by(2) {
-        bytes.extend_from_slice(b"\0\0\x01\x01\x05");
-        bytes.extend_from_slice(&stream.to_be_bytes());
-        bytes.extend_from_slice(b"\x82\0\0\x04\x03\0");
-        bytes.extend_from_slice(&stream.to_be_bytes());
-        bytes.extend_from_slice(b"\0\0\0\x08");
-    }
+    let bytes = http2_resets();
     arena.repeat(CLIENTS, Duration::ZERO, |_, _| {
         let mut socket = Socket::open(arena)?;
         socket.send(&bytes);

@@ -1,5 +1,8 @@
 //! Queries that cost too much: patterns, expressions, ranges, memory and time.
 
+use siltstone_rig::bad_requests::{LENGTHS, RANGES};
+use siltstone_rig::http::query_value;
+
 use super::beside::{Besieged, DECODING, QUERIES, START_MS};
 use super::requests::{form, get};
 
@@ -60,20 +63,8 @@ fn expressions_without_end() {
 #[test]
 fn times_and_steps_that_are_no_range() {
     let besieged = Besieged::start(&[]);
-    let ranges = [
-        "start=2&end=1&step=1",
-        "start=0&end=1&step=0",
-        "start=0&end=1&step=-1",
-        "start=0&end=1&step=NaN",
-        "start=0&end=4000000000&step=1",
-        "start=-9223372036854775&end=9223372036854775&step=1",
-        "start=NaN&end=1&step=1",
-        "start=x&end=1&step=1",
-    ];
-    let ranges = ranges.map(|range| get(&format!("/api/v1/query_range?query=healthy&{range}")));
-    let queries =
-        ["x[1h:0s]", "x[0s]", "x[9223372036854775807s]", "x[1h:-1s]", "x%20offset%2099999999y"];
-    let queries = queries.map(|query| get(&format!("/api/v1/query?query={query}")));
+    let ranges = RANGES.map(|range| get(&format!("/api/v1/query_range?query=healthy&{range}")));
+    let queries = LENGTHS.map(|query| get(&format!("/api/v1/query?query={}", query_value(query))));
     besieged.answers(QUERIES, &[&ranges[..], &queries].concat(), &[400]);
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use siltstone_rig::bad_requests::{http2_resets, lengths_that_disagree};
 use siltstone_rig::store::WRITE_PATH;
 
 use super::beside::{Besieged, CLOSED, DECODING, START_MS, connect, exchange};
@@ -61,17 +62,7 @@ fn requests_that_end_in_two_places() {
     let besieged = Besieged::start(&[]);
     let inner = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let length = inner.len() + 5;
-    let variants = [
-        format!("Content-Length: 5\r\nContent-Length: {length}"),
-        format!("Content-Length: 5, {length}"),
-        "Content-Length: +5".to_owned(),
-        "Content-Length: 5 5".to_owned(),
-        "Transfer-Encoding: chunked, identity".to_owned(),
-        "Transfer-Encoding: xchunked".to_owned(),
-        "Transfer-Encoding : chunked".to_owned(),
-        " Transfer-Encoding: chunked".to_owned(),
-    ];
-    let requests = variants.map(|headers| {
+    let requests = lengths_that_disagree(length).map(|headers| {
         format!(
             "POST /api/v1/import HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n0\r\n\r\n{inner}"
         )
@@ -89,15 +80,7 @@ fn requests_that_end_in_two_places() {
 #[test]
 fn streams_of_http_2() {
     let besieged = Besieged::start(&[]);
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-    for stream in (1u32..2000).step_by(2) {
-        bytes.extend_from_slice(b"\0\0\x01\x01\x05");
-        bytes.extend_from_slice(&stream.to_be_bytes());
-        bytes.extend_from_slice(b"\x82\0\0\x04\x03\0");
-        bytes.extend_from_slice(&stream.to_be_bytes());
-        bytes.extend_from_slice(b"\0\0\0\x08");
-    }
-    besieged.answers(0, &[bytes], &[400, CLOSED]);
+    besieged.answers(0, &[http2_resets()], &[400, CLOSED]);
 }
 
 #[test]
